@@ -1,0 +1,142 @@
+"""Names of extraction points: `tap@readout`, aliases of the research plans, patterns and sets.
+
+A tap is a place in the model (`vit.block_08`), a readout is what of it is kept. `tap` alone means
+`tap@tokens`. Block and layer numbers start at 1. Aliases keep their fraction of the depth on a model of
+another depth; what is stored is always the true tap name.
+"""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from foresight_cache.errors import UnknownName, UsageError
+
+READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls")
+PIXELS = "pixels"
+"""The resized input itself, uint8; every cache has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """
+    >>> str(Point("llm.layer_14")), str(Point("llm.layer_14", "mean"))
+    ('llm.layer_14', 'llm.layer_14@mean')
+    """
+
+    tap: str
+    readout: str = "tokens"
+
+    def __str__(self) -> str:
+        return self.tap if self.readout == "tokens" else f"{self.tap}@{self.readout}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises `UnknownName` for a readout that does not exist."""
+        tap, separator, readout = text.partition("@")
+        if separator and readout not in READOUTS:
+            raise UnknownName("readout", readout, READOUTS)
+        return cls(tap, readout or "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class _Depths:
+    """Numbers of vision blocks and of language layers."""
+
+    blocks: int
+    layers: int
+
+    def block(self, fraction: float) -> str:
+        """The block at a fraction of the depth: 1/4 of 32 is block 08."""
+        return f"vit.block_{max(1, round(self.blocks * fraction)):02d}"
+
+    def layer(self, fraction: float) -> str:
+        """The layer at a fraction of the depth: 1/2 of 28 is layer 14."""
+        return f"llm.layer_{max(1, round(self.layers * fraction)):02d}"
+
+    def layer_after(self, fraction: float) -> str:
+        """The layer that follows a fraction of the depth: after 1/4 of 28 comes layer 08."""
+        return f"llm.layer_{min(self.layers, int(self.layers * fraction) + 1):02d}"
+
+
+_ALIASES: dict[str, Callable[[_Depths], str]] = {
+    "E1": lambda _: "vit.patch_embed",
+    "E2": lambda depths: depths.block(1 / 4),
+    "E3": lambda depths: depths.block(1 / 2),
+    "E4": lambda _: "vit.pre_merge",
+    "E5": lambda _: "vit.post_merge",
+    "E6": lambda _: "llm.layer_01",
+    "E7": lambda depths: depths.layer(1 / 2),
+    "E8": lambda depths: depths.layer(1),
+}
+
+_SETS: dict[str, Callable[[_Depths], list[str]]] = {
+    "q2": lambda depths: [*_ALIASES, depths.layer(1 / 4), depths.layer(3 / 4)],
+    "c1": lambda depths: [
+        *("vit.block_01", depths.block(6 / 32), depths.block(12 / 32), depths.block(18 / 32), depths.block(24 / 32)),
+        *("vit.pre_merge", "vit.post_merge"),
+    ],
+    "pivot1": lambda depths: [
+        *(depths.block(6 / 32), depths.block(12 / 32), depths.block(18 / 32)),
+        *("vit.pre_merge", "vit.post_merge"),
+    ],
+    "halp": lambda depths: [
+        "vit.post_merge@mean",
+        *(
+            f"{depths.layer_after(fraction)}@{readout}"
+            for fraction in (0, 1 / 4, 1 / 2, 3 / 4, 1)
+            for readout in ("last_vision", "last_query")
+        ),
+    ],
+}
+
+
+def aliases(taps: Sequence[str]) -> dict[str, str]:
+    """The aliases E1…E8 that exist on a model with these taps, and the tap that each one means.
+
+    >>> model = ["vit.patch_embed", *(f"vit.block_{k:02d}" for k in range(1, 9)), "vit.pre_merge"]
+    >>> aliases(model)
+    {'E1': 'vit.patch_embed', 'E2': 'vit.block_02', 'E3': 'vit.block_04', 'E4': 'vit.pre_merge'}
+    """
+    depths = _depths(taps)
+    return {alias: tap for alias, name in _ALIASES.items() if (tap := name(depths)) in taps}
+
+
+def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
+    """Points that the texts name on a model with `taps`, each once, in the order of computation.
+
+    A text is a point, an alias (`E4`), a set (`q2`) or a pattern (`vit.*`, `llm.layer_*@mean`).
+    `pixels` is left out, because every cache has it. Raises `UnknownName` and `UsageError`.
+
+    >>> [str(point) for point in resolve(["E4", "vit.p*"], ["vit.patch_embed", "vit.pre_merge", "vit.post_merge"])]
+    ['vit.patch_embed', 'vit.pre_merge', 'vit.post_merge']
+    """
+    depths = _depths(taps)
+    expanded: list[str] = []
+    for text in texts:
+        expanded += _SETS[text](depths) if text in _SETS else [text]
+    points = {point for text in expanded for point in _matches(text, taps, depths)}
+    if not points:
+        raise UsageError("no extraction point was named; name some, for example --points E1,E4,E5 or 'vit.*'")
+    return tuple(
+        sorted(points - {Point(PIXELS)}, key=lambda point: (taps.index(point.tap), READOUTS.index(point.readout)))
+    )
+
+
+def _matches(text: str, taps: Sequence[str], depths: _Depths) -> list[Point]:
+    point = Point.parse(text)
+    tap = _ALIASES[point.tap](depths) if point.tap in _ALIASES else point.tap
+    if tap == PIXELS:
+        return [Point(PIXELS)]
+    found = [Point(name, point.readout) for name in taps if fnmatch.fnmatchcase(name, tap)]
+    if not found:
+        raise UnknownName("extraction point", text, [*taps, *_ALIASES, *_SETS])
+    return found
+
+
+def _depths(taps: Iterable[str]) -> _Depths:
+    names = list(taps)
+    return _Depths(
+        blocks=sum(name.startswith("vit.block_") for name in names),
+        layers=sum(name.startswith("llm.layer_") for name in names),
+    )

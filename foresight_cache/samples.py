@@ -1,0 +1,97 @@
+"""The record that flows from a raw dataset to the cache, and the words for its axes.
+
+Axis letters, used in the names of arrays everywhere: **B** samples in a batch, **N** tokens of a sample,
+**T H W** its grid in time, rows and columns, **D** channels, **P** predictions, **K** true objects.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple, Self
+
+from foresight_cache.errors import BadSample
+
+SCHEMA_VERSION = 1
+"""Version of the sample's JSON form, `docs/cache_format.md` § Sample."""
+
+Media = Literal["image", "clip"]
+
+
+class Grid(NamedTuple):
+    """How the tokens of one sample lie in time and space.
+
+    Token arrays are in raster order: index = ((t * H) + y) * W + x.
+
+    >>> grid = Grid(t=2, h=3, w=4)
+    >>> grid.tokens
+    24
+    >>> grid.index(t=1, y=2, x=3)
+    23
+    """
+
+    t: int
+    h: int
+    w: int
+
+    @property
+    def tokens(self) -> int:
+        return self.t * self.h * self.w
+
+    def index(self, *, t: int = 0, y: int, x: int) -> int:
+        return (t * self.h + y) * self.w + x
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One image or one video clip with its annotations, without the pixels."""
+
+    id: str
+    """`<dataset>/<split>/<file stem>`, unique in a dataset."""
+    dataset: str
+    split: str
+    """The dataset's own split, such as `val2017`; probes split again by `group`."""
+    group: str
+    """Samples of one group (the same image, video or question source) are never on two sides of a split."""
+    media: Media
+    file_name: str
+    """Name of the original media file, relative to the dataset's root."""
+    width: int
+    """Width of the original media in pixels."""
+    height: int
+    """Height of the original media in pixels."""
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    """By kind. `objects`: list of `{box: [x0, y0, x1, y1] in original pixels, category, category_id, crowd, area}`."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Raises `BadSample` where the record is not of schema 1."""
+        if not isinstance(record, Mapping) or record.get("schema") != SCHEMA_VERSION:
+            found = record.get("schema") if isinstance(record, Mapping) else type(record).__name__
+            raise BadSample(f"sample record has schema {found!r}, expected {SCHEMA_VERSION}")
+        values = {name: record.get(name) for name in cls.__slots__}
+        for name in ("id", "dataset", "split", "group", "file_name"):
+            if not isinstance(values[name], str) or not values[name]:
+                raise BadSample(f"sample record has no text under {name!r}")
+        for name in ("width", "height"):
+            if type(values[name]) is not int or values[name] <= 0:
+                raise BadSample(f"sample {values['id']!r} has {name} {values[name]!r}, expected a positive integer")
+        if values["media"] not in ("image", "clip"):
+            raise BadSample(f"sample {values['id']!r} has media {values['media']!r}, expected 'image' or 'clip'")
+        if not isinstance(values["annotations"], Mapping):
+            raise BadSample(f"sample {values['id']!r} has no mapping under 'annotations'")
+        return cls(**values)
+
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a dataset or split name can be a folder name anywhere.
+
+    >>> is_safe_name("val2017"), is_safe_name("../val"), is_safe_name("")
+    (True, False, False)
+    """
+    return _SAFE_NAME.fullmatch(name) is not None

@@ -1,0 +1,1 @@
+"""Stage 2: probes that are trained from a cache alone."""
