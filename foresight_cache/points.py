@@ -123,6 +123,19 @@ def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
     )
 
 
+_STAGES = ("vit.patch_embed", "vit.block_", "vit.pre_merge", "vit.post_merge", "llm.embed", "llm.layer_", "llm.final")
+
+
+def computation_order(name: str) -> tuple[int, str]:
+    """A sort key that puts point names in the order in which any model computes them, `pixels` last.
+
+    >>> sorted(["pixels", "llm.layer_02", "vit.pre_merge", "vit.block_10", "vit.block_02"], key=computation_order)
+    ['vit.block_02', 'vit.block_10', 'vit.pre_merge', 'llm.layer_02', 'pixels']
+    """
+    stage = next((number for number, prefix in enumerate(_STAGES) if name.startswith(prefix)), len(_STAGES))
+    return stage, name
+
+
 def _matches(text: str, taps: Sequence[str], depths: _Depths) -> list[Point]:
     point = Point.parse(text)
     tap = _ALIASES[point.tap](depths) if point.tap in _ALIASES else point.tap

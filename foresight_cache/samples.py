@@ -25,7 +25,7 @@ class Grid(NamedTuple):
     >>> grid = Grid(t=2, h=3, w=4)
     >>> grid.tokens
     24
-    >>> grid.index(t=1, y=2, x=3)
+    >>> grid.raster_index(t=1, y=2, x=3)
     23
     """
 
@@ -37,7 +37,7 @@ class Grid(NamedTuple):
     def tokens(self) -> int:
         return self.t * self.h * self.w
 
-    def index(self, *, t: int = 0, y: int, x: int) -> int:
+    def raster_index(self, *, t: int = 0, y: int, x: int) -> int:
         return (t * self.h + y) * self.w + x
 
 
@@ -71,7 +71,7 @@ class Sample:
         if not isinstance(record, Mapping) or record.get("schema") != SCHEMA_VERSION:
             found = record.get("schema") if isinstance(record, Mapping) else type(record).__name__
             raise BadSample(f"sample record has schema {found!r}, expected {SCHEMA_VERSION}")
-        values = {name: record.get(name) for name in cls.__slots__}
+        values: dict[str, Any] = {name: record.get(name) for name in cls.__slots__}
         for name in ("id", "dataset", "split", "group", "file_name"):
             if not isinstance(values[name], str) or not values[name]:
                 raise BadSample(f"sample record has no text under {name!r}")

@@ -1,0 +1,63 @@
+"""A cached point as a labelled lazy `xarray.DataArray`."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from foresight_cache.reader import CachedPoint
+
+
+class _LazyPoint(BackendArray):
+    """Reads a sample when, and only when, an index asks for it."""
+
+    def __init__(self, point: CachedPoint) -> None:
+        self.point = point
+        self.shape = point.shape
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        sample, *rest = key
+        if isinstance(sample, slice):
+            chosen = range(*sample.indices(self.shape[0]))
+            return np.stack([self._sample(index) for index in chosen])[:, *rest] if chosen else self._empty(rest)
+        tokens: np.ndarray = self._sample(int(sample))
+        return tokens[tuple(rest)]
+
+    def _sample(self, index: int) -> np.ndarray:
+        tokens = np.full(self.shape[1:], np.nan, np.float32)
+        if self.point.cache.rows[index]["status"] == "ok":
+            values = self.point[index]
+            tokens[: len(values)] = values
+        return tokens
+
+    def _empty(self, rest: list[Any]) -> np.ndarray:
+        return np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
+
+
+def data_array(point: CachedPoint) -> xr.DataArray:
+    """Dimensions as in the store's `dimension_names`; samples are labelled by id, tokens by row and column.
+
+    Tokens are labelled only where all samples have one grid.
+    """
+    rows = point.cache.rows
+    sample, token, channel = point.layout.dimension_names(point.name)
+    coordinates: dict[str, Any] = {sample: [row["id"] for row in rows]}
+    grids = {row[f"grid_{point.layout.level}"] for row in rows} - {None}
+    if len(grids) == 1:
+        grid = grids.pop()
+        if grid.tokens == point.layout.tokens:
+            t, y, x = np.unravel_index(np.arange(grid.tokens), grid)
+            coordinates |= {"t": (token, t), "y": (token, y), "x": (token, x)}
+    values = indexing.LazilyIndexedArray(_LazyPoint(point))
+    return xr.DataArray(
+        xr.Variable((sample, token, channel), values),
+        coords=coordinates,
+        name=point.name,
+        attrs={"fingerprint": point.cache.digest, "stored_type": point.layout.dtype},
+    )

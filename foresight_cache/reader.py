@@ -1,0 +1,263 @@
+"""The notebook door: `open_cache(path)`. Imports no torch; only committed shards are seen.
+
+cache = open_cache("caches/coco-448")
+cache["vit.block_08"][7]            # float32 [N, D], raster order
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foresight_cache import layout
+from foresight_cache.commits import Commit
+from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
+from foresight_cache.layout import CacheLayout
+from foresight_cache.samples import Grid
+from foresight_cache.shard_object import ShardObjectReader
+from foresight_cache.store import Store, open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    import xarray as xr
+
+_COLUMNS = (
+    *("id", "dataset", "split", "group", "media", "file_name", "width", "height", "annotations"),
+    *("status", "reason", "grid_pixel", "grid_patch", "grid_merged", "shard", "slot"),
+)
+
+
+def open_cache(place: str | os.PathLike[str]) -> "Cache":
+    """Opens a cache in a local directory or an object store (`s3://bucket/prefix`).
+
+    Raises `NotACache`, `UnsupportedFormat` and `CorruptCache`.
+    """
+    return Cache(open_store(place))
+
+
+class Cache:
+    """A cache as it stood when it was opened. Its samples are those of the shards that are committed."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.path = store.place
+        try:
+            root = store.read(layout.ROOT_KEY)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotACache(
+                f"{store.place} holds no cache: it has no {layout.ROOT_KEY}; make one with 'foresight extract'"
+            ) from None
+        self.layout = CacheLayout.from_root_json(root, store.place)
+        self.digest = self.layout.digest
+        """SHA-256 of the fingerprint, hexadecimal: what the features were made from and how."""
+        self.fingerprint = dict(self.layout.fingerprint)
+
+    @cached_property
+    def commits(self) -> tuple[Commit, ...]:
+        """Records of the committed shards, in order. Raises `CorruptCache`."""
+        names = [name for name in self.store.names(layout.SAMPLES) if name[:-5].isdecimal() and name.endswith(".json")]
+        return tuple(self._commit(name) for name in names)
+
+    @cached_property
+    def points(self) -> tuple[str, ...]:
+        """Names of the points that every committed shard has, in the order of computation."""
+        return tuple(name for name in self.layout.points if all(name in commit.objects for commit in self.commits))
+
+    @cached_property
+    def samples(self) -> "pd.DataFrame":
+        """One row per committed sample; row i belongs to `cache[point][i]`.
+
+        Columns: `id dataset split group media file_name width height annotations` of the sample, `status`
+        (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`, `grid_merged`),
+        `shard`, and `slot`, the index on the first axis of the arrays.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=_COLUMNS)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `samples` as plain mappings; a row lookup in pandas costs more than reading a token array."""
+        rows: list[dict[str, Any]] = []
+        for commit in self.commits:
+            first = commit.shard * self.layout.samples_per_shard
+            for position, row in enumerate(commit.rows):
+                grids = {f"grid_{level}": row.grids.get(level) for level in ("pixel", "patch", "merged")}
+                state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
+                rows.append({**row.sample.to_json(), **state, **grids})
+        return rows
+
+    def __getitem__(self, point: str) -> "CachedPoint":
+        """Raises `UnknownName`."""
+        if point not in self.points:
+            raise UnknownName("point of this cache", point, self.points)
+        return CachedPoint(self, point)
+
+    def __contains__(self, point: str) -> bool:
+        return point in self.points
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.points)
+
+    def __len__(self) -> int:
+        """Number of committed samples."""
+        return sum(len(commit.rows) for commit in self.commits)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard is committed with every point."""
+        return len(self.commits) == len(self.layout.shards) and len(self.points) == len(self.layout.points)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all committed objects."""
+        return sum(entry["bytes"] for commit in self.commits for entry in commit.objects.values())
+
+    def summary(self) -> dict[str, str]:
+        """What it is, as labelled texts."""
+        model, data = self.fingerprint["model"], self.fingerprint["dataset"]
+        bad = sum(row.status == "bad" for commit in self.commits for row in commit.rows)
+        return {
+            "place": self.path,
+            "model": f"{model['name']} ({model['weights']} weights, {model['dtype']})",
+            "dataset": f"{data['name']}, input size {self.fingerprint['input']['size']}",
+            "samples": f"{len(self)} of {self.layout.samples}" + (f", {bad} of them bad" if bad else ""),
+            "shards": f"{len(self.commits)} of {len(self.layout.shards)} committed",
+            "size": f"{self.size / 1e6:,.1f} MB",
+            "fingerprint": self.digest,
+        }
+
+    def table(self) -> list[dict[str, str]]:
+        """One row per point: name, array shape, type, megabytes."""
+        return [
+            {
+                "point": name,
+                "shape": str(self[name].shape),
+                "type": self.layout.points[name].dtype,
+                "MB": f"{sum(commit.objects[name]['bytes'] for commit in self.commits) / 1e6:,.1f}",
+            }
+            for name in self.points
+        ]
+
+    def __repr__(self) -> str:
+        lines = [f"  {label:12}{text}" for label, text in self.summary().items()]
+        width = max((len(name) for name in self.points), default=0)
+        lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB" for row in self.table()]
+        return "\n".join(["<foresight cache>", *lines])
+
+    def _repr_html_(self) -> str:
+        facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self.summary().items())
+        cells = ["".join(f"<td>{escape(value)}</td>" for value in row.values()) for row in self.table()]
+        head = "<tr><th>point</th><th>shape</th><th>type</th><th>MB</th></tr>"
+        return f"<table>{facts}</table><table>{head}{''.join(f'<tr>{cell}</tr>' for cell in cells)}</table>"
+
+    def _commit(self, name: str) -> Commit:
+        key = f"{layout.SAMPLES}/{name}"
+        place = f"{self.path}/{key}"
+        commit = Commit.from_json(self.store.read(key), place)
+        if commit.fingerprint_sha256 != self.digest or layout.part_key(commit.shard) != key:
+            raise CorruptCache(f"{place} belongs to another cache or shard; remove it and extract the shard again")
+        return commit
+
+
+class CachedPoint:
+    """One point's array [sample, token, channel], lazy; samples count as in `cache.samples`."""
+
+    def __init__(self, cache: Cache, name: str) -> None:
+        self.cache, self.name = cache, name
+        self.layout = cache.layout.points[name]
+        self._shards = lru_cache(maxsize=64)(self._open_shard)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Samples, tokens (the most of any sample), channels."""
+        return len(self.cache), self.layout.tokens, self.layout.width
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored numbers; `ml_dtypes.bfloat16` for bfloat16."""
+        return self.layout.numpy_dtype
+
+    def __len__(self) -> int:
+        return len(self.cache)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Tokens of one sample, float32 [N, D], in raster order over `grid_of(index)`.
+
+        Every byte is checked against its checksum. Raises `BadSample` for a quarantined sample and
+        `CorruptCache` where bytes are not those that were written.
+        """
+        return self.stored(index).astype(np.float32)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """All samples but the quarantined ones."""
+        return (self[index] for index, status in enumerate(self.cache.samples["status"]) if status == "ok")
+
+    def stored(self, index: int) -> np.ndarray:
+        """Tokens of one sample in the stored type, read-only [N, D]."""
+        row = self._row(index)
+        grid = self.grid_of(index)
+        shard, position = int(row["shard"]), int(row["slot"]) % self.cache.layout.samples_per_shard
+        reader = self._shards(shard)
+        first = position * self.layout.chunks_per_sample
+        used = -(-grid.tokens // self.layout.tokens_per_chunk)
+        chunks = [np.frombuffer(reader.chunk(first + number), self.dtype) for number in range(used)]
+        tokens = chunks[0] if used == 1 else np.concatenate(chunks)
+        if tokens.size < grid.tokens * self.layout.width:
+            raise CorruptCache(f"{self.name}: sample {index} has {tokens.size} numbers, too few for its grid {grid}")
+        return tokens.reshape(-1, self.layout.width)[: grid.tokens]
+
+    def grid_of(self, index: int) -> Grid:
+        """How the tokens of one sample lie. Raises `BadSample`."""
+        row = self._row(index)
+        if row["status"] != "ok":
+            raise BadSample(f"sample {row['id']} is quarantined: {row['reason']}")
+        return Grid(*row[f"grid_{self.layout.level}"])
+
+    def grid(self, index: int) -> np.ndarray:
+        """Tokens of one sample, float32 [T, H, W, D]."""
+        return self[index].reshape(*self.grid_of(index), self.layout.width)
+
+    def torch(self, indices: Sequence[int]) -> "torch.Tensor":
+        """Tokens of several samples of one grid size, [B, N, D] in the stored type.
+
+        Raises `CacheError` where the samples differ in size.
+        """
+        import torch
+
+        arrays = [self.stored(index) for index in indices]
+        if len({len(array) for array in arrays}) != 1:
+            raise CacheError("these samples differ in size; read them one by one")
+        stacked = np.stack(arrays)
+        if self.layout.dtype == "bfloat16":
+            return torch.from_numpy(stacked.view(np.uint16)).view(torch.bfloat16)
+        return torch.from_numpy(stacked)
+
+    def to_xarray(self) -> "xr.DataArray":
+        """A labelled lazy float32 array [sample, token, channel]; missing tokens and bad samples are NaN."""
+        from foresight_cache.labelled import data_array
+
+        return data_array(self)
+
+    def __repr__(self) -> str:
+        return f"<point {self.name} {self.shape} {self.layout.dtype} of {self.cache.path}>"
+
+    def _row(self, index: int) -> dict[str, Any]:
+        rows = self.cache.rows
+        if not -len(rows) <= index < len(rows):
+            raise IndexError(f"sample {index} of {len(rows)}")
+        return rows[index]
+
+    def _open_shard(self, shard: int) -> ShardObjectReader:
+        key = layout.object_key(self.name, shard)
+        place = f"{self.cache.path}/{key}"
+        try:
+            size, read = self.cache.store.ranges(key)
+        except FileNotFoundError:
+            raise CorruptCache(f"{place} is missing although its shard is committed; extract the shard again") from None
+        chunks = self.cache.layout.samples_per_shard * self.layout.chunks_per_sample
+        return ShardObjectReader(place, size, chunks, read)

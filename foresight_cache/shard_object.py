@@ -1,0 +1,108 @@
+"""The bytes of one shard object: a Zarr v3 `sharding_indexed` shard with inner codecs `bytes, crc32c`.
+
+    chunk | crc32c | chunk | crc32c | … | index: (offset, length) as uint64 per inner chunk | crc32c
+
+Chunks stand in the order in which they were written; a chunk that was never written has the offset and
+length 2**64 - 1. The codecs' specifications are the Zarr v3 core protocol's `sharding_indexed` and `crc32c`.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from foresight_cache.errors import CorruptCache
+
+_CHECKSUM = 4
+_ABSENT = np.uint64(2**64 - 1)
+
+
+def checksum(data: Any) -> bytes:
+    """crc32c of a bytes-like object as Zarr stores it: four bytes, little endian."""
+    return int(google_crc32c.value(np.frombuffer(data, np.uint8))).to_bytes(_CHECKSUM, "little")
+
+
+def index_size(chunks: int) -> int:
+    """Bytes of the index at the end of an object that has room for so many chunks."""
+    return 16 * chunks + _CHECKSUM
+
+
+class ShardObjectWriter:
+    """Writes one object to a file chunk by chunk, so that memory holds no whole shard."""
+
+    def __init__(self, path: Path, chunks: int) -> None:
+        self.path = path
+        self.size = 0
+        self._index = np.full((chunks, 2), _ABSENT, "<u8")
+        self._digest = hashlib.sha256()
+        self._file = path.open("xb", buffering=0)
+
+    def add(self, position: int, values: np.ndarray) -> None:
+        """Appends one inner chunk; `values` is C-contiguous, in stored type and full chunk shape."""
+        data = memoryview(values.reshape(-1).view(np.uint8))
+        self._index[position] = (self.size, len(data) + _CHECKSUM)
+        self._write(data)
+        self._write(checksum(data))
+
+    def finish(self) -> str:
+        """Writes the index, waits until all is on disk and returns the object's SHA-256."""
+        index = self._index.tobytes()
+        self._write(index + checksum(index))
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return self._digest.hexdigest()
+
+    def abandon(self) -> None:
+        """Removes what was written. Harmless after `finish` and rename."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, data: Any) -> None:
+        self._digest.update(data)
+        view = memoryview(data)
+        while len(view):
+            written = self._file.write(view)
+            view = view[written:]
+            self.size += written
+
+
+ReadRange = Callable[[int, int], Any]
+"""Reads bytes [start, stop) of an object; returns a bytes-like object of that length."""
+
+
+class ShardObjectReader:
+    """Reads inner chunks of one object, verifying every checksum."""
+
+    def __init__(self, place: str, size: int, chunks: int, read: ReadRange) -> None:
+        """Raises `CorruptCache` where the index is not whole."""
+        self.place = place
+        self._read = read
+        start = size - index_size(chunks)
+        if start < 0:
+            raise CorruptCache(f"{place} has {size} bytes, too few for its index; extract the shard again")
+        footer = bytes(read(start, size))
+        if checksum(footer[:-_CHECKSUM]) != footer[-_CHECKSUM:]:
+            raise CorruptCache(f"the index of {place} fails its checksum; restore it or extract the shard again")
+        self.index = np.frombuffer(footer[:-_CHECKSUM], "<u8").reshape(chunks, 2)
+        present = self.index[self.index[:, 0] != _ABSENT]
+        if (present.sum(axis=1) > start).any():
+            raise CorruptCache(f"the index of {place} points past its data; restore it or extract the shard again")
+
+    def has(self, position: int) -> bool:
+        return bool(self.index[position, 0] != _ABSENT)
+
+    def chunk(self, position: int) -> memoryview:
+        """The bytes of one inner chunk. Raises `CorruptCache` where it is absent or fails its checksum."""
+        if not self.has(position):
+            raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
+        offset, length = (int(value) for value in self.index[position])
+        data = memoryview(self._read(offset, offset + length))
+        if checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
+            raise CorruptCache(
+                f"chunk {position} of {self.place} fails its checksum; restore it or extract the shard again"
+            )
+        return data[:-_CHECKSUM]

@@ -1,0 +1,114 @@
+"""Checks every byte of a cache against what was committed, and lists all that is wrong."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from foresight_cache import layout
+from foresight_cache.commits import Commit
+from foresight_cache.errors import CacheError
+from foresight_cache.progress import Advance, silent
+from foresight_cache.reader import Cache
+from foresight_cache.shard_object import ShardObjectReader
+
+_BLOCK = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    place: str
+    """Key of the object inside the cache."""
+    problem: str
+
+
+def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
+    """All findings; none means that every committed byte is as it was written.
+
+    `advance` is told of each committed shard's samples and bytes. Raises what `open_cache` raises.
+    """
+    findings = list(_check_metadata(cache))
+    for name in cache.store.names(layout.SAMPLES):
+        if name == "zarr.json":
+            continue
+        key = f"{layout.SAMPLES}/{name}"
+        try:
+            commit = _read_commit(cache, key)
+        except CacheError as error:
+            findings.append(Finding(key, str(error)))
+            continue
+        for point in commit.objects:
+            findings += _check_object(cache, commit, point)
+        advance(len(commit.rows), sum(entry["bytes"] for entry in commit.objects.values()))
+    return findings
+
+
+def _check_metadata(cache: Cache) -> Iterator[Finding]:
+    """Metadata is a pure function of the root's attributes, so that any other byte is wrong."""
+    wanted = {layout.metadata_key(point): cache.layout.array_json(point) for point in cache.layout.points}
+    wanted[f"{layout.SAMPLES}/zarr.json"] = layout.SAMPLES_GROUP_JSON
+    wanted[layout.ROOT_KEY] = cache.layout.root_json()
+    for key, data in wanted.items():
+        try:
+            if cache.store.read(key) != data:
+                yield Finding(key, "the metadata is not what was written")
+        except FileNotFoundError:
+            yield Finding(key, "the metadata is missing")
+
+
+def _read_commit(cache: Cache, key: str) -> Commit:
+    data = cache.store.read(key)
+    commit = Commit.from_json(data, key)
+    if layout.part_key(commit.shard) != key or commit.shard >= len(cache.layout.shards):
+        raise CacheError(f"the commit record is of shard {commit.shard}, not of this one")
+    if commit.fingerprint_sha256 != cache.digest:
+        raise CacheError("the commit record is of a cache with another fingerprint")
+    if commit.source_sha256 != cache.layout.shards[commit.shard].sha256:
+        raise CacheError("the commit record is of another tar")
+    if commit.to_json() != data:
+        raise CacheError("the commit record is not what was written")
+    return commit
+
+
+def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]:
+    key = layout.object_key(point, commit.shard)
+    if point not in cache.layout.points:
+        yield Finding(key, "the point is not listed in the cache's root")
+        return
+    try:
+        size, read = cache.store.ranges(key)
+    except FileNotFoundError:
+        yield Finding(key, "the object is missing although its shard is committed")
+        return
+    expected = commit.objects[point]
+    if size != expected["bytes"]:
+        yield Finding(key, f"the object has {size} bytes, committed were {expected['bytes']}")
+        return
+    digest = hashlib.sha256()
+    for start in range(0, size, _BLOCK):
+        digest.update(read(start, min(start + _BLOCK, size)))
+    if digest.hexdigest() == expected["sha256"]:
+        return
+    yield Finding(key, "the object's SHA-256 is not the committed one")
+    yield from _check_chunks(cache, commit, point, size)
+
+
+def _check_chunks(cache: Cache, commit: Commit, point: str, size: int) -> Iterator[Finding]:
+    """Which samples of a damaged object are hit, by the checksums of their chunks."""
+    key = layout.object_key(point, commit.shard)
+    per_sample = cache.layout.points[point].chunks_per_sample
+    _, read = cache.store.ranges(key)
+    try:
+        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, read)
+    except CacheError as error:
+        yield Finding(key, str(error))
+        return
+    for position, row in enumerate(commit.rows):
+        chunks = range(position * per_sample, (position + 1) * per_sample)
+        try:
+            for chunk in chunks:
+                if reader.has(chunk):
+                    reader.chunk(chunk)
+        except CacheError:
+            yield Finding(key, f"sample {row.sample.id} fails its checksum")

@@ -1,0 +1,90 @@
+"""Caches with known contents, written through the real writer."""
+
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from foresight_cache.commits import SampleRow
+from foresight_cache.layout import CacheLayout, PointLayout, ShardSource
+from foresight_cache.samples import Grid, Sample
+from foresight_cache.writer import CacheWriter
+
+SAMPLES_PER_SHARD = 4
+
+
+def sample(slot: int) -> Sample:
+    return Sample(
+        id=f"planted/train/{slot:04d}",
+        dataset="planted",
+        split="train",
+        group=f"group-{slot}",
+        media="image",
+        file_name=f"train/{slot:04d}.png",
+        width=64,
+        height=48,
+        annotations={"objects": [{"box": [1.0, 2.0, 33.0, 18.0], "category": "disc"}]},
+    )
+
+
+def fingerprint(**model: str) -> dict[str, object]:
+    described = {"name": "planted", "weights": "random", "dtype": "bfloat16"} | model
+    return {"model": described, "dataset": {"name": "planted"}, "input": {"size": "56x84"}}
+
+
+def plan(points: dict[str, PointLayout], samples: int = 10, **model: str) -> CacheLayout:
+    counts = [min(SAMPLES_PER_SHARD, samples - first) for first in range(0, samples, SAMPLES_PER_SHARD)]
+    return CacheLayout(
+        fingerprint=fingerprint(**model),
+        samples_per_shard=SAMPLES_PER_SHARD,
+        shards=tuple(
+            ShardSource(name=f"shard-{number:06d}.tar", sha256=f"{number:064d}", samples=count)
+            for number, count in enumerate(counts)
+        ),
+        points=points,
+    )
+
+
+def values(slot: int, tokens: int, layout: PointLayout) -> np.ndarray:
+    """What sample `slot` holds: random, but a function of its arguments."""
+    generator = np.random.default_rng([slot, tokens, layout.width])
+    if layout.dtype == "uint8":
+        return generator.integers(0, 256, (tokens, layout.width), dtype=np.uint8)
+    numbers = generator.normal(size=(tokens, layout.width)).astype(np.float32)
+    return numbers.astype(ml_dtypes.bfloat16) if layout.dtype == "bfloat16" else numbers.astype(layout.numpy_dtype)
+
+
+def grids(slot: int, ragged: bool) -> dict[str, Grid]:
+    height, width = (2 + slot % 3, 5 - slot % 2) if ragged else (2, 3)
+    return {
+        "pixel": Grid(1, height * 28, width * 28),
+        "patch": Grid(1, height * 2, width * 2),
+        "merged": Grid(1, height, width),
+    }
+
+
+def write(root: Path, cache: CacheLayout, *, ragged: bool = False, bad: tuple[int, ...] = ()) -> None:
+    """Commits every pending shard; samples in `bad` are quarantined."""
+    with CacheWriter(root, cache) as writer:
+        for pending in writer.pending(tuple(cache.points)):
+            with writer.shard(pending) as shard:
+                rows = []
+                for position in range(cache.shards[pending.number].samples):
+                    slot = pending.number * SAMPLES_PER_SHARD + position
+                    if slot in bad:
+                        rows.append(SampleRow(sample=sample(slot), status="bad", reason="truncated", grids={}))
+                        continue
+                    levels = grids(slot, ragged)
+                    for point in pending.points:
+                        layout = cache.points[point]
+                        shard.add(position, point, values(slot, levels[layout.level].tokens, layout))
+                    rows.append(SampleRow(sample=sample(slot), status="ok", reason=None, grids=levels))
+                shard.commit(rows)
+
+
+def fixed_points() -> dict[str, PointLayout]:
+    return {
+        "vit.block_01": PointLayout.fixed("patch", "bfloat16", 24, 10),
+        "llm.layer_01": PointLayout.fixed("merged", "float32", 6, 12),
+        "pixels": PointLayout.fixed("pixel", "uint8", 56 * 84, 3),
+    }
