@@ -2,16 +2,36 @@
 
 A family turns a raw folder in its own published layout into samples. To add one, add a file with a class
 `Reader` that has the two methods below; every manifest that names the family can then be prepared.
+A file with a function `generate` makes a synthetic set instead, in a layout that one of the readers reads.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 from foresight_cache.errors import UnknownName
 from foresight_cache.samples import Sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A sample whose annotations are sound; whether its media file is, is not yet known."""
+
+    sample: Sample
+    path: Path
+    """The media file, inside the dataset's folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken:
+    """A sample that the annotations list but that cannot be used. Nothing is ever left out in silence."""
+
+    id: str
+    """The sample's id, or the nearest thing to one that the annotations give."""
+    reason: str
 
 
 class Reader(Protocol):
@@ -23,16 +43,20 @@ class Reader(Protocol):
         """Splits that are present. Raises `DatasetError` where the layout is not recognised."""
         ...
 
-    def samples(self, split: str) -> Iterator[tuple[Sample, Path]]:
-        """Each sample with the path of its media file, in a fixed order. Opens no media file.
+    def samples(self, split: str) -> Iterator[Found | Broken]:
+        """Everything that the annotations list, in a fixed order, ids unique. Opens no media file.
 
-        Raises `DatasetError` where the annotations are not as published.
+        Raises `DatasetError` where the split is not there or its annotations as a whole are not as published;
+        what is wrong with one sample makes that sample `Broken`.
         """
         ...
 
 
 class Generator(Protocol):
-    """Makes a synthetic dataset in the layout that a `Reader` reads: the function `generate` of a file here."""
+    """Makes a synthetic dataset in the layout that a `Reader` reads: the function `generate` of a file here.
+
+    The same count and seed give the same bytes, and a smaller count gives the first scenes of a larger one.
+    """
 
     def __call__(self, root: Path, *, count: int, seed: int) -> None: ...
 
@@ -57,4 +81,6 @@ def _member(name: str, attribute: str, kind: str) -> object:
         module = importlib.import_module(f"{__name__}.{name}")
         if hasattr(module, attribute):
             return getattr(module, attribute)
-    raise UnknownName(kind, name, names())
+    # Only now, on the way to an error, are all families imported to tell readers from generators.
+    every = {known: importlib.import_module(f"{__name__}.{known}") for known in names()}
+    raise UnknownName(kind, name, [known for known, module in every.items() if hasattr(module, attribute)])
