@@ -1,0 +1,88 @@
+"""The records that flow from a cache to a head and on to a task.
+
+Axis letters as in `foresight_cache.samples`: **B** samples, **N** tokens, **D** channels, **P** predictions of a
+sample, **C** values of a prediction, **K** true objects. A box is (x0, y0, x1, y1) and a cell (centre x, centre y,
+width, height), all as fractions of the image's width and height.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """What a task asks of a head."""
+
+    slots: int
+    """Predictions P that a pooling head makes; a head that predicts from each token makes one per token."""
+    channels: int
+    """Values C of each prediction."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Features:
+    """Tokens of a batch, in raster order, padded to the longest sample."""
+
+    tokens: Tensor
+    """[B, N, D] float32; zero where there is no token."""
+    pooled: Tensor
+    """[B, D] float32: the mean over each sample's tokens."""
+    mask: Tensor
+    """[B, N] bool: where there is a token."""
+    cells: Tensor
+    """[B, N, 4] float32: the part of the image that each token stands for."""
+
+    def to(self, device: torch.device | str) -> Features:
+        return Features(
+            tokens=self.tokens.to(device),
+            pooled=self.pooled.to(device),
+            mask=self.mask.to(device),
+            cells=self.cells.to(device),
+        )
+
+    def select(self, rows: Sequence[int]) -> Features:
+        """The samples at these places of the batch."""
+        picked = list(rows)
+        return Features(
+            tokens=self.tokens[picked], pooled=self.pooled[picked], mask=self.mask[picked], cells=self.cells[picked]
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What a head says about a batch; the task gives the numbers their meaning."""
+
+    values: Tensor
+    """[B, P, C] float32, unbounded."""
+    mask: Tensor
+    """[B, P] bool: which predictions exist."""
+    cells: Tensor | None = None
+    """[B, P, 4] float32: the cell that a prediction was made from; None where it was made from the whole sample."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Samples of one point with their targets for every task."""
+
+    rows: tuple[int, ...]
+    """Rows of the cache's sample table, B of them."""
+    features: Features
+    targets: Mapping[str, Sequence[Tensor | None]]
+    """By task, B targets; None where the sample has no question for the task."""
+    size: int
+    """Bytes of features in memory."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """What Lightning calls to bring a batch to its device."""
+        moved = {
+            task: [None if target is None else target.to(device) for target in targets]
+            for task, targets in self.targets.items()
+        }
+        return replace(self, features=self.features.to(device), targets=moved)

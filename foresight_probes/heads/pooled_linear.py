@@ -1,0 +1,35 @@
+"""One linear map on the mean over tokens."""
+
+import torch
+from torch import Tensor, nn
+
+from foresight_probes.batches import Features, Outputs, Prediction
+
+SPREAD = 2.0
+"""Half the range of initial biases: slots start as different constants, or all would learn the same one."""
+
+
+class Head(nn.Module):
+    """pooled [B, D] -> values [B, P, C]."""
+
+    def __init__(self, *, width: int, outputs: Outputs) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.linear = spread_linear(width, outputs)
+
+    def forward(self, features: Features) -> Prediction:
+        return slots(self.linear(features.pooled), self.outputs)
+
+
+def spread_linear(width: int, outputs: Outputs) -> nn.Linear:
+    """The last layer of a head with slots: small weights, and biases that differ from slot to slot."""
+    linear = nn.Linear(width, outputs.slots * outputs.channels)
+    nn.init.normal_(linear.weight, std=0.01)
+    nn.init.uniform_(linear.bias, -SPREAD, SPREAD)
+    return linear
+
+
+def slots(flat: Tensor, outputs: Outputs) -> Prediction:
+    """flat [B, P * C] as P predictions, all of which exist."""
+    values = flat.view(-1, outputs.slots, outputs.channels)
+    return Prediction(values=values, mask=torch.ones(values.shape[:2], dtype=torch.bool, device=flat.device))

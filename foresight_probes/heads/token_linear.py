@@ -1,0 +1,21 @@
+"""One linear map, the same for every token; each token makes one prediction, about its own place.
+
+It knows where a token lies from its place in the array alone, so it is right only if tokens are in raster order.
+"""
+
+from torch import nn
+
+from foresight_probes.batches import Features, Outputs, Prediction
+
+
+class Head(nn.Module):
+    """tokens [B, N, D] -> values [B, N, C], each with its token's cell."""
+
+    def __init__(self, *, width: int, outputs: Outputs) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, outputs.channels)
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Features) -> Prediction:
+        return Prediction(values=self.linear(features.tokens), mask=features.mask, cells=features.cells)

@@ -1,0 +1,1 @@
+"""Metrics, one file per family; each study and each task uses these and no other implementation."""

@@ -1,0 +1,112 @@
+"""How probes are trained: options that are checked where they are made and stored with each result."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from foresight_cache.errors import UnknownName, UsageError
+
+WITHOUT_EFFECT = ("resident_bytes", "device")
+"""Options that change how fast a result comes and not what it is (up to rounding)."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_COUNT = ("a whole number of at least 1", lambda value: _whole(value, 1))
+_NATURAL = ("a whole number of at least 0", lambda value: _whole(value, 0))
+_SHARE = ("a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1)
+
+_POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "epochs": _COUNT,
+    "batch_size": _COUNT,
+    "learning_rate": ("a number above 0", lambda value: _is_number(value) and value > 0),
+    "weight_decay": ("a number of at least 0", lambda value: _is_number(value) and value >= 0),
+    "train_share": _SHARE,
+    "validation_share": _SHARE,
+    "shuffle_seed": _NATURAL,
+    "resamples": _COUNT,
+    "confidence": _SHARE,
+    "resident_bytes": _NATURAL,
+    "device": ("auto, cpu, cuda or mps", lambda value: value in ("auto", "cpu", "cuda", "mps")),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingOptions:
+    """Raises `UsageError` where a value is not possible.
+
+    >>> TrainingOptions(epochs=0)
+    Traceback (most recent call last):
+    foresight_cache.errors.UsageError: epochs is 0, expected a whole number of at least 1.
+    """
+
+    epochs: int = 40
+    """Passes over the training split."""
+    batch_size: int = 16
+    """Samples per step."""
+    learning_rate: float = 0.01
+    """Peak step size of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW, per unit of learning rate."""
+    train_share: float = 0.7
+    """Fraction of the range of group hashes that trains."""
+    validation_share: float = 0.15
+    """Fraction of the range of group hashes that selects the epoch; the rest is the test split."""
+    shuffle_seed: int = 0
+    """Seed of the order of training samples, the same for every head."""
+    resamples: int = 1000
+    """Bootstrap resamples behind each confidence interval."""
+    confidence: float = 0.95
+    """Share of resampled values inside a confidence interval."""
+    resident_bytes: int = 2 * 1024**3
+    """Features of one point up to this many bytes (as float32) are held in memory, larger ones read per batch."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `mps`, or `auto`: the GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        for name, (expected, is_possible) in _POSSIBLE.items():
+            value = getattr(self, name)
+            if not is_possible(value):
+                raise UsageError(f"{name} is {value!r}, expected {expected}.")
+        shares = self.train_share + self.validation_share
+        if shares >= 1:
+            raise UsageError(f"train_share and validation_share add up to {shares:g}, expected less than 1.")
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def recipe(self) -> dict[str, Any]:
+        """The options that a result depends on."""
+        return {name: value for name, value in self.to_json().items() if name not in WITHOUT_EFFECT}
+
+
+def options_from_yaml(path: Path) -> TrainingOptions:
+    """Reads a YAML mapping with the names of the options; what is left out keeps its default.
+
+    Raises `UsageError` where the file cannot be read or holds no mapping, `UnknownName` for another key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the configuration {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"the configuration {path} is not YAML: {' '.join(str(error).split())}.") from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise UsageError(f"the configuration {path} holds a {type(content).__name__}, expected names with values.")
+    known = [field.name for field in dataclasses.fields(TrainingOptions)]
+    for name in content:
+        if name not in known:
+            raise UnknownName(f"option in {path}", str(name), known)
+    return TrainingOptions(**content)

@@ -1,0 +1,78 @@
+"""Which samples train, which select and which are reported: by hash of the sample's group.
+
+The side of a group depends on its name alone, so it is the same for every task, point, cache and machine, and
+no image is on two sides because of how many others there are.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foresight_cache.errors import ProbeError
+
+SIDES = ("train", "validation", "test")
+
+
+def position(group: str) -> float:
+    """Where in [0, 1) a group falls: the first 53 bits of the SHA-256 of its name, as a fraction.
+
+    Fifty-three bits are what a float holds exactly.
+
+    >>> position("shapes/train/000000000001") == (0x2E1864BA102C6E >> 3) / 2**53
+    True
+    >>> round(position("shapes/train/000000000001"), 4)
+    0.1801
+    """
+    return (int.from_bytes(hashlib.sha256(group.encode()).digest()[:7], "big") >> 3) / 2**53
+
+
+def side_of(group: str, *, train_share: float, validation_share: float) -> str:
+    """
+    >>> shares = {"train_share": 0.7, "validation_share": 0.15}
+    >>> [side_of(f"shapes/train/{k:012d}", **shares) for k in (1, 6, 7)]
+    ['train', 'validation', 'test']
+    """
+    place = position(group)
+    if place < train_share:
+        return "train"
+    return "validation" if place < train_share + validation_share else "test"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Rows of a sample table by side, in the table's order."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+    digest: str
+    """SHA-256 of the lines `<side> <sample id>`, sorted."""
+
+    def sizes(self) -> dict[str, int]:
+        return {side: len(getattr(self, side)) for side in SIDES}
+
+
+def split_rows(
+    rows: Sequence[int], ids: Sequence[str], groups: Sequence[str], *, train_share: float, validation_share: float
+) -> Split:
+    """Splits the samples at `rows` of a table whose columns are `ids` and `groups`.
+
+    Raises `ProbeError` where a side would be empty.
+    """
+    sides: dict[str, list[int]] = {side: [] for side in SIDES}
+    for row in rows:
+        sides[side_of(groups[row], train_share=train_share, validation_share=validation_share)].append(row)
+    for side in SIDES:
+        if not sides[side]:
+            count = len({groups[row] for row in rows})
+            raise ProbeError(
+                f"the {side} split is empty: {len(rows)} usable samples in {count} groups are too few to put some on "
+                "each side; extract more samples, or change train_share and validation_share."
+            )
+    lines = sorted(f"{side} {ids[row]}" for side in SIDES for row in sides[side])
+    return Split(
+        train=tuple(sides["train"]),
+        validation=tuple(sides["validation"]),
+        test=tuple(sides["test"]),
+        digest=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+    )

@@ -1,0 +1,109 @@
+"""Boxes of up to ten objects in an image, as a set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.matching import by_cell, hungarian
+from foresight_probes.metrics import boxes as metric
+
+MOST = 10
+"""Objects of an image that are kept: the largest."""
+
+SIDE_WEIGHT, GIOU_WEIGHT, SCORE_WEIGHT = 5.0, 2.0, 1.0
+"""Weights of the L1 distance, of 1 - GIoU and of the score, in the cost of matching and in the loss (DETR's)."""
+
+REACH = 0.1
+"""Distance from its cell's centre, as a fraction of the image, at which a token's box lies for a value of 1."""
+
+
+class Task:
+    """Predicts a set of boxes with scores; see `foresight_probes.metrics.boxes.object_scores` for the evaluation.
+
+    A prediction's five values are (x, y, width, height, score). Width and height are sigmoids. The centre is a
+    sigmoid for a prediction from the whole sample, and the cell's centre plus 0.1 times the value for a prediction
+    from a token. The set loss is that of DETR (Carion et al., ECCV 2020): Hungarian matching on
+    5 L1 + 2 (1 - GIoU) - score, then 5 L1 + 2 (1 - GIoU) for matched pairs and binary cross-entropy for the scores.
+    Tokens are matched by place instead (`matching.by_cell`), several to an object; objects weigh the same whatever
+    their size. The score is trained towards the IoU that the prediction has now, so that the best ones rank first.
+    """
+
+    heads = ("pooled-linear", "token-linear", "mlp")
+    primary = "mean_iou"
+    constant_head = "pooled-linear"
+    outputs = Outputs(slots=MOST, channels=5)
+
+    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+        """[K, 4] float32 boxes as fractions of the image, K from 1 to 10, the largest first.
+
+        A plain resize of the image leaves fractions as they are. Crowds, which stand for unknown numbers of
+        objects, and boxes without area are left out.
+        """
+        objects = sample["annotations"].get("objects", ())
+        boxes = np.array([each["box"] for each in objects if not each.get("crowd")], dtype=np.float64).reshape(-1, 4)
+        boxes = (boxes / np.tile([sample["width"], sample["height"]], 2)).clip(0, 1)
+        area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
+        kept = [place for place in np.argsort(-area, kind="stable") if area[place] > 0][:MOST]
+        return torch.from_numpy(boxes[kept]).float() if kept else None
+
+    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+        boxes, logits = decode(prediction)
+        truth = pad_sequence(list(targets), batch_first=True)
+        objects = _assign(prediction, boxes, logits, truth, targets)
+        samples, places = (objects >= 0).nonzero(as_tuple=True)
+        taken = objects[samples, places]
+        found, wanted = boxes[samples, places], truth[samples, taken]
+        # Each object weighs the same, however many predictions are trained towards it.
+        sharing = torch.zeros_like(truth[..., 0]).index_put((samples, taken), logits.new_ones(()), accumulate=True)
+        weight = 1 / sharing[samples, taken]
+        iou, giou = metric.overlap(found, wanted)
+        distance = (found - wanted).abs().sum(-1)
+        fit = (weight * (SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou))).sum()
+        aim = torch.zeros_like(logits).index_put((samples, places), iou.detach().clamp(0, 1))
+        score = functional.binary_cross_entropy_with_logits(
+            logits, aim, weight=prediction.mask.float(), reduction="sum"
+        )
+        per_object = sum(map(len, targets))
+        return (fit + SCORE_WEIGHT * score) / per_object
+
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """IoU of each true object."""
+        boxes, logits = decode(prediction)
+        return [
+            metric.object_scores(boxes[place][mask].cpu(), logits[place][mask].cpu(), target.cpu())
+            for place, (mask, target) in enumerate(zip(prediction.mask, targets, strict=True))
+        ]
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        return metric.summary(scores)
+
+    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
+        return metric.by_count(scores)
+
+
+def decode(prediction: Prediction) -> tuple[Tensor, Tensor]:
+    """Boxes [B, P, 4] as fractions of the image and score logits [B, P]."""
+    values = prediction.values
+    if prediction.cells is None:
+        centre = values[..., :2].sigmoid()
+    else:
+        centre = prediction.cells[..., :2] + REACH * values[..., :2]
+    half = values[..., 2:4].sigmoid() / 2
+    return torch.cat([centre - half, centre + half], dim=-1), values[..., 4]
+
+
+def _assign(prediction: Prediction, boxes: Tensor, logits: Tensor, truth: Tensor, targets: Sequence[Tensor]) -> Tensor:
+    """[B, P] int64: the object that each prediction is trained towards, or -1."""
+    counts = torch.tensor([len(target) for target in targets], device=truth.device)
+    if prediction.cells is not None:
+        return by_cell(prediction.cells, prediction.mask, truth, counts)
+    distance = (boxes[:, :, None] - truth[:, None]).abs().sum(-1)
+    giou = metric.overlap(boxes[:, :, None], truth[:, None])[1]
+    cost = SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou) - SCORE_WEIGHT * logits.sigmoid()[:, :, None]
+    return hungarian(cost, counts)
