@@ -26,6 +26,9 @@ _LARGEST = 1 << 20
 """Bytes that a manifest may have; a larger file is no manifest, and is not parsed."""
 
 
+_PROSE = {"title", "licence", "obtain", "homepage", "citation"}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """What is known of a dataset before looking at it."""
@@ -57,8 +60,12 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content; comments and the order of keys in the file do not change it."""
-        return digest(self.to_json())
+        """SHA-256 of all that decides which samples there are and what they carry.
+
+        Prose is left out, so that a better sentence does not make a set another one; and so is what is not given,
+        so that neither does a key that a later version adds.
+        """
+        return digest({name: value for name, value in self.to_json().items() if name not in _PROSE and value})
 
     def to_json(self) -> dict[str, Any]:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
@@ -47,7 +47,8 @@ class Reader:
         matches = [re.fullmatch(r"instances_(.+)\.json", file) for file in files]
         splits = tuple(match[1] for match in matches if match and is_safe_name(match[1]))
         if not splits:
-            raise DatasetError(f"{self._root} is no folder in COCO format: there is no {folder}/instances_*.json; {_LAYOUT}")
+            missing = folder / "instances_*.json"
+            raise DatasetError(f"{self._root} is no folder in COCO format: there is no {missing}; {_LAYOUT}")
         return splits
 
     def samples(self, split: str) -> Iterator[Found | Broken]:
@@ -73,7 +74,8 @@ class Reader:
         for folder in folders:
             if folder.is_dir():
                 return folder
-        raise DatasetError(f"the images of split {split!r} are missing: there is no {' and no '.join(map(str, folders))}")
+        missing = " and no ".join(map(str, folders))
+        raise DatasetError(f"the images of split {split!r} are missing: there is no folder {missing}")
 
     def _record(self, image: Any, index: int, split: str, folder: Path, annotations: "_Annotations") -> Found | Broken:
         sample_id = _sample_id(image, index, f"{self._name}/{split}")
@@ -120,7 +122,7 @@ class _Annotations:
             if isinstance(image_id, int | str) and image_id in listed:
                 by_image.setdefault(image_id, []).append(annotation)
             else:
-                strays[ascii(image_id)] += 1
+                strays[_shown(image_id)] += 1
         ids = (annotation.get("id") for annotations in by_image.values() for annotation in annotations)
         _refuse_repeats(path, "annotation id", (each for each in ids if isinstance(each, int | str)))
         _refuse_repeats(path, "image id", (image["id"] for image in document["images"] if _has_id(image)))
@@ -156,7 +158,7 @@ def _without_outline(entry: dict[str, Any]) -> dict[str, Any]:
 def _categories(entries: list[Any], path: Path) -> dict[int, str]:
     for entry in entries:
         if not (isinstance(entry, dict) and type(entry.get("id")) is int and _is_text(entry.get("name"))):
-            raise DatasetError(f"{path} has a category {ascii(entry)}; expected an integer 'id' and a text 'name'")
+            raise DatasetError(f"{path} has a category {_shown(entry)}; expected an integer 'id' and a text 'name'")
     _refuse_repeats(path, "category id", (entry["id"] for entry in entries))
     return {entry["id"]: entry["name"] for entry in entries}
 
@@ -166,7 +168,7 @@ def _refuse_repeats(path: Path, kind: str, values: Iterable[Hashable]) -> None:
     if repeated:
         more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
         raise DatasetError(
-            f"{path} uses the same {kind} more than once: {', '.join(map(ascii, repeated[:5]))}{more}; "
+            f"{path} uses the same {kind} more than once: {', '.join(map(_shown, repeated[:5]))}{more}; "
             "which entry is meant cannot be told, so mend the file"
         )
 
@@ -185,7 +187,13 @@ def _has_id(image: Any) -> bool:
     return isinstance(image, dict) and isinstance(image.get("id"), int | str)
 
 
-def _is_text(value: Any) -> bool:
+def _shown(value: Any) -> str:
+    """A value of the file in a sentence: in ASCII, as it may hold halves of characters, and of bounded length."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
     """Whether it is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
     return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
@@ -209,14 +217,14 @@ def _size(image: Any) -> tuple[int, int]:
         raise BadSample("the entry under 'images' has no integer or text under 'id'")
     for key in ("width", "height"):
         if type(image.get(key)) is not int or image[key] <= 0:
-            raise BadSample(f"the entry under 'images' has {key} {ascii(image.get(key))}, expected a positive integer")
+            raise BadSample(f"the entry under 'images' has {key} {_shown(image.get(key))}, expected a positive integer")
     return image["width"], image["height"]
 
 
 def _inside(folder: Path, name: Any) -> Path:
     """The image's path. The folder itself may be a link to elsewhere; what it holds may not leave it."""
     if not _is_text(name) or "\0" in name or not Path(name).stem:
-        raise BadSample(f"the entry under 'images' has file_name {ascii(name)}, expected the name of a file")
+        raise BadSample(f"the entry under 'images' has file_name {_shown(name)}, expected the name of a file")
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise BadSample(f"file_name {name!r} leaves the folder of the images, which is not followed")
@@ -233,15 +241,15 @@ def _object(annotation: dict[str, Any], categories: Mapping[int, str], width: in
     """One object as `Sample.annotations` has it. Raises `BadSample`."""
     number, category = annotation.get("id"), annotation.get("category_id")
     if type(number) is not int:
-        raise BadSample(f"an annotation has id {ascii(number)}, expected an integer")
+        raise BadSample(f"an annotation has id {_shown(number)}, expected an integer")
     if type(category) is not int or category not in categories:
-        raise BadSample(f"annotation {number} has category_id {ascii(category)}, which is not under 'categories'")
+        raise BadSample(f"annotation {number} has category_id {_shown(category)}, which is not under 'categories'")
     box = _box(annotation.get("bbox"), f"annotation {number}", width, height)
     crowd, area = annotation.get("iscrowd", 0), annotation.get("area", (box[2] - box[0]) * (box[3] - box[1]))
     if crowd not in (0, 1):
-        raise BadSample(f"annotation {number} has iscrowd {ascii(crowd)}, expected 0 or 1")
+        raise BadSample(f"annotation {number} has iscrowd {_shown(crowd)}, expected 0 or 1")
     if not _is_number(area) or area < 0:
-        raise BadSample(f"annotation {number} has area {ascii(area)}, expected a number of pixels")
+        raise BadSample(f"annotation {number} has area {_shown(area)}, expected a number of pixels")
     return {
         "box": box,
         "category": categories[category],
@@ -261,7 +269,7 @@ def _box(published: Any, who: str, width: int, height: int) -> list[float]:
     [600.5, 0.0, 640.0, 480.0]
     """
     if not (isinstance(published, list) and len(published) == 4 and all(map(_is_number, published))):
-        raise BadSample(f"{who} has bbox {ascii(published)[:80]}, expected four numbers [x, y, width, height]")
+        raise BadSample(f"{who} has bbox {_shown(published)}, expected four numbers [x, y, width, height]")
     x, y, wide, high = map(float, published)
     if wide < 0 or high < 0:
         raise BadSample(f"{who} has bbox {published}, whose width or height is negative")

@@ -1,0 +1,141 @@
+"""Encoded images to pixels: bounded in size, upright, RGB, and never an exception of Pillow's own.
+
+**Upright.** A camera may store a photo lying on its side and note so in EXIF. Annotation tools show the photo
+upright, so that is what boxes refer to, and every function here sees the upright image. COCO's own images carry
+no such note. Annotations that were made of the unturned image show in their width and height being swapped, which
+`foresight prepare` refuses for that sample.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from foresight_cache.errors import BadSample
+
+MAX_PIXELS = 89_478_485
+"""Largest image that is decoded, in pixels: 256 MiB as RGB, and where Pillow starts to warn of decompression bombs."""
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+"""Only these are tried: Pillow's other parsers start other programs (EPS) or are for what no dataset has."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+
+
+def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Pixels of an encoded image, uint8 [H, W, 3], RGB, upright.
+
+    Grey, palette and CMYK images become RGB; 16 bits per channel become 8; what is transparent shows white; of an
+    animation the first picture is taken. Raises `BadSample` for bytes that are no image, are cut off or damaged, or
+    that would be larger than `max_pixels`.
+    """
+    with _opened(data, max_pixels) as image:
+        turn = _TURNS.get(_orientation(image, data))
+        upright = _rgb(image)
+        if turn is not None:
+            upright = upright.transpose(turn)
+        return np.array(upright, dtype=np.uint8)
+
+
+def image_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width of an encoded image in pixels, upright, from its header.
+
+    An image that does not end as its format ends is decoded, to tell a truncated one from one that is merely
+    unusual. Damage between header and end is not found here. Raises `BadSample` as `decode_image` does.
+    """
+    with _opened(data, max_pixels) as image:
+        width, height = image.size
+        sideways = _orientation(image, data) in _SIDEWAYS
+        whole = _ends_well(data, image.format)
+    if not whole:
+        decode_image(data, max_pixels=max_pixels)
+    return (width, height) if sideways else (height, width)
+
+
+def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Bicubic, antialiased, uint8 [H, W, 3] to uint8 [height, width, 3].
+
+    An image that already has that size is returned itself, not a copy. The same input gives the same output: Pillow
+    resamples in integers.
+
+    >>> resize(np.zeros((4, 6, 3), np.uint8), 2, 3).shape
+    (2, 3, 3)
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The image with only its header read; whatever Pillow raises inside the block becomes `BadSample`."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise BadSample(f"the image has {width}×{height} pixels, more than the {max_pixels} that are decoded")
+            yield image
+    except (BadSample, MemoryError):
+        raise
+    except UnidentifiedImageError:
+        what = "no image that can be read" if data else "empty"
+        raise BadSample(f"the file is {what}; expected {', '.join(_FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise BadSample(f"the image has far more than the {max_pixels} pixels that are decoded") from None
+    except Exception as error:  # parsers of untrusted bytes raise whatever they stumble over
+        raise BadSample(f"the image is damaged: {str(error) or type(error).__name__}") from None
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """EXIF's number of how the stored image lies: 1 is upright."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns these itself, in `size` as well as in the pixels
+    if image.format == "PNG" and b"eXIf" not in data and b"Raw profile type exif" not in data:
+        return 1  # asking a PNG for EXIF that it does not have would decode it
+    found = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return found if isinstance(found, int) else 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    if image.mode.startswith("I"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.mode == "F":
+        raise BadSample("the image has floating-point pixels, of which black and white are not known")
+    return image.convert("RGB")
+
+
+def _eight_bits(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Pillow's own conversion would clip at 255.
+
+    >>> _eight_bits(np.array([0, 257, 65535], np.uint16)).tolist()
+    [0, 1, 255]
+    """
+    wide = grey.astype(np.int64)
+    if wide.size and (wide.min() < 0 or wide.max() > 65535):
+        raise BadSample("the image has more than 16 bits per pixel channel, of which black and white are not known")
+    return ((wide + 128) // 257).astype(np.uint8)
+
+
+def _ends_well(data: bytes, image_format: str | None) -> bool:
+    """Whether the last bytes are those with which the format ends; False where that cannot be told."""
+    if image_format == "JPEG":
+        return data.rstrip(b"\0").endswith(b"\xff\xd9")
+    if image_format == "PNG":
+        return data.endswith(b"IEND\xae\x42\x60\x82")
+    if image_format == "WEBP":
+        return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    return False
