@@ -1,19 +1,20 @@
 """A cached point as a labelled lazy `xarray.DataArray`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from foresight_cache.reader import CachedPoint
+if TYPE_CHECKING:
+    from foresight_cache.reader import CachedPoint
 
 
 class _LazyPoint(BackendArray):
     """Reads a sample when, and only when, an index asks for it."""
 
-    def __init__(self, point: CachedPoint) -> None:
+    def __init__(self, point: "CachedPoint") -> None:
         self.point = point
         self.shape = point.shape
         self.dtype = np.dtype(np.float32)
@@ -40,7 +41,7 @@ class _LazyPoint(BackendArray):
         return np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
 
 
-def data_array(point: CachedPoint) -> xr.DataArray:
+def data_array(point: "CachedPoint") -> xr.DataArray:
     """Dimensions as in the store's `dimension_names`; samples are labelled by id, tokens by row and column.
 
     Tokens are labelled only where all samples have one grid.

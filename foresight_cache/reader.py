@@ -16,6 +16,7 @@ from foresight_cache import layout
 from foresight_cache.commits import Commit
 from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
 from foresight_cache.layout import CacheLayout
+from foresight_cache.points import PIXELS, resolve
 from foresight_cache.samples import Grid
 from foresight_cache.shard_object import ShardObjectReader
 from foresight_cache.store import Store, open_store
@@ -96,6 +97,20 @@ class Cache:
         if point not in self.points:
             raise UnknownName("point of this cache", point, self.points)
         return CachedPoint(self, point)
+
+    def select(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Points of this cache that points, aliases (`E4`), sets or patterns name, in the order of computation.
+
+        Aliases keep their fraction of the model's depth, whichever of its points are cached. Raises `UnknownName`.
+        """
+        taps = [*self.fingerprint["model"].get("taps", self.points), PIXELS]
+        chosen: set[str] = set()
+        for text in texts:
+            named = {PIXELS} if text == PIXELS else {str(point) for point in resolve([text], taps)}
+            if not named & set(self.points):
+                raise UnknownName("point of this cache", text, self.points)
+            chosen |= named & set(self.points)
+        return tuple(name for name in self.points if name in chosen)
 
     def __contains__(self, point: str) -> bool:
         return point in self.points

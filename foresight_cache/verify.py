@@ -24,11 +24,12 @@ class Finding:
 
 
 def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
-    """All findings; none means that every committed byte is as it was written.
+    """All findings; none means that every shard is there and every byte as it was written.
 
     `advance` is told of each committed shard's samples and bytes. Raises what `open_cache` raises.
     """
     findings = list(_check_metadata(cache))
+    missing = set(range(len(cache.layout.shards)))
     for name in cache.store.names(layout.SAMPLES):
         if name == "zarr.json":
             continue
@@ -38,10 +39,12 @@ def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
         except CacheError as error:
             findings.append(Finding(key, str(error)))
             continue
-        for point in commit.objects:
+        for point in cache.layout.points:
             findings += _check_object(cache, commit, point)
+        missing.discard(commit.shard)
         advance(len(commit.rows), sum(entry["bytes"] for entry in commit.objects.values()))
-    return findings
+    unfinished = "the shard is not committed; run the same 'foresight extract' again to finish it"
+    return findings + [Finding(layout.part_key(shard), unfinished) for shard in sorted(missing)]
 
 
 def _check_metadata(cache: Cache) -> Iterator[Finding]:
@@ -73,8 +76,8 @@ def _read_commit(cache: Cache, key: str) -> Commit:
 
 def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]:
     key = layout.object_key(point, commit.shard)
-    if point not in cache.layout.points:
-        yield Finding(key, "the point is not listed in the cache's root")
+    if point not in commit.objects:
+        yield Finding(key, "the point is not committed; run the same 'foresight extract' again to finish it")
         return
     try:
         size, read = cache.store.ranges(key)

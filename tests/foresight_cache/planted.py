@@ -11,6 +11,7 @@ from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
 
 SAMPLES_PER_SHARD = 4
+TAPS = ["vit.block_01", "vit.block_02", "llm.layer_01", "llm.layer_02"]
 
 
 def sample(slot: int) -> Sample:
@@ -28,7 +29,7 @@ def sample(slot: int) -> Sample:
 
 
 def fingerprint(**model: str) -> dict[str, object]:
-    described = {"name": "planted", "weights": "random", "dtype": "bfloat16"} | model
+    described: dict[str, object] = {"name": "planted", "weights": "random", "dtype": "bfloat16", "taps": TAPS} | model
     return {"model": described, "dataset": {"name": "planted"}, "input": {"size": "56x84"}}
 
 

@@ -190,6 +190,12 @@ def test_unknown_point_offers_the_nearest(fixed: Path) -> None:
         open_cache(fixed)["vit.block_1"]
 
 
+def test_aliases_are_fractions_of_the_models_depth_not_of_the_caches(fixed: Path) -> None:
+    assert open_cache(fixed).select(["E7", "E3", "pixels"]) == ("vit.block_01", "llm.layer_01", "pixels")
+    with pytest.raises(UnknownName, match="unknown point of this cache 'E8'"):
+        open_cache(fixed).select(["E8"])
+
+
 def test_index_past_the_end(fixed: Path) -> None:
     with pytest.raises(IndexError, match="sample 10 of 10"):
         open_cache(fixed)["vit.block_01"][10]

@@ -1,0 +1,31 @@
+# `make .venv` installs what the lock pins, in its own virtual environment; every other target needs it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint lock clean
+
+.venv: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
+	$(BIN)/foresight demo --out demo
+
+test: .venv  ## all tests, on all cores
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: .venv  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock:  ## compile the lock anew; needs uv
+	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

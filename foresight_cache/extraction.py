@@ -1,0 +1,242 @@
+"""Stage 1, the loop: shards in, one forward pass per batch, shards of a cache out."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foresight_cache.batching import batches
+from foresight_cache.commits import SampleRow
+from foresight_cache.encoders import Encoder, Tap
+from foresight_cache.errors import BadSample, DatasetError, UsageError
+from foresight_cache.guards import check_features
+from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
+from foresight_cache.media import decode_image, resize
+from foresight_cache.points import PIXELS, Point
+from foresight_cache.prefetch import prefetch
+from foresight_cache.progress import Advance, silent
+from foresight_cache.reader import Cache
+from foresight_cache.samples import Grid, Sample
+from foresight_cache.shards import ShardSet, read_shard
+from foresight_cache.sizes import InputSize
+from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractionOptions:
+    """How inputs are made and batched; part of a cache's fingerprint, but for `workers`."""
+
+    points: tuple[Point, ...]
+    """What to keep besides the pixels."""
+    size: InputSize
+    """Size that images are resized to."""
+    frames: int = 8
+    """Frames that are sampled from a clip."""
+    batch_tokens: int = 2048
+    """Most patch tokens in one forward pass."""
+    workers: int = 2
+    """Threads that decode and preprocess ahead of the model."""
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "batch_tokens", "workers"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
+        other = [str(point) for point in self.points if point.readout != "tokens"]
+        if other:
+            raise UsageError(f"readout of {', '.join(other)} is not available yet; only all tokens are: drop the '@…'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """Samples of one shard that go through the model together."""
+
+    shard: PendingShard
+    positions: Sequence[int]
+    samples: Sequence[Sample]
+    media: Sequence[bytes]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    """A batch whose inputs are ready; samples that could not be decoded have left it."""
+
+    shard: PendingShard
+    positions: Sequence[int]
+    samples: Sequence[Sample]
+    pixels: Sequence[np.ndarray]
+    inputs: "Mapping[str, torch.Tensor]"
+    bad: Sequence[tuple[int, SampleRow]]
+
+
+def extract(
+    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Path, advance: Advance = silent
+) -> None:
+    """Writes what the cache at `out` lacks; a second run goes on where the first one stopped.
+
+    Quarantined samples are recorded and counted, see `open_cache(out).samples`. Raises `CacheError` for a
+    foreign or busy cache, `ShardError` for a damaged tar and `FeatureError` for values that no cache should hold.
+    """
+    with CacheWriter(out, plan_cache(shards, encoder, options)) as cache, ThreadPoolExecutor(1) as background:
+        names = (*(str(point) for point in options.points), PIXELS)
+        work = _work(shards, encoder, options, cache.pending(names))
+        with closing(prefetch(work, lambda batch: _prepare(batch, encoder, options), threads=options.workers)) as ready:
+            for pending, batches_of_shard in groupby(ready, key=lambda batch: batch.shard):
+                with cache.shard(pending) as shard:
+                    rows = _fill(shard, batches_of_shard, encoder, background)
+                    shard.commit(rows)
+                advance(len(rows), shard.size)
+
+
+def _fill(
+    shard: ShardWriter, prepared: Iterable[_Prepared], encoder: Encoder, background: ThreadPoolExecutor
+) -> list[SampleRow]:
+    """Writes all batches of a shard, each while the next one is computed; returns its rows in order."""
+    rows: dict[int, SampleRow] = {}
+    writing: Future[None] = background.submit(lambda: None)
+    try:
+        for batch in prepared:
+            features = _forward(batch, encoder)
+            writing.result()
+            writing = background.submit(_write, shard, batch, features)
+            rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder), strict=True))
+        writing.result()
+    finally:
+        wait([writing])
+    return [rows[position] for position in sorted(rows)]
+
+
+def check_share_of_bad(cache: Cache, allowed: float) -> None:
+    """Raises `DatasetError` where more than this share of the samples is quarantined."""
+    bad = [row for row in cache.rows if row["status"] == "bad"]
+    if len(bad) > allowed * len(cache):
+        raise DatasetError(
+            f"{len(bad)} of {len(cache)} samples of {cache.path} could not be used, the first because "
+            f"{bad[0]['reason']}; the others are extracted; see 'foresight inspect --bad', "
+            f"or accept them with --max-bad {len(bad) / len(cache):.2g}"
+        )
+
+
+def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> CacheLayout:
+    """The layout and fingerprint of the cache that these arguments make. Raises `UsageError` for a wrong size."""
+    taps = {tap.name: tap for tap in encoder.taps}
+    points = {str(point): _point_layout(taps[point.tap], encoder, options) for point in options.points}
+    fingerprint = {
+        "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
+        "dataset": {"name": shards.dataset, "manifest_sha256": shards.manifest_digest},
+        "input": {"size": str(options.size), "resize": "bicubic, antialiased", "frames": options.frames},
+        "execution": {"batch_tokens": options.batch_tokens, "device": encoder.device.type},
+        "libraries": {name: version(name) for name in ("torch", "torchvision", "transformers", "pillow")},
+    }
+    return CacheLayout(
+        fingerprint=fingerprint,
+        samples_per_shard=shards.samples_per_shard,
+        shards=tuple(
+            ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids)) for shard in shards.shards
+        ),
+        points={**points, PIXELS: _pixel_layout(encoder, options)},
+    )
+
+
+def _point_layout(tap: Tap, encoder: Encoder, options: ExtractionOptions) -> PointLayout:
+    dtype = encoder.options.dtype
+    if options.size.fixed:
+        tokens = encoder.grid(tap.level, 1, *options.size.fixed).tokens
+        return PointLayout.fixed(tap.level, dtype, tokens, tap.width)
+    return PointLayout.ragged(tap.level, dtype, encoder.max_tokens(tap.level, 1), tap.width)
+
+
+def _pixel_layout(encoder: Encoder, options: ExtractionOptions) -> PointLayout:
+    if options.size.fixed:
+        height, width = options.size.fixed
+        return PointLayout.fixed("pixel", "uint8", height * width, 3)
+    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels(1), 3)
+
+
+def _work(
+    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, pending: Iterator[PendingShard]
+) -> Iterator[_Batch]:
+    """All batches of all pending shards, in order; at least one per shard."""
+    for shard in pending:
+        content = list(read_shard(shards, shard.number))
+        sizes = [options.size.of(encoder, sample.height, sample.width) for sample, _ in content]
+        tokens = [encoder.grid("patch", 1, *size).tokens for size in sizes]
+        for positions in batches(sizes, tokens, options.batch_tokens) or [[]]:
+            samples, media = zip(*(content[position] for position in positions), strict=True)
+            yield _Batch(shard=shard, positions=positions, samples=samples, media=media)
+
+
+def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
+    """Decoded, resized and preprocessed; runs in a thread."""
+    good: list[tuple[int, Sample, np.ndarray]] = []
+    bad: list[tuple[int, SampleRow]] = []
+    for position, sample, data in zip(batch.positions, batch.samples, batch.media, strict=True):
+        try:
+            good.append((position, sample, _input(sample, data, encoder, options)))
+        except BadSample as error:
+            bad.append((position, SampleRow(sample=sample, status="bad", reason=str(error), grids={})))
+    pixels = [pixels for _, _, pixels in good]
+    return _Prepared(
+        shard=batch.shard,
+        positions=[position for position, _, _ in good],
+        samples=[sample for _, sample, _ in good],
+        pixels=pixels,
+        inputs=encoder.preprocess(pixels, "image") if pixels else {},
+        bad=bad,
+    )
+
+
+def _input(sample: Sample, data: bytes, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
+    """Resized pixels, uint8 [T, H, W, 3]. Raises `BadSample`."""
+    if sample.media != "image":
+        raise BadSample(f"{sample.media}s cannot be decoded yet")
+    image = decode_image(data)
+    if image.shape[:2] != (sample.height, sample.width):
+        raise BadSample(
+            f"the image is {image.shape[1]}x{image.shape[0]} pixels, its record says {sample.width}x{sample.height}"
+        )
+    return resize(image, *options.size.of(encoder, sample.height, sample.width))[np.newaxis]
+
+
+def _forward(batch: _Prepared, encoder: Encoder) -> dict[str, list[np.ndarray]]:
+    """Per point the stored numbers of each sample, on the host."""
+    points = [point for point in batch.shard.points if point != PIXELS]
+    if not batch.positions or not points:
+        return {}
+    features = encoder.forward(batch.inputs, points)
+    check_features(features, [sample.id for sample in batch.samples])
+    return {point: [_to_host(tokens) for tokens in samples] for point, samples in features.items()}
+
+
+def _to_host(tokens: "torch.Tensor") -> np.ndarray:
+    import torch
+
+    if tokens.dtype == torch.bfloat16:
+        return tokens.cpu().view(torch.int16).numpy().view(NUMPY_DTYPES["bfloat16"])
+    return tokens.cpu().numpy()
+
+
+def _write(shard: ShardWriter, batch: _Prepared, features: Mapping[str, Sequence[np.ndarray]]) -> None:
+    arrays: dict[str, Sequence[np.ndarray]] = dict(features)
+    if PIXELS in batch.shard.points:
+        arrays[PIXELS] = [pixels.reshape(-1, 3) for pixels in batch.pixels]
+    for point, samples in arrays.items():
+        for position, tokens in zip(batch.positions, samples, strict=True):
+            shard.add(position, point, tokens)
+
+
+def _rows(batch: _Prepared, encoder: Encoder) -> Iterator[SampleRow]:
+    for sample, pixels in zip(batch.samples, batch.pixels, strict=True):
+        frames, height, width = pixels.shape[:3]
+        grids: dict[str, Grid] = {"pixel": Grid(frames, height, width)}
+        for level in ("patch", "merged"):
+            grids[level] = encoder.grid(level, frames, height, width)
+        yield SampleRow(sample=sample, status="ok", reason=None, grids=grids)

@@ -1,0 +1,34 @@
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from foresight_cache import Cache
+
+Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
+Bad = Annotated[bool, typer.Option("--bad", help="List the quarantined samples and why.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
+    """Show what a cache is: model, dataset, points, shapes, sizes, fingerprint.
+
+    Example: foresight inspect caches/coco --bad
+    """
+    from foresight_cache import open_cache
+
+    opened = open_cache(cache)
+    quarantined = _quarantined(opened)
+    if json_output:
+        record = {"summary": opened.summary(), "points": opened.table(), "fingerprint": opened.fingerprint}
+        print(json.dumps(record | {"bad": quarantined}, indent=2, ensure_ascii=False))
+        return
+    if bad:
+        print("\n".join(f"{name}: {reason}" for name, reason in quarantined.items()) or "no quarantined samples")
+        return
+    print(opened)
+
+
+def _quarantined(cache: "Cache") -> dict[str, str]:
+    return {row["id"]: row["reason"] for row in cache.rows if row["status"] == "bad"}
