@@ -125,25 +125,28 @@ class _Entry:
 
 def _entries(text: str, place: str) -> dict[str, _Entry]:
     """The mapping at the top of a YAML file, with lines. Only plain YAML types are ever built, as by `safe_load`."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise ManifestError(f"{place}, line 1: expected keys with values, such as 'name: my-set'")
-        entries: dict[str, _Entry] = {}
-        for key, value in node.value:
-            name, line = str(key.value), key.start_mark.line + 1
-            if name in entries:
-                _fail(place, line, f"the key {name!r} is given twice, first on line {entries[name].line}")
-            entries[name] = _Entry(loader.construct_object(value, deep=True), line)
-        return entries
+        return _located(yaml.SafeLoader(text), place)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         _fail(place, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        _fail(place, 1, f"not valid YAML: {' '.join(str(error).split())}")
-    finally:
-        loader.dispose()
+    except yaml.reader.ReaderError as error:
+        _fail(place, text.count("\n", 0, error.position) + 1, f"not valid YAML: {error.reason}")
+    except (ValueError, RecursionError) as error:  # an impossible date; brackets without end
+        _fail(place, 1, f"not valid YAML: {error}")
+
+
+def _located(loader: yaml.SafeLoader, place: str) -> dict[str, _Entry]:
+    node = loader.get_single_node()
+    if not isinstance(node, yaml.MappingNode):
+        _fail(place, 1, "expected keys with values, such as 'name: my-set'")
+    entries: dict[str, _Entry] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in entries:
+            _fail(place, line, f"the key {name!r} is given twice, first on line {entries[name].line}")
+        entries[name] = _Entry(loader.construct_object(value, deep=True), line)
+    return entries
 
 
 def _checked(entries: Mapping[str, _Entry], place: str) -> dict[str, Any]:

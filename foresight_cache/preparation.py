@@ -372,7 +372,7 @@ def _found_done(request: _Request) -> PreparationSummary:
             )
     if request.root is not None and _source_digest(request, request.root) != shard_set.source:
         raise UsageError(
-            f"{request.out} already holds shards made of other annotations than {request.root} has; choose another --out"
+            f"{request.out} already holds shards of other annotations than {request.root} has; choose another --out"
         )
     _refuse_bad(request, shard_set)
     return _summary(request, shard_set, already_there=True)
