@@ -5,7 +5,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +62,8 @@ class _Batch:
     positions: Sequence[int]
     samples: Sequence[Sample]
     media: Sequence[bytes]
+    is_last: bool
+    """Whether it is the shard's last batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,7 @@ class _Prepared:
     pixels: Sequence[np.ndarray]
     inputs: "Mapping[str, torch.Tensor]"
     bad: Sequence[tuple[int, SampleRow]]
+    is_last: bool
 
 
 def extract(
@@ -89,11 +91,20 @@ def extract(
         names = (*(str(point) for point in options.points), PIXELS)
         work = _work(shards, encoder, options, cache.pending(names))
         with closing(prefetch(work, lambda batch: _prepare(batch, encoder, options), threads=options.workers)) as ready:
-            for pending, batches_of_shard in groupby(ready, key=lambda batch: batch.shard):
-                with cache.shard(pending) as shard:
-                    rows = _fill(shard, batches_of_shard, encoder, background)
+            for first in ready:
+                with cache.shard(first.shard) as shard:
+                    rows = _fill(shard, _batches_of_shard(first, ready), encoder, background)
                     shard.commit(rows)
                 advance(len(rows), shard.size)
+
+
+def _batches_of_shard(first: _Prepared, following: Iterator[_Prepared]) -> Iterator[_Prepared]:
+    """Stops at a shard's last batch, not at the next shard's first: what is whole need not wait for more."""
+    batch = first
+    while not batch.is_last:
+        yield batch
+        batch = next(following)
+    yield batch
 
 
 def _fill(
@@ -158,20 +169,22 @@ def _pixel_layout(encoder: Encoder, options: ExtractionOptions) -> PointLayout:
     if options.size.fixed:
         height, width = options.size.fixed
         return PointLayout.fixed("pixel", "uint8", height * width, 3)
-    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels(1), 3)
+    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels, 3)
 
 
 def _work(
     shards: ShardSet, encoder: Encoder, options: ExtractionOptions, pending: Iterator[PendingShard]
 ) -> Iterator[_Batch]:
-    """All batches of all pending shards, in order; at least one per shard."""
+    """All batches of all pending shards, in order. A shard has samples, so it has a batch."""
     for shard in pending:
         content = list(read_shard(shards, shard.number))
         sizes = [options.size.of(encoder, sample.height, sample.width) for sample, _ in content]
         tokens = [encoder.grid("patch", 1, *size).tokens for size in sizes]
-        for positions in batches(sizes, tokens, options.batch_tokens) or [[]]:
+        planned = batches(sizes, tokens, options.batch_tokens)
+        for positions in planned:
             samples, media = zip(*(content[position] for position in positions), strict=True)
-            yield _Batch(shard=shard, positions=positions, samples=samples, media=media)
+            is_last = positions is planned[-1]
+            yield _Batch(shard=shard, positions=positions, samples=samples, media=media, is_last=is_last)
 
 
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
@@ -191,6 +204,7 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
         pixels=pixels,
         inputs=encoder.preprocess(pixels, "image") if pixels else {},
         bad=bad,
+        is_last=batch.is_last,
     )
 
 

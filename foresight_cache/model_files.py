@@ -30,6 +30,12 @@ def model_type(model: str) -> str:
     return _architecture(Path(config))
 
 
+def identifier(model: str) -> str:
+    """What a model is called in a fingerprint: its hub id, or a local directory's name without the way to it."""
+    path = _local(model)
+    return path.name if path else model
+
+
 def directory(model: str) -> Path:
     """The local directory of a model's files; a hub id is fetched first, or found in the hub's cache.
 
@@ -179,6 +185,11 @@ def _from_hub(model: str, fetch: Callable[..., _T]) -> _T:
         raise ModelError(f"model {model!r} is neither a local directory nor a public model on the hub") from error
     except errors.RemoteEntryNotFoundError as error:
         raise ModelError(f"model {model!r} on the hub has no config.json, so its family is unknown") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"model {model!r} is neither a local directory nor in the hub's cache, and the hub cannot be reached; "
+            f"check the network, or download the model elsewhere and name its directory"
+        ) from error
     except (OSError, ValueError, connection_error) as error:
         raise ModelError(
             f"model {model!r} is not a local directory and could not be fetched from the hub ({_first_line(error)}); "

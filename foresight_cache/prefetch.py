@@ -14,15 +14,28 @@ def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int)
 
     >>> list(prefetch(range(5), lambda number: number * number, threads=2))
     [0, 1, 4, 9, 16]
+
+    Where `items` fails, the results before that are still yielded; where `work` fails, nothing after it is.
     """
     queue: deque[Future[_Out]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
-        for item in items:
-            queue.append(pool.submit(work, item))
+        for future in _submitted(pool, items, work):
+            queue.append(future)
             if len(queue) > threads:
                 yield queue.popleft().result()
         while queue:
             yield queue.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: ThreadPoolExecutor, items: Iterable[_In], work: Callable[[_In], _Out]) -> Iterator["Future[_Out]"]:
+    """A future per item; a failure of `items` becomes a future that fails, in its place."""
+    try:
+        for item in items:
+            yield pool.submit(work, item)
+    except Exception as error:
+        failed: Future[_Out] = Future()
+        failed.set_exception(error)
+        yield failed

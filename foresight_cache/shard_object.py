@@ -48,6 +48,9 @@ class ShardObjectWriter:
         self._write(data)
         self._write(checksum(data))
 
+    def has(self, position: int) -> bool:
+        return bool(self._index[position, 0] != _ABSENT)
+
     def finish(self) -> str:
         """Writes the index, waits until all is on disk and returns the object's SHA-256."""
         index = self._index.tobytes()

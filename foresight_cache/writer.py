@@ -46,10 +46,14 @@ class CacheWriter:
         self._lock = _lock(root)
         try:
             self.layout = _join(root, wanted)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        try:
             shutil.rmtree(root / layout.PARTIAL, ignore_errors=True)
             _write_metadata(root, self.layout)
         except BaseException:
-            os.close(self._lock)
+            self._release()
             raise
 
     def __enter__(self) -> Self:
@@ -58,6 +62,9 @@ class CacheWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         shutil.rmtree(self.root / layout.PARTIAL, ignore_errors=True)
         os.close(self._lock)
 
@@ -117,7 +124,11 @@ class ShardWriter:
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)
 
     def commit(self, rows: Sequence[SampleRow]) -> None:
-        """Makes the shard visible: every object under its final name, then the part with `rows`."""
+        """Makes the shard visible: every object under its final name, then the part with `rows`.
+
+        Raises `ValueError` where a row or a good sample's tokens are missing.
+        """
+        self._check_whole(rows)
         records: dict[str, Mapping[str, Any]] = dict(self._earlier.objects) if self._earlier else {}
         for point, writer in self._objects.items():
             records[point] = {"sha256": writer.finish(), "bytes": writer.size}
@@ -131,6 +142,16 @@ class ShardWriter:
             rows=tuple(rows),
         )
         _write_atomically(self._root, layout.part_key(self._pending.number), commit.to_json())
+
+    def _check_whole(self, rows: Sequence[SampleRow]) -> None:
+        expected = self._cache.shards[self._pending.number].samples
+        if len(rows) != expected:
+            raise ValueError(f"shard {self._pending.number} has {len(rows)} of {expected} rows")
+        good = [position for position, row in enumerate(rows) if row.status == "ok"]
+        for point, writer in self._objects.items():
+            step = self._cache.points[point].chunks_per_sample
+            if missing := [position for position in good if not writer.has(position * step)]:
+                raise ValueError(f"{point} of shard {self._pending.number} lacks the samples {missing}")
 
     def abandon(self) -> None:
         """Removes what is not committed."""

@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Extract a frozen vision-language model's features once into a sharded Zarr cache, then train probes from it.\n\n"
+        "Extract a frozen vision-language model's features once into a sharded Zarr cache, "
+        "then train probes from it.\n\n"
         "The usual order: prepare, extract, verify, train-probe, report. 'foresight demo' does all of it on "
         "synthetic scenes with a tiny model.\n\n"
         "Exit status: 0 done; 1 the work failed or found something wrong; 2 wrong usage; 75 interrupted, run it again."
@@ -42,10 +43,11 @@ _INTERRUPTED = 75
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit status."""
     try:
         get_command(app)(arguments, prog_name="foresight", standalone_mode=True)
     except SystemExit as stop:

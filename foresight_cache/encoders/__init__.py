@@ -54,6 +54,8 @@ class Encoder(ABC):
     """A frozen model whose intermediate tokens can be read in raster order."""
 
     family: ClassVar[str]
+    options: LoadOptions
+    device: "torch.device"
     taps: tuple[Tap, ...]
     """In the order of computation; the last requested one is where the forward pass stops."""
     patch_multiple: int
@@ -66,7 +68,10 @@ class Encoder(ABC):
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """The model's fields of a cache's fingerprint (JSON values): id, revision, weights digest, processor, …"""
+        """The model's fields of a cache's fingerprint, JSON values.
+
+        At least `name`, `revision`, `weights` (`pretrained` or `random`), `weights_digest` and `dtype`.
+        """
 
     @abstractmethod
     def native_size(self, height: int, width: int) -> tuple[int, int]:
@@ -75,6 +80,11 @@ class Encoder(ABC):
     @abstractmethod
     def max_tokens(self, level: Level, frames: int) -> int:
         """The most tokens that a natively sized input of this many frames can have on a level."""
+
+    @property
+    @abstractmethod
+    def max_pixels(self) -> int:
+        """The most pixels that a natively sized frame can have."""
 
     @abstractmethod
     def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:

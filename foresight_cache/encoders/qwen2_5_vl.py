@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 
 from foresight_cache import fingerprint, model_files, order, tiny_models
 from foresight_cache.capture import capture
@@ -66,7 +67,7 @@ class Family(Encoder):
         dtype: torch.dtype = getattr(torch, options.dtype)
         if model == f"tiny:{cls.family}":
             tiny, processor = tiny_models.qwen2_5_vl(dtype)
-            source = {"model": model, "revision": None, "weights_digest": model_files.state_digest(tiny)}
+            source = {"name": model, "revision": None, "weights_digest": model_files.state_digest(tiny)}
             return cls(tiny, processor, source=source, options=options)
         from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
@@ -74,7 +75,7 @@ class Family(Encoder):
         weights = model_files.load_weights(Qwen2_5_VLForConditionalGeneration, path, dtype)
         processor = model_files.load_processor(Qwen2_5_VLProcessor, path)
         source = {
-            "model": model,
+            "name": model_files.identifier(model),
             "revision": model_files.revision(path),
             "weights_digest": model_files.weights_digest(path),
         }
@@ -115,10 +116,13 @@ class Family(Encoder):
 
     def max_tokens(self, level: Level, frames: int) -> int:
         side = self._patch if level == "patch" else self.patch_multiple
+        return self._steps(frames) * (self.max_pixels // side**2)
+
+    @property
+    def max_pixels(self) -> int:
         budget = self._pixel_bounds[1]
         # The narrowest strip keeps one unit of height, whatever the budget.
-        pixels = max(budget, self.patch_multiple * isqrt(_MAX_ASPECT * budget))
-        return self._steps(frames) * (pixels // side**2)
+        return max(budget, self.patch_multiple * isqrt(_MAX_ASPECT * budget))
 
     def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:
         if frames < 1 or height < 1 or width < 1 or height % self.patch_multiple or width % self.patch_multiple:
@@ -236,12 +240,16 @@ class Family(Encoder):
         turn = {"role": "user", "content": [{"type": kind}, {"type": "text", "text": self.options.prompt}]}
         try:
             text = self.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
-            ids: list[int] = self.processor.tokenizer(text)["input_ids"]
-            return ids[: ids.index(self._placeholder(media))]
-        except ValueError as error:
+        except (ValueError, TemplateError) as error:
+            raise ModelError(f"the chat template of this {self.family} cannot be used: {error}") from error
+        ids: list[int] = self.processor.tokenizer(text)["input_ids"]
+        placeholder = self._placeholder(media)
+        if placeholder not in ids:
             raise ModelError(
-                f"the chat template of this {self.family} does not place {kind} tokens: {error}"
-            ) from error
+                f"the prompt of this {self.family} has no {kind} token {placeholder}: "
+                f"its tokenizer or its chat template is not the model's own"
+            )
+        return ids[: ids.index(placeholder)]
 
     def _placeholder(self, media: Media) -> int:
         config = self.model.config

@@ -59,7 +59,7 @@ def run(
         batch_tokens=batch_tokens,
         workers=workers,
     )
-    with progress("extract", sum(len(shard.ids) for shard in shard_set.shards)) as advance:
+    with progress("extract", shard_set.samples) as advance:
         extract(shard_set, encoder, options, out, advance)
     cache = open_cache(out)
     print(cache)

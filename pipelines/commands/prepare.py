@@ -32,7 +32,7 @@ def run(
     Example: foresight prepare coco --root data/coco --split val2017 --out shards/coco
     """
     from foresight_cache.preparation import prepare
-    from pipelines.progress import progress
+    from pipelines.progress import progress, say
 
     with progress("prepare", limit) as advance:
         summary = prepare(
@@ -46,4 +46,9 @@ def run(
             max_bad=max_bad,
             advance=advance,
         )
-    print(summary)
+    shards = summary.shards
+    splits = ", ".join(f"{count} of {name}" for name, count in summary.splits.items())
+    state = "already prepared" if summary.already_there else "prepared"
+    print(f"{state}: {splits} in {len(shards.shards)} tars, {shards.size / 1e6:,.1f} MB, in {out}")
+    for bad in shards.quarantined:
+        say(f"left out: {bad.id}: {bad.reason}")

@@ -242,7 +242,7 @@ class TestDamage:
         (fixed / "pixels/c/1/0/0").unlink()
         with pytest.raises(CorruptCache, match="missing although its shard is committed"):
             open_cache(fixed)["pixels"][5]
-        assert ["pixels/c/1/0/0"] == [finding.place for finding in verify(open_cache(fixed))]
+        assert [finding.place for finding in verify(open_cache(fixed))] == ["pixels/c/1/0/0"]
 
     def test_a_truncated_object(self, fixed: Path) -> None:
         path = fixed / "pixels/c/1/0/0"

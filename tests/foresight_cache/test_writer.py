@@ -1,0 +1,58 @@
+"""The writer refuses to commit what is not whole, and to touch what is not its own."""
+
+from pathlib import Path
+
+import planted
+import pytest
+
+from foresight_cache import open_cache
+from foresight_cache.commits import SampleRow
+from foresight_cache.errors import CacheBusy, FingerprintMismatch
+from foresight_cache.writer import CacheWriter
+
+
+def row(slot: int) -> SampleRow:
+    return SampleRow(sample=planted.sample(slot), status="ok", reason=None, grids=planted.grids(slot, ragged=False))
+
+
+@pytest.mark.parametrize(("written", "rows"), [(4, 3), (3, 4)])
+def test_a_shard_that_lacks_a_sample_is_not_committed(tmp_path: Path, written: int, rows: int) -> None:
+    plan = planted.plan(planted.fixed_points())
+    with CacheWriter(tmp_path / "C", plan) as writer:
+        pending = next(writer.pending(tuple(plan.points)))
+        with pytest.raises(ValueError, match="shard 0"), writer.shard(pending) as shard:
+            for position in range(written):
+                for point, layout in plan.points.items():
+                    shard.add(position, point, planted.values(position, layout.tokens, layout))
+            shard.commit([row(slot) for slot in range(rows)])
+    assert len(open_cache(tmp_path / "C")) == 0
+    assert not list((tmp_path / "C").rglob("c")), "nothing is left of it"
+
+
+def test_another_fingerprint_is_refused_by_name(tmp_path: Path) -> None:
+    planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
+    with pytest.raises(FingerprintMismatch, match=r"model\.weights is 'random' in the cache and 'pretrained' here"):
+        CacheWriter(tmp_path / "C", planted.plan(planted.fixed_points(), weights="pretrained"))
+
+
+def test_another_number_of_samples_is_refused(tmp_path: Path) -> None:
+    planted.write(tmp_path / "C", planted.plan(planted.fixed_points(), samples=8))
+    with pytest.raises(FingerprintMismatch, match=r"shards\.shard-000002\.tar"):
+        CacheWriter(tmp_path / "C", planted.plan(planted.fixed_points(), samples=10))
+
+
+def test_a_second_writer_waits_outside(tmp_path: Path) -> None:
+    plan = planted.plan(planted.fixed_points())
+    with CacheWriter(tmp_path / "C", plan), pytest.raises(CacheBusy, match="another process is writing"):
+        CacheWriter(tmp_path / "C", plan)
+    CacheWriter(tmp_path / "C", plan).__exit__(None, None, None)
+
+
+def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
+    plan = planted.plan(planted.fixed_points())
+    planted.write(tmp_path / "C", plan)
+    leftover = tmp_path / "C/samples/.partial/000001-pixels"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"half")
+    planted.write(tmp_path / "C", plan)
+    assert not leftover.parent.exists()
