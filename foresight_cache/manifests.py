@@ -132,8 +132,8 @@ def _entries(text: str, place: str) -> dict[str, _Entry]:
         _fail(place, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}")
     except yaml.reader.ReaderError as error:
         _fail(place, text.count("\n", 0, error.position) + 1, f"not valid YAML: {error.reason}")
-    except (ValueError, RecursionError) as error:  # an impossible date; brackets without end
-        _fail(place, 1, f"not valid YAML: {error}")
+    except RecursionError:
+        _fail(place, 1, "not valid YAML: too deeply nested")
 
 
 def _located(loader: yaml.SafeLoader, place: str) -> dict[str, _Entry]:
@@ -142,10 +142,16 @@ def _located(loader: yaml.SafeLoader, place: str) -> dict[str, _Entry]:
         _fail(place, 1, "expected keys with values, such as 'name: my-set'")
     entries: dict[str, _Entry] = {}
     for key, value in node.value:
-        name, line = str(key.value), key.start_mark.line + 1
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            _fail(place, line, "expected a word as key")
+        name = str(key.value)
         if name in entries:
             _fail(place, line, f"the key {name!r} is given twice, first on line {entries[name].line}")
-        entries[name] = _Entry(loader.construct_object(value, deep=True), line)
+        try:
+            entries[name] = _Entry(loader.construct_object(value, deep=True), line)
+        except ValueError as error:  # such as a date in month 13
+            _fail(place, line, f"not valid YAML: {error}")
     return entries
 
 

@@ -280,11 +280,11 @@ def _from_index(record: Any, folder: Path) -> ShardSet:
     return shard_set
 
 
-def _digest_of(body: Mapping[str, Any]) -> str | None:
+def _digest_of(body: Mapping[str, Any]) -> str:
     try:
         return digest(body)
     except ValueError:  # JSON that has no canonical form, such as NaN
-        return None
+        return ""
 
 
 def _shard_set(body: Mapping[str, Any], folder: Path) -> ShardSet:

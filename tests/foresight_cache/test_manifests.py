@@ -102,7 +102,9 @@ def test_a_users_own_file(tmp_path: Path) -> None:
         ("- a\n- b\n", "line 1: expected keys with values, such as 'name: my-set'"),
         ("a: &a [*a]\n", "line 1: not valid YAML: found unconstructable recursive node"),
         (GOOD + "x: \x00\n", "line 9: not valid YAML: special characters are not allowed"),
-        (GOOD + "x: 2020-13-45\n", "line 1: not valid YAML: month must be in 1..12"),
+        (GOOD + "x: 2020-13-45\n", "line 9: not valid YAML: month must be in 1..12"),
+        (GOOD + "? [a, b]\n: c\n", "line 9: expected a word as key"),
+        ("x: " + "[" * 100_000, "line 1: not valid YAML: too deeply nested"),
     ],
 )
 def test_a_wrong_manifest_gives_its_line(text: str, message: str) -> None:

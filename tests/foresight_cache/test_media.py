@@ -26,7 +26,7 @@ def picture(height: int = 40, width: int = 60, seed: int = 0) -> NDArray[np.uint
 def encoded(image: Image.Image | NDArray[np.uint8], image_format: str = "PNG", **options: object) -> bytes:
     stream = io.BytesIO()
     image = Image.fromarray(image) if isinstance(image, np.ndarray) else image
-    image.save(stream, image_format, **options)  # type: ignore[arg-type]
+    image.save(stream, image_format, **options)
     return stream.getvalue()
 
 
