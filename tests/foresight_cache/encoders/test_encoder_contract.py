@@ -1,0 +1,149 @@
+"""What every model family promises. A new file in `foresight_cache/encoders` is held to all of this by itself."""
+
+import json
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from order_proofs import BATCHES, PROOFS, make, tokens
+from torch.testing import assert_close
+
+from foresight_cache import encoders
+from foresight_cache.encoders import Encoder, LoadOptions
+from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.samples import Grid, Media
+
+
+def names(encoder: Encoder) -> list[str]:
+    return [tap.name for tap in encoder.taps]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("proof", PROOFS)
+def test_order_is_proved_against_the_model_run_by_hand(
+    encoder: Encoder, reference: ModuleType, proof: str, batch: str
+) -> None:
+    PROOFS[proof](encoder, reference, *make(encoder, batch))
+
+
+@pytest.mark.parametrize(("media", "size"), [("image", (1, 5, 6)), ("clip", (4, 2, 5))])
+def test_a_changed_cell_changes_its_own_token_most(encoder: Encoder, media: Media, size: tuple[int, int, int]) -> None:
+    """Knows nothing of the family: noise in one cell of the grid must show at that raster index, at every tap."""
+    side, (frames, height, width) = encoder.patch_multiple, size
+    draw = np.random.default_rng(3)
+    plain = draw.integers(0, 256, (frames, height * side, width * side, 3), dtype=np.uint8)
+    for level in ("patch", "merged"):
+        taps = [tap.name for tap in encoder.taps if tap.level == level]
+        grid = encoder.grid(level, frames, height * side, width * side)
+        cells = draw.permutation(grid.tokens)[:24]
+        changed = [change_cell(plain, grid, int(cell), draw) for cell in cells]
+        for tap, samples in tokens(encoder, [plain, *changed], media, *taps).items():
+            differences = [(sample - samples[0]).norm(dim=1).argmax().item() for sample in samples[1:]]
+            assert differences == cells.tolist(), f"{tap} is not in raster order"
+
+
+def change_cell(clip: np.ndarray, grid: Grid, cell: int, draw: np.random.Generator) -> np.ndarray:
+    """The clip with new noise where token number `cell` looks, in all frames of its temporal step."""
+    t, y, x = cell // (grid.h * grid.w), cell // grid.w % grid.h, cell % grid.w
+    frames, side = len(clip) // grid.t, clip.shape[1] // grid.h
+    changed = clip.copy()
+    place = changed[t * frames : (t + 1) * frames, y * side : (y + 1) * side, x * side : (x + 1) * side]
+    place[...] = draw.integers(0, 256, place.shape, dtype=np.uint8)
+    return changed
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_every_tap_gives_each_sample_its_grid_and_width(encoder: Encoder, batch: str) -> None:
+    clips, media = make(encoder, batch)
+    found = tokens(encoder, clips, media, *names(encoder))
+    assert list(found) == names(encoder)
+    for tap in encoder.taps:
+        counts = [encoder.grid(tap.level, *clip.shape[:3]).tokens for clip in clips]
+        assert [tuple(sample.shape) for sample in found[tap.name]] == [(count, tap.width) for count in counts]
+        assert all(sample.isfinite().all() for sample in found[tap.name])
+        assert all(not sample.requires_grad for sample in found[tap.name])
+
+
+@pytest.mark.parametrize("batch", ["mixed sizes", "mixed clips"])
+def test_a_sample_is_the_same_alone_and_in_a_mixed_batch(encoder: Encoder, batch: str) -> None:
+    clips, media = make(encoder, batch)
+    together = tokens(encoder, clips, media, *names(encoder))
+    for number, clip in enumerate(clips):
+        alone = tokens(encoder, [clip], media, *names(encoder))
+        for tap in names(encoder):
+            assert_close(together[tap][number], alone[tap][0], rtol=1e-3, atol=1e-3, msg=f"{tap} of sample {number}")
+
+
+def test_one_tap_is_the_same_as_among_all(encoder: Encoder) -> None:
+    clips, media = make(encoder, "ragged windows")
+    inputs = encoder.preprocess(clips, media)
+    everything = encoder.forward(inputs, names(encoder))
+    for tap in names(encoder):
+        assert torch.equal(encoder.forward(inputs, [tap])[tap][0], everything[tap][0])
+
+
+def test_tokens_stay_distinct_at_every_depth(encoder: Encoder) -> None:
+    found = tokens(encoder, *make(encoder, "square"), *names(encoder))
+    for tap, (sample,) in found.items():
+        assert sample.std(dim=0).min() > 1e-3, f"{tap} has a channel that is the same everywhere"
+        assert torch.cdist(sample, sample).fill_diagonal_(1.0).min() > 1e-3, f"{tap} has two tokens alike"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_number_type_is_the_one_asked_for(encoder: Encoder, dtype: str) -> None:
+    other = encoders.load(f"tiny:{encoder.family}", LoadOptions(dtype=dtype, device="cpu"))  # type: ignore[arg-type]
+    found = tokens(other, *make(encoder, "mixed sizes"), *names(encoder))
+    exact = tokens(encoder, *make(encoder, "mixed sizes"), *names(encoder))
+    for tap, samples in found.items():
+        for sample, full in zip(samples, exact[tap], strict=True):
+            assert sample.dtype is getattr(torch, dtype)
+            assert (sample.float() - full).norm() < 0.1 * full.norm(), f"{tap} is far from its float32 values"
+
+
+def test_loading_leaves_the_global_random_numbers_alone_and_repeats_itself(encoder: Encoder) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    again = encoders.load(f"tiny:{encoder.family}", LoadOptions(dtype="float32", device="cpu"))
+    assert torch.equal(torch.rand(1), expected)
+    assert again.identity() == encoder.identity()
+    clips, media = make(encoder, "one unit")
+    last = names(encoder)[-1]
+    assert torch.equal(tokens(again, clips, media, last)[last][0], tokens(encoder, clips, media, last)[last][0])
+
+
+def test_identity_is_json_and_says_that_the_weights_are_random(encoder: Encoder) -> None:
+    identity = encoder.identity()
+    assert json.loads(json.dumps(identity, allow_nan=False)) == identity
+    assert identity["family"] == encoder.family
+    assert identity["name"] == f"tiny:{encoder.family}"
+    assert identity["weights"] == "random"
+    assert identity["dtype"] == "float32"
+    assert {"revision", "weights_digest"} <= identity.keys()
+
+
+def test_native_sizes_are_possible_and_within_the_most_tokens(encoder: Encoder) -> None:
+    for height, width in [(480, 640), (1, 1), (30, 3000), (5000, 5000), (33, 17)]:
+        size = encoder.native_size(height, width)
+        assert encoder.native_size(*size) == size
+        for level in ("patch", "merged"):
+            assert encoder.grid(level, 1, *size).tokens <= encoder.max_tokens(level, 1)
+        assert size[0] * size[1] <= encoder.max_pixels
+
+
+@pytest.mark.parametrize("offset", [(0, 1), (-1, 0), (3, 5)])
+def test_an_impossible_size_is_refused(encoder: Encoder, offset: Sequence[int]) -> None:
+    side = encoder.patch_multiple
+    height, width = 3 * side + offset[0], 4 * side + offset[1]
+    with pytest.raises(UsageError, match=f"{height} × {width}.*multiples of {side} pixels"):
+        encoder.grid("patch", 1, height, width)
+    with pytest.raises(UsageError):
+        encoder.preprocess([np.zeros((1, height, width, 3), np.uint8)], "image")
+
+
+def test_an_unknown_tap_is_refused_with_the_nearest_name(encoder: Encoder) -> None:
+    inputs = encoder.preprocess(*make(encoder, "one unit"))
+    with pytest.raises(UnknownName, match=f"did you mean.*{names(encoder)[0]}"):
+        encoder.forward(inputs, [f"{names(encoder)[0]}s"])
