@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -140,21 +140,27 @@ def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -
     """The layout and fingerprint of the cache that these arguments make. Raises `UsageError` for a wrong size."""
     taps = {tap.name: tap for tap in encoder.taps}
     points = {str(point): _point_layout(taps[point.tap], encoder, options) for point in options.points}
-    fingerprint = {
-        "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
-        "dataset": {"name": shards.dataset, "manifest_sha256": shards.manifest_digest},
-        "input": {"size": str(options.size), "resize": "bicubic, antialiased", "frames": options.frames},
-        "execution": {"batch_tokens": options.batch_tokens, "device": encoder.device.type},
-        "libraries": {name: version(name) for name in ("torch", "torchvision", "transformers", "pillow")},
-    }
     return CacheLayout(
-        fingerprint=fingerprint,
+        fingerprint=fingerprint_of(encoder, options, dataset=shards.dataset, manifest_sha256=shards.manifest_digest),
         samples_per_shard=shards.samples_per_shard,
         shards=tuple(
             ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids)) for shard in shards.shards
         ),
         points={**points, PIXELS: _pixel_layout(encoder, options)},
     )
+
+
+def fingerprint_of(
+    encoder: Encoder, options: ExtractionOptions, *, dataset: str, manifest_sha256: str
+) -> dict[str, dict[str, Any]]:
+    """All that decides the numbers in a cache, but for the tars; each field is explained in `docs/cache_format.md`."""
+    return {
+        "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
+        "dataset": {"name": dataset, "manifest_sha256": manifest_sha256},
+        "input": {"size": str(options.size), "resize": "bicubic, antialiased", "frames": options.frames},
+        "execution": {"batch_tokens": options.batch_tokens, "device": encoder.device.type},
+        "libraries": {name: version(name) for name in ("torch", "torchvision", "transformers", "pillow")},
+    }
 
 
 def _point_layout(tap: Tap, encoder: Encoder, options: ExtractionOptions) -> PointLayout:

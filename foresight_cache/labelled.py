@@ -22,12 +22,12 @@ class _LazyPoint(BackendArray):
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
 
-    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+    def _read(self, key: tuple[Any, ...]) -> Any:
         sample, *rest = key
         if isinstance(sample, slice):
             chosen = range(*sample.indices(self.shape[0]))
             return np.stack([self._sample(index) for index in chosen])[:, *rest] if chosen else self._empty(rest)
-        tokens: np.ndarray = self._sample(int(sample))
+        tokens = self._sample(int(sample))
         return tokens[tuple(rest)]
 
     def _sample(self, index: int) -> np.ndarray:

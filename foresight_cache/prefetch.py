@@ -1,7 +1,7 @@
 """Work done ahead of its use, in threads, in order, with a bound on how far ahead."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int) -> Iterator[_Out]:
+def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int) -> Generator[_Out]:
     """`map(work, items)` with up to `threads` + 1 results ready or under way.
 
     >>> list(prefetch(range(5), lambda number: number * number, threads=2))

@@ -43,7 +43,7 @@ class ShardObjectWriter:
 
     def add(self, position: int, values: np.ndarray) -> None:
         """Appends one inner chunk; `values` is C-contiguous, in stored type and full chunk shape."""
-        data = memoryview(values.reshape(-1).view(np.uint8))
+        data = values.reshape(-1).view(np.uint8).data
         self._index[position] = (self.size, len(data) + _CHECKSUM)
         self._write(data)
         self._write(checksum(data))

@@ -1,0 +1,114 @@
+"""Documentation cannot rot: every block runs, or says why not."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    code: str
+    reason: str | None
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(found["language"], found["code"], found["reason"]) for found in BLOCK.finditer(page.read_text())]
+
+
+def run(block: Block, folder: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "-euc"] if block.language == "bash" else [sys.executable, "-c"]
+    done = subprocess.run(
+        [*command, block.code], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the commands of the README were run."""
+    folder = tmp_path_factory.mktemp("docs")
+    for block in blocks(ROOT / "README.md"):
+        if block.language == "bash" and not block.reason:
+            run(block, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("docs")
+def test_the_commands_of_the_readme_run(workplace: Path) -> None:
+    assert (workplace / "report/report.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_runs(page: Path, workplace: Path) -> None:
+    for block in blocks(page):
+        assert block.language in ("bash", "python", "yaml", "json"), f"a {block.language} block that is not tested"
+        if block.language == "python" and not block.reason:
+            run(block, workplace)
+        if block.language == "bash" and page.name != "README.md" and not block.reason:
+            run(block, workplace)
+
+
+def test_a_rotten_block_is_found(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="no_such_name"):
+        run(Block("python", "no_such_name", None), tmp_path)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_command_and_component_is_documented() -> None:
+    from foresight_cache import encoders
+    from foresight_probes import heads, tasks
+    from pipelines.cli import app
+
+    text = "".join(page.read_text() for page in PAGES)
+    names = [f"foresight {command.name}" for command in app.registered_commands]
+    for name in [*names, *encoders.names(), *heads.names(), *tasks.names()]:
+        assert name in text, f"{name} is not documented"
+
+
+def test_every_field_of_a_fingerprint_is_documented() -> None:
+    from foresight_cache.encoders import LoadOptions, load
+    from foresight_cache.extraction import ExtractionOptions, fingerprint_of
+    from foresight_cache.points import Point
+    from foresight_cache.sizes import InputSize
+
+    encoder = load("tiny:qwen2_5_vl", LoadOptions())
+    options = ExtractionOptions(points=(Point("vit.pre_merge"),), size=InputSize.parse("112"))
+    made = fingerprint_of(encoder, options, dataset="shapes", manifest_sha256="0")
+    page = (ROOT / "docs/cache_format.md").read_text()
+    section = page[page.index("### Fingerprint") : page.index("## Arrays")]
+    listed = set(re.findall(r"`(\w+)\.([\w*]+)", section))
+    for part, fields in made.items():
+        for field in fields:
+            assert (part, field) in listed or (part, "*") in listed, f"{part}.{field} is not documented"
+
+
+def test_no_file_tells_of_the_machine_that_it_was_made_on() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if files.returncode:
+        pytest.skip("not a git checkout")
+    host = "pypi" + ".org"
+    for name in files.stdout.splitlines():
+        path = ROOT / name
+        if path.suffix not in (".png", ".lock") and path.is_file():
+            text = path.read_text(errors="ignore")
+            assert host not in text, name
+            assert f"{ROOT.parent}/" not in text, name
