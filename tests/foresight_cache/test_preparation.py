@@ -302,6 +302,22 @@ def test_many_bad_samples_are_counted_and_none_left_is_said(raw: Path, tmp_path:
     assert message.endswith("\n  … and 1 more")
 
 
+def test_a_share_is_counted_exactly(raw: Path, tmp_path: Path) -> None:
+    """0.58 × 50 is 28.999999999999996 in floating point, and 29 samples are 0.58 of 50."""
+
+    def thin_out(document: dict[str, Any]) -> None:
+        document["annotations"].clear()
+        document["images"] = [
+            {"id": number, "file_name": f"{number}.png", "width": 5 if number >= 29 else -1, "height": 4}
+            for number in range(50)
+        ]
+
+    edit(raw, thin_out)
+    for number in range(50):
+        Image.new("RGB", (5, 4)).save(raw / "train" / f"{number}.png")
+    assert len(ids(prepare("coco", root=raw, out=tmp_path / "s", max_bad=0.58))) == 21
+
+
 @given(bad=st.integers(1, 200), good=st.integers(1, 200_000))
 def test_the_suggested_share_is_enough(bad: int, good: int) -> None:
     share = float(preparation._share_above(bad, bad + good))

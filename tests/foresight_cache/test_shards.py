@@ -210,6 +210,7 @@ def test_a_changed_index_is_refused(tmp_path: Path) -> None:
         lambda index: index["shards"][0].update(name="../shard-000000.tar"),
         lambda index: index["shards"].reverse(),
         lambda index: index["shards"][1]["ids"].pop(),
+        lambda index: index["shards"][2]["ids"].append(index["shards"][1]["ids"].pop()),
         lambda index: index["shards"][1].update(ids=["kitchen/train/000", "kitchen/train/001"]),
         lambda index: index["shards"][1].update(ids=[1, 2]),
         lambda index: index["shards"][0].pop("sha256"),

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,23 @@ def test_the_real_sample_is_what_pycocotools_reads(assets: Path) -> None:
     assert objects == 14
 
 
-def test_outlines_are_not_kept(folder: Callable[..., Path]) -> None:
+def test_outlines_never_fill_the_memory(folder: Callable[..., Path]) -> None:
+    """They are most of a real file, and as Python objects several times as large as in it."""
     document = small()
-    document["annotations"][0]["segmentation"] = [[1, 1, 2, 2, 3, 3]]
-    found = read(folder(document))[0]
-    assert isinstance(found, Found)
-    assert "segmentation" not in json.dumps(found.sample.to_json())
+    document["annotations"] += [
+        {**document["annotations"][0], "id": number, "segmentation": [[number + 0.25] * 5000]}
+        for number in range(100, 200)
+    ]
+    root = folder(document)
+    size = (root / "annotations" / "instances_val2014.json").stat().st_size
+    del document
+    tracemalloc.start()
+    try:
+        assert len(read(root)) == 2
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * size, "the bytes, their text, and little more"
 
 
 @pytest.mark.parametrize(
