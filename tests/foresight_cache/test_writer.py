@@ -8,6 +8,7 @@ import pytest
 from foresight_cache import open_cache
 from foresight_cache.commits import SampleRow
 from foresight_cache.errors import CacheBusy, FingerprintMismatch
+from foresight_cache.verify import verify
 from foresight_cache.writer import CacheWriter
 
 
@@ -51,8 +52,10 @@ def test_a_second_writer_waits_outside(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     plan = planted.plan(planted.fixed_points())
     planted.write(tmp_path / "C", plan)
+    (tmp_path / "C/samples/000001.json").unlink()
     leftover = tmp_path / "C/samples/.partial/000001-pixels"
     leftover.parent.mkdir()
     leftover.write_bytes(b"half")
     planted.write(tmp_path / "C", plan)
     assert not leftover.parent.exists()
+    assert verify(open_cache(tmp_path / "C")) == []

@@ -1,0 +1,67 @@
+"""The loop: what stops it, and what it leaves behind."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresight_cache import encoders, open_cache
+from foresight_cache.encoders import Encoder, LoadOptions
+from foresight_cache.errors import FeatureError, UsageError
+from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.points import Point, resolve
+from foresight_cache.preparation import prepare
+from foresight_cache.shards import ShardSet, open_shards
+from foresight_cache.sizes import InputSize
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    folder = tmp_path_factory.mktemp("extraction")
+    prepare("shapes", out=folder / "S", limit=6, samples_per_shard=4)
+    return open_shards(folder / "S")
+
+
+def options(*points: str, **others: int) -> ExtractionOptions:
+    encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
+    found = resolve(points, [tap.name for tap in encoder.taps])
+    return ExtractionOptions(points=found, size=InputSize.parse("112"), **others)
+
+
+def spoilt() -> Encoder:
+    """A model that turns one weight of its sixth block into NaN."""
+    encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
+    with torch.no_grad():
+        encoder.model.model.visual.blocks[5].mlp.down_proj.weight[3, 3] = float("nan")
+    return encoder
+
+
+def test_features_that_are_no_numbers_stop_the_job_and_name_the_place(shards: ShardSet, tmp_path: Path) -> None:
+    with pytest.raises(FeatureError, match=r"vit\.pre_merge of sample shapes/train/000000000000 holds NaN"):
+        extract(shards, spoilt(), options("E1", "E4"), tmp_path / "C")
+    assert len(open_cache(tmp_path / "C")) == 0
+
+
+def test_points_before_the_fault_are_not_blamed(shards: ShardSet, tmp_path: Path) -> None:
+    extract(shards, spoilt(), options("E1", "E3"), tmp_path / "C")
+    assert len(open_cache(tmp_path / "C")) == 6
+
+
+def test_progress_counts_every_sample_and_byte(shards: ShardSet, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
+    extract(shards, encoder, options("E1"), tmp_path / "C", lambda samples, size: told.append((samples, size)))
+    assert [samples for samples, _ in told] == [4, 2]
+    on_disk = sum(path.stat().st_size for path in (tmp_path / "C").rglob("c/*/0/0"))
+    assert sum(size for _, size in told) == on_disk
+
+
+@pytest.mark.parametrize("name", ["frames", "batch_tokens", "workers"])
+def test_options_must_be_positive(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} is 0, expected at least 1"):
+        options("E1", **{name: 0})
+
+
+def test_other_readouts_are_refused() -> None:
+    with pytest.raises(UsageError, match="readout of vit.pre_merge@mean is not available yet"):
+        ExtractionOptions(points=(Point("vit.pre_merge", "mean"),), size=InputSize.parse("112"))
