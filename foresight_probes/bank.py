@@ -1,26 +1,35 @@
 """Many heads on one point, trained in one pass over its batches."""
 
 import copy
+import logging
 import math
-from collections.abc import Mapping, Sequence
+import signal
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from foresight_cache.errors import ProbeError
+from foresight_cache.errors import Interrupted, ProbeError
 from foresight_cache.progress import Advance, silent
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
-from foresight_probes.features import Standardisation
+from foresight_probes.features import FeatureData, Standardisation
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
 
 WARM_UP = 0.1
 """Share of the steps in which the step size rises."""
+
+SMALL_BATCH = 16 * 1024**2
+"""Bytes of features in a batch below which one thread is as fast as several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +88,25 @@ class Bank(LightningModule):
         self.standardisation = self.standardisation.to(self.device)
 
     def configure_optimizers(self) -> Any:
-        groups = [{"params": list(head.parameters())} for head in self.heads]
-        optimiser = torch.optim.AdamW(groups, lr=self.options.learning_rate, weight_decay=self.options.weight_decay)
+        groups = [group for place in range(len(self.members)) for group in self._groups(place)]
+        optimiser = torch.optim.AdamW(groups)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: step_size(step, steps))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def learning_rate(self, place: int) -> float:
+        """Peak step size of a member: that of the options, else the head's own."""
+        return self.options.learning_rate or float(getattr(self.heads[place], "learning_rate"))  # noqa: B009
+
+    def _groups(self, place: int) -> list[dict[str, Any]]:
+        """A head's weights, which decay, and its biases, which do not: the best constant answer must stay in reach."""
+        rate, parameters = self.learning_rate(place), list(self.heads[place].parameters())
+        weights = [parameter for parameter in parameters if parameter.ndim > 1]
+        biases = [parameter for parameter in parameters if parameter.ndim <= 1]
+        return [
+            {"params": weights, "lr": rate, "weight_decay": self.options.weight_decay},
+            {"params": biases, "lr": rate, "weight_decay": 0.0},
+        ]
 
     def training_step(self, batch: Batch, number: int) -> Tensor | None:  # noqa: ARG002
         features = self.standardisation(batch.features)
@@ -124,6 +147,62 @@ class Bank(LightningModule):
             if rows:
                 found = self.tasks[member.task].scores(_predict(head, features, rows), targets)
                 scores.update(zip((batch.rows[row] for row in rows), found, strict=True))
+
+
+def fit(bank: Bank, data: FeatureData) -> None:
+    """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file.
+
+    Raises `Interrupted` on Ctrl-C and `ProbeError` where a loss is no longer finite.
+    """
+    with _quiet(), _threads(data.size_of_batch), tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            accelerator=bank.options.device,
+            devices=1,
+            max_epochs=bank.options.epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+        handler = signal.getsignal(signal.SIGINT)
+        try:
+            trainer.fit(bank, datamodule=data)
+            trainer.test(bank, datamodule=data, verbose=False)
+        except SystemExit as error:  # how Lightning answers Ctrl-C, after it has made SIGINT ignored
+            raise Interrupted(
+                f"interrupted while training on {data.source.name}; finished runs are kept, run it again to go on."
+            ) from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _threads(size: int) -> Iterator[None]:
+    """One thread for small batches: several only wait for each other, many times longer on a busy machine."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1 if size < SMALL_BATCH else usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences what Lightning says of devices, workers and intervals, none of which is news to the user."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def step_size(step: int, steps: int) -> float:

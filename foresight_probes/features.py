@@ -150,7 +150,9 @@ class Standardisation:
         )
 
     def __call__(self, features: Features) -> Features:
-        tokens = (features.tokens - self.token_mean) / self.token_scale * features.mask[..., None]
+        tokens = (features.tokens - self.token_mean).div_(self.token_scale)  # in place: new memory costs more than sums
+        if not features.mask.all():
+            tokens.mul_(features.mask[..., None])
         return replace(features, tokens=tokens, pooled=(features.pooled - self.pooled_mean) / self.pooled_scale)
 
 
@@ -192,6 +194,8 @@ class FeatureData(LightningDataModule):
         rows = [*split.train, *split.validation, *split.test]
         self.size = sum(source.grid(row).tokens for row in rows) * source.width * 4
         """Bytes of all features as float32."""
+        self.size_of_batch = self.size * options.batch_size // len(rows)
+        """The same for a batch, on average."""
         self._tokens: Callable[[int], Tensor] = self._read
         if self.size <= options.resident_bytes:
             self._tokens = {row: self._read(row) for row in rows}.__getitem__

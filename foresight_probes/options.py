@@ -29,7 +29,7 @@ _SHARE = ("a number between 0 and 1", lambda value: _is_number(value) and 0 < va
 _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "epochs": _COUNT,
     "batch_size": _COUNT,
-    "learning_rate": ("a number above 0", lambda value: _is_number(value) and value > 0),
+    "learning_rate": ("a number above 0", lambda value: value is None or (_is_number(value) and value > 0)),
     "weight_decay": ("a number of at least 0", lambda value: _is_number(value) and value >= 0),
     "train_share": _SHARE,
     "validation_share": _SHARE,
@@ -50,13 +50,16 @@ class TrainingOptions:
     foresight_cache.errors.UsageError: epochs is 0, expected a whole number of at least 1.
     """
 
-    epochs: int = 40
+    epochs: int = 30
     """Passes over the training split."""
     batch_size: int = 16
     """Samples per step."""
-    learning_rate: float = 0.01
-    """Peak step size of AdamW; it rises over the first tenth of the steps and falls to zero along a cosine."""
-    weight_decay: float = 0.01
+    learning_rate: float | None = None
+    """Peak step size of AdamW for all heads; None for each head's own.
+
+    It rises over the first tenth of the steps and falls to zero along a cosine.
+    """
+    weight_decay: float = 0.3
     """Decoupled weight decay of AdamW, per unit of learning rate."""
     train_share: float = 0.7
     """Fraction of the range of group hashes that trains."""

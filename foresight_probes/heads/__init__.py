@@ -26,8 +26,12 @@ ALIASES = {"linear": ("pooled-linear", "token-linear")}
 class HeadClass(Protocol):
     """Makes a head with random weights from torch's default generator.
 
+    `learning_rate` is the peak step size of AdamW at which a head of its kind learns well.
+
     The module is called with `Features` whose tokens and pooled vectors are standardised, and returns a `Prediction`.
     """
+
+    learning_rate: float
 
     def __call__(self, *, width: int, outputs: Outputs) -> nn.Module: ...
 

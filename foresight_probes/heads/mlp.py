@@ -11,6 +11,8 @@ HIDDEN = 512
 class Head(nn.Module):
     """pooled [B, D] -> hidden [B, 512] -> values [B, P, C]."""
 
+    learning_rate = 0.001
+
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
         self.outputs = outputs

@@ -12,6 +12,8 @@ SPREAD = 2.0
 class Head(nn.Module):
     """pooled [B, D] -> values [B, P, C]."""
 
+    learning_rate = 0.01
+
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
         self.outputs = outputs

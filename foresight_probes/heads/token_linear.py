@@ -11,6 +11,8 @@ from foresight_probes.batches import Features, Outputs, Prediction
 class Head(nn.Module):
     """tokens [B, N, D] -> values [B, N, C], each with its token's cell."""
 
+    learning_rate = 0.02
+
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
         self.linear = nn.Linear(width, outputs.channels)
