@@ -75,11 +75,24 @@ class Result:
         """The primary metric."""
         return self.metrics[self.primary]
 
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        name = f"{self.task:8} {self.point:16} {self.head:14} seed {self.seed}"
+        return f"{name}  {self.primary} {format_interval(self.value)}, chance {self.chance[self.primary]:.3f}"
+
     def to_json(self) -> dict[str, Any]:
         body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "fresh"}
         body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
         body["scores"] = [score._asdict() for score in self.scores]
         return {"format": FORMAT, "version": VERSION, **body}
+
+
+def format_interval(interval: Interval) -> str:
+    """
+    >>> format_interval(Interval(0.34567, 0.28, 0.4))
+    '0.346 (0.280–0.400)'
+    """
+    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
 def result_path(runs: Path, *, task: str, point: str, head: str, seed: int) -> Path:

@@ -1,0 +1,32 @@
+"""From a folder of results to a page for people: HTML, Markdown and the figure of the metric over points."""
+
+from pathlib import Path
+
+from foresight_cache.errors import ProbeError
+from foresight_probes.results import load_results
+
+__all__ = ["write_report"]
+
+FIGURE = "metric-over-points"
+
+
+def write_report(runs: Path, out: Path) -> Path:
+    """Writes `report.html`, `report.md` and `figures/metric-over-points.{png,svg}` and returns the first.
+
+    The HTML stands alone: the figure is inside it and it has no script. The same results give the same bytes.
+    Raises `ProbeError` where there are no results, they are damaged, they do not belong together, or `out` cannot
+    be written.
+    """
+    from foresight_probes.report.figure import draw
+    from foresight_probes.report.page import page, render
+
+    content = page(load_results(runs))
+    try:
+        figures = out / "figures"
+        figures.mkdir(parents=True, exist_ok=True)
+        svg = draw(content.sections, figures / FIGURE)
+        (out / "report.md").write_text(render("report.md.jinja", content, f"figures/{FIGURE}.png"), encoding="utf-8")
+        (out / "report.html").write_text(render("report.html.jinja", content, svg), encoding="utf-8")
+    except OSError as error:
+        raise ProbeError(f"cannot write the report to {out}: {error.strerror or error}.") from error
+    return out / "report.html"
