@@ -49,11 +49,13 @@ class Result:
     chance: Mapping[str, float]
     """Metrics of the mean predictor on the same test split."""
     options: Mapping[str, Any]
-    """The training options, with the learning rate that was used."""
+    """The training options."""
+    learning_rate: float
+    """Peak step size that was used: that of the options, or else the head's own."""
     split: Mapping[str, Any]
     """`digest`, samples on each side (`train`, `validation`, `test`) and those without a question (`left_out`)."""
     cache: Mapping[str, Any]
-    """`digest` of the fingerprint, `path`, `model` as in the fingerprint, and the name of the `dataset`."""
+    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, name of `dataset`."""
     width: int
     """Channels of the features."""
     parameters: int
@@ -152,7 +154,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("identity", "task", "point", "head", "primary"), str),
     **dict.fromkeys(("seed", "order", "width", "parameters", "company", "bytes_read"), int),
     **dict.fromkeys(("breakdown", "validation", "chance", "options", "split", "cache", "versions"), dict),
-    "wall_seconds": (int, float),
+    **dict.fromkeys(("learning_rate", "wall_seconds"), (int, float)),
 }
 
 

@@ -1,6 +1,5 @@
 """From a cache to results: plan the runs, train what is missing, point by point, and write one file per run."""
 
-import fnmatch
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cache.errors import ProbeError, UnknownName, UsageError
+from foresight_cache.errors import ProbeError, UsageError
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
 from foresight_probes import heads as head_registry
@@ -59,7 +58,7 @@ def train(
     interrupted call can be repeated; `Result.fresh` tells the two apart.
 
     Args:
-        points: Names or patterns of the cache's points; None for all.
+        points: Names, aliases or patterns of the cache's points, as in `Cache.select`; None for all.
         heads: Names or aliases (`linear`); None for those of each task.
         seeds: Of the heads' initial weights; the order of samples is `options.shuffle_seed` for all.
         out: Folder of results, `RUNS/<task>/<point>/<head>-seed<seed>.json`; made where it does not exist.
@@ -99,7 +98,9 @@ def plan_runs(
     if not loaded or not seeds:
         raise UsageError(f"no {'seed' if loaded else 'task'} was named; name one, for example --task boxes --seeds 0.")
     chosen = None if heads is None else head_registry.resolve(heads)
-    names = _points(cache, points)
+    names = cache.points if points is None else cache.select(points)
+    if not names:
+        raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}.")
     split, targets = _questions(cache, loaded, options)
     wanted = {
         MEAN_PREDICTOR: [Member(name, task.constant_head, seed) for name, task in loaded.items() for seed in seeds]
@@ -120,21 +121,6 @@ def plan_runs(
             pending[point] = missing
     samples = len(pending) * len(split.train) * options.epochs
     return Plan(pending=pending, finished=tuple(finished), samples=samples, split=split, targets=targets)
-
-
-def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Points of the cache that names and patterns mean, in the order of computation."""
-    if texts is None:
-        return cache.points
-    found: set[str] = set()
-    for text in texts:
-        matches = fnmatch.filter(cache.points, text)
-        if not matches:
-            raise UnknownName("point of this cache", text, cache.points)
-        found.update(matches)
-    if not found:
-        raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}.")
-    return tuple(name for name in cache.points if name in found)
 
 
 def _questions(cache: Cache, tasks: Mapping[str, Task], options: TrainingOptions) -> tuple[Split, Targets]:
@@ -163,7 +149,8 @@ def _questions(cache: Cache, tasks: Mapping[str, Task], options: TrainingOptions
 
 def _identity(cache: Cache, point: str, member: Member, split: Split, options: TrainingOptions) -> dict[str, Any]:
     return {
-        **{"run": str(member), "point": point, "cache": cache.digest, "split": split.digest},
+        **{"run": str(member), "point": point},
+        **{"cache": cache.digest, "data": _data_digest(cache), "split": split.digest},
         **options.recipe(),
     }
 
@@ -178,11 +165,13 @@ def _finished(
     parts = _identity(cache, point, member, split, options)
     if result.identity == identity(parts):
         return result
-    stored = {**result.options, "cache": result.cache.get("digest"), "split": result.split.get("digest")}
-    stored["learning_rate"] = stored.get("learning_rate") if options.learning_rate else None
-    differing = [name for name in stored if name in parts and stored[name] != parts[name]]
+    stored = {
+        **result.options,
+        **{"cache": result.cache.get("digest"), "data": result.cache.get("data"), "split": result.split.get("digest")},
+    }
+    differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
     raise ProbeError(
-        f"{path} was made with another {' and '.join(sorted(differing)) or 'recipe'}; "
+        f"{path} was made with another {', '.join(differing) or 'run'}; "
         "write to another --out, or remove it to train that run again."
     )
 
@@ -242,7 +231,8 @@ def _result(
         breakdown=task.breakdown(scores),
         validation={"value": best.value, "epoch": best.epoch},
         chance={name: each.value for name, each in (mean_predictor.metrics if mean_predictor else metrics).items()},
-        options={**options.to_json(), "learning_rate": bank.learning_rate(place)},
+        options=options.to_json(),
+        learning_rate=bank.learning_rate(place),
         split=_split_json(plan, member.task),
         parameters=sum(parameter.numel() for parameter in bank.heads[place].parameters()),
         scores=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
@@ -269,10 +259,16 @@ def _provenance(cache: Cache) -> dict[str, Any]:
     fingerprint = cache.fingerprint
     return {
         "digest": cache.digest,
+        "data": _data_digest(cache),
         "path": cache.path,
         "model": fingerprint.get("model", {}),
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
     }
+
+
+def _data_digest(cache: Cache) -> str:
+    """What the features were made from: the committed shards' tars. The fingerprint says only how they were made."""
+    return identity({str(commit.shard): commit.source_sha256 for commit in cache.commits})
 
 
 def _versions() -> dict[str, str]:

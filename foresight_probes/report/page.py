@@ -71,6 +71,12 @@ class Page:
     """What a reader must know before any number."""
     versions: Mapping[str, str]
 
+    @property
+    def model(self) -> dict[str, Any]:
+        """The facts about the model that fit on a line."""
+        described = {"name": "a model without a name", **self.cache.get("model", {})}
+        return {name: value for name, value in described.items() if isinstance(value, str | int | float)}
+
 
 def page(results: Sequence[Result]) -> Page:
     """Raises `ProbeError` where results are from several caches, or a task's from several splits or recipes."""
