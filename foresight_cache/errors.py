@@ -13,11 +13,9 @@ ForesightError              the text is one sentence for the user: what, where, 
 │   ├── NotACache           there is no cache at this place
 │   ├── UnsupportedFormat   the cache was written in another format version
 │   ├── FingerprintMismatch the cache was made by another model, input or setting
-│   ├── CorruptCache        bytes on disk are not the bytes that were committed
-│   └── CacheBusy           another process is writing
+│   └── CorruptCache        bytes on disk are not the bytes that were committed
 ├── ProbeError              a probe cannot be trained or its results cannot be read
-├── MissingExtra            an optional package is needed
-└── Interrupted             stopped by a signal, can be resumed (exit status 75)
+└── MissingExtra            an optional package is needed
 """
 
 import difflib
@@ -93,10 +91,6 @@ class CorruptCache(CacheError):
     pass
 
 
-class CacheBusy(CacheError):
-    pass
-
-
 class ProbeError(ForesightError):
     pass
 
@@ -111,7 +105,3 @@ class MissingExtra(ForesightError):
         super().__init__(
             f"{purpose} needs the package {package!r}; install it with: pip install 'foresight-cache[{extra}]'"
         )
-
-
-class Interrupted(ForesightError):
-    exit_status = 75

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,18 +85,23 @@ def extract(
 ) -> None:
     """Writes what the cache at `out` lacks; a second run goes on where the first one stopped.
 
+    Any number of processes may do so at once: they share the shards, and each returns when all are there.
     Quarantined samples are recorded and counted, see `open_cache(out).samples`. Raises `CacheError` for a
-    foreign or busy cache, `ShardError` for a damaged tar and `FeatureError` for values that no cache should hold.
+    foreign cache, `ShardError` for a damaged tar and `FeatureError` for values that no cache should hold.
     """
+    names = (*(str(point) for point in options.points), PIXELS)
     with CacheWriter(out, plan_cache(shards, encoder, options)) as cache, ThreadPoolExecutor(1) as background:
-        names = (*(str(point) for point in options.points), PIXELS)
-        work = _work(shards, encoder, options, cache.pending(names))
-        with closing(prefetch(work, lambda batch: _prepare(batch, encoder, options), threads=options.workers)) as ready:
-            for first in ready:
-                with cache.shard(first.shard) as shard:
-                    rows = _fill(shard, _batches_of_shard(first, ready), encoder, background)
-                    shard.commit(rows)
-                advance(len(rows), shard.size)
+        while True:
+            work = _work(shards, encoder, options, cache.pending(names))
+            prepare = partial(_prepare, encoder=encoder, options=options)
+            with closing(prefetch(work, prepare, threads=options.workers)) as ready:
+                for first in ready:
+                    with cache.shard(first.shard) as shard:
+                        rows = _fill(shard, _batches_of_shard(first, ready), encoder, background)
+                        shard.commit(rows)
+                    advance(len(rows), shard.size)
+            if not cache.wait_for_others(names):
+                return
 
 
 def _batches_of_shard(first: _Prepared, following: Iterator[_Prepared]) -> Iterator[_Prepared]:

@@ -6,7 +6,7 @@ Axis letters, used in the names of arrays everywhere: **B** samples in a batch, 
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Self
 
 from foresight_cache.errors import BadSample
@@ -63,7 +63,7 @@ class Sample:
     """By kind. `objects`: list of `{box: [x0, y0, x1, y1] in original pixels, category, category_id, crowd, area}`."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA_VERSION, **asdict(self)}
+        return {"schema": SCHEMA_VERSION, **{name: getattr(self, name) for name in self.__slots__}}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

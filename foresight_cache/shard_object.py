@@ -59,10 +59,9 @@ class ShardObjectWriter:
         self._file.close()
         return self._digest.hexdigest()
 
-    def abandon(self) -> None:
-        """Removes what was written. Harmless after `finish` and rename."""
+    def close(self) -> None:
+        """Closes the file as it is. Harmless after `finish`."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
 
     def _write(self, data: Any) -> None:
         self._digest.update(data)

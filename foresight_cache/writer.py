@@ -1,15 +1,14 @@
 """Writing a cache: create or join it, write shards whole, commit each with its part of the sample table.
 
-The order on disk is the protocol: objects are written under `samples/.partial`, made durable, renamed to
-their final names, and last of all the shard's part of the sample table is renamed into place. A shard
-without that part does not exist for a reader.
+The order on disk is the protocol: a shard is claimed, its objects are written under `samples/.partial`, made
+durable, renamed to their final names, and last of all the shard's part of the sample table is renamed into
+place. A shard without that part does not exist for a reader.
 """
 
-import fcntl
 import os
-import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,43 +17,50 @@ from typing import Any, Self
 import numpy as np
 
 from foresight_cache import layout
+from foresight_cache.claims import Claim, claim, sweep
 from foresight_cache.commits import Commit, SampleRow
-from foresight_cache.errors import CacheBusy, FingerprintMismatch, NotACache
+from foresight_cache.errors import FingerprintMismatch, NotACache
 from foresight_cache.fingerprint import differences
 from foresight_cache.layout import CacheLayout
 from foresight_cache.points import computation_order
 from foresight_cache.shard_object import ShardObjectWriter
 
+JOIN = "join"
+"""The claim under which metadata is written."""
+_POLL_SECONDS = 0.5
+"""How often a process that has nothing left to claim looks whether the others are done."""
+
 
 @dataclass(frozen=True, slots=True)
 class PendingShard:
-    """A shard of which some points are not committed yet."""
+    """A shard of which some points are not committed yet, claimed by this process."""
 
     number: int
     points: tuple[str, ...]
 
 
 class CacheWriter:
-    """The one writer of a cache on a local filesystem; a context manager that holds the cache's lock."""
+    """One of any number of processes that write a cache on a filesystem; each shard is written by one of them.
+
+    A context manager: leaving it gives back what was claimed and not committed.
+    """
 
     def __init__(self, root: Path, wanted: CacheLayout) -> None:
         """Creates the cache, or joins one of the same fingerprint and adds the points that it lacks.
 
-        Raises `NotACache`, `UnsupportedFormat`, `FingerprintMismatch`, `CacheBusy`; then nothing was changed.
+        Raises `NotACache`, `UnsupportedFormat` and `FingerprintMismatch`; then nothing was changed.
         """
         self.root = root
-        self._lock = _lock(root)
-        try:
-            self.layout = _join(root, wanted)
-        except BaseException:
-            os.close(self._lock)
-            raise
-        try:
-            shutil.rmtree(root / layout.PARTIAL, ignore_errors=True)
-            _write_metadata(root, self.layout)
-        except BaseException:
-            self._release()
-            raise
+        self.layout = _joined(root, wanted)  # refused before anything is touched
+        self._partial = root / layout.PARTIAL
+        self._claims: dict[int, Claim] = {}
+        sweep(self._partial)
+        if _stale_metadata(root, self.layout):
+            (root / layout.SAMPLES).mkdir(parents=True, exist_ok=True)
+            with self._claimed(JOIN) as scratch:
+                self.layout = _joined(root, wanted)
+                for key, data in _stale_metadata(root, self.layout).items():
+                    _write_atomically(root, key, data, scratch)
 
     def __enter__(self) -> Self:
         return self
@@ -62,28 +68,52 @@ class CacheWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        shutil.rmtree(self.root / layout.PARTIAL, ignore_errors=True)
-        os.close(self._lock)
+        while self._claims:
+            self._claims.popitem()[1].release()
 
     def pending(self, points: Sequence[str]) -> Iterator[PendingShard]:
-        """Shards that lack some of `points`, in order, each with those that it lacks."""
+        """Claims, one by one, the shards that lack some of `points` and that no other process has."""
         for number in range(len(self.layout.shards)):
-            committed = self._committed(number)
-            missing = tuple(point for point in points if committed is None or point not in committed.objects)
-            if missing:
-                yield PendingShard(number, missing)
+            if not self._missing(number, points):
+                continue
+            if held := claim(self._partial, f"{number:06d}"):
+                self._claims[number] = held
+                if missing := self._missing(number, points):  # its last holder may have committed it
+                    yield PendingShard(number, missing)
+                else:
+                    self._claims.pop(number).release()
+
+    def wait_for_others(self, points: Sequence[str]) -> bool:
+        """Whether shards are missing that other processes have; returns after a moment, so that one may look again."""
+        if any(self._missing(number, points) for number in range(len(self.layout.shards))):
+            time.sleep(_POLL_SECONDS)
+            return True
+        return False
 
     @contextmanager
     def shard(self, pending: PendingShard) -> Iterator["ShardWriter"]:
         """Writes one shard; leaving without `commit`, for whatever reason, leaves nothing behind."""
-        writer = ShardWriter(self.root, self.layout, pending, self._committed(pending.number))
+        held = self._claims.pop(pending.number)
         try:
-            yield writer
+            with closing(
+                ShardWriter(self.root, self.layout, pending, self._committed(pending.number), held.scratch)
+            ) as writer:
+                yield writer
         finally:
-            writer.abandon()
+            held.release()
+
+    @contextmanager
+    def _claimed(self, name: str) -> Iterator[Path]:
+        held = claim(self._partial, name, wait=True)
+        assert held  # noqa: S101 - waiting ends with a claim
+        try:
+            yield held.scratch
+        finally:
+            held.release()
+
+    def _missing(self, number: int, points: Sequence[str]) -> tuple[str, ...]:
+        committed = self._committed(number)
+        return tuple(point for point in points if committed is None or point not in committed.objects)
 
     def _committed(self, number: int) -> Commit | None:
         path = self.root / layout.part_key(number)
@@ -93,13 +123,13 @@ class CacheWriter:
 class ShardWriter:
     """One shard of every point that it lacks, from the first sample to the commit."""
 
-    def __init__(self, root: Path, cache: CacheLayout, pending: PendingShard, earlier: Commit | None) -> None:
-        self._root, self._cache, self._pending, self._earlier = root, cache, pending, earlier
-        folder = root / layout.PARTIAL
-        folder.mkdir(exist_ok=True)
+    def __init__(
+        self, root: Path, cache: CacheLayout, pending: PendingShard, earlier: Commit | None, scratch: Path
+    ) -> None:
+        self._root, self._cache, self._pending, self._earlier, self._scratch = root, cache, pending, earlier, scratch
         self._objects = {
             point: ShardObjectWriter(
-                folder / f"{pending.number:06d}-{point}",
+                scratch / point,
                 chunks=cache.samples_per_shard * cache.points[point].chunks_per_sample,
             )
             for point in pending.points
@@ -141,7 +171,7 @@ class ShardWriter:
             objects=records,
             rows=tuple(rows),
         )
-        _write_atomically(self._root, layout.part_key(self._pending.number), commit.to_json())
+        _write_atomically(self._root, layout.part_key(self._pending.number), commit.to_json(), self._scratch)
 
     def _check_whole(self, rows: Sequence[SampleRow]) -> None:
         expected = self._cache.shards[self._pending.number].samples
@@ -153,33 +183,17 @@ class ShardWriter:
             if missing := [position for position in good if not writer.has(position * step)]:
                 raise ValueError(f"{point} of shard {self._pending.number} lacks the samples {missing}")
 
-    def abandon(self) -> None:
-        """Removes what is not committed."""
+    def close(self) -> None:
+        """Closes the files that were not committed; they go with the claim's scratch folder."""
         for writer in self._objects.values():
-            writer.abandon()
+            writer.close()
 
 
-def _lock(root: Path) -> int:
-    """Takes the cache's lock: on the directory itself, so that it leaves no file and dies with the process."""
-    if not root.exists():
-        root.mkdir(parents=True)
-    elif not root.is_dir():
-        raise NotACache(f"{root} is a file; name a new directory or an existing cache with --out")
-    descriptor = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise CacheBusy(f"another process is writing to {root}; wait for it or name another --out") from None
-    return descriptor
-
-
-def _join(root: Path, wanted: CacheLayout) -> CacheLayout:
-    """The layout that the cache shall have. Raises `FingerprintMismatch` and `NotACache`."""
+def _joined(root: Path, wanted: CacheLayout) -> CacheLayout:
+    """The layout that the cache shall have; changes nothing. Raises `FingerprintMismatch` and `NotACache`."""
     path = root / layout.ROOT_KEY
     if not path.exists():
-        if any(root.iterdir()):
-            raise NotACache(f"{root} holds other files and no cache; name a new or empty directory with --out")
+        _refuse_foreign(root)
         return wanted
     stored = CacheLayout.from_root_json(path.read_bytes(), str(root))
     found = [
@@ -199,6 +213,16 @@ def _join(root: Path, wanted: CacheLayout) -> CacheLayout:
     return replace(stored, points={name: points[name] for name in sorted(points, key=computation_order)})
 
 
+def _refuse_foreign(root: Path) -> None:
+    """A cache starts in an empty directory, or in one where another process has just begun to start it."""
+    if root.exists() and not root.is_dir():
+        raise NotACache(f"{root} is a file; name a new directory or an existing cache with --out")
+    folders = (root, root / layout.SAMPLES)
+    found = {path.relative_to(root).as_posix() for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    if found - {layout.SAMPLES, layout.PARTIAL, f"{layout.SAMPLES}/{layout.ROOT_KEY}"}:
+        raise NotACache(f"{root} holds other files and no cache; name a new or empty directory with --out")
+
+
 def _shard_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
     return differences(
         {"shards": {shard.name: shard.sha256 for shard in stored.shards}, "per_shard": stored.samples_per_shard},
@@ -206,21 +230,19 @@ def _shard_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
     )
 
 
-def _write_metadata(root: Path, cache: CacheLayout) -> None:
-    """Writes what differs; the root last, because it names the arrays."""
-    wanted = {layout.metadata_key(point): cache.array_json(point) for point in cache.points}
-    wanted[f"{layout.SAMPLES}/zarr.json"] = layout.SAMPLES_GROUP_JSON
-    wanted[layout.ROOT_KEY] = cache.root_json()
-    for key, data in wanted.items():
-        path = root / key
-        if not path.exists() or path.read_bytes() != data:
-            _write_atomically(root, key, data)
+def _stale_metadata(root: Path, cache: CacheLayout) -> dict[str, bytes]:
+    """What is to be written, by key; the root first, because it says whose directory this is."""
+    wanted = {layout.ROOT_KEY: cache.root_json(), f"{layout.SAMPLES}/zarr.json": layout.SAMPLES_GROUP_JSON}
+    wanted |= {layout.metadata_key(point): cache.array_json(point) for point in cache.points}
+    return {key: data for key, data in wanted.items() if not _holds(root / key, data)}
 
 
-def _write_atomically(root: Path, key: str, data: bytes) -> None:
-    folder = root / layout.PARTIAL
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / key.replace("/", "-")
+def _holds(path: Path, data: bytes) -> bool:
+    return path.exists() and path.read_bytes() == data
+
+
+def _write_atomically(root: Path, key: str, data: bytes, scratch: Path) -> None:
+    temporary = scratch / key.replace("/", "-")
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()

@@ -34,8 +34,8 @@ def run(
         findings = verify(opened, advance)
     differing = _rerun(opened, rerun, model, device) if rerun and not findings else []
     if json_output:
-        record = {"findings": findings, "rerun": differing}
-        print(json.dumps({name: [asdict(item) for item in items] for name, items in record.items()}))
+        record = {"findings": list(map(asdict, findings)), "rerun": list(map(asdict, differing))}
+        print(json.dumps(record))
     else:
         for finding in findings:
             print(f"{finding.place}: {finding.problem}")

@@ -7,7 +7,7 @@ import pytest
 
 from foresight_cache import open_cache
 from foresight_cache.commits import SampleRow
-from foresight_cache.errors import CacheBusy, FingerprintMismatch
+from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.verify import verify
 from foresight_cache.writer import CacheWriter
 
@@ -42,20 +42,36 @@ def test_another_number_of_samples_is_refused(tmp_path: Path) -> None:
         CacheWriter(tmp_path / "C", planted.plan(planted.fixed_points(), samples=10))
 
 
-def test_a_second_writer_waits_outside(tmp_path: Path) -> None:
+def test_two_writers_share_the_shards(tmp_path: Path) -> None:
     plan = planted.plan(planted.fixed_points())
-    with CacheWriter(tmp_path / "C", plan), pytest.raises(CacheBusy, match="another process is writing"):
-        CacheWriter(tmp_path / "C", plan)
-    CacheWriter(tmp_path / "C", plan).__exit__(None, None, None)
+    points = tuple(plan.points)
+    with CacheWriter(tmp_path / "C", plan) as one, CacheWriter(tmp_path / "C", plan) as other:
+        first = next(one.pending(points))
+        assert [pending.number for pending in other.pending(points)] == [1, 2], "one has the first"
+        assert [pending.number for pending in one.pending(points)] == []
+        assert first.number == 0
+    with CacheWriter(tmp_path / "C", plan) as later:
+        assert [pending.number for pending in later.pending(points)] == [0, 1, 2], "claims end with their writer"
+    assert not (tmp_path / "C/samples/.partial").exists()
+
+
+def test_points_that_another_writer_committed_meanwhile_are_not_done_twice(tmp_path: Path) -> None:
+    plan = planted.plan(planted.fixed_points())
+    with CacheWriter(tmp_path / "C", plan) as writer:
+        planted.write(tmp_path / "C", plan)
+        assert list(writer.pending(tuple(plan.points))) == []
+        assert not writer.wait_for_others(tuple(plan.points))
 
 
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     plan = planted.plan(planted.fixed_points())
     planted.write(tmp_path / "C", plan)
     (tmp_path / "C/samples/000001.json").unlink()
-    leftover = tmp_path / "C/samples/.partial/000001-pixels"
-    leftover.parent.mkdir()
-    leftover.write_bytes(b"half")
+    partial = tmp_path / "C/samples/.partial"
+    for name in ("000001", "000002", "join"):
+        (partial / name).mkdir(parents=True)
+        (partial / name / "pixels").write_bytes(b"half")
+        (partial / f"{name}.lock").touch()
     planted.write(tmp_path / "C", plan)
-    assert not leftover.parent.exists()
+    assert not partial.exists()
     assert verify(open_cache(tmp_path / "C")) == []

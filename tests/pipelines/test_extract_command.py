@@ -1,7 +1,6 @@
 """prepare, extract, verify and inspect as a user runs them, on real photographs in COCO's layout."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -196,15 +195,6 @@ class TestBadInput:
         (tmp_path / "photos/a.txt").write_text("mine")
         assert "holds other files and no cache" in said(*extract(scenes, tmp_path / "photos"), status=1)
         assert contents(tmp_path / "photos") == {"a.txt": b"mine"}
-
-    def test_two_writers(self, scenes: Path, tmp_path: Path) -> None:
-        import fcntl
-
-        (tmp_path / "C").mkdir()
-        descriptor = os.open(tmp_path / "C", os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        assert "another process is writing" in said(*extract(scenes, tmp_path / "C"), status=1)
-        os.close(descriptor)
 
     def test_a_missing_device(self, scenes: Path, tmp_path: Path) -> None:
         assert "cuda:7" in said(*extract(scenes, tmp_path / "C", "--device", "cuda:7"), status=2)
