@@ -15,7 +15,8 @@ ForesightError              the text is one sentence for the user: what, where, 
 │   ├── FingerprintMismatch the cache was made by another model, input or setting
 │   └── CorruptCache        bytes on disk are not the bytes that were committed
 ├── ProbeError              a probe cannot be trained or its results cannot be read
-└── MissingExtra            an optional package is needed
+├── MissingExtra            an optional package is needed
+└── Interrupted             stopped by a signal, can be resumed (exit status 75)
 """
 
 import difflib
@@ -105,3 +106,7 @@ class MissingExtra(ForesightError):
         super().__init__(
             f"{purpose} needs the package {package!r}; install it with: pip install 'foresight-cache[{extra}]'"
         )
+
+
+class Interrupted(ForesightError):
+    exit_status = 75
