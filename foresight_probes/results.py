@@ -55,7 +55,7 @@ class Result:
     split: Mapping[str, Any]
     """`digest`, samples on each side (`train`, `validation`, `test`) and those without a question (`left_out`)."""
     cache: Mapping[str, Any]
-    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, name of `dataset`."""
+    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset`."""
     width: int
     """Channels of the features."""
     parameters: int

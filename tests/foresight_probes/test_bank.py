@@ -1,0 +1,95 @@
+"""Heads in a bank do not depend on each other, select on validation and report the test split once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scenes
+import torch
+
+from foresight_cache.errors import Interrupted, ProbeError
+from foresight_probes import tasks
+from foresight_probes.bank import Bank, Member, fit
+from foresight_probes.features import FeatureData, open_source
+from foresight_probes.options import TrainingOptions
+from foresight_probes.splits import Split
+
+SPLIT = Split(train=tuple(range(24)), validation=tuple(range(24, 32)), test=tuple(range(32, 40)), digest="")
+ALL = [Member("boxes", head, seed) for head in ("pooled-linear", "token-linear", "mlp") for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
+    return scenes.write(tmp_path_factory.mktemp("scenes") / "cache", 40)
+
+
+def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, **options: float) -> Bank:
+    task = tasks.load("boxes")
+    chosen = TrainingOptions(**{"epochs": 3, "batch_size": 8} | options)  # type: ignore[arg-type]
+    targets = {"boxes": {row: t for row in range(40) if (t := task.target(cache.rows[row])) is not None and row != 5}}
+    data = FeatureData(open_source(cache, "vit.block_01"), split, targets, chosen)
+    bank = Bank(members, {"boxes": task}, data.standardisation(), chosen)
+    fit(bank, data)
+    return bank
+
+
+def test_a_head_is_the_same_alone_and_in_company(cache: "scenes.Cache") -> None:
+    company = trained(cache, ALL)
+    for place, member in enumerate(ALL):
+        alone = trained(cache, [member])
+        ours, theirs = company.heads[place].state_dict(), alone.heads[0].state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs), member
+        assert company.selections[place].epoch == alone.selections[0].epoch
+        for row, scores in alone.test_scores[0].items():
+            np.testing.assert_array_equal(scores, company.test_scores[place][row])
+
+
+def test_the_best_epoch_by_validation_is_what_is_reported(cache: "scenes.Cache") -> None:
+    """The selected weights are those of a training that is cut after the selected epoch's last step."""
+    bank = trained(cache, ALL, epochs=6, learning_rate=0.3)  # a rate at which the last epoch is not the best for all
+    assert len({best.epoch for best in bank.selections}) > 1
+    for head, best in zip(bank.heads, bank.selections, strict=True):
+        assert 1 <= best.epoch <= 6
+        assert all(torch.equal(head.state_dict()[name], weights) for name, weights in best.weights.items())
+
+
+def test_the_test_split_has_no_part_in_training_or_selection(cache: "scenes.Cache") -> None:
+    """Without most of it weights and selection are bit for bit the same."""
+    whole = trained(cache, ALL[2:3])
+    less = trained(cache, ALL[2:3], Split(train=SPLIT.train, validation=SPLIT.validation, test=(39,), digest=""))
+    assert whole.selections[0].epoch == less.selections[0].epoch
+    assert all(torch.equal(a, b) for a, b in zip(whole.heads[0].parameters(), less.heads[0].parameters(), strict=True))
+    assert sorted(whole.test_scores[0]) == list(range(32, 40))
+    assert sorted(less.test_scores[0]) == [39]
+
+
+def test_validation_decides(cache: "scenes.Cache") -> None:
+    """Control of the test above: with another validation split another value is selected."""
+    whole = trained(cache, ALL[2:3])
+    other = trained(cache, ALL[2:3], Split(train=SPLIT.train, validation=(24, 25), test=SPLIT.test, digest=""))
+    assert whole.selections[0].value != other.selections[0].value
+
+
+def test_a_loss_that_is_not_finite_is_an_error(cache: "scenes.Cache") -> None:
+    with pytest.raises(
+        ProbeError, match=r"the loss of boxes/token-linear-seed0 became .*; use a smaller learning_rate"
+    ):
+        trained(cache, ALL[2:3], learning_rate=1e38, epochs=20)
+
+
+def test_ctrl_c_is_interrupted(cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bank, "validation_step", press)
+    with pytest.raises(Interrupted, match="interrupted while training on vit.block_01"):
+        trained(cache, ALL[2:3])
+
+
+def test_nothing_is_printed_or_left_behind(
+    cache: "scenes.Cache", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    trained(cache, ALL[:1], epochs=1)
+    assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
