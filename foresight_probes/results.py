@@ -159,14 +159,17 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def _from_json(record: Mapping[str, Any]) -> Result:
-    for name, kind in _KINDS.items():
-        if not isinstance(record[name], kind):
-            raise TypeError(f"{name} is {record[name]!r}")
-    metrics = {name: Interval(**interval) for name, interval in record["metrics"].items()}
+    for name, kind in {**_KINDS, "metrics": dict, "scores": list}.items():
+        if not isinstance(record.get(name), kind):
+            raise TypeError(f"{name} is {record.get(name)!r}")
+    metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     if record["primary"] not in metrics:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
     scores = tuple(SampleScore(each["id"], each["group"], tuple(each["scores"])) for each in record["scores"])
     return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, scores=scores)
+
+
+_ENDS = ("value", "low", "high")
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -77,7 +77,7 @@ def test_the_right_boxes_have_the_least_loss_in_any_order() -> None:
 
 
 def test_the_loss_by_hand() -> None:
-    """One slot, one object, half covered: 5 · 0.25 for the side, 2 · (1 - 0.5) for GIoU, ln 2 for an undecided score."""
+    """One slot covers half of one object: 5 · 0.25 for the side, 2 · (1 - 0.5) for GIoU, ln 2 for the score."""
     found = TASK.loss(slots([[0.25, 0.25, 0.5, 0.75]], [0.0]), [torch.tensor([[0.25, 0.25, 0.75, 0.75]])])
     assert found.item() == pytest.approx(5 * 0.25 + 2 * 0.5 + 0.693147, abs=1e-4)
 

@@ -84,7 +84,7 @@ def test_every_task_names_heads_that_exist(name: str) -> None:
 
 def test_names_cost_no_torch() -> None:
     """With a control that the check can fail."""
-    light = "from foresight_probes import heads, tasks, options, results, statistics, splits, report; heads.names(), tasks.names()"
+    light = "from foresight_probes import heads, tasks, options, results, splits, report; heads.names(), tasks.names()"
     heavy = "from foresight_probes import tasks; tasks.load('boxes')"
     for code, loaded in ((light, "False"), (heavy, "True")):
         script = f"{code}\nimport sys; print('torch' in sys.modules)"
