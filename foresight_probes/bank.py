@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
-from foresight_cache.errors import Interrupted, ProbeError
+from foresight_cache.errors import Interrupted, ProbeError, UsageError
 from foresight_cache.progress import Advance, silent
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
@@ -152,8 +152,10 @@ class Bank(LightningModule):
 def fit(bank: Bank, data: FeatureData) -> None:
     """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file.
 
-    Raises `Interrupted` on Ctrl-C and `ProbeError` where a loss is no longer finite.
+    Raises `Interrupted` on Ctrl-C, `ProbeError` where a loss is no longer finite, and `UsageError` for a device that
+    is not there.
     """
+    _require_device(bank.options.device)
     with _quiet(), _threads(data.size_of_batch), tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             accelerator=bank.options.device,
@@ -178,6 +180,12 @@ def fit(bank: Bank, data: FeatureData) -> None:
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, handler)
+
+
+def _require_device(name: str) -> None:
+    absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
+    if absent.get(name):
+        raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'.")
 
 
 @contextmanager

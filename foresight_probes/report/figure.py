@@ -19,6 +19,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = "os^DvP"
 DODGE = 0.09
 """Distance between heads at one point, so that bars do not hide each other."""
+SPOKEN = "The metric over points, one line per head; the tables below have the numbers"
 GREY, INK = "#7A7A7A", "#222222"
 
 _STYLE: Any = {
@@ -48,7 +49,7 @@ def draw(sections: Sequence[Section], stem: Path) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(r"[ \t]+\n", "\n", buffer.getvalue())
     stem.with_suffix(".svg").write_text(text, encoding="utf-8")
-    return text[text.index("<svg") :]
+    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{SPOKEN}" ', 1)
 
 
 def _panel(axes: Axes, section: Section) -> None:

@@ -7,7 +7,7 @@ import pytest
 import scenes
 import torch
 
-from foresight_cache.errors import Interrupted, ProbeError
+from foresight_cache.errors import Interrupted, ProbeError, UsageError
 from foresight_probes import tasks
 from foresight_probes.bank import Bank, Member, fit
 from foresight_probes.features import FeatureData, open_source
@@ -23,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
     return scenes.write(tmp_path_factory.mktemp("scenes") / "cache", 40)
 
 
-def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, **options: float) -> Bank:
+def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, **options: float | str) -> Bank:
     task = tasks.load("boxes")
     chosen = TrainingOptions(**{"epochs": 3, "batch_size": 8} | options)  # type: ignore[arg-type]
     targets = {"boxes": {row: t for row in range(40) if (t := task.target(cache.rows[row])) is not None and row != 5}}
@@ -80,6 +80,12 @@ def test_a_loss_that_is_not_finite_is_an_error(cache: "scenes.Cache") -> None:
         ProbeError, match=r"the loss of boxes/token-linear-seed0 became .*; use a smaller learning_rate"
     ):
         trained(cache, ALL[2:3], learning_rate=1e38, epochs=20)
+
+
+def test_a_device_that_is_not_there(cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="device is 'cuda', but torch finds none here; use 'auto' or 'cpu'"):
+        trained(cache, ALL[:1], device="cuda")
 
 
 def test_ctrl_c_is_interrupted(cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:
