@@ -15,7 +15,7 @@ from foresight_cache.batching import batches
 from foresight_cache.commits import SampleRow
 from foresight_cache.encoders import Encoder, Tap
 from foresight_cache.errors import BadSample, DatasetError, UsageError
-from foresight_cache.guards import check_features
+from foresight_cache.guards import DuplicateGuard, check_features
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
 from foresight_cache.media import decode_image, resize
 from foresight_cache.points import PIXELS, Point
@@ -118,12 +118,13 @@ def _fill(
 ) -> list[SampleRow]:
     """Writes all batches of a shard, each while the next one is computed; returns its rows in order."""
     rows: dict[int, SampleRow] = {}
+    duplicates = DuplicateGuard()
     writing: Future[None] = background.submit(lambda: None)
     try:
         for batch in prepared:
             features = _forward(batch, encoder)
             writing.result()
-            writing = background.submit(_write, shard, batch, features)
+            writing = background.submit(_write, shard, batch, features, duplicates)
             rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder), strict=True))
         writing.result()
     finally:
@@ -250,13 +251,16 @@ def _to_host(tokens: "torch.Tensor") -> np.ndarray:
     return tokens.cpu().numpy()
 
 
-def _write(shard: ShardWriter, batch: _Prepared, features: Mapping[str, Sequence[np.ndarray]]) -> None:
-    arrays: dict[str, Sequence[np.ndarray]] = dict(features)
-    if PIXELS in batch.shard.points:
-        arrays[PIXELS] = [pixels.reshape(-1, 3) for pixels in batch.pixels]
-    for point, samples in arrays.items():
-        for position, tokens in zip(batch.positions, samples, strict=True):
-            shard.add(position, point, tokens)
+def _write(
+    shard: ShardWriter, batch: _Prepared, features: Mapping[str, Sequence[np.ndarray]], duplicates: DuplicateGuard
+) -> None:
+    for number, (position, sample, pixels) in enumerate(zip(batch.positions, batch.samples, batch.pixels, strict=True)):
+        tokens = {point: samples[number] for point, samples in features.items()}
+        duplicates.check(sample.id, pixels, tokens)
+        if PIXELS in batch.shard.points:
+            tokens[PIXELS] = pixels.reshape(-1, 3)
+        for point, values in tokens.items():
+            shard.add(position, point, values)
 
 
 def _rows(batch: _Prepared, encoder: Encoder) -> Iterator[SampleRow]:

@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from foresight_cache.errors import FeatureError
+from foresight_cache.shard_object import checksum
 
 if TYPE_CHECKING:
     import torch
+
+_ADVICE = "nothing of its shard was kept"
 
 
 def check_features(features: "Mapping[str, Sequence[torch.Tensor]]", ids: Sequence[str]) -> None:
@@ -18,11 +23,30 @@ def check_features(features: "Mapping[str, Sequence[torch.Tensor]]", ids: Sequen
         for sample, (low, high) in zip(ids, extremes, strict=True):
             if not (abs(low) < float("inf") and abs(high) < float("inf")):
                 raise FeatureError(
-                    f"{point} of sample {sample} holds NaN or infinite values; nothing of its shard was kept; "
+                    f"{point} of sample {sample} holds NaN or infinite values; {_ADVICE}; "
                     "try --dtype float32 or look at the model"
                 )
             if low == high:
                 raise FeatureError(
-                    f"{point} of sample {sample} is {low} everywhere; nothing of its shard was kept; "
+                    f"{point} of sample {sample} is {low} everywhere; {_ADVICE}; "
                     "look at the model's weights and at the image"
+                )
+
+
+class DuplicateGuard:
+    """Different inputs with the same features, within a shard: a model or a loop that returned an old result."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+
+    def check(self, sample: str, pixels: np.ndarray, features: Mapping[str, np.ndarray]) -> None:
+        """Takes in one sample. Raises `FeatureError`; samples with the same pixels may have the same features."""
+        picture = checksum(pixels.reshape(-1))
+        for point, tokens in features.items():
+            key = point, checksum(tokens.reshape(-1).view(np.uint8))
+            other, other_picture = self._seen.setdefault(key, (sample, picture))
+            if picture != other_picture:
+                raise FeatureError(
+                    f"{point} of sample {sample} is that of sample {other}, although their images differ; {_ADVICE}; "
+                    "look at the model and at its encoder"
                 )

@@ -158,6 +158,22 @@ class Cache:
             for name in self.points
         ]
 
+    @cached_property
+    def statistics(self) -> "pd.DataFrame":
+        """One row per shard and point: mean, std, quantiles of token norms, effective rank, as committed."""
+        import pandas as pd
+
+        rows = []
+        for commit in self.commits:
+            for point in self.points:
+                if found := commit.objects[point].get("statistics"):
+                    low, middle, high = found["norm_quantiles"]
+                    norms = {"norm_05": low, "norm_50": middle, "norm_95": high}
+                    plain = {name: found[name] for name in ("mean", "std", "effective_rank")}
+                    rows.append({"shard": commit.shard, "point": point, **plain, **norms})
+        columns = ["shard", "point", "mean", "std", "norm_05", "norm_50", "norm_95", "effective_rank"]
+        return pd.DataFrame(rows, columns=columns)
+
     def __repr__(self) -> str:
         lines = [f"  {label:12}{text}" for label, text in self.summary().items()]
         width = max((len(name) for name in self.points), default=0)

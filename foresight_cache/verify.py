@@ -82,18 +82,21 @@ def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]
     try:
         size, read = cache.store.ranges(key)
     except FileNotFoundError:
-        yield Finding(key, "the object is missing although its shard is committed")
+        yield Finding(key, "the object is missing although its shard is committed; run 'foresight extract' again")
         return
     expected = commit.objects[point]
     if size != expected["bytes"]:
-        yield Finding(key, f"the object has {size} bytes, committed were {expected['bytes']}")
+        yield Finding(
+            key, f"the object has {size} bytes, committed were {expected['bytes']}; run 'foresight extract' again"
+        )
         return
     digest = hashlib.sha256()
     for start in range(0, size, _BLOCK):
         digest.update(read(start, min(start + _BLOCK, size)))
     if digest.hexdigest() == expected["sha256"]:
         return
-    yield Finding(key, "the object's SHA-256 is not the committed one")
+    remedy = f"remove {layout.part_key(commit.shard)} and run the same 'foresight extract' again"
+    yield Finding(key, f"the object's SHA-256 is not the committed one; {remedy}")
     yield from _check_chunks(cache, commit, point, size)
 
 

@@ -20,6 +20,7 @@ from foresight_cache import layout
 from foresight_cache.claims import Claim, claim, sweep
 from foresight_cache.commits import Commit, SampleRow
 from foresight_cache.errors import FingerprintMismatch, NotACache
+from foresight_cache.feature_statistics import FeatureStatistics
 from foresight_cache.fingerprint import differences
 from foresight_cache.layout import CacheLayout
 from foresight_cache.points import computation_order
@@ -112,8 +113,15 @@ class CacheWriter:
             held.release()
 
     def _missing(self, number: int, points: Sequence[str]) -> tuple[str, ...]:
+        """Points that are not committed, or whose object has vanished or lost its end since."""
         committed = self._committed(number)
-        return tuple(point for point in points if committed is None or point not in committed.objects)
+        return tuple(
+            point
+            for point in points
+            if committed is None
+            or point not in committed.objects
+            or _size(self.root / layout.object_key(point, number)) != committed.objects[point]["bytes"]
+        )
 
     def _committed(self, number: int) -> Commit | None:
         path = self.root / layout.part_key(number)
@@ -127,6 +135,7 @@ class ShardWriter:
         self, root: Path, cache: CacheLayout, pending: PendingShard, earlier: Commit | None, scratch: Path
     ) -> None:
         self._root, self._cache, self._pending, self._earlier, self._scratch = root, cache, pending, earlier, scratch
+        self._statistics = FeatureStatistics()
         self._objects = {
             point: ShardObjectWriter(
                 scratch / point,
@@ -145,6 +154,8 @@ class ShardWriter:
         shape = self._cache.points[point]
         if tokens.shape[0] > shape.tokens or tokens.shape[1] != shape.width:
             raise ValueError(f"{point}: tokens {tokens.shape} do not fit [{shape.tokens}, {shape.width}]")
+        if shape.level != "pixel":
+            self._statistics.add(position, point, tokens)
         bits = np.ascontiguousarray(tokens).view(layout.STORED_TYPES[shape.dtype])
         step = shape.tokens_per_chunk
         for number, start in enumerate(range(0, len(bits), step)):
@@ -161,7 +172,8 @@ class ShardWriter:
         self._check_whole(rows)
         records: dict[str, Mapping[str, Any]] = dict(self._earlier.objects) if self._earlier else {}
         for point, writer in self._objects.items():
-            records[point] = {"sha256": writer.finish(), "bytes": writer.size}
+            statistics = self._statistics.result(point)
+            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics}
         for point, writer in self._objects.items():
             _publish(writer.path, self._root / layout.object_key(point, self._pending.number))
         commit = Commit(
@@ -239,6 +251,10 @@ def _stale_metadata(root: Path, cache: CacheLayout) -> dict[str, bytes]:
 
 def _holds(path: Path, data: bytes) -> bool:
     return path.exists() and path.read_bytes() == data
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _write_atomically(root: Path, key: str, data: bytes, scratch: Path) -> None:

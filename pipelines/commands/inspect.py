@@ -1,5 +1,5 @@
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for p
 
 
 def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
-    """Show what a cache is: model, dataset, points, shapes, sizes, fingerprint.
+    """Show what a cache is: model, dataset, points, shapes, sizes, fingerprint, and what its features look like.
 
     Example: foresight inspect caches/coco --bad
     """
@@ -21,13 +21,22 @@ def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
     opened = open_cache(cache)
     quarantined = _quarantined(opened)
     if json_output:
-        record = {"summary": opened.summary(), "points": opened.table(), "fingerprint": opened.fingerprint}
+        record: dict[str, Any] = {"summary": opened.summary(), "points": opened.table()}
+        record |= {"fingerprint": opened.fingerprint, "statistics": opened.statistics.to_dict("records")}
         print(json.dumps(record | {"bad": quarantined}, indent=2, ensure_ascii=False))
         return
     if bad:
         print("\n".join(f"{name}: {reason}" for name, reason in quarantined.items()) or "no quarantined samples")
         return
     print(opened)
+    if len(opened.statistics):
+        print("\nfeatures, median over shards (norms are of tokens)")
+        print(_statistics(opened))
+
+
+def _statistics(cache: "Cache") -> str:
+    medians = cache.statistics.drop(columns="shard").groupby("point", sort=False).median()
+    return str(medians.to_string(float_format=lambda value: f"{value:.4g}"))
 
 
 def _quarantined(cache: "Cache") -> dict[str, str]:

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
 from foresight_cache.errors import FeatureError
-from foresight_cache.guards import check_features
+from foresight_cache.guards import DuplicateGuard, check_features
 
 GOOD = torch.arange(12.0).reshape(4, 3)
 
@@ -24,3 +25,26 @@ def test_one_value_that_is_no_number_stops_the_job(value: float) -> None:
 def test_constant_features_stop_the_job(value: float) -> None:
     with pytest.raises(FeatureError, match=rf"llm\.embed of sample b is {value} everywhere"):
         check_features({"llm.embed": [GOOD, torch.full((4, 3), value)]}, ["a", "b"])
+
+
+def pixels(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8)
+
+
+def features(seed: int) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    return {point: generator.normal(size=(4, 3)).astype(np.float32) for point in ("vit.pre_merge", "llm.embed")}
+
+
+def test_old_features_for_a_new_image_stop_the_job() -> None:
+    guard = DuplicateGuard()
+    guard.check("a", pixels(1), features(1))
+    guard.check("b", pixels(2), features(2))
+    with pytest.raises(FeatureError, match=r"llm\.embed of sample c is that of sample a, although their images differ"):
+        guard.check("c", pixels(3), {**features(3), "llm.embed": features(1)["llm.embed"]})
+
+
+def test_the_same_image_twice_may_have_the_same_features() -> None:
+    guard = DuplicateGuard()
+    guard.check("a", pixels(1), features(1))
+    guard.check("b", pixels(1), features(1))
