@@ -52,14 +52,14 @@ class CacheWriter:
         Raises `NotACache`, `UnsupportedFormat` and `FingerprintMismatch`; then nothing was changed.
         """
         self.root = root
-        self.layout = _joined(root, wanted)  # refused before anything is touched
+        self.layout = joined(root, wanted)  # refused before anything is touched
         self._partial = root / layout.PARTIAL
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
         if _stale_metadata(root, self.layout):
             (root / layout.SAMPLES).mkdir(parents=True, exist_ok=True)
             with self._claimed(JOIN) as scratch:
-                self.layout = _joined(root, wanted)
+                self.layout = joined(root, wanted)
                 for key, data in _stale_metadata(root, self.layout).items():
                     _write_atomically(root, key, data, scratch)
 
@@ -201,7 +201,7 @@ class ShardWriter:
             writer.close()
 
 
-def _joined(root: Path, wanted: CacheLayout) -> CacheLayout:
+def joined(root: Path, wanted: CacheLayout) -> CacheLayout:
     """The layout that the cache shall have; changes nothing. Raises `FingerprintMismatch` and `NotACache`."""
     path = root / layout.ROOT_KEY
     if not path.exists():
