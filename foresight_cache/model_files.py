@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from foresight_cache.errors import ModelError, UsageError
+from foresight_cache.remembered import file_digest
 
 if TYPE_CHECKING:
     import torch
@@ -55,11 +56,10 @@ def revision(path: Path) -> str | None:
 
 
 def weights_digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a directory's safetensors files. Raises `ModelError`."""
+    """SHA-256 over the names and contents of a directory's safetensors files; see `remembered`. Raises `ModelError`."""
     total = hashlib.sha256()
     for file in weight_files(path):
-        with file.open("rb") as stream:
-            total.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+        total.update(f"{file.name}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
 
 

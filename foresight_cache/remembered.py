@@ -1,0 +1,129 @@
+"""Digests of large files, remembered from one start to the next.
+
+Hashing the weights of a 7B model takes tens of seconds, at every start of every worker. A digest is remembered
+together with what identifies the bytes that it was taken of, and believed only while all of that still holds:
+
+* device, inode, size, modification time and **change time**. The first four can be set at will (`os.utime`, a copy
+  over the file); the change time is set by the kernel alone, and any write, rename or `utime` moves it;
+* a digest over blocks spread evenly over the file, read again each time: 4 MiB, first and last block included.
+
+The records lie in `$FORESIGHT_CACHE_HOME/weights`, or else in `~/.cache/foresight/weights`, never beside the model,
+which may be read-only or shared. A record that is missing, damaged or cannot be written costs one digest more.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.errors import CorruptCache
+from foresight_cache.fingerprint import canonical_json, digest
+from foresight_cache.layout import sealed, unsealed
+
+HOME = "FORESIGHT_CACHE_HOME"
+"""Environment variable that names the folder of what is remembered between runs."""
+FORMAT_VERSION = 1
+BLOCK = 64 * 1024
+"""Bytes of a block of the sample."""
+BLOCKS = 64
+"""Blocks of the sample, the first and the last of the file among them."""
+SMALL = 25 * BLOCK * BLOCKS
+"""Bytes up to which a file is simply digested: 100 MiB, a fraction of a second."""
+SETTLED_SECONDS = 2.0
+"""How long a file must have been left alone: a second write within one tick of the clock would not show."""
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; of a large file that has not changed, without reading all of it.
+
+    Raises `OSError` where the file cannot be read.
+    """
+    before = path.stat()
+    if before.st_size <= SMALL:
+        return _digest_of_all(path)
+    begun = time.time()
+    identity = {**_identity(path, before), "blocks": _digest_of_blocks(path, before.st_size)}
+    memo = _memo(identity)
+    if memo and (known := _recalled(memo, identity)):
+        return known
+    found = _digest_of_all(path)
+    settled = before.st_ctime < begun - SETTLED_SECONDS
+    if memo and settled and _identity(path, path.stat()) == _identity(path, before):
+        _remember(memo, {**identity, "format": FORMAT_VERSION, "digest": found})
+    return found
+
+
+def folder() -> Path | None:
+    """Where digests are remembered; None where there is neither the variable nor a home directory."""
+    if named := os.environ.get(HOME):
+        return Path(named) / "weights"
+    try:
+        return Path.home() / ".cache" / "foresight" / "weights"
+    except RuntimeError:
+        return None
+
+
+def _identity(path: Path, status: os.stat_result) -> dict[str, Any]:
+    """What tells one state of one file from all others, as far as the filesystem knows."""
+    return {
+        "path": os.fsencode(os.path.realpath(path)).decode(errors="backslashreplace"),
+        "device": status.st_dev,
+        "inode": status.st_ino,
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
+    }
+
+
+def _memo(identity: dict[str, Any]) -> Path | None:
+    """The record's place; machines that share a home but number devices differently do not overwrite each other's."""
+    place = folder()
+    return place / f"{digest([identity[name] for name in ('path', 'device', 'inode')])}.json" if place else None
+
+
+def _recalled(memo: Path, identity: dict[str, Any]) -> str | None:
+    """The remembered digest, if it is of these very bytes."""
+    try:
+        record = unsealed(json.loads(memo.read_bytes()), str(memo))
+    except (OSError, ValueError, RecursionError, CorruptCache):
+        return None
+    wanted = {**identity, "format": FORMAT_VERSION}
+    found = record.pop("digest", None)
+    return found if isinstance(found, str) and record == wanted else None
+
+
+def _remember(memo: Path, record: dict[str, Any]) -> None:
+    """Whole or not at all, however many processes do so; that it cannot be written is no failure."""
+    try:
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=memo.parent, prefix=".", suffix=".partial")
+    except OSError:
+        return
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(canonical_json(sealed(record)))
+        temporary.replace(memo)
+    except OSError:
+        return
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _digest_of_all(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of_blocks(path: Path, size: int) -> str:
+    """SHA-256 over blocks at evenly spaced places."""
+    total = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        for number in range(BLOCKS):
+            total.update(os.pread(file.fileno(), BLOCK, number * (size - BLOCK) // (BLOCKS - 1)))
+    return total.hexdigest()
