@@ -14,6 +14,9 @@ from foresight_cache.errors import BadSample
 SCHEMA_VERSION = 1
 """Version of the sample's JSON form, `docs/cache_format.md` § Sample."""
 
+_LARGEST = 10**9
+"""Pixels along a side that no media has; integers of JSON have no end, and floats have."""
+
 Media = Literal["image", "clip"]
 
 
@@ -76,7 +79,7 @@ class Sample:
             if not isinstance(values[name], str) or not values[name]:
                 raise BadSample(f"sample record has no text under {name!r}")
         for name in ("width", "height"):
-            if type(values[name]) is not int or values[name] <= 0:
+            if type(values[name]) is not int or not 0 < values[name] < _LARGEST:
                 raise BadSample(f"sample {values['id']!r} has {name} {values[name]!r}, expected a positive integer")
         if values["media"] not in ("image", "clip"):
             raise BadSample(f"sample {values['id']!r} has media {values['media']!r}, expected 'image' or 'clip'")

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from foresight_cache.errors import BadSample, ShardError
 from foresight_cache.fingerprint import canonical_json, digest
@@ -312,8 +312,12 @@ def _is_sound(shard_set: ShardSet) -> bool:
     full = [len(shard.ids) == shard_set.samples_per_shard for shard in shard_set.shards[:-1]]
     return (
         bool(shard_set.shards)
-        and isinstance(shard_set.dataset, str)
         and isinstance(shard_set.manifest, dict)
+        and all(isinstance(each, str) for each in (shard_set.dataset, shard_set.manifest_digest, shard_set.source))
+        and isinstance(shard_set.split, str | None)
+        and type(shard_set.samples_per_shard) is int
+        and all(each is None or type(each) is int for each in (shard_set.limit, shard_set.seed))
+        and all(type(shard.size) is int and isinstance(shard.sha256, str) for shard in shard_set.shards)
         and all(shard.name == shard_name(number) for number, shard in enumerate(shard_set.shards))
         and all(full)
         and 0 < len(shard_set.shards[-1].ids) <= shard_set.samples_per_shard
@@ -339,16 +343,27 @@ def _slot(slot: int | None) -> str:
 def _members(file: IO[bytes], path: Path, most: int) -> Iterator[tuple[str, str, bytes]]:
     """Key, suffix and bytes of each member; none is larger than the tar, whatever its header claims."""
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
+        with tarfile.open(fileobj=cast(IO[bytes], _Bounded(file, most)), mode="r:") as tar:
             for member in tar:
                 match = _MEMBER.fullmatch(member.name)
-                plain = member.isreg() and not member.issparse() and member.size < most
+                plain = member.isreg() and not member.issparse() and 0 <= member.size < most
                 content = tar.extractfile(member) if match and plain else None
                 if match is None or content is None:
                     raise ShardError(f"{path} holds {member.name!r}, which is no member of a prepared shard; {_AGAIN}")
                 yield match[1], match[2], content.read()
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
         raise ShardError(f"{path} is not a whole tar: {error}; {_AGAIN}") from None
+
+
+class _Bounded:
+    """A file that is never asked for more than it can have: tarfile believes what a header claims and allocates it."""
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self._file, self._most = file, most
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(min(size, self._most))
 
 
 def _sample(members: Mapping[str, bytes], expected: str, place: str) -> tuple[Sample, bytes]:

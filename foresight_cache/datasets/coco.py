@@ -23,7 +23,7 @@ _LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/
 _ROUNDING = 1.0
 """Pixels by which a box may stand out of its image and is cut to it; published boxes are rounded that way."""
 _LARGEST = 1e9
-"""No coordinate is larger. What is compared with it is a number: NaN is not below it, nor is infinity."""
+"""No coordinate or size is larger. What is compared with it is a number: NaN is not below it, nor is infinity."""
 
 
 class Reader:
@@ -216,7 +216,7 @@ def _size(image: Any) -> tuple[int, int]:
     if not _has_id(image):
         raise BadSample("the entry under 'images' has no integer or text under 'id'")
     for key in ("width", "height"):
-        if type(image.get(key)) is not int or image[key] <= 0:
+        if type(image.get(key)) is not int or not 0 < image[key] < _LARGEST:
             raise BadSample(f"the entry under 'images' has {key} {_shown(image.get(key))}, expected a positive integer")
     return image["width"], image["height"]
 
