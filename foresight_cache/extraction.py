@@ -25,7 +25,8 @@ from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.shards import ShardSet, read_shard
 from foresight_cache.sizes import InputSize
-from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
+from foresight_cache.space import check_room
+from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter, joined
 
 if TYPE_CHECKING:
     import torch
@@ -87,10 +88,13 @@ def extract(
 
     Any number of processes may do so at once: they share the shards, and each returns when all are there.
     Quarantined samples are recorded and counted, see `open_cache(out).samples`. Raises `CacheError` for a
-    foreign cache, `ShardError` for a damaged tar and `FeatureError` for values that no cache should hold.
+    foreign cache or a disk without room for what is missing, `ShardError` for a damaged tar and `FeatureError` for
+    values that no cache should hold.
     """
     names = (*(str(point) for point in options.points), PIXELS)
-    with CacheWriter(out, plan_cache(shards, encoder, options)) as cache, ThreadPoolExecutor(1) as background:
+    planned = plan_cache(shards, encoder, options)
+    check_room(out, shards, encoder, options.size, joined(out, planned), names)
+    with CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
         while True:
             work = _work(shards, encoder, options, cache.pending(names))
             prepare = partial(_prepare, encoder=encoder, options=options)
