@@ -53,7 +53,9 @@ def test_pixels_come_in_the_patches_of_the_tokens(ragged: "scenes.Cache") -> Non
 def test_patches_of_a_clip() -> None:
     clip = np.arange(4 * 6 * 6 * 3).reshape(4, 6, 6, 3)
     patches = patchify(clip, Grid(2, 3, 2))
-    np.testing.assert_array_equal(patches[(1 * 3 + 2) * 2 + 1], clip[2:4, 4:6, 3:6].reshape(-1))
+    for t, y, x in np.ndindex(2, 3, 2):
+        crop = clip[2 * t : 2 * t + 2, 2 * y : 2 * y + 2, 3 * x : 3 * x + 3]
+        np.testing.assert_array_equal(patches[(t * 3 + y) * 2 + x], crop.reshape(-1))
     with pytest.raises(ProbeError, match="pixels 4×6×6 cannot be cut evenly into a grid 1×4×4"):
         patchify(clip, Grid(1, 4, 4))
 
