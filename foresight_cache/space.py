@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as remembering
 from pathlib import Path
@@ -112,7 +112,7 @@ def survey(shards: ShardSet, encoder: Encoder, size: InputSize) -> Survey:
     sizes, lengths = {}, [0]
     for number in _spread(len(shards.shards), count):
         try:
-            records = list(_records(shards.path / shards.shards[number].name))
+            records = _records(shards, number)
             sizes[number] = _resized(records, encoder, size)
         except (OSError, ValueError, RecursionError, BadSample):
             continue
@@ -235,22 +235,25 @@ def _resized(records: Sequence[bytes], encoder: Encoder, size: InputSize) -> Cou
     return found
 
 
-def _records(tar: Path) -> Iterator[bytes]:
-    """The records in a prepared tar, passing over the media. Raises `ValueError` for any tar that is not as prepared.
+def _records(shards: ShardSet, number: int) -> list[bytes]:
+    """The records in a prepared tar, passing over the media. Raises `ValueError` for a tar that is not as prepared.
 
     Header by header, since `tarfile` would believe and allocate whatever size a damaged header claims.
     """
-    with tar.open("rb", buffering=0) as file:
-        end = os.fstat(file.fileno()).st_size
-        start = 0
+    shard = shards.shards[number]
+    records, start = [], 0
+    with (shards.path / shard.name).open("rb", buffering=0) as file:
         while (header := os.pread(file.fileno(), _TAR_BLOCK, start)).strip(b"\0"):
             name, length = header[:100].rstrip(b"\0"), int(header[124:136].strip(b"\0 ") or b"0", 8)
             start += _TAR_BLOCK
-            if not re.fullmatch(rb"\d{9}\.[a-z0-9.]+", name) or not 0 <= length <= end - start:
-                raise ValueError(f"{tar} has a member {name!r} of {length} bytes at {start}")
+            if not re.fullmatch(rb"\d{9}\.[a-z0-9.]+", name) or not 0 <= length <= shard.size - start:
+                raise ValueError(f"{shard.name} has a member {name!r} of {length} bytes at {start}")
             if name.endswith(b".json"):
-                yield os.pread(file.fileno(), length, start)
+                records.append(os.pread(file.fileno(), length, start))
             start += -(-length // _TAR_BLOCK) * _TAR_BLOCK
+    if len(records) != len(shard.ids):
+        raise ValueError(f"{shard.name} has {len(records)} records, {len(shard.ids)} were prepared")
+    return records
 
 
 def _under_way(partial: Path) -> int:
