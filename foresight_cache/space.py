@@ -125,19 +125,14 @@ def survey(shards: ShardSet, encoder: Encoder, size: InputSize) -> Survey:
 def object_sizes(cache: CacheLayout, found: Survey, encoder: Encoder) -> dict[str, list[int]]:
     """Bytes of each shard's object, by point; of a shard that was not surveyed, by the mean of the others."""
     return {
-        name: _object_sizes(cache, point, point_bytes(point, found, encoder)) for name, point in cache.points.items()
+        name: _object_sizes(cache, point, _chunk_bytes(point, found, encoder)) for name, point in cache.points.items()
     }
 
 
-def point_bytes(point: PointLayout, found: Survey, encoder: Encoder) -> dict[int, int]:
-    """Bytes of all chunks of each surveyed shard, with their checksums and without the object's index."""
-    step = point.tokens_per_chunk
-    chunk = step * point.width * point.numpy_dtype.itemsize + len(checksum(b""))
-    count = remembering(lambda size: -(-tokens(point.level, size, encoder) // step))
-    return {
-        number: sum(samples * count(size) for size, samples in sizes.items()) * chunk
-        for number, sizes in found.sizes.items()
-    }
+def mean_tokens(point: PointLayout, found: Survey, encoder: Encoder) -> float:
+    """Tokens of a sample of mean size at a point; 0 where no size is known."""
+    sizes = sum(found.sizes.values(), Counter())
+    return sum(count * tokens(point.level, size, encoder) for size, count in sizes.items()) / max(1, sizes.total())
 
 
 def tokens(level: Literal["pixel", "patch", "merged"], size: tuple[int, int], encoder: Encoder) -> int:
@@ -152,8 +147,13 @@ def needed(
     record_bytes: float,
     block: int,
 ) -> Need:
-    """What is left to write: objects of `sizes` for the shards in `lacking`, their commits, and the metadata."""
+    """What is left to write: objects of `sizes` for the shards in `lacking`, their commits, and the metadata.
+
+    `block` is the filesystem's, in bytes.
+    """
     objects = dict.fromkeys(cache.points, 0)
+    if not lacking:
+        return Need(objects=objects, records=0, on_disk=0)
     files = [len(cache.root_json()), *(len(cache.array_json(point)) for point in cache.points)]
     for number, points in lacking.items():
         for point in points:
@@ -199,6 +199,17 @@ def human(size: float) -> str:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
+
+
+def _chunk_bytes(point: PointLayout, found: Survey, encoder: Encoder) -> dict[int, int]:
+    """Bytes of all chunks of each surveyed shard, with their checksums and without the object's index."""
+    step = point.tokens_per_chunk
+    chunk = step * point.width * point.numpy_dtype.itemsize + len(checksum(b""))
+    count = remembering(lambda size: -(-tokens(point.level, size, encoder) // step))
+    return {
+        number: sum(samples * count(size) for size, samples in sizes.items()) * chunk
+        for number, sizes in found.sizes.items()
+    }
 
 
 def _object_sizes(cache: CacheLayout, point: PointLayout, chunks: Mapping[int, int]) -> list[int]:

@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 
 from foresight_cache.errors import ForesightError
-from pipelines.commands import demo, extract, inspect, prepare, report, train_probe, verify
+from pipelines.commands import demo, extract, inspect, plan, prepare, report, train_probe, verify
 
 app = typer.Typer(
     name="foresight",
@@ -21,7 +21,7 @@ app = typer.Typer(
     help=(
         "Extract a frozen vision-language model's features once into a sharded Zarr cache, "
         "then train probes from it.\n\n"
-        "The usual order: prepare, extract, verify, train-probe, report. 'foresight demo' does all of it on "
+        "The usual order: prepare, plan, extract, verify, train-probe, report. 'foresight demo' does all of it on "
         "synthetic scenes with a tiny model.\n\n"
         "Exit status: 0 done; 1 the work failed or found something wrong; 2 wrong usage; 75 interrupted, run it again."
     ),
@@ -29,6 +29,7 @@ app = typer.Typer(
 for name, module in {
     "demo": demo,
     "prepare": prepare,
+    "plan": plan,
     "extract": extract,
     "inspect": inspect,
     "verify": verify,

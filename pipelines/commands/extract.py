@@ -1,22 +1,18 @@
-from pathlib import Path
-from typing import Annotated, Literal
-
-import typer
-
-Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.")]
-Model = Annotated[str, typer.Option(help="Hub id, local directory, or tiny:<family> (seeded random weights, small).")]
-Points = Annotated[str, typer.Option(help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').")]
-Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
-Size = Annotated[str, typer.Option(help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.")]
-Frames = Annotated[int, typer.Option(min=1, help="Frames sampled from a clip; images have one.")]
-Prompt = Annotated[str, typer.Option(help="Text of the user turn, after the image.")]
-DType = Annotated[
-    Literal["bfloat16", "float32", "float16"], typer.Option(help="Number type of the model and of the stored values.")
-]
-Device = Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")]
-BatchTokens = Annotated[int, typer.Option(min=1, help="Most patch tokens in one forward pass.")]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that decode and preprocess ahead of the model.")]
-MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of unusable samples past which the command fails.")]
+from pipelines.commands.options import (
+    BatchTokens,
+    Device,
+    DType,
+    Frames,
+    MaxBad,
+    Model,
+    Out,
+    Points,
+    Prompt,
+    Shards,
+    Size,
+    Workers,
+    opened,
+)
 
 
 def run(
@@ -41,21 +37,19 @@ def run(
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.encoders import LoadOptions, load
-    from foresight_cache.extraction import ExtractionOptions, check_share_of_bad, extract
-    from foresight_cache.points import resolve
+    from foresight_cache.extraction import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
-    from foresight_cache.shards import open_shards
-    from foresight_cache.sizes import InputSize
     from pipelines.progress import progress
 
-    shard_set = open_shards(shards)
-    input_size = InputSize.parse(size)
-    encoder = load(model, LoadOptions(dtype=dtype, device=device, prompt=prompt))
-    options = ExtractionOptions(
-        points=resolve(points.split(","), [tap.name for tap in encoder.taps]),
-        size=input_size,
+    shard_set, encoder, options = opened(
+        shards,
+        model,
+        points,
+        size,
         frames=frames,
+        prompt=prompt,
+        dtype=dtype,
+        device=device,
         batch_tokens=batch_tokens,
         workers=workers,
     )

@@ -1,0 +1,59 @@
+"""What `extract` and `plan` are both told, and how it becomes shards, an encoder and options."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from foresight_cache.encoders import Encoder
+    from foresight_cache.extraction import ExtractionOptions
+    from foresight_cache.shards import ShardSet
+
+Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.")]
+Model = Annotated[str, typer.Option(help="Hub id, local directory, or tiny:<family> (seeded random weights, small).")]
+Points = Annotated[str, typer.Option(help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').")]
+Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
+Size = Annotated[str, typer.Option(help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.")]
+Frames = Annotated[int, typer.Option(min=1, help="Frames sampled from a clip; images have one.")]
+Prompt = Annotated[str, typer.Option(help="Text of the user turn, after the image.")]
+DType = Annotated[
+    Literal["bfloat16", "float32", "float16"], typer.Option(help="Number type of the model and of the stored values.")
+]
+Device = Annotated[str, typer.Option(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")]
+BatchTokens = Annotated[int, typer.Option(min=1, help="Most patch tokens in one forward pass.")]
+Workers = Annotated[int, typer.Option(min=1, help="Threads that decode and preprocess ahead of the model.")]
+MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of unusable samples past which the command fails.")]
+
+
+def opened(
+    shards: Path,
+    model: str,
+    points: str,
+    size: str,
+    *,
+    frames: int,
+    prompt: str,
+    dtype: Literal["bfloat16", "float32", "float16"],
+    device: str,
+    batch_tokens: int,
+    workers: int,
+) -> "tuple[ShardSet, Encoder, ExtractionOptions]":
+    """Raises `ShardError`, `ModelError` and `UsageError`."""
+    from foresight_cache.encoders import LoadOptions, load
+    from foresight_cache.extraction import ExtractionOptions
+    from foresight_cache.points import resolve
+    from foresight_cache.shards import open_shards
+    from foresight_cache.sizes import InputSize
+
+    shard_set = open_shards(shards)
+    input_size = InputSize.parse(size)
+    encoder = load(model, LoadOptions(dtype=dtype, device=device, prompt=prompt))
+    options = ExtractionOptions(
+        points=resolve(points.split(","), [tap.name for tap in encoder.taps]),
+        size=input_size,
+        frames=frames,
+        batch_tokens=batch_tokens,
+        workers=workers,
+    )
+    return shard_set, encoder, options

@@ -1,0 +1,132 @@
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.options import (
+    BatchTokens,
+    Device,
+    DType,
+    Frames,
+    MaxBad,
+    Model,
+    Out,
+    Points,
+    Prompt,
+    Shards,
+    Size,
+    Workers,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from foresight_cache.planning import Plan
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+
+
+def run(
+    shards: Shards,
+    model: Model,
+    points: Points,
+    out: Out,
+    size: Size = "448",
+    frames: Frames = 8,
+    prompt: Prompt = "Describe the image.",
+    dtype: DType = "bfloat16",
+    device: Device = "auto",
+    batch_tokens: BatchTokens = 2048,
+    workers: Workers = 2,
+    max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
+    json_output: Json = False,
+) -> None:
+    """Tell what the same 'extract' would take: tokens, bytes per point, room on the disk, time.
+
+    Bytes follow from the layout; speed and codec are measured by extracting a few samples into a temporary folder on
+    the disk of --out, which is removed again. What is already in the cache is counted as done. Exit status 1 means
+    that the disk has no room for the rest.
+
+    Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
+    """
+    from foresight_cache.planning import plan
+    from pipelines.progress import progress
+
+    shard_set, encoder, options = opened(
+        shards,
+        model,
+        points,
+        size,
+        frames=frames,
+        prompt=prompt,
+        dtype=dtype,
+        device=device,
+        batch_tokens=batch_tokens,
+        workers=workers,
+    )
+    with progress("pilot", None):
+        planned = plan(shard_set, encoder, options, out)
+    print(json.dumps(planned.to_json(), indent=2) if json_output else _text(planned))
+    raise typer.Exit(0 if planned.fits else 1)
+
+
+def _text(plan: "Plan") -> str:
+    """For a person: what there is to do, a table of points, then room and time."""
+    lines = [f"<plan of {plan.out}>", *(f"  {label:12}{text}" for label, text in _facts(plan).items())]
+    return "\n".join([*lines, "", *_table(plan)])
+
+
+def _facts(plan: "Plan") -> dict[str, str]:
+    from foresight_cache.space import human
+
+    left = f"{plan.samples_left:,} of them in {plan.shards_left:,} shards are left" if plan.exists else "all are left"
+    facts = {"samples": f"{plan.samples:,} in {plan.shards:,} shards, {left if plan.shards_left else 'none is left'}"}
+    if plan.surveyed < plan.samples:
+        facts["sizes"] = f"native, known of {plan.surveyed:,} samples; the others are taken to be like them"
+    facts["bytes"] = f"{human(plan.bytes)} in all, {human(plan.bytes_left)} to be written"
+    free = "free space unknown" if plan.free is None else f"{human(plan.free)} free"
+    fits = "it fits" if plan.fits else f"IT DOES NOT FIT, {human(plan.on_disk_left - (plan.free or 0))} are lacking"
+    facts["disk"] = f"{free} at {plan.folder}: {fits}"
+    return facts | _times(plan)
+
+
+def _times(plan: "Plan") -> dict[str, str]:
+    from foresight_cache.space import human
+
+    if not plan.shards_left:
+        return {"time": "nothing to do"}
+    if plan.pilot is None or plan.seconds is None:
+        return {"time": "unknown: there is no room for a pilot, or none of its samples can be used"}
+    each, passes = plan.pilot.seconds_per_sample, plan.pilot.batches
+    return {
+        "computing": f"{_duration(plan.compute_seconds or 0)}, {each:.3g} s per sample (median of {passes} batches)",
+        "writing": f"{_duration(plan.write_seconds or 0)}, {human(plan.pilot.write_bytes_per_second)}/s measured",
+        "time": f"{_duration(plan.seconds)} with one process on this machine, the slower of the two",
+    }
+
+
+def _table(plan: "Plan") -> list[str]:
+    from foresight_cache.space import human
+
+    head = ("point", "tokens", "channels", "type", "in all", "left")
+    rows = [
+        (each.name, f"{each.tokens:,.0f}", f"{each.width:,}", each.dtype, human(each.bytes), human(each.bytes_left))
+        for each in plan.points
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return [
+        "  " + "  ".join(f"{cell:{'<' if place in (0, 3) else '>'}{widths[place]}}" for place, cell in enumerate(row))
+        for row in (head, *rows)
+    ]
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(0.42), _duration(59.9), _duration(3599), _duration(7500), _duration(400_000)
+    ('0.4 s', '1 min', '1 h 00 min', '2 h 05 min', '111 h 07 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
