@@ -15,7 +15,7 @@ KILLS = int(os.environ.get("FORESIGHT_KILLS", "200"))
 
 @pytest.mark.slow
 def test_every_cache_equals_the_undisturbed_one(tmp_path: Path) -> None:
-    prepare("shapes", out=tmp_path / "S", limit=16, samples_per_shard=2)
+    prepare("shapes", out=tmp_path / "S", limit=12, samples_per_shard=2)
     (tmp_path / "W").mkdir()
     program = Path(__file__).with_name("killed_workers.py")
     run = subprocess.run(
