@@ -26,18 +26,29 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
     >>> differences({"model": {"dtype": "bfloat16"}}, {"model": {"dtype": "float32"}})
     ["model.dtype is 'bfloat16' in the cache and 'float32' here"]
+    >>> differences({"seed": None, "frames": 1}, {"frames": 1})
+    ['seed is None in the cache and absent here']
     """
     old, new = dict(_leaves(stored)), dict(_leaves(wanted))
     return [
-        f"{name} is {old.get(name)!r} in the cache and {new.get(name)!r} here"
+        f"{name} is {_said(old, name)} in the cache and {_said(new, name)} here"
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        if _spelling(old, name) != _spelling(new, name)
     ]
+
+
+def _spelling(leaves: Mapping[str, Any], name: str) -> bytes | None:
+    """What enters the digest: to Python, 1, 1.0 and True are equal."""
+    return canonical_json(leaves[name]) if name in leaves else None
+
+
+def _said(leaves: Mapping[str, Any], name: str) -> str:
+    return repr(leaves[name]) if name in leaves else "absent"
 
 
 def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, item in value.items():
-        if isinstance(item, Mapping):
+        if isinstance(item, Mapping) and item:
             yield from _leaves(item, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", item

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args
 
 import ml_dtypes
 import numpy as np
 
 from foresight_cache.errors import CorruptCache, NotACache, UnsupportedFormat
 from foresight_cache.fingerprint import canonical_json, digest
+from foresight_cache.records import Fields, is_deep, safe_point_name, unique
 
 FORMAT_VERSION = 1
 ATTRIBUTE = "foresight"
@@ -25,7 +26,10 @@ TOKENS_PER_CHUNK = 128
 """Tokens in an inner chunk of an array whose samples differ in size (196 times as many pixels)."""
 PIXELS_PER_PATCH = 196
 
+Level = Literal["pixel", "patch", "merged"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 DType = Literal["bfloat16", "float32", "float16", "uint8"]
+DTYPES: tuple[DType, ...] = get_args(DType)
 STORED_TYPES: dict[str, str] = {"bfloat16": "uint16", "float32": "float32", "float16": "float16", "uint8": "uint8"}
 """Zarr data type of the array for each type of number; zarr-python has no bfloat16."""
 NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
@@ -52,7 +56,7 @@ def metadata_key(point: str) -> str:
 class PointLayout:
     """One array: [sample, token, channel]."""
 
-    level: Literal["pixel", "patch", "merged"]
+    level: Level
     """Which of a sample's grids the tokens lie on."""
     dtype: DType
     """What the numbers are; bfloat16 is stored as its bits in uint16."""
@@ -64,12 +68,12 @@ class PointLayout:
     """Tokens in an inner chunk; equal to `tokens` where all samples have the same size."""
 
     @classmethod
-    def fixed(cls, level: Literal["pixel", "patch", "merged"], dtype: DType, tokens: int, width: int) -> Self:
+    def fixed(cls, level: Level, dtype: DType, tokens: int, width: int) -> Self:
         """All samples have the same number of tokens: one inner chunk holds one sample."""
         return cls(level=level, dtype=dtype, tokens=tokens, width=width, tokens_per_chunk=tokens)
 
     @classmethod
-    def ragged(cls, level: Literal["pixel", "patch", "merged"], dtype: DType, most: int, width: int) -> Self:
+    def ragged(cls, level: Level, dtype: DType, most: int, width: int) -> Self:
         """Samples have up to `most` tokens, in inner chunks of 128; absent chunks take no space."""
         chunk = TOKENS_PER_CHUNK * (PIXELS_PER_PATCH if level == "pixel" else 1)
         return cls(level=level, dtype=dtype, tokens=-(-most // chunk) * chunk, width=width, tokens_per_chunk=chunk)
@@ -77,6 +81,11 @@ class PointLayout:
     @property
     def chunks_per_sample(self) -> int:
         return self.tokens // self.tokens_per_chunk
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of an inner chunk, without its checksum."""
+        return self.tokens_per_chunk * self.width * self.numpy_dtype.itemsize
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
@@ -136,15 +145,22 @@ class CacheLayout:
     def from_root_json(cls, data: bytes, place: str) -> Self:
         """Raises `NotACache`, `UnsupportedFormat` and `CorruptCache`."""
         body = _root_body(data, place)
-        return cls(
-            fingerprint=body["fingerprint"],
-            samples_per_shard=body["samples_per_shard"],
-            shards=tuple(ShardSource(**shard) for shard in body["shards"]),
-            points={
-                point["name"]: PointLayout(**{key: value for key, value in point.items() if key != "name"})
-                for point in body["points"]
-            },
-        )
+        try:
+            root = Fields.of(body, "root", _ROOT_FIELDS)
+            samples_per_shard = root.integer("samples_per_shard", 1)
+            cache = cls(
+                fingerprint=_fingerprint(root),
+                samples_per_shard=samples_per_shard,
+                shards=_shards(root, samples_per_shard),
+                points=_points(root),
+            )
+            if root.digest("fingerprint_sha256") != cache.digest:
+                raise ValueError("root.fingerprint_sha256 is not the digest of root.fingerprint")
+        except ValueError as error:
+            raise CorruptCache(
+                f"{place}/{ROOT_KEY} was not written by 'foresight extract': {error}; extract into a new directory"
+            ) from None
+        return cache
 
     def array_json(self, name: str) -> bytes:
         """`zarr.json` of a point's array."""
@@ -182,6 +198,60 @@ class CacheLayout:
         )
 
 
+_ROOT_FIELDS = ("format", "fingerprint", "fingerprint_sha256", "samples_per_shard", "shards", "points")
+_MOST_NUMBERS = 2**33
+"""Numbers of one sample at one point: a hundred times those of the largest input of the largest model."""
+
+
+def _fingerprint(root: Fields) -> dict[str, Any]:
+    """Any fields, but those that every reader shows must be there."""
+    fingerprint = root.inner("fingerprint")
+    if is_deep(fingerprint.values):
+        raise ValueError("root.fingerprint is nested without end")
+    for section, names in {"model": ("name", "weights", "dtype"), "dataset": ("name",), "input": ("size",)}.items():
+        for name in names:
+            fingerprint.inner(section).text(name)
+    model = fingerprint.inner("model")
+    taps = model.items("taps") if "taps" in model.values else []
+    for tap in taps:
+        safe_point_name(tap, "root.fingerprint.model.taps")
+    return dict(fingerprint.values)
+
+
+def _shards(root: Fields, samples_per_shard: int) -> tuple[ShardSource, ...]:
+    shards = []
+    for number, value in enumerate(root.items("shards")):
+        shard = Fields.of(value, f"root.shards[{number}]", ("name", "sha256", "samples"))
+        last = number == len(root.items("shards")) - 1
+        samples = shard.integer("samples", 1 if last else samples_per_shard, samples_per_shard)
+        shards.append(ShardSource(name=shard.text("name"), sha256=shard.digest("sha256"), samples=samples))
+    unique([shard.name for shard in shards], "root.shards")
+    return tuple(shards)
+
+
+def _points(root: Fields) -> dict[str, PointLayout]:
+    points = {}
+    for number, value in enumerate(root.items("points")):
+        names = ("name", *(each.name for each in fields(PointLayout)))
+        point = Fields.of(value, f"root.points[{number}]", names)
+        name = point.point_name("name")
+        width = point.integer("width", 1, _MOST_NUMBERS)
+        tokens = point.integer("tokens", 1, _MOST_NUMBERS // width)
+        tokens_per_chunk = point.integer("tokens_per_chunk", 1, tokens)
+        if tokens % tokens_per_chunk:
+            raise ValueError(f"root.points[{number}].tokens is not a whole number of chunks")
+        points[name] = PointLayout(
+            level=point.choice("level", LEVELS),
+            dtype=point.choice("dtype", DTYPES),
+            tokens=tokens,
+            width=width,
+            tokens_per_chunk=tokens_per_chunk,
+        )
+    if len(points) != len(root.items("points")):
+        raise ValueError("root.points has a name twice")
+    return points
+
+
 SAMPLES_GROUP_JSON = canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
@@ -195,7 +265,11 @@ def unsealed(record: Any, place: str) -> dict[str, Any]:
     if not isinstance(record, dict) or "sha256" not in record:
         raise CorruptCache(f"{place} carries no digest of itself; run 'foresight verify' on the cache")
     body = {name: value for name, value in record.items() if name != "sha256"}
-    if digest(body) != record["sha256"]:
+    try:
+        found = digest(body)
+    except (ValueError, RecursionError):  # JSON that has no canonical form, such as NaN
+        found = None
+    if found != record["sha256"]:
         raise CorruptCache(f"{place} is not what was written: its digest does not match; run 'foresight verify'")
     return body
 
@@ -219,5 +293,5 @@ def parse_json(data: bytes, place: str) -> Any:
     """Raises `CorruptCache` where the bytes are not JSON."""
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptCache(f"{place} is not JSON ({error}); run 'foresight verify' on the cache") from None

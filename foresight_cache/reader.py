@@ -190,8 +190,7 @@ class Cache:
         key = f"{layout.SAMPLES}/{name}"
         place = f"{self.path}/{key}"
         commit = Commit.from_json(self.store.read(key), place)
-        if commit.fingerprint_sha256 != self.digest or layout.part_key(commit.shard) != key:
-            raise CorruptCache(f"{place} belongs to another cache or shard; remove it and extract the shard again")
+        commit.check_belongs(self.layout, key, place)
         return commit
 
 
@@ -238,8 +237,6 @@ class CachedPoint:
         used = -(-grid.tokens // self.layout.tokens_per_chunk)
         chunks = [np.frombuffer(reader.chunk(first + number), self.dtype) for number in range(used)]
         tokens = chunks[0] if used == 1 else np.concatenate(chunks)
-        if tokens.size < grid.tokens * self.layout.width:
-            raise CorruptCache(f"{self.name}: sample {index} has {tokens.size} numbers, too few for its grid {grid}")
         return tokens.reshape(-1, self.layout.width)[: grid.tokens]
 
     def grid_of(self, index: int) -> Grid:
@@ -290,5 +287,8 @@ class CachedPoint:
             size, read = self.cache.store.ranges(key)
         except FileNotFoundError:
             raise CorruptCache(f"{place} is missing although its shard is committed; extract the shard again") from None
+        committed = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
+        if size != committed:
+            raise CorruptCache(f"{place} has {size} bytes, committed were {committed}; extract the shard again")
         chunks = self.cache.layout.samples_per_shard * self.layout.chunks_per_sample
-        return ShardObjectReader(place, size, chunks, read)
+        return ShardObjectReader(place, size, chunks, self.layout.chunk_bytes, read)

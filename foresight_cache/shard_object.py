@@ -79,19 +79,25 @@ ReadRange = Callable[[int, int], Any]
 class ShardObjectReader:
     """Reads inner chunks of one object, verifying every checksum."""
 
-    def __init__(self, place: str, size: int, chunks: int, read: ReadRange) -> None:
-        """Raises `CorruptCache` where the index is not whole."""
+    def __init__(self, place: str, size: int, chunks: int, chunk_bytes: int, read: ReadRange) -> None:
+        """For an object of `size` bytes with room for so many chunks of so many bytes.
+
+        Raises `CorruptCache` where the index is not whole or says what no writer would.
+        """
         self.place = place
         self._read = read
         start = size - index_size(chunks)
         if start < 0:
             raise CorruptCache(f"{place} has {size} bytes, too few for its index; extract the shard again")
         footer = bytes(read(start, size))
-        if checksum(footer[:-_CHECKSUM]) != footer[-_CHECKSUM:]:
+        if len(footer) != size - start or checksum(footer[:-_CHECKSUM]) != footer[-_CHECKSUM:]:
             raise CorruptCache(f"the index of {place} fails its checksum; restore it or extract the shard again")
         self.index = np.frombuffer(footer[:-_CHECKSUM], "<u8").reshape(chunks, 2)
         present = self.index[self.index[:, 0] != _ABSENT]
-        if (present.sum(axis=1) > start).any():
+        length = chunk_bytes + _CHECKSUM
+        # No sum of the two: near 2**64 it would wrap around and look small.
+        past = start < length or (present[:, 0] > start - length).any()
+        if len(present) and (past or (present[:, 1] != length).any()):
             raise CorruptCache(f"the index of {place} points past its data; restore it or extract the shard again")
 
     def has(self, position: int) -> bool:
@@ -103,7 +109,7 @@ class ShardObjectReader:
             raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
         offset, length = (int(value) for value in self.index[position])
         data = memoryview(self._read(offset, offset + length))
-        if checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
+        if len(data) != length or checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
             raise CorruptCache(
                 f"chunk {position} of {self.place} fails its checksum; restore it or extract the shard again"
             )

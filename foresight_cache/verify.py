@@ -63,12 +63,7 @@ def _check_metadata(cache: Cache) -> Iterator[Finding]:
 def _read_commit(cache: Cache, key: str) -> Commit:
     data = cache.store.read(key)
     commit = Commit.from_json(data, key)
-    if layout.part_key(commit.shard) != key or commit.shard >= len(cache.layout.shards):
-        raise CacheError(f"the commit record is of shard {commit.shard}, not of this one")
-    if commit.fingerprint_sha256 != cache.digest:
-        raise CacheError("the commit record is of a cache with another fingerprint")
-    if commit.source_sha256 != cache.layout.shards[commit.shard].sha256:
-        raise CacheError("the commit record is of another tar")
+    commit.check_belongs(cache.layout, key, key)
     if commit.to_json() != data:
         raise CacheError("the commit record is not what was written")
     return commit
@@ -103,10 +98,11 @@ def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]
 def _check_chunks(cache: Cache, commit: Commit, point: str, size: int) -> Iterator[Finding]:
     """Which samples of a damaged object are hit, by the checksums of their chunks."""
     key = layout.object_key(point, commit.shard)
-    per_sample = cache.layout.points[point].chunks_per_sample
+    shape = cache.layout.points[point]
+    per_sample = shape.chunks_per_sample
     _, read = cache.store.ranges(key)
     try:
-        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, read)
+        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_bytes, read)
     except CacheError as error:
         yield Finding(key, str(error))
         return

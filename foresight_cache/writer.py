@@ -124,8 +124,12 @@ class CacheWriter:
         )
 
     def _committed(self, number: int) -> Commit | None:
-        path = self.root / layout.part_key(number)
-        return Commit.from_json(path.read_bytes(), str(path)) if path.exists() else None
+        path = self.root / (key := layout.part_key(number))
+        if not path.exists():
+            return None
+        commit = Commit.from_json(path.read_bytes(), str(path))
+        commit.check_belongs(self.layout, key, str(path))
+        return commit
 
 
 class ShardWriter:
@@ -236,10 +240,16 @@ def _refuse_foreign(root: Path) -> None:
 
 
 def _shard_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
-    return differences(
-        {"shards": {shard.name: shard.sha256 for shard in stored.shards}, "per_shard": stored.samples_per_shard},
-        {"shards": {shard.name: shard.sha256 for shard in wanted.shards}, "per_shard": wanted.samples_per_shard},
-    )
+    return differences(_described(stored), _described(wanted))
+
+
+def _described(cache: CacheLayout) -> dict[str, Any]:
+    """The shards by name, each with its place, since a slot means another sample where two are exchanged."""
+    shards = {
+        shard.name: {"number": number, "sha256": shard.sha256, "samples": shard.samples}
+        for number, shard in enumerate(cache.shards)
+    }
+    return {"shards": shards, "samples_per_shard": cache.samples_per_shard}
 
 
 def _stale_metadata(root: Path, cache: CacheLayout) -> dict[str, bytes]:

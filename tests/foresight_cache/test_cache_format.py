@@ -247,7 +247,7 @@ class TestDamage:
     def test_a_truncated_object(self, fixed: Path) -> None:
         path = fixed / "pixels/c/1/0/0"
         path.write_bytes(path.read_bytes()[:-7])
-        with pytest.raises(CorruptCache, match="index of .* fails its checksum"):
+        with pytest.raises(CorruptCache, match=r"has \d+ bytes, committed were \d+"):
             open_cache(fixed)["pixels"][5]
         assert len(verify(open_cache(fixed))) == 1
 

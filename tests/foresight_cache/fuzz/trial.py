@@ -37,6 +37,7 @@ class Trials:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.outcomes: Counter[str] = Counter()
+        self._inputs: set[object] = set()
         self._escapes: list[str] = []
         self._canary = folder.parent / "canary"
         for path in (self._canary / "planted", folder.parent / "zarr.json", folder.parent.parent / "zarr.json"):
@@ -59,10 +60,11 @@ class Trials:
         resource.setrlimit(resource.RLIMIT_AS, self._limits)
         faulthandler.cancel_dump_traceback_later()
         if kind is None:
-            print(f"{sum(self.outcomes.values()):,} inputs: {dict(self.outcomes.most_common())}")
+            print(f"{len(self._inputs):,} inputs: {dict(self.outcomes.most_common())}")
 
     def run(self, label: object, action: Callable[[], Any], refusals: type[Exception] = ForesightError) -> Any:
         """What `action` returns, or the error that it raised on purpose; anything else fails with `label`."""
+        self._inputs.add(label)
         # An alarm waits until C code returns to Python; what never does is ended from outside.
         faulthandler.dump_traceback_later(6 * SECONDS, exit=True, file=sys.__stderr__)
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
