@@ -193,12 +193,13 @@ def _write_speed(path: Path, most: int) -> float:
     size = min(_CHUNK_BYTES, most)
     count = min(_OBJECT_BYTES, most) // size
     chunk = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)  # which no filesystem compresses
-    written, begun = 0, time.perf_counter()
-    while written < most and time.perf_counter() - begun < MOST_SECONDS:
+    written, begun, taken = 0, time.perf_counter(), 0.0
+    while not written or (written < most and taken < MOST_SECONDS):
         with closing(ShardObjectWriter(path, chunks=count)) as writer:
             for position in range(count):
                 writer.add(position, chunk)
             writer.finish()
             written += writer.size
         path.unlink()
-    return written / (time.perf_counter() - begun)
+        taken = time.perf_counter() - begun
+    return written / taken

@@ -78,8 +78,8 @@ def _text(plan: "Plan") -> str:
 def _facts(plan: "Plan") -> dict[str, str]:
     from foresight_cache.space import human
 
-    left = f"{plan.samples_left:,} of them in {plan.shards_left:,} shards are left" if plan.exists else "all are left"
-    facts = {"samples": f"{plan.samples:,} in {plan.shards:,} shards, {left if plan.shards_left else 'none is left'}"}
+    left = f"{plan.samples_left:,} of them in {_shards(plan.shards_left)} are left" if plan.exists else "all are left"
+    facts = {"samples": f"{plan.samples:,} in {_shards(plan.shards)}, {left if plan.shards_left else 'none is left'}"}
     if plan.surveyed < plan.samples:
         facts["sizes"] = f"native, known of {plan.surveyed:,} samples; the others are taken to be like them"
     facts["bytes"] = f"{human(plan.bytes)} in all, {human(plan.bytes_left)} to be written"
@@ -87,6 +87,10 @@ def _facts(plan: "Plan") -> dict[str, str]:
     fits = "it fits" if plan.fits else f"IT DOES NOT FIT, {human(plan.on_disk_left - (plan.free or 0))} are lacking"
     facts["disk"] = f"{free} at {plan.folder}: {fits}"
     return facts | _times(plan)
+
+
+def _shards(count: int) -> str:
+    return f"{count:,} shard{'s' * (count != 1)}"
 
 
 def _times(plan: "Plan") -> dict[str, str]:

@@ -3,19 +3,22 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from foresight_cache import encoders, open_cache, space
+from foresight_cache import encoders, open_cache, pilot, space
 from foresight_cache.encoders import Encoder, LoadOptions
-from foresight_cache.errors import CacheError
+from foresight_cache.errors import CacheError, FingerprintMismatch
 from foresight_cache.extraction import ExtractionOptions, extract, plan_cache
 from foresight_cache.layout import CacheLayout
+from foresight_cache.planning import plan
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.preparation import prepare
+from foresight_cache.shard_object import ShardObjectWriter
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.sizes import InputSize
 
@@ -192,7 +195,6 @@ def test_shards_under_way_are_not_counted_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "size", "name", "record"])
 def test_a_damaged_tar_is_passed_over(photos: ShardSet, encoder: Encoder, tmp_path: Path, damage: str) -> None:
     """The extraction will say what is wrong with it; here it must not stop or mislead."""
-    from dataclasses import replace
     from shutil import copytree
 
     copytree(photos.path, tmp_path / "S")
@@ -210,3 +212,160 @@ def test_a_damaged_tar_is_passed_over(photos: ShardSet, encoder: Encoder, tmp_pa
     tar.write_bytes(data)
     found = space.survey(replace(photos, path=tmp_path / "S"), encoder, InputSize.parse("native"))
     assert sorted(found.sizes) == [0, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("size", ["112", "native"])
+def test_a_plan_is_what_is_then_written(photos: ShardSet, encoder: Encoder, tmp_path: Path, size: str) -> None:
+    wanted = options(encoder, size=size)
+    planned = plan(photos, encoder, wanted, tmp_path / "C")
+    assert list(tmp_path.iterdir()) == [], "nothing is left of the pilot"
+    assert planned.fits
+    assert not planned.exists
+    assert planned.pilot is not None
+    assert set(planned.pilot.codec_ratios.values()) == {1.0}
+    assert planned.pilot.batches >= 3
+    extract(photos, encoder, wanted, tmp_path / "C")
+    written = sizes_on_disk(tmp_path / "C")
+    assert {point.name: point.bytes for point in planned.points} == written
+    assert planned.bytes == sum(written.values())
+    rows = open_cache(tmp_path / "C").rows
+    means = {point.name: point.tokens for point in planned.points}
+    assert means["vit.post_merge"] == sum(row["grid_merged"].tokens for row in rows) / 40
+    assert means[PIXELS] == sum(row["grid_pixel"].tokens for row in rows) / 40
+
+
+def state(root: Path) -> dict[Path, tuple[int, int]]:
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in (root, *root.rglob("*"))}
+
+
+def test_a_cache_is_only_read(shards: ShardSet, encoder: Encoder, tmp_path: Path) -> None:
+    out = tmp_path / "C"
+    extract(shards, encoder, options(encoder, "E1"), out)
+    before = state(out)
+    done = plan(shards, encoder, options(encoder, "E1"), out)
+    assert (done.samples_left, done.shards_left, done.bytes_left, done.on_disk_left) == (0, 0, 0, 0)
+    assert (done.pilot, done.seconds, done.fits) == (None, 0.0, True)
+    more = plan(shards, encoder, options(encoder, "E1", "E5"), out)
+    assert more.exists
+    assert [point.bytes_left > 0 for point in more.points] == [False, True, False]
+    assert more.pilot is not None
+    assert set(more.pilot.codec_ratios) == {"vit.post_merge", PIXELS}, "what is there is not computed again"
+    with pytest.raises(FingerprintMismatch, match=r"input\.size is '112x112' in the cache and '56x56' here"):
+        plan(shards, encoder, options(encoder, size="56"), out)
+    assert state(out) == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_the_codec_really_writes_counts(
+    shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = plan(shards, encoder, options(encoder), tmp_path / "C")
+    add = ShardObjectWriter.add
+
+    def wasteful(self: ShardObjectWriter, position: int, values: np.ndarray) -> None:
+        add(self, position, values)
+        self._write(bytes(values.nbytes))
+
+    monkeypatch.setattr(ShardObjectWriter, "add", wasteful)
+    assert plan(shards, encoder, options(encoder), tmp_path / "C").bytes == pytest.approx(2 * honest.bytes, rel=0.01)
+
+
+class SlowEncoder:
+    """The tiny model, with a clock by which its first pass takes 5 s and each other one 0.25 s per sample."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder, self.now, self.passes = encoder, 0.0, 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.encoder, name)
+
+    def forward(self, inputs: dict[str, object], taps: list[str]) -> object:
+        features = self.encoder.forward(inputs, taps)  # type: ignore[arg-type]
+        self.now += 0.25 * len(features[taps[0]]) if self.passes else 5.0
+        self.passes += 1
+        return features
+
+    def perf_counter(self) -> float:
+        self.now += 1e-4
+        return self.now
+
+
+@pytest.mark.parametrize("batch_tokens", [64, 10_000])
+def test_time_is_the_median_without_the_warm_up(
+    shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_tokens: int
+) -> None:
+    """One sample per pass, or all of the shard in one that is repeated."""
+    slow = SlowEncoder(encoder)
+    monkeypatch.setattr(pilot, "time", slow)
+    monkeypatch.setattr(pilot, "MOST_BYTES", 4_000_000)
+    planned = plan(shards, slow, replace(options(encoder), batch_tokens=batch_tokens), tmp_path / "C")  # type: ignore[arg-type]
+    assert planned.pilot is not None
+    assert (slow.passes, planned.pilot.batches) == (4, 3)
+    assert planned.pilot.seconds_per_sample == pytest.approx(0.25, rel=0.01)
+    assert planned.seconds == planned.compute_seconds == pytest.approx(2.5, rel=0.01)
+
+
+def test_a_disk_that_is_slower_than_the_model_decides(
+    shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pilot, "_write_speed", lambda *_: 100.0)
+    planned = plan(shards, encoder, options(encoder), tmp_path / "C")
+    assert planned.seconds == planned.write_seconds == planned.bytes_left / 100
+
+
+def test_the_pilot_is_bounded(
+    shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample takes 62 kB: 8 + 4 + 4 kB of tokens and 37.6 kB of pixels, so that two fit into 120 kB."""
+    monkeypatch.setattr(pilot, "MOST_BYTES", 120_000)
+    planned = plan(shards, encoder, options(encoder), tmp_path / "C")
+    assert planned.pilot is not None
+    assert planned.pilot.samples == 2
+
+
+def test_the_measurement_of_the_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    finish = ShardObjectWriter.finish
+    monkeypatch.setattr(ShardObjectWriter, "finish", lambda self: (written.append(self.size), finish(self))[1])
+    assert pilot._write_speed(tmp_path / "object", 100_000_000) > 0
+    assert 100_000_000 < sum(written) < 130_000_000
+    written.clear()
+    monkeypatch.setattr(pilot, "MOST_SECONDS", 0.0)
+    assert pilot._write_speed(tmp_path / "object", 100_000_000) > 0
+    assert len(written) == 1
+    assert pilot._write_speed(tmp_path / "object", 5) > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_pilot_leaves_nothing(
+    shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def stop(*_: object) -> None:
+        assert list(tmp_path.iterdir()), "the pilot is under way"
+        raise error
+
+    monkeypatch.setattr(encoder, "forward", stop)
+    with pytest.raises(error):
+        plan(shards, encoder, options(encoder), tmp_path / "C")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_on_a_disk_without_room(shards: ShardSet, encoder: Encoder, small_disk: Path) -> None:
+    planned = plan(shards, encoder, options(encoder), small_disk / "C")
+    assert not planned.fits
+    assert planned.free == 2**18
+    assert planned.pilot is not None
+    assert planned.pilot.samples == 1, "a quarter of the disk holds no more"
+    (small_disk / "filler").write_bytes(bytes(2**18))
+    full = plan(shards, encoder, options(encoder), small_disk / "C")
+    assert (full.free, full.fits, full.pilot, full.seconds) == (0, False, None, None)
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+
+
+def test_the_pilot_works_beside_the_cache_but_on_its_disk(tmp_path: Path, small_disk: Path) -> None:
+    assert pilot.workplace(tmp_path / "a/b") == tmp_path
+    (tmp_path / "a/b").mkdir(parents=True)
+    assert pilot.workplace(tmp_path / "a/b") == tmp_path / "a"
+    assert pilot.workplace(small_disk) == small_disk, "above it is another disk"
+    assert pilot.workplace(small_disk / "C") == small_disk
