@@ -50,6 +50,7 @@ def test_two_writers_share_the_shards(tmp_path: Path) -> None:
         assert [pending.number for pending in other.pending(points)] == [1, 2], "one has the first"
         assert [pending.number for pending in one.pending(points)] == []
         assert first.number == 0
+        assert other.wait_for_others(points), "the first is not committed: its holder may die yet"
     with CacheWriter(tmp_path / "C", plan) as later:
         assert [pending.number for pending in later.pending(points)] == [0, 1, 2], "claims end with their writer"
     assert not (tmp_path / "C/samples/.partial").exists()
