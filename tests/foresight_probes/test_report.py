@@ -25,7 +25,7 @@ def runs(folder: Path, **changes: object) -> list[Result]:
     for order, point in enumerate(POINTS):
         for number, head in enumerate(("mlp", "token-linear")):
             value = 0.2 + 0.05 * order + 0.2 * number
-            validation = {"value": value if point != "pixels" else 0.0, "epoch": 3}
+            validation = {"value": value if point != "pixels" else 0.9, "epoch": 3}
             found.append(
                 result(point=point, head=head, order=order, metrics=interval(value), validation=validation, **changes)
             )
