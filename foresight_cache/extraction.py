@@ -1,6 +1,6 @@
 """Stage 1, the loop: shards in, one forward pass per batch, shards of a cache out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from foresight_cache.commits import SampleRow
 from foresight_cache.encoders import Encoder, Tap
 from foresight_cache.errors import BadSample, DatasetError, UsageError
 from foresight_cache.guards import DuplicateGuard, check_features
+from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
 from foresight_cache.media import decode_image, resize
 from foresight_cache.points import PIXELS, Point
@@ -89,30 +90,39 @@ def extract(
     Any number of processes may do so at once: they share the shards, and each returns when all are there.
     Quarantined samples are recorded and counted, see `open_cache(out).samples`. Raises `CacheError` for a
     foreign cache or a disk without room for what is missing, `ShardError` for a damaged tar and `FeatureError` for
-    values that no cache should hold.
+    values that no cache should hold. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current batch.
     """
     names = (*(str(point) for point in options.points), PIXELS)
     planned = plan_cache(shards, encoder, options)
     check_room(out, shards, encoder, options.size, joined(out, planned), names)
-    with CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
+    with deferred_interrupts() as check, CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
         while True:
             work = _work(shards, encoder, options, cache.pending(names))
             prepare = partial(_prepare, encoder=encoder, options=options)
             with closing(prefetch(work, prepare, threads=options.workers)) as ready:
                 for first in ready:
                     with cache.shard(first.shard) as shard:
-                        rows = _fill(shard, _batches_of_shard(first, ready), encoder, background)
+                        batches_of_shard = _batches_of_shard(first, ready, check)
+                        rows = _fill(shard, batches_of_shard, encoder, background)
                         shard.commit(rows)
                     advance(len(rows), shard.size)
+            check()
             if not cache.wait_for_others(names):
                 return
 
 
-def _batches_of_shard(first: _Prepared, following: Iterator[_Prepared]) -> Iterator[_Prepared]:
-    """Stops at a shard's last batch, not at the next shard's first: what is whole need not wait for more."""
+def _batches_of_shard(
+    first: _Prepared, following: Iterator[_Prepared], check: Callable[[], None]
+) -> Iterator[_Prepared]:
+    """Stops at a shard's last batch, not at the next shard's first: what is whole need not wait for more.
+
+    Calls `check` before each.
+    """
+    check()
     batch = first
     while not batch.is_last:
         yield batch
+        check()
         batch = next(following)
     yield batch
 
