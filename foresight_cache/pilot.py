@@ -21,6 +21,7 @@ from foresight_cache.batching import batches
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction import ExtractionOptions, extract, plan_cache
+from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import CacheLayout, object_key
 from foresight_cache.reader import open_cache
 from foresight_cache.samples import Sample
@@ -77,10 +78,11 @@ def run_pilot(
     if not chosen:
         return None
     timed = _Timed(encoder)
-    with TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(out)) as name:
+    with deferred_interrupts() as check, TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(out)) as name:
         folder = Path(name)
         written = write_shard(folder, 0, 0, chosen)
         few = replace(shards, path=folder, samples_per_shard=len(chosen), shards=(written,))
+        check()
         extract(few, cast(Encoder, timed), options, folder / "cache")
         ratios = _codec_ratios(folder / "cache", encoder)
         speed = _write_speed(folder / "object", budget)
