@@ -129,6 +129,25 @@ def test_a_writer_that_began_before_the_others_grew_the_cache(tmp_path: Path, wh
     assert contents(tmp_path / "C") == whole
 
 
+def test_a_writer_that_waited_while_the_others_grew_the_cache(
+    tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen an empty place, and claims the metadata when the others have just made more of it."""
+    from foresight_cache import writer
+
+    real = writer.claim
+
+    def late(folder: Path, name: str, *, wait: bool = False) -> object:
+        monkeypatch.undo()
+        planted.write(tmp_path / "C", MANY)
+        return real(folder, name, wait=wait)
+
+    monkeypatch.setattr(writer, "claim", late)
+    with CacheWriter(tmp_path / "C", FEW):
+        pass
+    assert contents(tmp_path / "C") == whole
+
+
 @pytest.mark.parametrize("written", range(4))
 def test_growth_that_was_killed_is_finished_by_whoever_comes_next(
     root: Path, whole: dict[str, bytes], written: int
