@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -59,9 +59,13 @@ class Cache:
 
     @cached_property
     def commits(self) -> tuple[Commit, ...]:
-        """Records of the committed shards, in order. Raises `CorruptCache`."""
-        names = [name for name in self.store.names(layout.SAMPLES) if name[:-5].isdecimal() and name.endswith(".json")]
-        return tuple(self._commit(name) for name in names)
+        """Records of the committed shards, in order. Raises `CorruptCache`.
+
+        Shards that were added to the cache since it was opened are not among them.
+        """
+        there = set(self.store.names(layout.SAMPLES))
+        keys = map(layout.part_key, range(len(self.layout.shards)))
+        return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
 
     @cached_property
     def points(self) -> tuple[str, ...]:
@@ -186,8 +190,7 @@ class Cache:
         head = "<tr><th>point</th><th>shape</th><th>type</th><th>MB</th></tr>"
         return f"<table>{facts}</table><table>{head}{''.join(f'<tr>{cell}</tr>' for cell in cells)}</table>"
 
-    def _commit(self, name: str) -> Commit:
-        key = f"{layout.SAMPLES}/{name}"
+    def _commit(self, key: str) -> Commit:
         place = f"{self.path}/{key}"
         commit = Commit.from_json(self.store.read(key), place)
         commit.check_belongs(self.layout, key, place)
@@ -224,8 +227,14 @@ class CachedPoint:
         return self.stored(index).astype(np.float32)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """All samples but the quarantined ones."""
-        return (self[index] for index, status in enumerate(self.cache.samples["status"]) if status == "ok")
+        """All samples but the quarantined ones, as by `__getitem__`."""
+        return self.each()
+
+    def each(self, *, bad: Literal["skip", "raise"] = "skip") -> Iterator[np.ndarray]:
+        """All samples in order, float32 [N, D]; at a quarantined one goes on, or raises `BadSample`."""
+        for index, row in enumerate(self.cache.rows):
+            if row["status"] == "ok" or bad == "raise":
+                yield self[index]
 
     def stored(self, index: int) -> np.ndarray:
         """Tokens of one sample in the stored type, read-only [N, D]."""

@@ -47,7 +47,7 @@ class CacheWriter:
     """
 
     def __init__(self, root: Path, wanted: CacheLayout) -> None:
-        """Creates the cache, or joins one of the same fingerprint and adds the points that it lacks.
+        """Creates the cache, or joins one of the same fingerprint and adds the points and shards that it lacks.
 
         Raises `NotACache`, `UnsupportedFormat` and `FingerprintMismatch`; then nothing was changed.
         """
@@ -56,11 +56,11 @@ class CacheWriter:
         self._partial = root / layout.PARTIAL
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
-        if _stale_metadata(root, self.layout):
+        if _stale_metadata(root, _grown(root, wanted)):
             (root / layout.SAMPLES).mkdir(parents=True, exist_ok=True)
             with self._claimed(JOIN) as scratch:
-                self.layout = joined(root, wanted)
-                for key, data in _stale_metadata(root, self.layout).items():
+                self.layout = joined(root, wanted)  # anew, since another process may have grown the cache meanwhile
+                for key, data in _stale_metadata(root, _grown(root, wanted)).items():
                     _write_atomically(root, key, data, scratch)
 
     def __enter__(self) -> Self:
@@ -206,7 +206,15 @@ class ShardWriter:
 
 
 def joined(root: Path, wanted: CacheLayout) -> CacheLayout:
-    """The layout that the cache shall have; changes nothing. Raises `FingerprintMismatch` and `NotACache`."""
+    """The part of the cache that `wanted` asks for, with all points of the cache; changes nothing.
+
+    The cache may have more shards. Raises `FingerprintMismatch` and `NotACache`.
+    """
+    return replace(_grown(root, wanted), shards=wanted.shards)
+
+
+def _grown(root: Path, wanted: CacheLayout) -> CacheLayout:
+    """What the cache shall be: what it is, and what `wanted` adds to it. It never loses anything."""
     path = root / layout.ROOT_KEY
     if not path.exists():
         _refuse_foreign(root)
@@ -226,7 +234,11 @@ def joined(root: Path, wanted: CacheLayout) -> CacheLayout:
             f"{root} was made otherwise: {'; '.join(found)}; use the settings of the cache, or another --out"
         )
     points = {**stored.points, **wanted.points}
-    return replace(stored, points={name: points[name] for name in sorted(points, key=computation_order)})
+    return replace(
+        stored,
+        shards=max(stored.shards, wanted.shards, key=len),
+        points={name: points[name] for name in sorted(points, key=computation_order)},
+    )
 
 
 def _refuse_foreign(root: Path) -> None:
@@ -240,14 +252,20 @@ def _refuse_foreign(root: Path) -> None:
 
 
 def _shard_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
+    """One list of shards may go on where the other ends, if what both have is the same and full."""
+    common = min(len(stored.shards), len(wanted.shards))
+    if found := differences(_described(stored, common), _described(wanted, common)):
+        return found
+    if all(shard.samples == stored.samples_per_shard for shard in stored.shards[:common]):
+        return []
     return differences(_described(stored), _described(wanted))
 
 
-def _described(cache: CacheLayout) -> dict[str, Any]:
-    """The shards by name, each with its place, since a slot means another sample where two are exchanged."""
+def _described(cache: CacheLayout, count: int | None = None) -> dict[str, Any]:
+    """The first shards by name, each with its place, since a slot means another sample where two are exchanged."""
     shards = {
         shard.name: {"number": number, "sha256": shard.sha256, "samples": shard.samples}
-        for number, shard in enumerate(cache.shards)
+        for number, shard in enumerate(cache.shards[:count])
     }
     return {"shards": shards, "samples_per_shard": cache.samples_per_shard}
 
