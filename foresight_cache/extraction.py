@@ -19,12 +19,13 @@ from foresight_cache.guards import DuplicateGuard, check_features
 from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
 from foresight_cache.media import decode_image, resize
+from foresight_cache.members import frames_of
 from foresight_cache.points import PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid, Sample
-from foresight_cache.shards import ShardSet, read_shard
+from foresight_cache.shards import Members, ShardSet, read_shard
 from foresight_cache.sizes import InputSize
 from foresight_cache.space import check_room
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter, joined
@@ -64,7 +65,7 @@ class _Batch:
     shard: PendingShard
     positions: Sequence[int]
     samples: Sequence[Sample]
-    media: Sequence[bytes]
+    members: Sequence[Members]
     is_last: bool
     """Whether it is the shard's last batch."""
 
@@ -209,18 +210,18 @@ def _work(
         tokens = [encoder.grid("patch", 1, *size).tokens for size in sizes]
         planned = batches(sizes, tokens, options.batch_tokens)
         for positions in planned:
-            samples, media = zip(*(content[position] for position in positions), strict=True)
+            samples, members = zip(*(content[position] for position in positions), strict=True)
             is_last = positions is planned[-1]
-            yield _Batch(shard=shard, positions=positions, samples=samples, media=media, is_last=is_last)
+            yield _Batch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
 
 
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
     """Decoded, resized and preprocessed; runs in a thread."""
     good: list[tuple[int, Sample, np.ndarray]] = []
     bad: list[tuple[int, SampleRow]] = []
-    for position, sample, data in zip(batch.positions, batch.samples, batch.media, strict=True):
+    for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
-            good.append((position, sample, _input(sample, data, encoder, options)))
+            good.append((position, sample, _input(sample, members, encoder, options)))
         except BadSample as error:
             bad.append((position, SampleRow(sample=sample, status="bad", reason=str(error), grids={})))
     pixels = [pixels for _, _, pixels in good]
@@ -235,11 +236,11 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
     )
 
 
-def _input(sample: Sample, data: bytes, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
+def _input(sample: Sample, members: Members, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
     """Resized pixels, uint8 [T, H, W, 3]. Raises `BadSample`."""
     if sample.media != "image":
         raise BadSample(f"{sample.media}s cannot be decoded yet")
-    image = decode_image(data)
+    image = decode_image(frames_of(members)[0])
     if image.shape[:2] != (sample.height, sample.width):
         raise BadSample(
             f"the image is {image.shape[1]}x{image.shape[0]} pixels, its record says {sample.width}x{sample.height}"

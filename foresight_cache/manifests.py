@@ -16,12 +16,11 @@ from typing import Any, NoReturn, Self
 import yaml
 
 from foresight_cache import datasets
+from foresight_cache.annotations import ANNOTATION_KINDS
 from foresight_cache.errors import ManifestError, UnknownName
 from foresight_cache.fingerprint import digest
 from foresight_cache.samples import Media, Sample, is_safe_name
 
-ANNOTATION_KINDS = ("objects",)
-"""Kinds of annotation that a sample can carry, each a key of `Sample.annotations`."""
 _LARGEST = 1 << 20
 """Bytes that a manifest may have; a larger file is no manifest, and is not parsed."""
 

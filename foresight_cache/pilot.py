@@ -26,7 +26,7 @@ from foresight_cache.layout import CacheLayout, object_key
 from foresight_cache.reader import open_cache
 from foresight_cache.samples import Sample
 from foresight_cache.shard_object import ShardObjectWriter
-from foresight_cache.shards import ShardSet, read_shard, write_shard
+from foresight_cache.shards import Packed, ShardSet, read_shard, write_shard
 from foresight_cache.space import Survey, mean_tokens, nearest_folder, object_sizes, tokens
 
 if TYPE_CHECKING:
@@ -140,11 +140,9 @@ class _Timed:
             torch.cuda.synchronize(self._encoder.device)
 
 
-def _chosen(
-    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, shard: int, budget: int
-) -> list[tuple[Sample, bytes]]:
+def _chosen(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, shard: int, budget: int) -> list[Packed]:
     """Samples of whole batches, spread over those of the shard, whose features take at most `budget` bytes."""
-    content = [(sample, media, _size(sample, encoder, options)) for sample, media in read_shard(shards, shard)]
+    content = [(sample, members, _size(sample, encoder, options)) for sample, members in read_shard(shards, shard)]
     sizes = {position: size for position, (_, _, size) in enumerate(content) if size}
     numbers = list(sizes)
     counts = [encoder.grid("patch", 1, *size).tokens for size in sizes.values()]

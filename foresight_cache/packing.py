@@ -1,0 +1,112 @@
+"""From a sample that a reader found to the record and the files that go into its tar, checked on the way."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from foresight_cache.annotations import check_annotations
+from foresight_cache.datasets import Found
+from foresight_cache.errors import BadSample
+from foresight_cache.media import decode_image, image_size
+from foresight_cache.members import LABELS, MOST_FRAMES, frame_member, frames_of, media_suffix
+from foresight_cache.samples import Sample
+from foresight_cache.shards import Members, Packed
+
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Files of a folder of frames that are frames; anything else in it is passed over."""
+
+
+def packed(found: Found, *, deep: bool = False) -> Packed:
+    """Reads the sample's files and checks headers, sizes and annotations; with `deep`, decodes all pixels too.
+
+    Width and height that the reader does not know come from the media. Raises `BadSample`.
+    """
+    name = found.sample.file_name
+    try:
+        members = _media(found)
+        sample = _measured(found.sample, members)
+        if found.labels is not None:
+            members |= _labels(found, sample)
+        check_annotations(sample.annotations, width=sample.width, height=sample.height)
+        if deep:
+            _decode(sample, members)
+    except OSError as error:
+        where = name if error.filename in (None, str(found.path)) else Path(error.filename).name
+        raise BadSample(f"{where} cannot be read: {error.strerror}") from None
+    except BadSample as error:
+        raise BadSample(f"{name}: {error}") from None
+    return sample, members
+
+
+def _media(found: Found) -> dict[str, bytes]:
+    if found.sample.media == "clip" and found.path.is_dir():
+        return _frames(found.path)
+    return {media_suffix(found.path.name): found.path.read_bytes()}
+
+
+def _frames(folder: Path) -> dict[str, bytes]:
+    """The image files of a folder in order of name. Raises `BadSample`."""
+    paths = frame_files(folder)
+    suffixes = {media_suffix(path.name) for path in paths}
+    if not paths:
+        raise BadSample(f"the folder holds no frames; expected image files ({', '.join(FRAME_SUFFIXES)})")
+    if len(suffixes) > 1 or len(paths) > MOST_FRAMES:
+        raise BadSample(
+            f"the folder holds {len(paths)} frames of the kinds {', '.join(sorted(suffixes))}; expected one"
+        )
+    suffix = suffixes.pop()
+    return {frame_member(number, suffix): path.read_bytes() for number, path in enumerate(paths)}
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Frames of a clip that is kept as images, in order of name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+
+
+def _measured(sample: Sample, members: Members) -> Sample:
+    """With the width and height of the media, which must be those that the annotations say, if they say any."""
+    if sample.media != "image":
+        return sample
+    height, width = image_size(frames_of(members)[0])
+    if not sample.width and not sample.height:
+        return replace(sample, width=width, height=height)
+    if (sample.height, sample.width) != (height, width):
+        listed = sample.height, sample.width
+        turned = ", which were made of the image as it is stored, not upright" if (width, height) == listed else ""
+        raise BadSample(
+            f"the image has {width}×{height} pixels, its annotations say {sample.width}×{sample.height}{turned}"
+        )
+    return sample
+
+
+def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
+    """Dense labels by suffix, each of the size of what it labels. Raises `BadSample`."""
+    if found.labels is None:
+        return {}
+    if found.labels.is_dir():
+        numbers = {path.stem: number for number, path in enumerate(frame_files(found.path))}
+        paths = {path.stem: path for path in frame_files(found.labels)}
+        if strays := sorted(paths.keys() - numbers.keys()):
+            raise BadSample(f"labels {strays[0]} are of no frame; names of labels and frames must agree")
+        labels = {frame_member(numbers[stem], LABELS): path.read_bytes() for stem, path in sorted(paths.items())}
+    else:
+        labels = {LABELS: found.labels.read_bytes()}
+    for suffix, data in labels.items():
+        try:
+            size = _labels_size(data)
+        except BadSample as error:
+            raise BadSample(f"its labels ({suffix}): {error}") from None
+        if sample.width and size != (sample.height, sample.width):
+            raise BadSample(
+                f"its labels ({suffix}) have {size[1]}×{size[0]} pixels, the media {sample.width}×{sample.height}"
+            )
+    return labels
+
+
+def _labels_size(data: bytes) -> tuple[int, int]:
+    return image_size(data)
+
+
+def _decode(sample: Sample, members: Members) -> None:
+    if sample.media == "image":
+        for frame in frames_of(members):
+            decode_image(frame)
