@@ -328,7 +328,7 @@ def test_the_suggested_share_is_enough(bad: int, good: int) -> None:
 @pytest.mark.parametrize(
     ("request_", "kind", "message"),
     [
-        ({"dataset": "cocoo"}, UnknownName, "unknown dataset 'cocoo'; did you mean 'coco'?"),
+        ({"dataset": "cocoo"}, UnknownName, "unknown dataset 'cocoo'; did you mean 'coco'"),
         ({"dataset": "no/such.yaml"}, ManifestError, "there is no manifest at no/such.yaml; expected a YAML file"),
         ({"root": None}, UsageError, "'coco' is read from a folder that you have: give it with --root.\nAny detection"),
         ({"dataset": "shapes"}, UsageError, "'shapes' is generated and reads no folder; leave --root out"),
