@@ -39,7 +39,7 @@ class FrozenEncoder(Encoder):
     ) -> None:
         """`source` says where the weights are from, in the words of `identity`; `reach` is the deepest tap of `model`.
 
-        Without a model, only what follows from the configuration is known.
+        Without a model, only what follows from the configuration is known, and no processor is needed.
         """
         self.config = config
         self.processor = processor
@@ -134,11 +134,9 @@ class FrozenEncoder(Encoder):
     def describe(cls, model: str, options: LoadOptions) -> Self:
         scheme, _, rest = model.partition(":")
         if scheme == TINY:
-            config, processor = cls.tiny()
-        else:
-            place = model_files.directory(rest if scheme == RANDOM else model, model_files.TEXT_FILES)
-            config, processor = loading.load_config(cls.architecture, place), cls.load_processor(place)
-        return cls(config, processor, options=options)
+            return cls(*cls.tiny(), options=options)
+        place = model_files.directory(rest if scheme == RANDOM else model, ("config.json",))
+        return cls(loading.load_config(cls.architecture, place), None, options=options)
 
     def identity(self) -> Mapping[str, Any]:
         seed = getattr(self.config, tiny_models.SEED_FIELD, None)

@@ -40,8 +40,9 @@ class QwenEncoder(LanguageEncoder):
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
-        # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
-        self.processor.video_processor.cap_pixels_per_frame = False
+        if self.processor is not None:
+            # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
+            self.processor.video_processor.cap_pixels_per_frame = False
         self.patch_multiple = self._patch * self._merge
 
     @classmethod

@@ -81,7 +81,7 @@ class Encoder(ABC):
     @classmethod
     @abstractmethod
     def describe(cls, model: str, options: LoadOptions) -> Self:
-        """Knows taps, sizes and grids from the configuration alone, and cannot `forward`. Raises `ModelError`."""
+        """Knows taps and the grids of sizes, from the configuration alone, and no more. Raises `ModelError`."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ it in the prompt, so that visual tokens are no single run.
 
 from typing import Any
 
+from torch import nn
+
 from foresight_cache import tiny_models
 from foresight_cache.architectures.qwen import QwenEncoder
 from foresight_cache.tiny_models import make
@@ -20,6 +22,13 @@ class Family(QwenEncoder):
     family = "qwen3_vl"
     architecture = "Qwen3VLForConditionalGeneration"
     processor_class = "Qwen3VLProcessor"
+
+    @classmethod
+    def leave_out_beside(cls, model: nn.Module, deepest: str) -> None:
+        super().leave_out_beside(model, deepest)
+        if deepest.startswith("vit."):  # DeepStack is for the language model
+            visual: Any = cls.root(model).get_submodule("visual")
+            visual.deepstack_visual_indexes, visual.deepstack_merger_list = [], nn.ModuleList()
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
