@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from foresight_cache.errors import BadSample, CorruptCache
 from foresight_cache.fingerprint import canonical_json
-from foresight_cache.layout import LEVELS, CacheLayout, parse_json, part_key, sealed, unsealed
+from foresight_cache.layout import GRID_LEVELS, POOLED_GRID, CacheLayout, parse_json, part_key, sealed, unsealed
 from foresight_cache.records import Fields, safe_point_name, shown
 from foresight_cache.samples import Grid, Sample
 
@@ -52,8 +52,8 @@ class SampleRow:
 
 
 def _grid(grids: Fields, level: str) -> Grid:
-    if level not in LEVELS:
-        raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(LEVELS)}")
+    if level not in GRID_LEVELS:
+        raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(GRID_LEVELS)}")
     sizes = grids.items(level)
     if len(sizes) != 3 or not all(type(size) is int and 0 < size <= _LARGEST_SIDE for size in sizes):
         raise ValueError(f"{grids.place}.{level} is {ascii(sizes)[:60]}, expected three sizes [t, h, w]")
@@ -121,8 +121,9 @@ class Commit:
 
 def _fits(row: SampleRow, cache: CacheLayout, committed: Iterable[str]) -> bool:
     points = [cache.points[name] for name in committed if name in cache.points]
+    grids = {**row.grids, "pooled": POOLED_GRID}
     return row.status == "bad" or all(
-        point.level in row.grids and row.grids[point.level].tokens <= point.tokens for point in points
+        point.level in grids and grids[point.level].tokens <= point.tokens for point in points
     )
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from foresight_cache.batching import batches
 from foresight_cache.commits import SampleRow
-from foresight_cache.encoders import Encoder, Tap
+from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample, DatasetError, UsageError
 from foresight_cache.guards import DuplicateGuard, check_features
+from foresight_cache.halving import Halving
 from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
 from foresight_cache.media import decode_image, resize
@@ -23,6 +24,7 @@ from foresight_cache.members import frames_of
 from foresight_cache.points import PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
+from foresight_cache.prompts import asked
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.shards import Members, ShardSet, read_shard
@@ -53,9 +55,11 @@ class ExtractionOptions:
         for name in ("frames", "batch_tokens", "workers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
-        other = [str(point) for point in self.points if point.readout != "tokens"]
-        if other:
-            raise UsageError(f"readout of {', '.join(other)} is not available yet; only all tokens are: drop the '@…'")
+
+    @property
+    def with_text(self) -> bool:
+        """Whether the prompt is run to its end, and not only to the last visual token."""
+        return any(point.readout == "last_query" for point in self.points)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +82,8 @@ class _Prepared:
     positions: Sequence[int]
     samples: Sequence[Sample]
     pixels: Sequence[np.ndarray]
+    texts: Sequence[str] | None
+    """The user's words to each sample, where they are run."""
     inputs: "Mapping[str, torch.Tensor]"
     bad: Sequence[tuple[int, SampleRow]]
     is_last: bool
@@ -96,6 +102,7 @@ def extract(
     names = (*(str(point) for point in options.points), PIXELS)
     planned = plan_cache(shards, encoder, options)
     check_room(out, shards, encoder, options.size, joined(out, planned), names)
+    halving = Halving(encoder)
     with deferred_interrupts() as check, CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
         while True:
             work = _work(shards, encoder, options, cache.pending(names))
@@ -104,8 +111,8 @@ def extract(
                 for first in ready:
                     with cache.shard(first.shard) as shard:
                         batches_of_shard = _batches_of_shard(first, ready, check)
-                        rows = _fill(shard, batches_of_shard, encoder, background)
-                        shard.commit(rows)
+                        rows = _fill(shard, batches_of_shard, encoder, halving, background)
+                        shard.commit(rows, halved=halving.told())
                     advance(len(rows), shard.size)
             check()
             if not cache.wait_for_others(names):
@@ -129,7 +136,11 @@ def _batches_of_shard(
 
 
 def _fill(
-    shard: ShardWriter, prepared: Iterable[_Prepared], encoder: Encoder, background: ThreadPoolExecutor
+    shard: ShardWriter,
+    prepared: Iterable[_Prepared],
+    encoder: Encoder,
+    halving: Halving,
+    background: ThreadPoolExecutor,
 ) -> list[SampleRow]:
     """Writes all batches of a shard, each while the next one is computed; returns its rows in order."""
     rows: dict[int, SampleRow] = {}
@@ -137,7 +148,7 @@ def _fill(
     writing: Future[None] = background.submit(lambda: None)
     try:
         for batch in prepared:
-            features = _forward(batch, encoder)
+            features = _forward(batch, halving)
             writing.result()
             writing = background.submit(_write, shard, batch, features, duplicates)
             rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder), strict=True))
@@ -159,9 +170,12 @@ def check_share_of_bad(cache: Cache, allowed: float) -> None:
 
 
 def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> CacheLayout:
-    """The layout and fingerprint of the cache that these arguments make. Raises `UsageError` for a wrong size."""
-    taps = {tap.name: tap for tap in encoder.taps}
-    points = {str(point): _point_layout(taps[point.tap], encoder, options) for point in options.points}
+    """The layout and fingerprint of the cache that these arguments make.
+
+    Raises `UsageError` for a size that is not possible and a readout that a tap cannot have.
+    """
+    encoder.check(options.points)
+    points = {str(point): _point_layout(point, encoder, options) for point in options.points}
     return CacheLayout(
         fingerprint=fingerprint_of(encoder, options, dataset=shards.dataset, manifest_sha256=shards.manifest_digest),
         samples_per_shard=shards.samples_per_shard,
@@ -185,8 +199,11 @@ def fingerprint_of(
     }
 
 
-def _point_layout(tap: Tap, encoder: Encoder, options: ExtractionOptions) -> PointLayout:
+def _point_layout(point: Point, encoder: Encoder, options: ExtractionOptions) -> PointLayout:
+    tap = next(tap for tap in encoder.taps if tap.name == point.tap)
     dtype = encoder.options.dtype
+    if point.readout != "tokens":
+        return PointLayout.fixed("pooled", dtype, 1, tap.width)
     if options.size.fixed:
         tokens = encoder.grid(tap.level, 1, *options.size.fixed).tokens
         return PointLayout.fixed(tap.level, dtype, tokens, tap.width)
@@ -217,20 +234,23 @@ def _work(
 
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
     """Decoded, resized and preprocessed; runs in a thread."""
-    good: list[tuple[int, Sample, np.ndarray]] = []
+    good: list[tuple[int, Sample, np.ndarray, str]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
-            good.append((position, sample, _input(sample, members, encoder, options)))
+            text = asked(encoder.options.prompt, sample.annotations) if options.with_text else ""
+            good.append((position, sample, _input(sample, members, encoder, options), text))
         except BadSample as error:
             bad.append((position, SampleRow(sample=sample, status="bad", reason=str(error), grids={})))
-    pixels = [pixels for _, _, pixels in good]
+    pixels = [pixels for _, _, pixels, _ in good]
+    texts = [text for *_, text in good] if options.with_text else None
     return _Prepared(
         shard=batch.shard,
-        positions=[position for position, _, _ in good],
-        samples=[sample for _, sample, _ in good],
+        positions=[position for position, *_ in good],
+        samples=[sample for _, sample, *_ in good],
         pixels=pixels,
-        inputs=encoder.preprocess(pixels, "image") if pixels else {},
+        texts=texts,
+        inputs=encoder.preprocess(pixels, "image", texts) if pixels else {},
         bad=bad,
         is_last=batch.is_last,
     )
@@ -248,12 +268,12 @@ def _input(sample: Sample, members: Members, encoder: Encoder, options: Extracti
     return resize(image, *options.size.of(encoder, sample.height, sample.width))[np.newaxis]
 
 
-def _forward(batch: _Prepared, encoder: Encoder) -> dict[str, list[np.ndarray]]:
+def _forward(batch: _Prepared, halving: Halving) -> dict[str, list[np.ndarray]]:
     """Per point the stored numbers of each sample, on the host."""
     points = [point for point in batch.shard.points if point != PIXELS]
     if not batch.positions or not points:
         return {}
-    features = encoder.forward(batch.inputs, points)
+    features = halving.forward(batch.pixels, batch.texts, batch.inputs, points)
     check_features(features, [sample.id for sample in batch.samples])
     return {point: [_to_host(tokens) for tokens in samples] for point, samples in features.items()}
 
@@ -271,7 +291,8 @@ def _write(
 ) -> None:
     for number, (position, sample, pixels) in enumerate(zip(batch.positions, batch.samples, batch.pixels, strict=True)):
         tokens = {point: samples[number] for point, samples in features.items()}
-        duplicates.check(sample.id, pixels, tokens)
+        # A prompt ends alike for all images, and so may their last patches.
+        duplicates.check(sample.id, pixels, {point: values for point, values in tokens.items() if "@last" not in point})
         if PIXELS in batch.shard.points:
             tokens[PIXELS] = pixels.reshape(-1, 3)
         for point, values in tokens.items():

@@ -91,7 +91,7 @@ class Cache:
         for commit in self.commits:
             first = commit.shard * self.layout.samples_per_shard
             for position, row in enumerate(commit.rows):
-                grids = {f"grid_{level}": row.grids.get(level) for level in ("pixel", "patch", "merged")}
+                grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
                 state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
                 rows.append({**row.sample.to_json(), **state, **grids})
         return rows
@@ -253,7 +253,7 @@ class CachedPoint:
         row = self._row(index)
         if row["status"] != "ok":
             raise BadSample(f"sample {row['id']} is quarantined: {row['reason']}")
-        return Grid(*row[f"grid_{self.layout.level}"])
+        return layout.POOLED_GRID if self.layout.level == "pooled" else Grid(*row[f"grid_{self.layout.level}"])
 
     def grid(self, index: int) -> np.ndarray:
         """Tokens of one sample, float32 [T, H, W, D]."""

@@ -10,7 +10,8 @@ from foresight_cache.batching import batches
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.fingerprint import differences
-from foresight_cache.points import PIXELS
+from foresight_cache.points import PIXELS, Point
+from foresight_cache.prompts import asked
 from foresight_cache.reader import Cache
 from foresight_cache.sizes import InputSize
 
@@ -32,7 +33,10 @@ class Difference:
 def load_options(cache: Cache, device: str) -> LoadOptions:
     """The options that the cache's model was loaded with."""
     model = cache.fingerprint["model"]
-    return LoadOptions(dtype=model["dtype"], device=device, prompt=model["prompt"])
+    asked = {"prompt": model["prompt"]} if "prompt" in model else {}
+    return LoadOptions(
+        dtype=model["dtype"], device=device, attention=model["attention"], compiled=model["compiled"], **asked
+    )
 
 
 def rerun(cache: Cache, encoder: Encoder, count: int, seed: int = 0) -> list[Difference]:
@@ -49,11 +53,18 @@ def rerun(cache: Cache, encoder: Encoder, count: int, seed: int = 0) -> list[Dif
     for index in chosen:
         batch = _batch_of(cache, encoder, index)
         pixels = [cache[PIXELS].stored(other).reshape(*cache[PIXELS].grid_of(other), 3).copy() for other in batch]
-        features = encoder.forward(encoder.preprocess(pixels, "image"), points)
+        features = encoder.forward(encoder.preprocess(pixels, "image", _texts(cache, encoder, batch)), points)
         for point in points:
             stored[point].append(cache[point][index])
             again[point].append(features[point][batch.index(index)].float().cpu().numpy())
     return [_difference(point, stored[point], again[point]) for point in points]
+
+
+def _texts(cache: Cache, encoder: Encoder, batch: Sequence[int]) -> list[str] | None:
+    """The user's words to each sample, where a point needs them."""
+    if not any(Point.parse(name).readout == "last_query" for name in cache.points):
+        return None
+    return [asked(encoder.options.prompt, cache.rows[index]["annotations"]) for index in batch]
 
 
 def _difference(point: str, stored: Sequence[np.ndarray], again: Sequence[np.ndarray]) -> Difference:

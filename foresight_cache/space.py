@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as remembering
 from pathlib import Path
-from typing import Literal
 
 from foresight_cache import layout
 from foresight_cache.commits import Commit
@@ -135,8 +134,10 @@ def mean_tokens(point: PointLayout, found: Survey, encoder: Encoder) -> float:
     return sum(count * tokens(point.level, size, encoder) for size, count in sizes.items()) / max(1, sizes.total())
 
 
-def tokens(level: Literal["pixel", "patch", "merged"], size: tuple[int, int], encoder: Encoder) -> int:
+def tokens(level: layout.Level, size: tuple[int, int], encoder: Encoder) -> int:
     """Tokens of an image of this height and width on a level."""
+    if level == "pooled":
+        return layout.POOLED_GRID.tokens
     return size[0] * size[1] if level == "pixel" else encoder.grid(level, 1, *size).tokens
 
 

@@ -168,16 +168,18 @@ class ShardWriter:
                 chunk = np.concatenate([chunk, np.zeros((step - len(chunk), shape.width), chunk.dtype)])
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)
 
-    def commit(self, rows: Sequence[SampleRow]) -> None:
+    def commit(self, rows: Sequence[SampleRow], *, halved: int = 0) -> None:
         """Makes the shard visible: every object under its final name, then the part with `rows`.
 
-        Raises `ValueError` where a row or a good sample's tokens are missing.
+        `halved` is how many batches were computed in halves for lack of memory. Raises `ValueError` where a row or a
+        good sample's tokens are missing.
         """
         self._check_whole(rows)
         records: dict[str, Mapping[str, Any]] = dict(self._earlier.objects) if self._earlier else {}
+        told = {"halved": halved} if halved else {}
         for point, writer in self._objects.items():
             statistics = self._statistics.result(point)
-            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics}
+            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics, **told}
         for point, writer in self._objects.items():
             _publish(writer.path, self._root / layout.object_key(point, self._pending.number))
         commit = Commit(

@@ -79,7 +79,7 @@ def test_every_command_and_component_is_documented() -> None:
     from pipelines.cli import app
 
     text = "".join(page.read_text() for page in PAGES)
-    names = [f"foresight {command.name}" for command in app.registered_commands]
+    names = [f"foresight {command.name}" for command in [*app.registered_commands, *app.registered_groups]]
     for name in [*names, *encoders.names(), *heads.names(), *tasks.names()]:
         assert name in text, f"{name} is not documented"
 

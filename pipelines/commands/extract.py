@@ -1,5 +1,7 @@
 from pipelines.commands.options import (
+    Attention,
     BatchTokens,
+    Compile,
     Device,
     DType,
     Frames,
@@ -25,6 +27,8 @@ def run(
     prompt: Prompt = "Describe the image.",
     dtype: DType = "bfloat16",
     device: Device = "auto",
+    attention: Attention = "sdpa",
+    compiled: Compile = False,
     batch_tokens: BatchTokens = 2048,
     workers: Workers = 2,
     max_bad: MaxBad = 0.0,
@@ -50,6 +54,8 @@ def run(
         prompt=prompt,
         dtype=dtype,
         device=device,
+        attention=attention,
+        compiled=compiled,
         batch_tokens=batch_tokens,
         workers=workers,
     )

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines.commands.options import (
+    Attention,
     BatchTokens,
+    Compile,
     Device,
     DType,
     Frames,
@@ -35,6 +37,8 @@ def run(
     prompt: Prompt = "Describe the image.",
     dtype: DType = "bfloat16",
     device: Device = "auto",
+    attention: Attention = "sdpa",
+    compiled: Compile = False,
     batch_tokens: BatchTokens = 2048,
     workers: Workers = 2,
     max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
@@ -60,6 +64,8 @@ def run(
         prompt=prompt,
         dtype=dtype,
         device=device,
+        attention=attention,
+        compiled=compiled,
         batch_tokens=batch_tokens,
         workers=workers,
     )

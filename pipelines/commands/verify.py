@@ -70,9 +70,11 @@ def _verified(cache: "Cache", sample: int | None, seed: int) -> "tuple[list[Find
 
 def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str) -> "list[Difference]":
     from foresight_cache.encoders import load
+    from foresight_cache.points import PIXELS
     from foresight_cache.rerun import load_options, rerun
 
-    encoder = load(model or cache.fingerprint["model"]["name"], load_options(cache, device))
+    taps = [point.partition("@")[0] for point in cache.points if point != PIXELS]
+    encoder = load(model or cache.fingerprint["model"]["name"], load_options(cache, device), taps)
     return rerun(cache, encoder, count, seed)
 
 

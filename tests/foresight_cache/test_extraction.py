@@ -9,7 +9,7 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FeatureError, UsageError
 from foresight_cache.extraction import ExtractionOptions, extract
-from foresight_cache.points import Point, resolve
+from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.sizes import InputSize
@@ -60,8 +60,3 @@ def test_progress_counts_every_sample_and_byte(shards: ShardSet, tmp_path: Path)
 def test_options_must_be_positive(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} is 0, expected at least 1"):
         options("E1", **{name: 0})
-
-
-def test_other_readouts_are_refused() -> None:
-    with pytest.raises(UsageError, match="readout of vit.pre_merge@mean is not available yet"):
-        ExtractionOptions(points=(Point("vit.pre_merge", "mean"),), size=InputSize.parse("112"))
