@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foresight_cache.annotations import check_annotations
+from foresight_cache.clips import ClipFacts, clip_facts
 from foresight_cache.datasets import Found
 from foresight_cache.errors import BadSample
 from foresight_cache.media import decode_image, image_size
@@ -64,8 +65,8 @@ def frame_files(folder: Path) -> list[Path]:
 
 def _measured(sample: Sample, members: Members) -> Sample:
     """With the width and height of the media, which must be those that the annotations say, if they say any."""
-    if sample.media != "image":
-        return sample
+    if sample.media == "clip":
+        return _measured_clip(sample, clip_facts(members))
     height, width = image_size(frames_of(members)[0])
     if not sample.width and not sample.height:
         return replace(sample, width=width, height=height)
@@ -76,6 +77,12 @@ def _measured(sample: Sample, members: Members) -> Sample:
             f"the image has {width}×{height} pixels, its annotations say {sample.width}×{sample.height}{turned}"
         )
     return sample
+
+
+def _measured_clip(sample: Sample, facts: ClipFacts) -> Sample:
+    """A rate that the reader knows stays where the media do not say one, as frames in a folder do not."""
+    rate = facts.frames_per_second or sample.frames_per_second
+    return replace(sample, width=facts.width, height=facts.height, frames=facts.frames, frames_per_second=rate)
 
 
 def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
@@ -107,6 +114,8 @@ def _labels_size(data: bytes) -> tuple[int, int]:
 
 
 def _decode(sample: Sample, members: Members) -> None:
-    if sample.media == "image":
-        for frame in frames_of(members):
-            decode_image(frame)
+    if sample.media == "clip":
+        clip_facts(members, deep=True)
+        return
+    for frame in frames_of(members):
+        decode_image(frame)
