@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from foresight_cache.errors import BadSample, UsageError
 from foresight_cache.samples import Sample
 
+CHOICE = "middle of equal segments"
+"""Name of the rule of `uniform`, for fingerprints."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
