@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foresight_cache.annotations import check_annotations
+from foresight_cache.clip_files import FRAME_SUFFIXES, frame_files
 from foresight_cache.clips import ClipFacts, clip_facts
 from foresight_cache.datasets import Found
 from foresight_cache.errors import BadSample
@@ -11,9 +12,6 @@ from foresight_cache.media import decode_image, image_size
 from foresight_cache.members import LABELS, MOST_FRAMES, frame_member, frames_of, media_suffix
 from foresight_cache.samples import Sample
 from foresight_cache.shards import Members, Packed
-
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""Files of a folder of frames that are frames; anything else in it is passed over."""
 
 
 def packed(found: Found, *, deep: bool = False) -> Packed:
@@ -56,11 +54,6 @@ def _frames(folder: Path) -> dict[str, bytes]:
         )
     suffix = suffixes.pop()
     return {frame_member(number, suffix): path.read_bytes() for number, path in enumerate(paths)}
-
-
-def frame_files(folder: Path) -> list[Path]:
-    """Frames of a clip that is kept as images, in order of name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
 
 
 def _measured(sample: Sample, members: Members) -> Sample:
