@@ -26,6 +26,8 @@ class SampleRow:
     """Why a sample is bad."""
     grids: Mapping[str, Grid]
     """By level (`pixel`, `patch`, `merged`); empty for a bad sample."""
+    frames: tuple[int, ...] = (0,)
+    """Which frames of the original media were taken, counted from 0, one per time step of the pixels."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -33,12 +35,13 @@ class SampleRow:
             "status": self.status,
             "reason": self.reason,
             "grids": {level: list(grid) for level, grid in self.grids.items()},
+            "frames": list(self.frames),
         }
 
     @classmethod
     def from_json(cls, record: Any, place: str) -> Self:
         """Raises `ValueError` and `BadSample` where the record is not of format 1."""
-        row = Fields.of(record, place, ("sample", "status", "reason", "grids"))
+        row = Fields.of(record, place, ("sample", "status", "reason", "grids", "frames"))
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
@@ -48,7 +51,15 @@ class SampleRow:
             status=status,
             reason=row.text("reason") if status == "bad" else None,
             grids={level: _grid(grids, level) for level in grids.values},
+            frames=_frames(row),
         )
+
+
+def _frames(row: Fields) -> tuple[int, ...]:
+    frames = row.items("frames")
+    if not all(type(frame) is int and 0 <= frame <= _LARGEST_SIDE for frame in frames):
+        raise ValueError(f"{row.place}.frames is {ascii(frames)[:60]}, expected numbers of frames")
+    return tuple(frames)
 
 
 def _grid(grids: Fields, level: str) -> Grid:

@@ -7,26 +7,25 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from foresight_cache.batching import batches
 from foresight_cache.commits import SampleRow
-from foresight_cache.encoders import Encoder
-from foresight_cache.errors import BadSample, DatasetError, UsageError
+from foresight_cache.encoders import Encoder, Tap
+from foresight_cache.errors import BadSample, DatasetError, UnknownName, UsageError
 from foresight_cache.guards import DuplicateGuard, check_features
 from foresight_cache.halving import Halving
+from foresight_cache.inputs import ClipsAs, InputRule
 from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
-from foresight_cache.media import decode_image, resize
-from foresight_cache.members import frames_of
 from foresight_cache.points import PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
 from foresight_cache.prompts import asked
 from foresight_cache.reader import Cache
-from foresight_cache.samples import Grid, Sample
+from foresight_cache.samples import Media, Sample
+from foresight_cache.sampling import Sampling
 from foresight_cache.shards import Members, ShardSet, read_shard
 from foresight_cache.sizes import InputSize
 from foresight_cache.space import check_room
@@ -34,6 +33,9 @@ from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter, joine
 
 if TYPE_CHECKING:
     import torch
+
+_LIBRARIES = ("torch", "torchvision", "transformers", "pillow")
+"""What computes; clips are decoded by one more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,21 +47,37 @@ class ExtractionOptions:
     size: InputSize
     """Size that images are resized to."""
     frames: int = 8
-    """Frames that are sampled from a clip."""
+    """Frames that are taken of a clip; with `frames_per_second`, at most."""
+    frames_per_second: float | None = None
+    """Frames that are taken of each second of a clip; None takes `frames` of any clip."""
+    clips_as: ClipsAs = "video"
+    """Whether the model is given a clip as a clip, or its frames as images."""
     batch_tokens: int = 2048
     """Most patch tokens in one forward pass."""
     workers: int = 2
     """Threads that decode and preprocess ahead of the model."""
 
     def __post_init__(self) -> None:
-        for name in ("frames", "batch_tokens", "workers"):
+        for name in ("batch_tokens", "workers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.clips_as not in get_args(ClipsAs):
+            raise UnknownName("way to take clips", self.clips_as, get_args(ClipsAs))
+        _ = self.inputs
+        pooled = [str(point) for point in self.points if point.readout != "tokens"]
+        if pooled and self.clips_as == "images":
+            raise UsageError(f"{', '.join(pooled)}: a clip whose frames are images of their own has tokens only")
 
     @property
     def with_text(self) -> bool:
         """Whether the prompt is run to its end, and not only to the last visual token."""
         return any(point.readout == "last_query" for point in self.points)
+
+    @property
+    def inputs(self) -> InputRule:
+        """Raises `UsageError`."""
+        sampling = Sampling(frames=self.frames, per_second=self.frames_per_second)
+        return InputRule(size=self.size, sampling=sampling, clips_as=self.clips_as)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +102,7 @@ class _Prepared:
     pixels: Sequence[np.ndarray]
     texts: Sequence[str] | None
     """The user's words to each sample, where they are run."""
+    media: Media
     inputs: "Mapping[str, torch.Tensor]"
     bad: Sequence[tuple[int, SampleRow]]
     is_last: bool
@@ -101,8 +120,8 @@ def extract(
     """
     names = (*(str(point) for point in options.points), PIXELS)
     planned = plan_cache(shards, encoder, options)
-    check_room(out, shards, encoder, options.size, joined(out, planned), names)
-    halving = Halving(encoder)
+    check_room(out, shards, encoder, options.inputs, joined(out, planned), names)
+    halving = Halving(encoder, options.inputs)
     with deferred_interrupts() as check, CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
         while True:
             work = _work(shards, encoder, options, cache.pending(names))
@@ -111,7 +130,7 @@ def extract(
                 for first in ready:
                     with cache.shard(first.shard) as shard:
                         batches_of_shard = _batches_of_shard(first, ready, check)
-                        rows = _fill(shard, batches_of_shard, encoder, halving, background)
+                        rows = _fill(shard, batches_of_shard, encoder, options, halving, background)
                         shard.commit(rows, halved=halving.told())
                     advance(len(rows), shard.size)
             check()
@@ -139,6 +158,7 @@ def _fill(
     shard: ShardWriter,
     prepared: Iterable[_Prepared],
     encoder: Encoder,
+    options: ExtractionOptions,
     halving: Halving,
     background: ThreadPoolExecutor,
 ) -> list[SampleRow]:
@@ -151,7 +171,7 @@ def _fill(
             features = _forward(batch, halving)
             writing.result()
             writing = background.submit(_write, shard, batch, features, duplicates)
-            rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder), strict=True))
+            rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder, options.inputs), strict=True))
         writing.result()
     finally:
         wait([writing])
@@ -172,49 +192,40 @@ def check_share_of_bad(cache: Cache, allowed: float) -> None:
 def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> CacheLayout:
     """The layout and fingerprint of the cache that these arguments make.
 
-    Raises `UsageError` for a size that is not possible and a readout that a tap cannot have.
+    Raises `UsageError` for a size or a kind of media that is not possible and a readout that a tap cannot have.
     """
     encoder.check(options.points)
-    points = {str(point): _point_layout(point, encoder, options) for point in options.points}
+    rule, media = options.inputs, shards.media
+    rule.check_media(encoder, media)
+    taps = {tap.name: tap for tap in encoder.taps}
+    points = {str(point): _point_layout(point, taps[point.tap], encoder, rule, media) for point in options.points}
     return CacheLayout(
-        fingerprint=fingerprint_of(encoder, options, dataset=shards.dataset, manifest_sha256=shards.manifest_digest),
+        fingerprint=fingerprint_of(encoder, options, shards.dataset, shards.manifest_digest, media),
         samples_per_shard=shards.samples_per_shard,
         shards=tuple(
             ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids)) for shard in shards.shards
         ),
-        points={**points, PIXELS: _pixel_layout(encoder, options)},
+        points={**points, PIXELS: rule.point_layout(encoder, "pixel", "uint8", 3, media)},
     )
 
 
 def fingerprint_of(
-    encoder: Encoder, options: ExtractionOptions, *, dataset: str, manifest_sha256: str
+    encoder: Encoder, options: ExtractionOptions, dataset: str, manifest_sha256: str, media: Media
 ) -> dict[str, dict[str, Any]]:
     """All that decides the numbers in a cache, but for the tars; each field is explained in `docs/cache_format.md`."""
     return {
         "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
         "dataset": {"name": dataset, "manifest_sha256": manifest_sha256},
-        "input": {"size": str(options.size), "resize": "bicubic, antialiased", "frames": options.frames},
+        "input": options.inputs.to_json(media),
         "execution": {"batch_tokens": options.batch_tokens, "device": encoder.device.type},
-        "libraries": {name: version(name) for name in ("torch", "torchvision", "transformers", "pillow")},
+        "libraries": {name: version(name) for name in (*_LIBRARIES, *(("av",) if media == "clip" else ()))},
     }
 
 
-def _point_layout(point: Point, encoder: Encoder, options: ExtractionOptions) -> PointLayout:
-    tap = next(tap for tap in encoder.taps if tap.name == point.tap)
-    dtype = encoder.options.dtype
+def _point_layout(point: Point, tap: Tap, encoder: Encoder, rule: InputRule, media: Media) -> PointLayout:
     if point.readout != "tokens":
-        return PointLayout.fixed("pooled", dtype, 1, tap.width)
-    if options.size.fixed:
-        tokens = encoder.grid(tap.level, 1, *options.size.fixed).tokens
-        return PointLayout.fixed(tap.level, dtype, tokens, tap.width)
-    return PointLayout.ragged(tap.level, dtype, encoder.max_tokens(tap.level, 1), tap.width)
-
-
-def _pixel_layout(encoder: Encoder, options: ExtractionOptions) -> PointLayout:
-    if options.size.fixed:
-        height, width = options.size.fixed
-        return PointLayout.fixed("pixel", "uint8", height * width, 3)
-    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels, 3)
+        return PointLayout.fixed("pooled", encoder.options.dtype, 1, tap.width)
+    return rule.point_layout(encoder, tap.level, encoder.options.dtype, tap.width, media)
 
 
 def _work(
@@ -223,9 +234,7 @@ def _work(
     """All batches of all pending shards, in order. A shard has samples, so it has a batch."""
     for shard in pending:
         content = list(read_shard(shards, shard.number))
-        sizes = [options.size.of(encoder, sample.height, sample.width) for sample, _ in content]
-        tokens = [encoder.grid("patch", 1, *size).tokens for size in sizes]
-        planned = batches(sizes, tokens, options.batch_tokens)
+        planned = options.inputs.batches(encoder, [sample for sample, _ in content], options.batch_tokens)
         for positions in planned:
             samples, members = zip(*(content[position] for position in positions), strict=True)
             is_last = positions is planned[-1]
@@ -234,14 +243,16 @@ def _work(
 
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
     """Decoded, resized and preprocessed; runs in a thread."""
+    rule, media = options.inputs, batch.samples[0].media
     good: list[tuple[int, Sample, np.ndarray, str]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
             text = asked(encoder.options.prompt, sample.annotations) if options.with_text else ""
-            good.append((position, sample, _input(sample, members, encoder, options), text))
+            good.append((position, sample, rule.pixels(encoder, sample, members), text))
         except BadSample as error:
-            bad.append((position, SampleRow(sample=sample, status="bad", reason=str(error), grids={})))
+            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={}, frames=())
+            bad.append((position, row))
     pixels = [pixels for _, _, pixels, _ in good]
     texts = [text for *_, text in good] if options.with_text else None
     return _Prepared(
@@ -250,22 +261,11 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
         samples=[sample for _, sample, *_ in good],
         pixels=pixels,
         texts=texts,
-        inputs=encoder.preprocess(pixels, "image", texts) if pixels else {},
+        media=media,
+        inputs=rule.preprocess(encoder, pixels, media, texts),
         bad=bad,
         is_last=batch.is_last,
     )
-
-
-def _input(sample: Sample, members: Members, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
-    """Resized pixels, uint8 [T, H, W, 3]. Raises `BadSample`."""
-    if sample.media != "image":
-        raise BadSample(f"{sample.media}s cannot be decoded yet")
-    image = decode_image(frames_of(members)[0])
-    if image.shape[:2] != (sample.height, sample.width):
-        raise BadSample(
-            f"the image is {image.shape[1]}x{image.shape[0]} pixels, its record says {sample.width}x{sample.height}"
-        )
-    return resize(image, *options.size.of(encoder, sample.height, sample.width))[np.newaxis]
 
 
 def _forward(batch: _Prepared, halving: Halving) -> dict[str, list[np.ndarray]]:
@@ -273,7 +273,7 @@ def _forward(batch: _Prepared, halving: Halving) -> dict[str, list[np.ndarray]]:
     points = [point for point in batch.shard.points if point != PIXELS]
     if not batch.positions or not points:
         return {}
-    features = halving.forward(batch.pixels, batch.texts, batch.inputs, points)
+    features = halving.forward(batch.pixels, batch.media, batch.texts, batch.inputs, points)
     check_features(features, [sample.id for sample in batch.samples])
     return {point: [_to_host(tokens) for tokens in samples] for point, samples in features.items()}
 
@@ -299,10 +299,7 @@ def _write(
             shard.add(position, point, values)
 
 
-def _rows(batch: _Prepared, encoder: Encoder) -> Iterator[SampleRow]:
-    for sample, pixels in zip(batch.samples, batch.pixels, strict=True):
-        frames, height, width = pixels.shape[:3]
-        grids: dict[str, Grid] = {"pixel": Grid(frames, height, width)}
-        for level in ("patch", "merged"):
-            grids[level] = encoder.grid(level, frames, height, width)
-        yield SampleRow(sample=sample, status="ok", reason=None, grids=grids)
+def _rows(batch: _Prepared, encoder: Encoder, rule: InputRule) -> Iterator[SampleRow]:
+    for sample in batch.samples:
+        frames = tuple(rule.sampling.indices(sample))
+        yield SampleRow(sample=sample, status="ok", reason=None, grids=rule.grids(encoder, sample), frames=frames)

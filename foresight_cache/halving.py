@@ -7,6 +7,8 @@ import numpy as np
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import ModelError
+from foresight_cache.inputs import InputRule
+from foresight_cache.samples import Grid, Media
 
 if TYPE_CHECKING:
     import torch
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 class Halving:
     """Forward passes of one encoder; a size that did not fit once is not tried again."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: Encoder, rule: InputRule) -> None:
+        self._encoder, self._rule = encoder, rule
         self._too_many: int | None = None
         self._halved = 0
 
@@ -28,19 +30,21 @@ class Halving:
     def forward(
         self,
         clips: Sequence[np.ndarray],
+        media: Media,
         texts: Sequence[str] | None,
         inputs: "Mapping[str, torch.Tensor]",
         points: Sequence[str],
     ) -> "dict[str, list[torch.Tensor]]":
-        """As the encoder's own, of images and their preprocessed `inputs`.
+        """As the encoder's own, of resized pixels [T, H, W, 3] and the `inputs` that were made of them.
 
         Raises `ModelError` where the memory does not hold a single sample.
         """
-        tokens = sum(self._encoder.grid("patch", *clip.shape[:3]).tokens for clip in clips)
+        grids = (self._rule.grids_of(self._encoder, Grid(*clip.shape[:3]), media) for clip in clips)
+        tokens = sum(grid["patch"].tokens for grid in grids)
         if self._too_many is None or tokens < self._too_many or len(clips) == 1:
             features = self._try(inputs, points)
             if features is not None:
-                return features
+                return self._rule.regrouped(features, [len(clip) for clip in clips], media)
             self._too_many = tokens
         if len(clips) == 1:
             raise ModelError(
@@ -50,7 +54,9 @@ class Halving:
         self._halved += 1
         middle = len(clips) // 2
         halves = [
-            self.forward(clips[half], words, self._encoder.preprocess(clips[half], "image", words), points)
+            self.forward(
+                clips[half], media, words, self._rule.preprocess(self._encoder, clips[half], media, words), points
+            )
             for half in (slice(middle), slice(middle, None))
             for words in [texts if texts is None else texts[half]]
         ]

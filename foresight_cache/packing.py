@@ -4,15 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from foresight_cache.annotations import check_annotations
+from foresight_cache.clip_files import FRAME_SUFFIXES, frame_files
+from foresight_cache.clips import ClipFacts, clip_facts
 from foresight_cache.datasets import Found
 from foresight_cache.errors import BadSample
 from foresight_cache.media import decode_image, image_size
 from foresight_cache.members import LABELS, MOST_FRAMES, frame_member, frames_of, media_suffix
 from foresight_cache.samples import Sample
 from foresight_cache.shards import Members, Packed
-
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""Files of a folder of frames that are frames; anything else in it is passed over."""
 
 
 def packed(found: Found, *, deep: bool = False) -> Packed:
@@ -57,15 +56,10 @@ def _frames(folder: Path) -> dict[str, bytes]:
     return {frame_member(number, suffix): path.read_bytes() for number, path in enumerate(paths)}
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """Frames of a clip that is kept as images, in order of name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
-
-
 def _measured(sample: Sample, members: Members) -> Sample:
     """With the width and height of the media, which must be those that the annotations say, if they say any."""
-    if sample.media != "image":
-        return sample
+    if sample.media == "clip":
+        return _measured_clip(sample, clip_facts(members))
     height, width = image_size(frames_of(members)[0])
     if not sample.width and not sample.height:
         return replace(sample, width=width, height=height)
@@ -76,6 +70,12 @@ def _measured(sample: Sample, members: Members) -> Sample:
             f"the image has {width}×{height} pixels, its annotations say {sample.width}×{sample.height}{turned}"
         )
     return sample
+
+
+def _measured_clip(sample: Sample, facts: ClipFacts) -> Sample:
+    """A rate that the reader knows stays where the media do not say one, as frames in a folder do not."""
+    rate = facts.frames_per_second or sample.frames_per_second
+    return replace(sample, width=facts.width, height=facts.height, frames=facts.frames, frames_per_second=rate)
 
 
 def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
@@ -107,6 +107,8 @@ def _labels_size(data: bytes) -> tuple[int, int]:
 
 
 def _decode(sample: Sample, members: Members) -> None:
-    if sample.media == "image":
-        for frame in frames_of(members):
-            decode_image(frame)
+    if sample.media == "clip":
+        clip_facts(members, deep=True)
+        return
+    for frame in frames_of(members):
+        decode_image(frame)

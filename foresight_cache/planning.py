@@ -108,7 +108,7 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
     cache = joined(out, plan_cache(shards, encoder, options))
     lacking = missing(out, cache, names)
     room = room_at(out)
-    found = survey(shards, encoder, options.size)
+    found = survey(shards, encoder, options.inputs)
     pilot = None
     if lacking:
         left = {point for points in lacking.values() for point in points}
@@ -117,7 +117,7 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
     ratios = pilot.codec_ratios if pilot else {}
     sizes = {
         name: [round(ratios.get(name, 1.0) * size) for size in of_point]
-        for name, of_point in object_sizes(cache, found, encoder).items()
+        for name, of_point in object_sizes(cache, found).items()
     }
     need = needed(cache, sizes, lacking, found.record_bytes, room.block)
     return Plan(
@@ -131,7 +131,7 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
         points=tuple(
             PlannedPoint(
                 name=name,
-                tokens=mean_tokens(cache.points[name], found, encoder),
+                tokens=mean_tokens(cache.points[name], found),
                 width=cache.points[name].width,
                 dtype=cache.points[name].dtype,
                 bytes=sum(sizes[name]),

@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("id", "dataset", "split", "group", "media", "file_name", "width", "height", "annotations"),
-    *("status", "reason", "grid_pixel", "grid_patch", "grid_merged", "shard", "slot"),
+    *(
+        "frames",
+        "frames_per_second",
+        "status",
+        "reason",
+        "grid_pixel",
+        "grid_patch",
+        "grid_merged",
+        "frame_indices",
+        "shard",
+        "slot",
+    ),
 )
 
 
@@ -76,9 +87,10 @@ class Cache:
     def samples(self) -> "pd.DataFrame":
         """One row per committed sample; row i belongs to `cache[point][i]`.
 
-        Columns: `id dataset split group media file_name width height annotations` of the sample, `status`
-        (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`, `grid_merged`),
-        `shard`, and `slot`, the index on the first axis of the arrays.
+        Columns: `id dataset split group media file_name width height annotations frames frames_per_second` of the
+        sample, `status` (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`,
+        `grid_merged`), `frame_indices` (which of the sample's frames were taken), `shard`, and `slot`, the index on
+        the first axis of the arrays.
         """
         import pandas as pd
 
@@ -93,7 +105,7 @@ class Cache:
             for position, row in enumerate(commit.rows):
                 grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
                 state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
-                rows.append({**row.sample.to_json(), **state, **grids})
+                rows.append({**row.sample.to_json(), **state, **grids, "frame_indices": row.frames})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":

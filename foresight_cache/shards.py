@@ -27,7 +27,7 @@ from foresight_cache.annotations import check_annotations
 from foresight_cache.errors import BadSample, ShardError
 from foresight_cache.fingerprint import canonical_json, digest
 from foresight_cache.members import RECORD, are_whole, frames_of
-from foresight_cache.samples import Sample
+from foresight_cache.samples import Media, Sample
 from foresight_cache.tar_blocks import ending, header, padding
 
 FORMAT_VERSION = 1
@@ -84,6 +84,11 @@ class ShardSet:
     """SHA-256 over all that the dataset's reader found, sound or broken."""
     shards: tuple[ShardInfo, ...]
     quarantined: tuple[Quarantined, ...] = ()
+
+    @property
+    def media(self) -> Media:
+        """Of which kind all samples are."""
+        return "clip" if self.manifest["media"] == "clip" else "image"
 
     @property
     def digest(self) -> str:
@@ -310,6 +315,7 @@ def _is_sound(shard_set: ShardSet) -> bool:
     return (
         bool(shard_set.shards)
         and isinstance(shard_set.manifest, dict)
+        and shard_set.manifest.get("media") in ("image", "clip")
         and all(isinstance(each, str) for each in (shard_set.dataset, shard_set.manifest_digest, shard_set.source))
         and type(shard_set.samples_per_shard) is int
         and isinstance(shard_set.request, dict)

@@ -92,7 +92,7 @@ def test_every_field_of_a_fingerprint_is_documented() -> None:
 
     encoder = load("tiny:qwen2_5_vl", LoadOptions())
     options = ExtractionOptions(points=(Point("vit.pre_merge"),), size=InputSize.parse("112"))
-    made = fingerprint_of(encoder, options, dataset="shapes", manifest_sha256="0")
+    made = fingerprint_of(encoder, options, "shapes", "0", "clip")
     page = (ROOT / "docs/cache_format.md").read_text()
     section = page[page.index("### Fingerprint") : page.index("## Arrays")]
     listed = set(re.findall(r"`(\w+)\.([\w*]+)", section))

@@ -20,7 +20,11 @@ Model = Annotated[
 Points = Annotated[str, typer.Option(help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').")]
 Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
 Size = Annotated[str, typer.Option(help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.")]
-Frames = Annotated[int, typer.Option(min=1, help="Frames sampled from a clip; images have one.")]
+Frames = Annotated[int, typer.Option(min=1, help="Frames taken of a clip, evenly; with --fps, at most.")]
+FramesPerSecond = Annotated[float | None, typer.Option("--fps", help="Frames taken of each second of a clip.")]
+ClipsAs = Annotated[
+    Literal["video", "images"], typer.Option(help="Give the model a clip as a clip, or its frames as images.")
+]
 Prompt = Annotated[str, typer.Option(help="Text of the user turn; {question} stands for the sample's own.")]
 DType = Annotated[
     Literal["bfloat16", "float32", "float16"], typer.Option(help="Number type of the model and of the stored values.")
@@ -40,6 +44,8 @@ def opened(
     size: str,
     *,
     frames: int,
+    fps: float | None,
+    clips_as: Literal["video", "images"],
     prompt: str,
     dtype: Literal["bfloat16", "float32", "float16"],
     device: str,
@@ -64,6 +70,12 @@ def opened(
     if input_size.fixed:
         described.grid("patch", 1, *input_size.fixed)
     options = ExtractionOptions(
-        points=wanted, size=input_size, frames=frames, batch_tokens=batch_tokens, workers=workers
+        points=wanted,
+        size=input_size,
+        frames=frames,
+        frames_per_second=fps,
+        clips_as=clips_as,
+        batch_tokens=batch_tokens,
+        workers=workers,
     )
     return shard_set, load(model, load_options, [point.tap for point in wanted]), options
