@@ -77,6 +77,18 @@ def cache(folder: Path, scenes: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def clips(folder: Path) -> Path:
+    prepare("moving-mnist", out=folder / "M", limit=2, samples_per_shard=2)
+    return folder / "M"
+
+
+@pytest.fixture(scope="module")
+def cache_of_clips(folder: Path, clips: Path) -> Path:
+    Run(shards=clips, others={"frames": 4}).into(folder / "V")
+    return folder / "V"
+
+
+@pytest.fixture(scope="module")
 def cache_of_directory(folder: Path, scenes: Path, directory: Path) -> Path:
     Run(shards=scenes, model=str(directory)).into(folder / "D")
     return folder / "D"
@@ -132,12 +144,11 @@ def assert_refused(root: Path, action: Callable[[], object], expected: Mapping[s
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "number type": (
         {"load": LoadOptions(dtype="float32")},
-        {"model.dtype": "float32", "model.weights_digest": ..., "vit.pre_merge.dtype": "float32"},
+        {"model.dtype": "float32", "vit.pre_merge.dtype": "float32"},
     ),
     "prompt": ({"load": LoadOptions(prompt="Count the stars.")}, {"model.prompt": "Count the stars."}),
     "size": ({"size": "84"}, {"input.size": "84x84", "vit.pre_merge.tokens": 36, "pixels.tokens": 84 * 84}),
     "native size": ({"size": "native"}, {"input.size": "native", "vit.patch_embed.tokens_per_chunk": 128}),
-    "frames": ({"others": {"frames": 4, "batch_tokens": 16}}, {"input.frames": 4}),
     "batches": ({"others": {"batch_tokens": 64}}, {"execution.batch_tokens": 64}),
 }
 
@@ -147,6 +158,20 @@ def test_another_setting(cache: Path, scenes: Path, name: str) -> None:
     changes, expected = SETTINGS[name]
     run = replace(Run(shards=scenes), **changes)
     assert_refused(cache, lambda: run.into(cache), expected)
+
+
+CLIP_SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "frames": ({"frames": 6}, {"input.frames": 6}),
+    "frames per second": ({"frames_per_second": 2.0}, {"input.frames_per_second": 2.0}),
+    "clips as images": ({"clips_as": "images"}, {"input.clips_as": "images"}),
+}
+
+
+@pytest.mark.parametrize("name", CLIP_SETTINGS)
+def test_another_setting_of_clips(cache_of_clips: Path, clips: Path, name: str) -> None:
+    changes, expected = CLIP_SETTINGS[name]
+    run = Run(shards=clips, others={"frames": 4, **changes})
+    assert_refused(cache_of_clips, lambda: run.into(cache_of_clips), expected)
 
 
 def test_another_seed_of_random_weights(cache: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +311,7 @@ def _planned(root: Path, path: tuple[str, ...], value: Any) -> CacheLayout:
     return replace(stored, fingerprint=fingerprint)
 
 
-@pytest.mark.parametrize("which", ["cache", "cache_of_directory"])
+@pytest.mark.parametrize("which", ["cache", "cache_of_directory", "cache_of_clips"])
 def test_every_stored_field(request: pytest.FixtureRequest, which: str) -> None:
     root: Path = request.getfixturevalue(which)
     CacheWriter(root, _planned(root, ("model", "name"), described(root)["model"]["name"]))  # the same is joined
@@ -316,13 +341,14 @@ def test_every_field_that_is_gone_or_new(cache: Path) -> None:
             CacheWriter(cache, layout)
 
 
-def test_what_decides_the_numbers_is_in_the_fingerprint(cache: Path) -> None:
+def test_what_decides_the_numbers_is_in_the_fingerprint(cache_of_clips: Path) -> None:
     """The least that a cache must tell of itself, listed here once more by hand."""
-    names = {".".join(path) for path, _ in leaves(described(cache))}
+    names = {".".join(path) for path, _ in leaves(described(cache_of_clips))}
     least = {
         *("model.name", "model.revision", "model.weights_digest", "model.dtype", "model.attention", "model.prompt"),
         *("model.image_processor.image_mean", "model.video_processor.image_mean", "input.size", "input.resize"),
-        *("input.frames", "dataset.manifest_sha256", "shards.shard-000001.tar.sha256", "vit.pre_merge.dtype"),
+        *("input.frames", "input.frames_per_second", "input.frame_choice", "input.clips_as", "model.compiled"),
+        *("dataset.manifest_sha256", "shards.shard-000001.tar.sha256", "vit.pre_merge.dtype"),
         *("libraries.torch", "libraries.torchvision", "libraries.transformers", "libraries.pillow"),
     }
     assert least <= names

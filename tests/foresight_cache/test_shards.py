@@ -55,7 +55,7 @@ def write(folder: Path, count: int = 5, samples_per_shard: int = 2) -> ShardSet:
     shard_set = ShardSet(
         path=folder,
         dataset="kitchen",
-        manifest={"name": "kitchen"},
+        manifest={"name": "kitchen", "media": "image"},
         manifest_digest="ab" * 32,
         samples_per_shard=samples_per_shard,
         request={"limit": 7},
