@@ -57,7 +57,7 @@ class CacheWriter:
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
         if _stale_metadata(root, _grown(root, wanted)):
-            (root / layout.SAMPLES).mkdir(parents=True, exist_ok=True)
+            _make_folder(root / layout.SAMPLES)
             with self._claimed(JOIN) as scratch:
                 self.layout = joined(root, wanted)  # anew, since another process may have grown the cache meanwhile
                 for key, data in _stale_metadata(root, _grown(root, wanted)).items():
@@ -298,9 +298,21 @@ def _write_atomically(root: Path, key: str, data: bytes, scratch: Path) -> None:
 
 def _publish(temporary: Path, final: Path) -> None:
     """Renames a durable file to its final name and makes the name durable too."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(final.parent)
     temporary.rename(final)
-    descriptor = os.open(final.parent, os.O_RDONLY)
+    _make_durable(final.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """With all above it, each durably: a file is lost with the name of any folder that it lies in."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _make_durable(folder.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
