@@ -15,12 +15,14 @@ from foresight_cache.batching import batches
 from foresight_cache.commits import SampleRow
 from foresight_cache.encoders import Encoder, Tap
 from foresight_cache.errors import BadSample, DatasetError, UsageError
+from foresight_cache.geometry import FITS, Fit, Placement, place
 from foresight_cache.guards import DuplicateGuard, check_features
 from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
-from foresight_cache.media import decode_image, resize
-from foresight_cache.members import frames_of
-from foresight_cache.points import PIXELS, Point
+from foresight_cache.media import decode_image, decode_labels, fit_image, fit_labels
+from foresight_cache.members import frames_of, labels_of
+from foresight_cache.packing import check_labels
+from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
@@ -42,6 +44,8 @@ class ExtractionOptions:
     """What to keep besides the pixels."""
     size: InputSize
     """Size that images are resized to."""
+    fit: Fit = "stretch"
+    """Whether an input fills that size, or keeps its proportions and is bordered."""
     frames: int = 8
     """Frames that are sampled from a clip."""
     batch_tokens: int = 2048
@@ -53,6 +57,8 @@ class ExtractionOptions:
         for name in ("frames", "batch_tokens", "workers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.fit not in FITS:
+            raise UsageError(f"--fit is {self.fit!r}, expected {' or '.join(FITS)}")
         other = [str(point) for point in self.points if point.readout != "tokens"]
         if other:
             raise UsageError(f"readout of {', '.join(other)} is not available yet; only all tokens are: drop the '@…'")
@@ -78,6 +84,8 @@ class _Prepared:
     positions: Sequence[int]
     samples: Sequence[Sample]
     pixels: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray | None]
+    """Dense labels of each sample's pixels, uint8 [N, 1]; None where it has none."""
     inputs: "Mapping[str, torch.Tensor]"
     bad: Sequence[tuple[int, SampleRow]]
     is_last: bool
@@ -93,7 +101,7 @@ def extract(
     foreign cache or a disk without room for what is missing, `ShardError` for a damaged tar and `FeatureError` for
     values that no cache should hold. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current batch.
     """
-    names = (*(str(point) for point in options.points), PIXELS)
+    names = array_names(shards, options)
     planned = plan_cache(shards, encoder, options)
     check_room(out, shards, encoder, options.size, joined(out, planned), names)
     with deferred_interrupts() as check, CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
@@ -158,17 +166,29 @@ def check_share_of_bad(cache: Cache, allowed: float) -> None:
         )
 
 
+def array_names(shards: ShardSet, options: ExtractionOptions) -> tuple[str, ...]:
+    """All that the cache will hold for these options: the points, labels where the dataset has them, the pixels."""
+    labels = (LABELS,) if has_labels(shards) else ()
+    return (*(str(point) for point in options.points), *labels, PIXELS)
+
+
+def has_labels(shards: ShardSet) -> bool:
+    """Whether the dataset's manifest promises dense labels."""
+    return "labels" in shards.manifest.get("annotations", ())
+
+
 def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> CacheLayout:
     """The layout and fingerprint of the cache that these arguments make. Raises `UsageError` for a wrong size."""
     taps = {tap.name: tap for tap in encoder.taps}
     points = {str(point): _point_layout(taps[point.tap], encoder, options) for point in options.points}
+    labels = {LABELS: _pixel_layout(encoder, options, 1)} if has_labels(shards) else {}
     return CacheLayout(
         fingerprint=fingerprint_of(encoder, options, dataset=shards.dataset, manifest_sha256=shards.manifest_digest),
         samples_per_shard=shards.samples_per_shard,
         shards=tuple(
             ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids)) for shard in shards.shards
         ),
-        points={**points, PIXELS: _pixel_layout(encoder, options)},
+        points={**points, **labels, PIXELS: _pixel_layout(encoder, options, 3)},
     )
 
 
@@ -179,7 +199,12 @@ def fingerprint_of(
     return {
         "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
         "dataset": {"name": dataset, "manifest_sha256": manifest_sha256},
-        "input": {"size": str(options.size), "resize": "bicubic, antialiased", "frames": options.frames},
+        "input": {
+            "size": str(options.size),
+            "fit": options.fit,
+            "resize": "bicubic, antialiased",
+            "frames": options.frames,
+        },
         "execution": {"batch_tokens": options.batch_tokens, "device": encoder.device.type},
         "libraries": {name: version(name) for name in ("torch", "torchvision", "transformers", "pillow")},
     }
@@ -193,11 +218,10 @@ def _point_layout(tap: Tap, encoder: Encoder, options: ExtractionOptions) -> Poi
     return PointLayout.ragged(tap.level, dtype, encoder.max_tokens(tap.level, 1), tap.width)
 
 
-def _pixel_layout(encoder: Encoder, options: ExtractionOptions) -> PointLayout:
+def _pixel_layout(encoder: Encoder, options: ExtractionOptions, width: int) -> PointLayout:
     if options.size.fixed:
-        height, width = options.size.fixed
-        return PointLayout.fixed("pixel", "uint8", height * width, 3)
-    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels, 3)
+        return PointLayout.fixed("pixel", "uint8", options.size.fixed[0] * options.size.fixed[1], width)
+    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels, width)
 
 
 def _work(
@@ -217,26 +241,30 @@ def _work(
 
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
     """Decoded, resized and preprocessed; runs in a thread."""
-    good: list[tuple[int, Sample, np.ndarray]] = []
+    good: list[tuple[int, Sample, np.ndarray, np.ndarray | None]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
-            good.append((position, sample, _input(sample, members, encoder, options)))
+            size = options.size.of(encoder, sample.height, sample.width)
+            placement = place((sample.height, sample.width), size, options.fit)
+            labels = _input_labels(sample, members, placement) if LABELS in batch.shard.points else None
+            good.append((position, sample, _input(sample, members, placement), labels))
         except BadSample as error:
             bad.append((position, SampleRow(sample=sample, status="bad", reason=str(error), grids={})))
-    pixels = [pixels for _, _, pixels in good]
+    pixels = [pixels for _, _, pixels, _ in good]
     return _Prepared(
         shard=batch.shard,
-        positions=[position for position, _, _ in good],
-        samples=[sample for _, sample, _ in good],
+        positions=[position for position, *_ in good],
+        samples=[sample for _, sample, *_ in good],
         pixels=pixels,
+        labels=[labels for *_, labels in good],
         inputs=encoder.preprocess(pixels, "image") if pixels else {},
         bad=bad,
         is_last=batch.is_last,
     )
 
 
-def _input(sample: Sample, members: Members, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
+def _input(sample: Sample, members: Members, placement: Placement) -> np.ndarray:
     """Resized pixels, uint8 [T, H, W, 3]. Raises `BadSample`."""
     if sample.media != "image":
         raise BadSample(f"{sample.media}s cannot be decoded yet")
@@ -245,12 +273,26 @@ def _input(sample: Sample, members: Members, encoder: Encoder, options: Extracti
         raise BadSample(
             f"the image is {image.shape[1]}x{image.shape[0]} pixels, its record says {sample.width}x{sample.height}"
         )
-    return resize(image, *options.size.of(encoder, sample.height, sample.width))[np.newaxis]
+    return fit_image(image, placement)[np.newaxis]
+
+
+def _input_labels(sample: Sample, members: Members, placement: Placement) -> np.ndarray:
+    """Labels of the resized pixels, uint8 [N, 1]. Raises `BadSample`."""
+    encoded = labels_of(members)
+    if not encoded:
+        raise BadSample("it has no dense labels, which its dataset promises")
+    labels = decode_labels(encoded[0])
+    check_labels(labels, sample)
+    if labels.shape != (sample.height, sample.width):
+        raise BadSample(
+            f"its labels are {labels.shape[1]}x{labels.shape[0]} pixels, not {sample.width}x{sample.height}"
+        )
+    return fit_labels(labels, placement, sample.annotations["labels"]["ignore"] or 0).reshape(-1, 1)
 
 
 def _forward(batch: _Prepared, encoder: Encoder) -> dict[str, list[np.ndarray]]:
     """Per point the stored numbers of each sample, on the host."""
-    points = [point for point in batch.shard.points if point != PIXELS]
+    points = [point for point in batch.shard.points if point not in (PIXELS, LABELS)]
     if not batch.positions or not points:
         return {}
     features = encoder.forward(batch.inputs, points)
@@ -269,11 +311,14 @@ def _to_host(tokens: "torch.Tensor") -> np.ndarray:
 def _write(
     shard: ShardWriter, batch: _Prepared, features: Mapping[str, Sequence[np.ndarray]], duplicates: DuplicateGuard
 ) -> None:
-    for number, (position, sample, pixels) in enumerate(zip(batch.positions, batch.samples, batch.pixels, strict=True)):
+    content = zip(batch.positions, batch.samples, batch.pixels, batch.labels, strict=True)
+    for number, (position, sample, pixels, labels) in enumerate(content):
         tokens = {point: samples[number] for point, samples in features.items()}
         duplicates.check(sample.id, pixels, tokens)
         if PIXELS in batch.shard.points:
             tokens[PIXELS] = pixels.reshape(-1, 3)
+        if labels is not None:
+            tokens[LABELS] = labels
         for point, values in tokens.items():
             shard.add(position, point, values)
 

@@ -15,6 +15,10 @@ Model = Annotated[str, typer.Option(help="Hub id, local directory, or tiny:<fami
 Points = Annotated[str, typer.Option(help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').")]
 Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
 Size = Annotated[str, typer.Option(help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.")]
+FitOption = Annotated[
+    Literal["stretch", "letterbox"],
+    typer.Option(help="Fill the size, or keep the proportions and fill up with grey."),
+]
 Frames = Annotated[int, typer.Option(min=1, help="Frames sampled from a clip; images have one.")]
 Prompt = Annotated[str, typer.Option(help="Text of the user turn, after the image.")]
 DType = Annotated[
@@ -32,6 +36,7 @@ def opened(
     points: str,
     size: str,
     *,
+    fit: Literal["stretch", "letterbox"],
     frames: int,
     prompt: str,
     dtype: Literal["bfloat16", "float32", "float16"],
@@ -52,6 +57,7 @@ def opened(
     options = ExtractionOptions(
         points=resolve(points.split(","), [tap.name for tap in encoder.taps]),
         size=input_size,
+        fit=fit,
         frames=frames,
         batch_tokens=batch_tokens,
         workers=workers,
