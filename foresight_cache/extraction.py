@@ -14,12 +14,13 @@ import numpy as np
 from foresight_cache.commits import SampleRow
 from foresight_cache.encoders import Encoder, Tap
 from foresight_cache.errors import BadSample, DatasetError, UnknownName, UsageError
+from foresight_cache.geometry import FITS, Fit
 from foresight_cache.guards import DuplicateGuard, check_features
 from foresight_cache.halving import Halving
 from foresight_cache.inputs import ClipsAs, InputRule
 from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
-from foresight_cache.points import PIXELS, Point
+from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
 from foresight_cache.prompts import asked
@@ -46,6 +47,8 @@ class ExtractionOptions:
     """What to keep besides the pixels."""
     size: InputSize
     """Size that images are resized to."""
+    fit: Fit = "stretch"
+    """Whether an input fills that size, or keeps its proportions and is bordered."""
     frames: int = 8
     """Frames that are taken of a clip; with `frames_per_second`, at most."""
     frames_per_second: float | None = None
@@ -63,6 +66,8 @@ class ExtractionOptions:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
         if self.clips_as not in get_args(ClipsAs):
             raise UnknownName("way to take clips", self.clips_as, get_args(ClipsAs))
+        if self.fit not in FITS:
+            raise UsageError(f"--fit is {self.fit!r}, expected {' or '.join(FITS)}")
         _ = self.inputs
         pooled = [str(point) for point in self.points if point.readout != "tokens"]
         if pooled and self.clips_as == "images":
@@ -77,7 +82,7 @@ class ExtractionOptions:
     def inputs(self) -> InputRule:
         """Raises `UsageError`."""
         sampling = Sampling(frames=self.frames, per_second=self.frames_per_second)
-        return InputRule(size=self.size, sampling=sampling, clips_as=self.clips_as)
+        return InputRule(size=self.size, fit=self.fit, sampling=sampling, clips_as=self.clips_as)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +108,8 @@ class _Prepared:
     texts: Sequence[str] | None
     """The user's words to each sample, where they are run."""
     media: Media
+    labels: Sequence[np.ndarray | None]
+    """Dense labels of each sample's pixels, uint8 [N, 1]; None where it has none."""
     inputs: "Mapping[str, torch.Tensor]"
     bad: Sequence[tuple[int, SampleRow]]
     is_last: bool
@@ -118,7 +125,7 @@ def extract(
     foreign cache or a disk without room for what is missing, `ShardError` for a damaged tar and `FeatureError` for
     values that no cache should hold. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current batch.
     """
-    names = (*(str(point) for point in options.points), PIXELS)
+    names = array_names(shards, options)
     planned = plan_cache(shards, encoder, options)
     check_room(out, shards, encoder, options.inputs, joined(out, planned), names)
     halving = Halving(encoder, options.inputs)
@@ -189,6 +196,17 @@ def check_share_of_bad(cache: Cache, allowed: float) -> None:
         )
 
 
+def array_names(shards: ShardSet, options: ExtractionOptions) -> tuple[str, ...]:
+    """All that the cache will hold for these options: the points, labels where the dataset has them, the pixels."""
+    labels = (LABELS,) if has_labels(shards) else ()
+    return (*(str(point) for point in options.points), *labels, PIXELS)
+
+
+def has_labels(shards: ShardSet) -> bool:
+    """Whether the dataset's manifest promises dense labels."""
+    return "labels" in shards.manifest.get("annotations", ())
+
+
 def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> CacheLayout:
     """The layout and fingerprint of the cache that these arguments make.
 
@@ -199,13 +217,14 @@ def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -
     rule.check_media(encoder, media)
     taps = {tap.name: tap for tap in encoder.taps}
     points = {str(point): _point_layout(point, taps[point.tap], encoder, rule, media) for point in options.points}
+    labels = {LABELS: rule.point_layout(encoder, "pixel", "uint8", 1, media)} if has_labels(shards) else {}
     return CacheLayout(
         fingerprint=fingerprint_of(encoder, options, shards.dataset, shards.manifest_digest, media),
         samples_per_shard=shards.samples_per_shard,
         shards=tuple(
             ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids)) for shard in shards.shards
         ),
-        points={**points, PIXELS: rule.point_layout(encoder, "pixel", "uint8", 3, media)},
+        points={**points, **labels, PIXELS: rule.point_layout(encoder, "pixel", "uint8", 3, media)},
     )
 
 
@@ -244,22 +263,24 @@ def _work(
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
     """Decoded, resized and preprocessed; runs in a thread."""
     rule, media = options.inputs, batch.samples[0].media
-    good: list[tuple[int, Sample, np.ndarray, str]] = []
+    good: list[tuple[int, Sample, np.ndarray, np.ndarray | None, str]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
             text = asked(encoder.options.prompt, sample.annotations) if options.with_text else ""
-            good.append((position, sample, rule.pixels(encoder, sample, members), text))
+            labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
+            good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
         except BadSample as error:
             row = SampleRow(sample=sample, status="bad", reason=str(error), grids={}, frames=())
             bad.append((position, row))
-    pixels = [pixels for _, _, pixels, _ in good]
+    pixels = [pixels for _, _, pixels, *_ in good]
     texts = [text for *_, text in good] if options.with_text else None
     return _Prepared(
         shard=batch.shard,
         positions=[position for position, *_ in good],
         samples=[sample for _, sample, *_ in good],
         pixels=pixels,
+        labels=[labels for *_, labels, _ in good],
         texts=texts,
         media=media,
         inputs=rule.preprocess(encoder, pixels, media, texts),
@@ -270,7 +291,7 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
 
 def _forward(batch: _Prepared, halving: Halving) -> dict[str, list[np.ndarray]]:
     """Per point the stored numbers of each sample, on the host."""
-    points = [point for point in batch.shard.points if point != PIXELS]
+    points = [point for point in batch.shard.points if point not in (PIXELS, LABELS)]
     if not batch.positions or not points:
         return {}
     features = halving.forward(batch.pixels, batch.media, batch.texts, batch.inputs, points)
@@ -289,12 +310,15 @@ def _to_host(tokens: "torch.Tensor") -> np.ndarray:
 def _write(
     shard: ShardWriter, batch: _Prepared, features: Mapping[str, Sequence[np.ndarray]], duplicates: DuplicateGuard
 ) -> None:
-    for number, (position, sample, pixels) in enumerate(zip(batch.positions, batch.samples, batch.pixels, strict=True)):
+    content = zip(batch.positions, batch.samples, batch.pixels, batch.labels, strict=True)
+    for number, (position, sample, pixels, labels) in enumerate(content):
         tokens = {point: samples[number] for point, samples in features.items()}
         # A prompt ends alike for all images, and so may their last patches.
         duplicates.check(sample.id, pixels, {point: values for point, values in tokens.items() if "@last" not in point})
         if PIXELS in batch.shard.points:
             tokens[PIXELS] = pixels.reshape(-1, 3)
+        if labels is not None:
+            tokens[LABELS] = labels
         for point, values in tokens.items():
             shard.add(position, point, values)
 

@@ -10,9 +10,11 @@ from foresight_cache.batching import batches
 from foresight_cache.clips import decode_clip
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample, UsageError
+from foresight_cache.geometry import Fit, Placement, place
 from foresight_cache.layout import POOLED_GRID, DType, Level, PointLayout
-from foresight_cache.media import decode_image, resize
-from foresight_cache.members import frames_of
+from foresight_cache.media import decode_image, decode_labels, fit_image, fit_labels
+from foresight_cache.members import frames_of, labelled_frames, labels_of
+from foresight_cache.packing import check_labels
 from foresight_cache.samples import Grid, Media, Sample
 from foresight_cache.sampling import CHOICE, Sampling
 from foresight_cache.sizes import InputSize
@@ -33,6 +35,8 @@ class InputRule:
     """Size that images and frames are resized to."""
     sampling: Sampling
     """Which frames of a clip are taken."""
+    fit: Fit = "stretch"
+    """Whether an input fills that size, or keeps its proportions and is bordered."""
     clips_as: ClipsAs
     """`video` gives the model a clip as a clip; `images` gives it each frame alone, which then knows of no other."""
 
@@ -41,13 +45,14 @@ class InputRule:
         """From the section `input` of a fingerprint, which says nothing of clips where there are none."""
         return cls(
             size=InputSize.parse(record["size"]),
+            fit=record["fit"],
             sampling=Sampling(frames=record.get("frames") or 1, per_second=record.get("frames_per_second")),
             clips_as=record.get("clips_as") or "video",
         )
 
     def to_json(self, media: Media) -> dict[str, Any]:
         """The section `input` of a fingerprint."""
-        common = {"size": str(self.size), "resize": "bicubic, antialiased"}
+        common = {"size": str(self.size), "fit": self.fit, "resize": "bicubic, antialiased"}
         if media == "image":
             return common
         sampling = {"frames": self.sampling.frames, "frames_per_second": self.sampling.per_second}
@@ -89,19 +94,36 @@ class InputRule:
 
     def pixels(self, encoder: Encoder, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
         """The sampled frames, resized, uint8 [T, H, W, 3]. Raises `BadSample`."""
-        size = self.size.of(encoder, sample.height, sample.width)
+        placement = self._placement(encoder, sample)
 
         def fitted(frame: np.ndarray) -> np.ndarray:
-            if frame.shape[:2] != (sample.height, sample.width):
-                raise BadSample(
-                    f"the {sample.media} is {frame.shape[1]}x{frame.shape[0]} pixels, "
-                    f"its record says {sample.width}x{sample.height}"
-                )
-            return resize(frame, *size)
+            _check_size(sample, frame, f"the {sample.media} is")
+            return fit_image(frame, placement)
 
         if sample.media == "clip":
             return decode_clip(members, self.sampling.indices(sample), fitted)
         return fitted(decode_image(frames_of(members)[0]))[np.newaxis]
+
+    def labels(self, encoder: Encoder, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
+        """Dense labels of the resized pixels, uint8 [T·H·W, 1]; a frame without labels is to be ignored everywhere.
+
+        Raises `BadSample` where there are none, or others than the annotations describe.
+        """
+        encoded = dict(zip(labelled_frames(members), labels_of(members), strict=True))
+        if not encoded:
+            raise BadSample("it has no dense labels, which its dataset promises")
+        placement = self._placement(encoder, sample)
+        unknown = (sample.annotations.get("labels") or {}).get("ignore") or 0
+        frames = []
+        for index in self.sampling.indices(sample):
+            if index not in encoded:
+                frames.append(np.full((placement.height, placement.width), unknown, np.uint8))
+                continue
+            labels = decode_labels(encoded[index])
+            check_labels(labels, sample)
+            _check_size(sample, labels, "its labels are")
+            frames.append(fit_labels(labels, placement, unknown))
+        return np.stack(frames).reshape(-1, 1)
 
     def check_media(self, encoder: Encoder, media: Media) -> None:
         """Raises `UsageError` where the model has no video path and is to be given clips."""
@@ -135,6 +157,10 @@ class InputRule:
             for point, images in features.items()
         }
 
+    def _placement(self, encoder: Encoder, sample: Sample) -> Placement:
+        size = sample.height, sample.width
+        return place(size, self.size.of(encoder, *size), self.fit)
+
     def grids_of(self, encoder: Encoder, pixel: Grid, media: Media) -> Grids:
         """Where the pixels are known; frames that are given one by one have a time step each."""
         if self._as_clip(media):
@@ -160,3 +186,10 @@ class InputRule:
 
     def _as_clip(self, media: Media) -> bool:
         return media == "clip" and self.clips_as == "video"
+
+
+def _check_size(sample: Sample, decoded: np.ndarray, what: str) -> None:
+    if decoded.shape[:2] != (sample.height, sample.width):
+        raise BadSample(
+            f"{what} {decoded.shape[1]}x{decoded.shape[0]} pixels, its record says {sample.width}x{sample.height}"
+        )

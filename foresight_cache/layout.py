@@ -101,7 +101,7 @@ class PointLayout:
     def dimension_names(self, name: str) -> list[str]:
         """Names under which `xarray` opens the whole cache as one dataset: equal names have equal sizes."""
         if self.level == "pixel":
-            return ["sample", "pixel", "rgb"]
+            return ["sample", "pixel", "rgb" if self.width == 3 else "label"]
         language = name.startswith(("llm.", "vit.post_merge")) or self.level == "merged"
         return ["sample", self.level, "language_channel" if language else "vision_channel"]
 

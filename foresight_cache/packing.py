@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from foresight_cache.annotations import check_annotations
 from foresight_cache.clip_files import FRAME_SUFFIXES, frame_files
 from foresight_cache.clips import ClipFacts, clip_facts
 from foresight_cache.datasets import Found
 from foresight_cache.errors import BadSample
-from foresight_cache.media import decode_image, image_size
-from foresight_cache.members import LABELS, MOST_FRAMES, frame_member, frames_of, media_suffix
+from foresight_cache.media import decode_image, decode_labels, image_size, labels_size
+from foresight_cache.members import LABELS, MOST_FRAMES, frame_member, frames_of, labels_of, media_suffix
 from foresight_cache.samples import Sample
 from foresight_cache.shards import Members, Packed
 
@@ -92,7 +95,7 @@ def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
         labels = {LABELS: found.labels.read_bytes()}
     for suffix, data in labels.items():
         try:
-            size = _labels_size(data)
+            size = labels_size(data)
         except BadSample as error:
             raise BadSample(f"its labels ({suffix}): {error}") from None
         if sample.width and size != (sample.height, sample.width):
@@ -102,13 +105,27 @@ def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
     return labels
 
 
-def _labels_size(data: bytes) -> tuple[int, int]:
-    return image_size(data)
-
-
 def _decode(sample: Sample, members: Members) -> None:
+    """Raises `BadSample` for pixels that cannot be decoded and for labels that the annotations do not know."""
     if sample.media == "clip":
         clip_facts(members, deep=True)
-        return
-    for frame in frames_of(members):
-        decode_image(frame)
+    else:
+        for frame in frames_of(members):
+            decode_image(frame)
+    for labels in labels_of(members):
+        check_labels(decode_labels(labels), sample)
+
+
+def check_labels(labels: NDArray[np.uint8], sample: Sample) -> None:
+    """Raises `BadSample` where dense labels have a value that the sample's annotations do not describe."""
+    spec = sample.annotations.get("labels")
+    if spec is None:
+        raise BadSample("it has dense labels, but no annotations that say how they are to be read")
+    classes = spec["classes"]
+    most = classes["count"] if isinstance(classes, dict) else len(classes) - 1
+    known = np.zeros(256, bool)
+    known[: most + 1] = True
+    if spec["ignore"] is not None:
+        known[spec["ignore"]] = True
+    if not known[labels].all():
+        raise BadSample(f"its labels have the value {labels[~known[labels]][0]}, expected at most {most}")

@@ -15,6 +15,8 @@ from foresight_cache.errors import UnknownName, UsageError
 READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls")
 PIXELS = "pixels"
 """The resized input itself, uint8; every cache has it."""
+LABELS = "labels"
+"""Dense labels of the resized input, uint8; a cache of a dataset with such labels has them. No point: a target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from foresight_cache import layout
 from foresight_cache.commits import Commit
 from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
 from foresight_cache.layout import CacheLayout
-from foresight_cache.points import PIXELS, resolve
+from foresight_cache.points import LABELS, PIXELS, resolve
 from foresight_cache.samples import Grid
 from foresight_cache.shard_object import ShardObjectReader
 from foresight_cache.store import Store, open_store
@@ -79,9 +79,14 @@ class Cache:
         return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
 
     @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of all that every committed shard has: the points, and `labels` where the dataset has dense labels."""
+        return tuple(name for name in self.layout.points if all(name in commit.objects for commit in self.commits))
+
+    @cached_property
     def points(self) -> tuple[str, ...]:
         """Names of the points that every committed shard has, in the order of computation."""
-        return tuple(name for name in self.layout.points if all(name in commit.objects for commit in self.commits))
+        return tuple(name for name in self.arrays if name != LABELS)
 
     @cached_property
     def samples(self) -> "pd.DataFrame":
@@ -100,18 +105,19 @@ class Cache:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of `samples` as plain mappings; a row lookup in pandas costs more than reading a token array."""
         rows: list[dict[str, Any]] = []
+        fit = self.fingerprint["input"].get("fit", "stretch")
         for commit in self.commits:
             first = commit.shard * self.layout.samples_per_shard
             for position, row in enumerate(commit.rows):
                 grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
                 state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
-                rows.append({**row.sample.to_json(), **state, **grids, "frame_indices": row.frames})
+                rows.append({**row.sample.to_json(), **state, **grids, "fit": fit, "frame_indices": row.frames})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":
         """Raises `UnknownName`."""
-        if point not in self.points:
-            raise UnknownName("point of this cache", point, self.points)
+        if point not in self.arrays:
+            raise UnknownName("point of this cache", point, self.arrays)
         return CachedPoint(self, point)
 
     def select(self, texts: Sequence[str]) -> tuple[str, ...]:
@@ -129,7 +135,7 @@ class Cache:
         return tuple(name for name in self.points if name in chosen)
 
     def __contains__(self, point: str) -> bool:
-        return point in self.points
+        return point in self.arrays
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.points)
@@ -141,7 +147,7 @@ class Cache:
     @property
     def complete(self) -> bool:
         """Whether every shard is committed with every point."""
-        return len(self.commits) == len(self.layout.shards) and len(self.points) == len(self.layout.points)
+        return len(self.commits) == len(self.layout.shards) and len(self.arrays) == len(self.layout.points)
 
     @property
     def size(self) -> int:
@@ -171,7 +177,7 @@ class Cache:
                 "type": self.layout.points[name].dtype,
                 "MB": f"{sum(commit.objects[name]['bytes'] for commit in self.commits) / 1e6:,.1f}",
             }
-            for name in self.points
+            for name in self.arrays
         ]
 
     @cached_property
@@ -192,7 +198,7 @@ class Cache:
 
     def __repr__(self) -> str:
         lines = [f"  {label:12}{text}" for label, text in self.summary().items()]
-        width = max((len(name) for name in self.points), default=0)
+        width = max((len(name) for name in self.arrays), default=0)
         lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB" for row in self.table()]
         return "\n".join(["<foresight cache>", *lines])
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
-SHARED = {"reader", "points", "samples", "errors", "progress"}
+SHARED = {"reader", "points", "samples", "errors", "progress", "geometry"}
 """What the probes may know of the cache package."""
 
 

@@ -20,6 +20,10 @@ Model = Annotated[
 Points = Annotated[str, typer.Option(help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').")]
 Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
 Size = Annotated[str, typer.Option(help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.")]
+FitOption = Annotated[
+    Literal["stretch", "letterbox"],
+    typer.Option(help="Fill the size, or keep the proportions and fill up with grey."),
+]
 Frames = Annotated[int, typer.Option(min=1, help="Frames taken of a clip, evenly; with --fps, at most.")]
 FramesPerSecond = Annotated[float | None, typer.Option("--fps", help="Frames taken of each second of a clip.")]
 ClipsAs = Annotated[
@@ -43,6 +47,7 @@ def opened(
     points: str,
     size: str,
     *,
+    fit: Literal["stretch", "letterbox"],
     frames: int,
     fps: float | None,
     clips_as: Literal["video", "images"],
@@ -72,6 +77,7 @@ def opened(
     options = ExtractionOptions(
         points=wanted,
         size=input_size,
+        fit=fit,
         frames=frames,
         frames_per_second=fps,
         clips_as=clips_as,
