@@ -41,7 +41,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 
 
 def with_question(sample: Sample, text: str) -> Sample:
-    return replace(sample, annotations={**sample.annotations, **({"qa": {"question": text}} if text else {})})
+    return replace(
+        sample,
+        annotations={
+            **sample.annotations,
+            **({"qa": {"question": text, "answer": None, "hallucinated": None}} if text else {}),
+        },
+    )
 
 
 def load(model: str) -> Encoder:
