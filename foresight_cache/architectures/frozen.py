@@ -121,7 +121,7 @@ class FrozenEncoder(Encoder):
         if place is None or scheme == RANDOM:
             setattr(config, tiny_models.SEED_FIELD, tiny_models.SEED)
             weights = loading.random(cls.architecture, config, *kind, without, tiny_models.SEED)
-            recipe = [loading.stable(config.to_dict()), tiny_models.RECIPE, tiny_models.SEED]
+            recipe = [tiny_models.RECIPE, tiny_models.SEED, options.dtype, loading.stable(config.to_dict())]
             source["weights_digest"] = fingerprint.digest(recipe)
             if place is not None:
                 source["name"] = f"{RANDOM}:{model_files.identifier(rest)}"
