@@ -232,7 +232,7 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
         try:
             good.append((position, sample, rule.pixels(encoder, sample, members)))
         except BadSample as error:
-            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={}, frames=())
+            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={})
             bad.append((position, row))
     pixels = [pixels for _, _, pixels in good]
     return _Prepared(

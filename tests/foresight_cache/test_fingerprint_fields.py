@@ -36,7 +36,7 @@ class Run:
     model: str = TINY
     load: LoadOptions = field(default_factory=LoadOptions)
     size: str = "56"
-    others: Mapping[str, int] = field(default_factory=lambda: {"batch_tokens": 16})
+    others: Mapping[str, Any] = field(default_factory=lambda: {"batch_tokens": 16})
 
     def into(self, out: Path) -> None:
         encoder = encoders.load(self.model, self.load)
@@ -74,6 +74,18 @@ def directory(folder: Path) -> Path:
 def cache(folder: Path, scenes: Path) -> Path:
     Run(shards=scenes).into(folder / "C")
     return folder / "C"
+
+
+@pytest.fixture(scope="module")
+def balls(folder: Path) -> Path:
+    prepare("bouncing-balls", out=folder / "B", limit=3, samples_per_shard=2)
+    return folder / "B"
+
+
+@pytest.fixture(scope="module")
+def cache_of_clips(folder: Path, balls: Path) -> Path:
+    Run(shards=balls, others={"batch_tokens": 64, "frames": 4}).into(folder / "K")
+    return folder / "K"
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +149,6 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "prompt": ({"load": LoadOptions(prompt="Count the stars.")}, {"model.prompt": "Count the stars."}),
     "size": ({"size": "84"}, {"input.size": "84x84", "vit.pre_merge.tokens": 36, "pixels.tokens": 84 * 84}),
     "native size": ({"size": "native"}, {"input.size": "native", "vit.patch_embed.tokens_per_chunk": 128}),
-    "frames": ({"others": {"frames": 4, "batch_tokens": 16}}, {"input.frames": 4}),
     "batches": ({"others": {"batch_tokens": 64}}, {"execution.batch_tokens": 64}),
 }
 
@@ -147,6 +158,29 @@ def test_another_setting(cache: Path, scenes: Path, name: str) -> None:
     changes, expected = SETTINGS[name]
     run = replace(Run(shards=scenes), **changes)
     assert_refused(cache, lambda: run.into(cache), expected)
+
+
+SAMPLINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "frames": ({"frames": 2}, {"input.frames": 2, "vit.pre_merge.tokens": 16}),
+    "frames per second": (
+        {"frames_per_second": 2.0},
+        {"input.frames_per_second": 2.0, "vit.pre_merge.tokens_per_chunk": 128},
+    ),
+    "images": ({"clips_as": "images"}, {"input.clips_as": "images", "vit.pre_merge.tokens": 64}),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_another_sampling_of_clips(balls: Path, cache_of_clips: Path, name: str) -> None:
+    changes, expected = SAMPLINGS[name]
+    run = Run(shards=balls, others={"batch_tokens": 64, "frames": 4, **changes})
+    assert_refused(cache_of_clips, lambda: run.into(cache_of_clips), expected)
+
+
+def test_frames_of_clips_are_nothing_to_images(cache: Path, scenes: Path) -> None:
+    before = state(cache)
+    Run(shards=scenes, others={"batch_tokens": 16, "frames": 2, "clips_as": "images"}).into(cache)
+    assert state(cache) == before
 
 
 def test_another_seed_of_random_weights(cache: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +320,7 @@ def _planned(root: Path, path: tuple[str, ...], value: Any) -> CacheLayout:
     return replace(stored, fingerprint=fingerprint)
 
 
-@pytest.mark.parametrize("which", ["cache", "cache_of_directory"])
+@pytest.mark.parametrize("which", ["cache", "cache_of_clips", "cache_of_directory"])
 def test_every_stored_field(request: pytest.FixtureRequest, which: str) -> None:
     root: Path = request.getfixturevalue(which)
     CacheWriter(root, _planned(root, ("model", "name"), described(root)["model"]["name"]))  # the same is joined
@@ -322,7 +356,7 @@ def test_what_decides_the_numbers_is_in_the_fingerprint(cache: Path) -> None:
     least = {
         *("model.name", "model.revision", "model.weights_digest", "model.dtype", "model.attention", "model.prompt"),
         *("model.image_processor.image_mean", "model.video_processor.image_mean", "input.size", "input.resize"),
-        *("input.frames", "dataset.manifest_sha256", "shards.shard-000001.tar.sha256", "vit.pre_merge.dtype"),
+        *("execution.batch_tokens", "dataset.manifest_sha256", "shards.shard-000001.tar.sha256", "vit.pre_merge.dtype"),
         *("libraries.torch", "libraries.torchvision", "libraries.transformers", "libraries.pillow"),
     }
     assert least <= names
