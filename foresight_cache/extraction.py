@@ -271,7 +271,7 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
             labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
             good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
         except BadSample as error:
-            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={}, frames=())
+            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={})
             bad.append((position, row))
     pixels = [pixels for _, _, pixels, *_ in good]
     texts = [text for *_, text in good] if options.with_text else None

@@ -79,7 +79,7 @@ class _Request:
             raise UsageError(
                 f"{name!r} is read from a folder that you have: give it with --root.\n{self.manifest.obtain}"
             )
-        if self.root is not None and generated:
+        if self.root is not None and generated and not datasets.takes_source(str(self.manifest.generator)):
             raise UsageError(f"{name!r} is generated and reads no folder; leave --root out")
         if self.split is not None and self.manifest.splits and self.split not in self.manifest.splits:
             raise UnknownName(f"split of {name!r}", self.split, self.manifest.splits)
@@ -90,7 +90,8 @@ class _Request:
     def recorded(self) -> dict[str, Any]:
         """Options that decide what is packed, those that are given."""
         seed = self.seed if self.manifest.generator else None
-        options = {"split": self.split, "limit": self.limit, "seed": seed}
+        source = _digest_of(self.root) if self.manifest.generator and self.root else None
+        options = {"split": self.split, "limit": self.limit, "seed": seed, "root": source}
         return {name: value for name, value in options.items() if value is not None}
 
 
@@ -108,7 +109,8 @@ def prepare(
 ) -> PreparationSummary:
     """Pack a dataset into shards.
 
-    `dataset` is the name of a manifest or the path of one, `root` the raw folder (none for a generated set), `split`
+    `dataset` is the name of a manifest or the path of one, `root` the raw folder (none for a generated set, or the
+    file that it takes its material from), `split`
     one of its splits instead of all. `limit` takes the first so many samples; of a generated set, so many are made.
     `seed` says which scenes a generated set has. `max_bad` is the share of samples, 0 to 1, that may be quarantined.
 
@@ -129,7 +131,7 @@ def prepare(
     _refuse_foreign(out)
     if (out / INDEX).exists():
         return _found_done(request)
-    if root is not None:
+    if root is not None and not request.manifest.generator:
         _splits(request, _reader(request, root))  # a wrong folder is told before anything is written
     with _unfinished(out):
         if (out / INDEX).exists():  # another process was quicker
@@ -237,12 +239,22 @@ def _reader(request: _Request, root: Path) -> Reader:
 def _raw_root(request: _Request) -> Path:
     """The raw folder, generated where the set is a generated one."""
     manifest = request.manifest
-    if request.root is not None:
+    if request.root is not None and not manifest.generator:
         return request.root
     root = request.out / _RAW
     count = request.limit or manifest.count or 1
-    datasets.generator(str(manifest.generator))(root, count=count, seed=request.seed)
+    source = {"source": request.root} if request.root else {}
+    datasets.generator(str(manifest.generator))(root, count=count, seed=request.seed, **source)
     return root
+
+
+def _digest_of(path: Path) -> str:
+    """SHA-256 of the file that a generator takes its material from. Raises `DatasetError`."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}; expected a file") from None
 
 
 def _record_bytes(record: Found | Broken) -> bytes:
@@ -348,7 +360,11 @@ def _found_done(request: _Request) -> PreparationSummary:
                 f"{request.out} already holds shards with {name} {_said(stored)}, not {_said(wanted)}; "
                 "choose another --out"
             )
-    if request.root is not None and _source_digest(request, request.root) != shard_set.source:
+    if (
+        request.root is not None
+        and not request.manifest.generator
+        and _source_digest(request, request.root) != shard_set.source
+    ):
         raise UsageError(
             f"{request.out} already holds shards of other annotations than {request.root} has; choose another --out"
         )

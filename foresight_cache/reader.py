@@ -111,7 +111,9 @@ class Cache:
             for position, row in enumerate(commit.rows):
                 grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
                 state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
-                rows.append({**row.sample.to_json(), **state, **grids, "fit": fit, "frame_indices": row.frames})
+                time = {"frames": row.sample.frames, "frames_per_second": row.sample.frames_per_second}
+                state |= {"fit": fit, "frame_indices": row.frames}
+                rows.append({**row.sample.to_json(), **time, **state, **grids})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":

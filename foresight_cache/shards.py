@@ -88,7 +88,7 @@ class ShardSet:
     @property
     def media(self) -> Media:
         """Of which kind all samples are."""
-        return "clip" if self.manifest["media"] == "clip" else "image"
+        return "clip" if self.manifest.get("media") == "clip" else "image"
 
     @property
     def digest(self) -> str:
@@ -315,7 +315,7 @@ def _is_sound(shard_set: ShardSet) -> bool:
     return (
         bool(shard_set.shards)
         and isinstance(shard_set.manifest, dict)
-        and shard_set.manifest.get("media") in ("image", "clip")
+        and shard_set.manifest.get("media", "image") in ("image", "clip")
         and all(isinstance(each, str) for each in (shard_set.dataset, shard_set.manifest_digest, shard_set.source))
         and type(shard_set.samples_per_shard) is int
         and isinstance(shard_set.request, dict)

@@ -36,7 +36,7 @@ class Run:
     model: str = TINY
     load: LoadOptions = field(default_factory=LoadOptions)
     size: str = "56"
-    others: Mapping[str, int] = field(default_factory=lambda: {"batch_tokens": 16})
+    others: Mapping[str, Any] = field(default_factory=lambda: {"batch_tokens": 16})
 
     def into(self, out: Path) -> None:
         encoder = encoders.load(self.model, self.load)
@@ -172,6 +172,12 @@ def test_another_setting_of_clips(cache_of_clips: Path, clips: Path, name: str) 
     changes, expected = CLIP_SETTINGS[name]
     run = Run(shards=clips, others={"frames": 4, **changes})
     assert_refused(cache_of_clips, lambda: run.into(cache_of_clips), expected)
+
+
+def test_frames_of_clips_are_nothing_to_images(cache: Path, scenes: Path) -> None:
+    before = state(cache)
+    Run(shards=scenes, others={"batch_tokens": 16, "frames": 2, "clips_as": "images"}).into(cache)
+    assert state(cache) == before
 
 
 def test_another_seed_of_random_weights(cache: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
