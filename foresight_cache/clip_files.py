@@ -68,7 +68,7 @@ def check_no_gap(paths: list[Path]) -> None:
         if missing < 0:
             raise BadSample(f"the frames {path.name} and {following.name} have one number")
         if missing:
-            raise BadSample(f"{missing} frames are missing between {path.name} and {following.name}")
+            raise BadSample(f"frames are missing between {path.name} and {following.name}: {missing}")
 
 
 def _number(path: Path) -> int | None:

@@ -188,7 +188,7 @@ class TestFolders:
         [
             (
                 lambda a: (a / "img_00003.jpg").unlink(),
-                "1 frames are missing between img_00002.jpg and img_00004.jpg",
+                "frames are missing between img_00002.jpg and img_00004.jpg: 1",
             ),
             (lambda a: (a / "img_00003.jpg").write_bytes(b""), "the file is empty"),
             (lambda a: (a / "img_7.jpg").write_bytes((a / "img_00002.jpg").read_bytes()), None),
