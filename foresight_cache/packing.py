@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresight_cache.annotations import check_annotations
-from foresight_cache.clip_files import FRAME_SUFFIXES, frame_files
+from foresight_cache.clip_files import FRAME_SUFFIXES, check_no_gap, frame_files
 from foresight_cache.clips import ClipFacts, clip_facts
 from foresight_cache.datasets import Found
 from foresight_cache.errors import BadSample
@@ -46,7 +46,7 @@ def _media(found: Found) -> dict[str, bytes]:
 
 
 def _frames(folder: Path) -> dict[str, bytes]:
-    """The image files of a folder in order of name. Raises `BadSample`."""
+    """The image files of a folder in order. Raises `BadSample`."""
     paths = frame_files(folder)
     suffixes = {media_suffix(path.name) for path in paths}
     if not paths:
@@ -55,6 +55,7 @@ def _frames(folder: Path) -> dict[str, bytes]:
         raise BadSample(
             f"the folder holds {len(paths)} frames of the kinds {', '.join(sorted(suffixes))}; expected one"
         )
+    check_no_gap(paths)
     suffix = suffixes.pop()
     return {frame_member(number, suffix): path.read_bytes() for number, path in enumerate(paths)}
 

@@ -112,7 +112,8 @@ class Cache:
                 grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
                 state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
                 time = {"frames": row.sample.frames, "frames_per_second": row.sample.frames_per_second}
-                rows.append({**row.sample.to_json(), **time, **state, **grids, "fit": fit, "frame_indices": row.frames})
+                state |= {"fit": fit, "frame_indices": row.frames}
+                rows.append({**row.sample.to_json(), **time, **state, **grids})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":
