@@ -13,6 +13,7 @@ class Head(nn.Module):
     """pooled [B, D] -> values [B, P, C]."""
 
     learning_rate = 0.01
+    forms = ("slots",)
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()

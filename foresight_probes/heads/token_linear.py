@@ -12,6 +12,7 @@ class Head(nn.Module):
     """tokens [B, N, D] -> values [B, N, C], each with its token's cell."""
 
     learning_rate = 0.02
+    forms = ("tokens",)
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
@@ -20,4 +21,6 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Features) -> Prediction:
-        return Prediction(values=self.linear(features.tokens), mask=features.mask, cells=features.cells)
+        return Prediction(
+            values=self.linear(features.tokens), mask=features.mask, cells=features.cells, grids=features.grids
+        )

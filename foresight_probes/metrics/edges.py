@@ -1,6 +1,6 @@
 """Edges of pictures, and how well those of a found picture lie on those of the true one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from scipy.ndimage import binary_dilation
@@ -46,6 +46,6 @@ def edge_f1(found: np.ndarray, truth: np.ndarray, tolerance: int = TOLERANCE) ->
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
-def clip_edge_f1(found: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+def clip_edge_f1(found: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
     """The mean of `edge_f1` over the frames of a clip."""
     return float(np.mean([edge_f1(one, other) for one, other in zip(found, truth, strict=True)]))
