@@ -13,6 +13,7 @@ class Head(nn.Module):
 
     learning_rate = 0.001
     forms = ("slots",)
+    reads = "pooled"
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ class Head(nn.Module):
 
     learning_rate = 0.01
     forms = ("slots",)
+    reads = "pooled"
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
@@ -21,7 +22,11 @@ class Head(nn.Module):
         self.linear = spread_linear(width, outputs)
 
     def forward(self, features: Features) -> Prediction:
-        return slots(self.linear(features.pooled), self.outputs)
+        return self.shape(self.linear(features.pooled), features)
+
+    def shape(self, flat: Tensor, features: Features) -> Prediction:  # noqa: ARG002 - places do not matter here
+        """What the result of `linear` means."""
+        return slots(flat, self.outputs)
 
 
 def spread_linear(width: int, outputs: Outputs) -> nn.Linear:

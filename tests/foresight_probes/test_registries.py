@@ -149,3 +149,21 @@ def test_names_cost_no_torch() -> None:
         script = f"{code}\nimport sys; print('torch' in sys.modules)"
         found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert found.stdout.strip() == loaded
+
+
+@pytest.mark.parametrize("name", [name for name in heads.names() if hasattr(heads._class(name), "shape")])
+def test_linear_heads_are_their_matrix_and_a_shape(name: str) -> None:
+    """So that many of them can be computed with one matrix."""
+    head, batch = built(name)
+    assert [name for name, _ in head.named_parameters()] == ["linear.weight", "linear.bias"]
+    source = batch.pooled if getattr(head, "reads", "tokens") == "pooled" else batch.tokens
+    assert torch.equal(head.shape(head.linear(source), batch).values, head(batch).values)
+
+
+@pytest.mark.parametrize("name", [name for name in heads.names() if hasattr(heads._class(name), "reads")])
+def test_heads_that_read_pooled_features_touch_nothing_else(name: str) -> None:
+    head, batch = built(name)
+    blank = replace(
+        batch, tokens=torch.zeros(3, 1, 1), mask=torch.zeros(3, 1, dtype=torch.bool), cells=batch.cells[:, :1]
+    )
+    assert torch.equal(head(blank).values, head(batch).values)
