@@ -35,6 +35,8 @@ class HeadClass(Protocol):
     """The peak step size of AdamW at which a head of its kind learns well."""
     forms: tuple[str, ...]
     """Predictions that it can make, of those in `Outputs.forms`: where a task takes several, it makes the first."""
+    reads: str
+    """`pooled` where it touches nothing but `features.pooled`; `tokens`, the default, where it needs more."""
 
     def __call__(self, *, width: int, outputs: Outputs) -> nn.Module: ...
 
