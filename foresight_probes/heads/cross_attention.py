@@ -21,7 +21,8 @@ class Head(nn.Module):
         self.look = Look()
         self.answer = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, outputs.channels))
         self.outputs = outputs
-        self.start = nn.Parameter(torch.empty(outputs.slots * outputs.channels).uniform_(-SPREAD, SPREAD))
+        spread = SPREAD if outputs.slots > 1 else 0
+        self.start = nn.Parameter(torch.empty(outputs.slots * outputs.channels).uniform_(-spread, spread))
 
     def forward(self, features: Features) -> Prediction:
         tokens = self.project(features.tokens)

@@ -30,10 +30,11 @@ class Head(nn.Module):
 
 
 def spread_linear(width: int, outputs: Outputs) -> nn.Linear:
-    """The last layer of a head with slots: small weights, and biases that differ from slot to slot."""
+    """The last layer of a head with slots: small weights, and biases that differ between several slots."""
     linear = nn.Linear(width, outputs.slots * outputs.channels)
     nn.init.normal_(linear.weight, std=0.01)
-    nn.init.uniform_(linear.bias, -SPREAD, SPREAD)
+    spread = SPREAD if outputs.slots > 1 else 0
+    nn.init.uniform_(linear.bias, -spread, spread)
     return linear
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
@@ -63,13 +64,13 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
 
 
 def verdicts(logits: Tensor, truth: Tensor) -> list[np.ndarray]:
-    """What the metrics need to know of yes-or-no answers: per sample (truth, probability of yes).
+    """What the metrics need to know of yes-or-no answers: per sample (truth, logit of yes).
 
     Args:
         logits: [B] float.
         truth: [B], 1 for yes and 0 for no.
     """
-    return list(torch.stack([truth.double(), logits.double().sigmoid()], dim=1).cpu().numpy())
+    return list(torch.stack([truth.double(), logits.double()], dim=1).cpu().numpy())
 
 
 def verdict_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
@@ -77,16 +78,19 @@ def verdict_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
 
     AUROC is undefined where only one answer is true, and AUPRC where none is yes; they are left out there.
 
-    >>> some = [np.array(pair) for pair in ([0.0, 0.2], [1.0, 0.6], [0.0, 0.7], [1.0, 0.9])]
+    >>> some = [np.array(pair) for pair in ([0.0, -1.4], [1.0, 0.4], [0.0, 0.8], [1.0, 2.2])]
     >>> {name: round(value, 3) for name, value in verdict_summary(some).items()}
-    {'auroc': 0.75, 'auprc': 0.833, 'accuracy': 0.75, 'calibration_error': 0.35}
+    {'auroc': 0.75, 'auprc': 0.833, 'accuracy': 0.75, 'calibration_error': 0.347}
     """
-    truth, probability = np.stack(scores).T
-    answers, sure = torch.from_numpy(truth).long(), torch.from_numpy(np.ascontiguousarray(probability))
+    truth, logits = np.stack(scores).T
+    # Ranks have the order of the logits exactly; probabilities are rounded, so that equal ones may come out unequal
+    ranks = np.unique(logits, return_inverse=True)[1] / len(logits)
+    answers, sure = torch.from_numpy(truth).long(), torch.from_numpy(ranks)
     found = {}
     if 0 < truth.mean() < 1:
         found["auroc"] = float(binary_auroc(sure, answers))
     if truth.any():
         found["auprc"] = float(binary_average_precision(sure, answers))
-    right = (probability >= 0.5) == (truth == 1)
+    probability = expit(logits)
+    right = (logits >= 0) == (truth == 1)
     return {**found, "accuracy": float(right.mean()), "calibration_error": calibration_error(probability, truth)}

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from foresight_probes.quantity import Quantity
 
@@ -13,11 +11,11 @@ from foresight_probes.quantity import Quantity
 class Task(Quantity):
     """Predicts the number of objects. Images with a crowd, whose number nobody knows, are left out."""
 
-    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+    def answer(self, sample: Mapping[str, Any]) -> float | None:
         objects = sample["annotations"].get("objects")
         if objects is None or any(each.get("crowd") for each in objects):
             return None
-        return torch.tensor(float(len(objects)))
+        return float(len(objects))
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         """Those of a number, and accuracy: the share of images whose number is right after rounding."""

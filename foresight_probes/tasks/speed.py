@@ -3,22 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from foresight_probes.quantity import Quantity
 
-SCALE = 100
-"""Speed is in hundredths of the clip's width per frame, so that its values are neither tiny nor huge."""
-
 
 class Task(Quantity):
-    """Predicts the mean speed of the moving objects, in hundredths of the width per frame."""
+    """Predicts the mean speed of the moving objects, as a fraction of the clip's width per frame."""
 
     heads = ("temporal-linear",)
 
-    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+    def answer(self, sample: Mapping[str, Any]) -> float | None:
         objects = sample["annotations"].get("motion", {}).get("objects", ())
         if not objects:
             return None
-        return torch.tensor([SCALE * each["speed"] / sample["width"] for each in objects]).mean()
+        return float(np.mean([each["speed"] for each in objects]) / sample["width"])

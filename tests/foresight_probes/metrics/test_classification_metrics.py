@@ -64,6 +64,15 @@ def test_probabilities_are_not_taken_for_logits() -> None:
     assert verdict_summary(verdicts(logits, truth))["auroc"] == 1
 
 
+def test_a_constant_answer_tells_nothing_apart() -> None:
+    """Equal logits have equal ranks, whatever the rounding of their probabilities."""
+    for count in (5, 60, 61):
+        truth = (torch.arange(count) % 3 == 0).float()
+        found = verdict_summary(verdicts(torch.full((count,), -0.985), truth))
+        assert found["auroc"] == 0.5
+        assert found["auprc"] == pytest.approx(truth.mean().item())
+
+
 def test_what_is_undefined_is_left_out() -> None:
     never = verdict_summary(verdicts(torch.randn(4), torch.zeros(4)))
     always = verdict_summary(verdicts(torch.randn(4), torch.ones(4)))
