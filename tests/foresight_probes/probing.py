@@ -58,13 +58,17 @@ def probe(
     point: str,
     *,
     epochs: int = 20,
+    most: int | None = None,
     also: str | None = None,
     rate: float | None = None,
 ) -> dict[str, float]:
-    """Metrics on every fourth sample of a head that was trained on the others; `also` is a second point."""
+    """Metrics on every fourth sample of a head that was trained on the others.
+
+    `most` is the number of samples that are used, `also` a second point.
+    """
     if isinstance(task, str):
         task = tasks.load(task, Setting(samples=cache.rows))
-    asked = samples(cache, task)
+    asked = samples(cache, task)[:most]
     rows = [sample["row"] for sample in asked]
     everything = features(cache, point, rows)
     if also:
