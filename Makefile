@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test fuzz lint lock clean
 
 .venv: .venv/installed
 
@@ -17,6 +17,9 @@ demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
 
 test: .venv  ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
+	$(BIN)/python -m pytest -s tests/foresight_cache/fuzz
 
 lint: .venv  ## style and types
 	$(BIN)/ruff check .

@@ -1,9 +1,9 @@
 """Which samples of a shard go through the model together: a pure function of the shard's sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 
-def batches(sizes: Sequence[tuple[int, int]], tokens: Sequence[int], budget: int) -> list[list[int]]:
+def batches(sizes: Sequence[Hashable], tokens: Sequence[int], budget: int) -> list[list[int]]:
     """Positions in the shard, in batches of one input size whose tokens together keep within the budget.
 
     Sizes come in the order of their first sample. A sample that is over the budget alone makes its own batch.
@@ -12,7 +12,7 @@ def batches(sizes: Sequence[tuple[int, int]], tokens: Sequence[int], budget: int
     >>> batches([(28, 28), (56, 56), (28, 28), (28, 28)], tokens=[4, 16, 4, 4], budget=8)
     [[0, 2], [3], [1]]
     """
-    groups: dict[tuple[int, int], list[int]] = {}
+    groups: dict[Hashable, list[int]] = {}
     for position, size in enumerate(sizes):
         groups.setdefault(size, []).append(position)
     return [

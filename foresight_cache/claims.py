@@ -53,6 +53,33 @@ def sweep(folder: Path) -> None:
     _remove_if_empty(folder)
 
 
+def held(folder: Path) -> set[str]:
+    """Names of the files and folders that living processes own in a folder of claims, or may own."""
+    names = set()
+    for path in folder.glob(f"*{_SUFFIX}"):
+        if _is_held(path):
+            names |= {path.name, path.name.removesuffix(_SUFFIX)}
+    return names
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        descriptor = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        # Shared, and for no time: a process that claims the name just now finds it taken, and comes again.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
 def _lock_path(scratch: Path) -> Path:
     return scratch.with_name(scratch.name + _SUFFIX)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 from foresight_cache.errors import BadSample, CorruptCache
 from foresight_cache.fingerprint import canonical_json
-from foresight_cache.layout import LEVELS, CacheLayout, parse_json, part_key, sealed, unsealed
+from foresight_cache.layout import GRID_LEVELS, POOLED_GRID, CacheLayout, parse_json, part_key, sealed, unsealed
 from foresight_cache.records import Fields, safe_point_name, shown
 from foresight_cache.samples import Grid, Sample
 
@@ -26,6 +26,8 @@ class SampleRow:
     """Why a sample is bad."""
     grids: Mapping[str, Grid]
     """By level (`pixel`, `patch`, `merged`); empty for a bad sample."""
+    frames: tuple[int, ...] = (0,)
+    """Which frames of the original media were taken, counted from 0, one per time step of the pixels."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -33,12 +35,13 @@ class SampleRow:
             "status": self.status,
             "reason": self.reason,
             "grids": {level: list(grid) for level, grid in self.grids.items()},
+            "frames": list(self.frames),
         }
 
     @classmethod
     def from_json(cls, record: Any, place: str) -> Self:
         """Raises `ValueError` and `BadSample` where the record is not of format 1."""
-        row = Fields.of(record, place, ("sample", "status", "reason", "grids"))
+        row = Fields.of(record, place, ("sample", "status", "reason", "grids", "frames"))
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
@@ -48,12 +51,20 @@ class SampleRow:
             status=status,
             reason=row.text("reason") if status == "bad" else None,
             grids={level: _grid(grids, level) for level in grids.values},
+            frames=_frames(row),
         )
 
 
+def _frames(row: Fields) -> tuple[int, ...]:
+    frames = row.items("frames")
+    if not all(type(frame) is int and 0 <= frame <= _LARGEST_SIDE for frame in frames):
+        raise ValueError(f"{row.place}.frames is {ascii(frames)[:60]}, expected numbers of frames")
+    return tuple(frames)
+
+
 def _grid(grids: Fields, level: str) -> Grid:
-    if level not in LEVELS:
-        raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(LEVELS)}")
+    if level not in GRID_LEVELS:
+        raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(GRID_LEVELS)}")
     sizes = grids.items(level)
     if len(sizes) != 3 or not all(type(size) is int and 0 < size <= _LARGEST_SIDE for size in sizes):
         raise ValueError(f"{grids.place}.{level} is {ascii(sizes)[:60]}, expected three sizes [t, h, w]")
@@ -121,8 +132,9 @@ class Commit:
 
 def _fits(row: SampleRow, cache: CacheLayout, committed: Iterable[str]) -> bool:
     points = [cache.points[name] for name in committed if name in cache.points]
+    grids = {**row.grids, "pooled": POOLED_GRID}
     return row.status == "bad" or all(
-        point.level in row.grids and row.grids[point.level].tokens <= point.tokens for point in points
+        point.level in grids and grids[point.level].tokens <= point.tokens for point in points
     )
 
 

@@ -1,35 +1,42 @@
 """Stage 1, the loop: shards in, one forward pass per batch, shards of a cache out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from foresight_cache.batching import batches
 from foresight_cache.commits import SampleRow
 from foresight_cache.encoders import Encoder, Tap
-from foresight_cache.errors import BadSample, DatasetError, UsageError
+from foresight_cache.errors import BadSample, DatasetError, UnknownName, UsageError
+from foresight_cache.geometry import FITS, Fit
 from foresight_cache.guards import DuplicateGuard, check_features
+from foresight_cache.halving import Halving
+from foresight_cache.inputs import ClipsAs, InputRule
+from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import NUMPY_DTYPES, CacheLayout, PointLayout, ShardSource
-from foresight_cache.media import decode_image, resize
-from foresight_cache.points import PIXELS, Point
+from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
+from foresight_cache.prompts import asked
 from foresight_cache.reader import Cache
-from foresight_cache.samples import Grid, Sample
-from foresight_cache.shards import ShardSet, read_shard
+from foresight_cache.samples import Media, Sample
+from foresight_cache.sampling import Sampling
+from foresight_cache.shards import Members, ShardSet, read_shard
 from foresight_cache.sizes import InputSize
 from foresight_cache.space import check_room
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter, joined
 
 if TYPE_CHECKING:
     import torch
+
+_LIBRARIES = ("torch", "torchvision", "transformers", "pillow")
+"""What computes; clips are decoded by one more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,20 +47,42 @@ class ExtractionOptions:
     """What to keep besides the pixels."""
     size: InputSize
     """Size that images are resized to."""
+    fit: Fit = "stretch"
+    """Whether an input fills that size, or keeps its proportions and is bordered."""
     frames: int = 8
-    """Frames that are sampled from a clip."""
+    """Frames that are taken of a clip; with `frames_per_second`, at most."""
+    frames_per_second: float | None = None
+    """Frames that are taken of each second of a clip; None takes `frames` of any clip."""
+    clips_as: ClipsAs = "video"
+    """Whether the model is given a clip as a clip, or its frames as images."""
     batch_tokens: int = 2048
     """Most patch tokens in one forward pass."""
     workers: int = 2
     """Threads that decode and preprocess ahead of the model."""
 
     def __post_init__(self) -> None:
-        for name in ("frames", "batch_tokens", "workers"):
+        for name in ("batch_tokens", "workers"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, expected at least 1")
-        other = [str(point) for point in self.points if point.readout != "tokens"]
-        if other:
-            raise UsageError(f"readout of {', '.join(other)} is not available yet; only all tokens are: drop the '@…'")
+        if self.clips_as not in get_args(ClipsAs):
+            raise UnknownName("way to take clips", self.clips_as, get_args(ClipsAs))
+        if self.fit not in FITS:
+            raise UsageError(f"--fit is {self.fit!r}, expected {' or '.join(FITS)}")
+        _ = self.inputs
+        pooled = [str(point) for point in self.points if point.readout != "tokens"]
+        if pooled and self.clips_as == "images":
+            raise UsageError(f"{', '.join(pooled)}: a clip whose frames are images of their own has tokens only")
+
+    @property
+    def with_text(self) -> bool:
+        """Whether the prompt is run to its end, and not only to the last visual token."""
+        return any(point.readout == "last_query" for point in self.points)
+
+    @property
+    def inputs(self) -> InputRule:
+        """Raises `UsageError`."""
+        sampling = Sampling(frames=self.frames, per_second=self.frames_per_second)
+        return InputRule(size=self.size, fit=self.fit, sampling=sampling, clips_as=self.clips_as)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +92,7 @@ class _Batch:
     shard: PendingShard
     positions: Sequence[int]
     samples: Sequence[Sample]
-    media: Sequence[bytes]
+    members: Sequence[Members]
     is_last: bool
     """Whether it is the shard's last batch."""
 
@@ -76,6 +105,11 @@ class _Prepared:
     positions: Sequence[int]
     samples: Sequence[Sample]
     pixels: Sequence[np.ndarray]
+    texts: Sequence[str] | None
+    """The user's words to each sample, where they are run."""
+    media: Media
+    labels: Sequence[np.ndarray | None]
+    """Dense labels of each sample's pixels, uint8 [N, 1]; None where it has none."""
     inputs: "Mapping[str, torch.Tensor]"
     bad: Sequence[tuple[int, SampleRow]]
     is_last: bool
@@ -89,36 +123,51 @@ def extract(
     Any number of processes may do so at once: they share the shards, and each returns when all are there.
     Quarantined samples are recorded and counted, see `open_cache(out).samples`. Raises `CacheError` for a
     foreign cache or a disk without room for what is missing, `ShardError` for a damaged tar and `FeatureError` for
-    values that no cache should hold.
+    values that no cache should hold. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current batch.
     """
-    names = (*(str(point) for point in options.points), PIXELS)
+    names = array_names(shards, options)
     planned = plan_cache(shards, encoder, options)
-    check_room(out, shards, encoder, options.size, joined(out, planned), names)
-    with CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
+    check_room(out, shards, encoder, options.inputs, joined(out, planned), names)
+    halving = Halving(encoder, options.inputs)
+    with deferred_interrupts() as check, CacheWriter(out, planned) as cache, ThreadPoolExecutor(1) as background:
         while True:
             work = _work(shards, encoder, options, cache.pending(names))
             prepare = partial(_prepare, encoder=encoder, options=options)
             with closing(prefetch(work, prepare, threads=options.workers)) as ready:
                 for first in ready:
                     with cache.shard(first.shard) as shard:
-                        rows = _fill(shard, _batches_of_shard(first, ready), encoder, background)
-                        shard.commit(rows)
+                        batches_of_shard = _batches_of_shard(first, ready, check)
+                        rows = _fill(shard, batches_of_shard, encoder, options, halving, background)
+                        shard.commit(rows, halved=halving.told())
                     advance(len(rows), shard.size)
+            check()
             if not cache.wait_for_others(names):
                 return
 
 
-def _batches_of_shard(first: _Prepared, following: Iterator[_Prepared]) -> Iterator[_Prepared]:
-    """Stops at a shard's last batch, not at the next shard's first: what is whole need not wait for more."""
+def _batches_of_shard(
+    first: _Prepared, following: Iterator[_Prepared], check: Callable[[], None]
+) -> Iterator[_Prepared]:
+    """Stops at a shard's last batch, not at the next shard's first: what is whole need not wait for more.
+
+    Calls `check` before each.
+    """
+    check()
     batch = first
     while not batch.is_last:
         yield batch
+        check()
         batch = next(following)
     yield batch
 
 
 def _fill(
-    shard: ShardWriter, prepared: Iterable[_Prepared], encoder: Encoder, background: ThreadPoolExecutor
+    shard: ShardWriter,
+    prepared: Iterable[_Prepared],
+    encoder: Encoder,
+    options: ExtractionOptions,
+    halving: Halving,
+    background: ThreadPoolExecutor,
 ) -> list[SampleRow]:
     """Writes all batches of a shard, each while the next one is computed; returns its rows in order."""
     rows: dict[int, SampleRow] = {}
@@ -126,10 +175,10 @@ def _fill(
     writing: Future[None] = background.submit(lambda: None)
     try:
         for batch in prepared:
-            features = _forward(batch, encoder)
+            features = _forward(batch, halving)
             writing.result()
             writing = background.submit(_write, shard, batch, features, duplicates)
-            rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder), strict=True))
+            rows |= dict(batch.bad) | dict(zip(batch.positions, _rows(batch, encoder, options.inputs), strict=True))
         writing.result()
     finally:
         wait([writing])
@@ -147,46 +196,55 @@ def check_share_of_bad(cache: Cache, allowed: float) -> None:
         )
 
 
+def array_names(shards: ShardSet, options: ExtractionOptions) -> tuple[str, ...]:
+    """All that the cache will hold for these options: the points, labels where the dataset has them, the pixels."""
+    labels = (LABELS,) if has_labels(shards) else ()
+    return (*(str(point) for point in options.points), *labels, PIXELS)
+
+
+def has_labels(shards: ShardSet) -> bool:
+    """Whether the dataset's manifest promises dense labels."""
+    return "labels" in shards.manifest.get("annotations", ())
+
+
 def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> CacheLayout:
-    """The layout and fingerprint of the cache that these arguments make. Raises `UsageError` for a wrong size."""
+    """The layout and fingerprint of the cache that these arguments make.
+
+    Raises `UsageError` for a size or a kind of media that is not possible and a readout that a tap cannot have.
+    """
+    encoder.check(options.points)
+    rule, media = options.inputs, shards.media
+    rule.check_media(encoder, media)
     taps = {tap.name: tap for tap in encoder.taps}
-    points = {str(point): _point_layout(taps[point.tap], encoder, options) for point in options.points}
+    points = {str(point): _point_layout(point, taps[point.tap], encoder, rule, media) for point in options.points}
+    labels = {LABELS: rule.point_layout(encoder, "pixel", "uint8", 1, media)} if has_labels(shards) else {}
     return CacheLayout(
-        fingerprint=fingerprint_of(encoder, options, dataset=shards.dataset, manifest_sha256=shards.manifest_digest),
+        fingerprint=fingerprint_of(encoder, options, shards.dataset, shards.manifest_digest, media),
         samples_per_shard=shards.samples_per_shard,
         shards=tuple(
             ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids)) for shard in shards.shards
         ),
-        points={**points, PIXELS: _pixel_layout(encoder, options)},
+        points={**points, **labels, PIXELS: rule.point_layout(encoder, "pixel", "uint8", 3, media)},
     )
 
 
 def fingerprint_of(
-    encoder: Encoder, options: ExtractionOptions, *, dataset: str, manifest_sha256: str
+    encoder: Encoder, options: ExtractionOptions, dataset: str, manifest_sha256: str, media: Media
 ) -> dict[str, dict[str, Any]]:
     """All that decides the numbers in a cache, but for the tars; each field is explained in `docs/cache_format.md`."""
     return {
         "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
         "dataset": {"name": dataset, "manifest_sha256": manifest_sha256},
-        "input": {"size": str(options.size), "resize": "bicubic, antialiased", "frames": options.frames},
+        "input": options.inputs.to_json(media),
         "execution": {"batch_tokens": options.batch_tokens, "device": encoder.device.type},
-        "libraries": {name: version(name) for name in ("torch", "torchvision", "transformers", "pillow")},
+        "libraries": {name: version(name) for name in (*_LIBRARIES, *(("av",) if media == "clip" else ()))},
     }
 
 
-def _point_layout(tap: Tap, encoder: Encoder, options: ExtractionOptions) -> PointLayout:
-    dtype = encoder.options.dtype
-    if options.size.fixed:
-        tokens = encoder.grid(tap.level, 1, *options.size.fixed).tokens
-        return PointLayout.fixed(tap.level, dtype, tokens, tap.width)
-    return PointLayout.ragged(tap.level, dtype, encoder.max_tokens(tap.level, 1), tap.width)
-
-
-def _pixel_layout(encoder: Encoder, options: ExtractionOptions) -> PointLayout:
-    if options.size.fixed:
-        height, width = options.size.fixed
-        return PointLayout.fixed("pixel", "uint8", height * width, 3)
-    return PointLayout.ragged("pixel", "uint8", encoder.max_pixels, 3)
+def _point_layout(point: Point, tap: Tap, encoder: Encoder, rule: InputRule, media: Media) -> PointLayout:
+    if point.readout != "tokens":
+        return PointLayout.fixed("pooled", encoder.options.dtype, 1, tap.width)
+    return rule.point_layout(encoder, tap.level, encoder.options.dtype, tap.width, media)
 
 
 def _work(
@@ -195,54 +253,48 @@ def _work(
     """All batches of all pending shards, in order. A shard has samples, so it has a batch."""
     for shard in pending:
         content = list(read_shard(shards, shard.number))
-        sizes = [options.size.of(encoder, sample.height, sample.width) for sample, _ in content]
-        tokens = [encoder.grid("patch", 1, *size).tokens for size in sizes]
-        planned = batches(sizes, tokens, options.batch_tokens)
+        planned = options.inputs.batches(encoder, [sample for sample, _ in content], options.batch_tokens)
         for positions in planned:
-            samples, media = zip(*(content[position] for position in positions), strict=True)
+            samples, members = zip(*(content[position] for position in positions), strict=True)
             is_last = positions is planned[-1]
-            yield _Batch(shard=shard, positions=positions, samples=samples, media=media, is_last=is_last)
+            yield _Batch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
 
 
 def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Prepared:
     """Decoded, resized and preprocessed; runs in a thread."""
-    good: list[tuple[int, Sample, np.ndarray]] = []
+    rule, media = options.inputs, batch.samples[0].media
+    good: list[tuple[int, Sample, np.ndarray, np.ndarray | None, str]] = []
     bad: list[tuple[int, SampleRow]] = []
-    for position, sample, data in zip(batch.positions, batch.samples, batch.media, strict=True):
+    for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
-            good.append((position, sample, _input(sample, data, encoder, options)))
+            text = asked(encoder.options.prompt, sample.annotations) if options.with_text else ""
+            labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
+            good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
         except BadSample as error:
-            bad.append((position, SampleRow(sample=sample, status="bad", reason=str(error), grids={})))
-    pixels = [pixels for _, _, pixels in good]
+            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={}, frames=())
+            bad.append((position, row))
+    pixels = [pixels for _, _, pixels, *_ in good]
+    texts = [text for *_, text in good] if options.with_text else None
     return _Prepared(
         shard=batch.shard,
-        positions=[position for position, _, _ in good],
-        samples=[sample for _, sample, _ in good],
+        positions=[position for position, *_ in good],
+        samples=[sample for _, sample, *_ in good],
         pixels=pixels,
-        inputs=encoder.preprocess(pixels, "image") if pixels else {},
+        labels=[labels for *_, labels, _ in good],
+        texts=texts,
+        media=media,
+        inputs=rule.preprocess(encoder, pixels, media, texts),
         bad=bad,
         is_last=batch.is_last,
     )
 
 
-def _input(sample: Sample, data: bytes, encoder: Encoder, options: ExtractionOptions) -> np.ndarray:
-    """Resized pixels, uint8 [T, H, W, 3]. Raises `BadSample`."""
-    if sample.media != "image":
-        raise BadSample(f"{sample.media}s cannot be decoded yet")
-    image = decode_image(data)
-    if image.shape[:2] != (sample.height, sample.width):
-        raise BadSample(
-            f"the image is {image.shape[1]}x{image.shape[0]} pixels, its record says {sample.width}x{sample.height}"
-        )
-    return resize(image, *options.size.of(encoder, sample.height, sample.width))[np.newaxis]
-
-
-def _forward(batch: _Prepared, encoder: Encoder) -> dict[str, list[np.ndarray]]:
+def _forward(batch: _Prepared, halving: Halving) -> dict[str, list[np.ndarray]]:
     """Per point the stored numbers of each sample, on the host."""
-    points = [point for point in batch.shard.points if point != PIXELS]
+    points = [point for point in batch.shard.points if point not in (PIXELS, LABELS)]
     if not batch.positions or not points:
         return {}
-    features = encoder.forward(batch.inputs, points)
+    features = halving.forward(batch.pixels, batch.media, batch.texts, batch.inputs, points)
     check_features(features, [sample.id for sample in batch.samples])
     return {point: [_to_host(tokens) for tokens in samples] for point, samples in features.items()}
 
@@ -258,19 +310,20 @@ def _to_host(tokens: "torch.Tensor") -> np.ndarray:
 def _write(
     shard: ShardWriter, batch: _Prepared, features: Mapping[str, Sequence[np.ndarray]], duplicates: DuplicateGuard
 ) -> None:
-    for number, (position, sample, pixels) in enumerate(zip(batch.positions, batch.samples, batch.pixels, strict=True)):
+    content = zip(batch.positions, batch.samples, batch.pixels, batch.labels, strict=True)
+    for number, (position, sample, pixels, labels) in enumerate(content):
         tokens = {point: samples[number] for point, samples in features.items()}
-        duplicates.check(sample.id, pixels, tokens)
+        # A prompt ends alike for all images, and so may their last patches.
+        duplicates.check(sample.id, pixels, {point: values for point, values in tokens.items() if "@last" not in point})
         if PIXELS in batch.shard.points:
             tokens[PIXELS] = pixels.reshape(-1, 3)
+        if labels is not None:
+            tokens[LABELS] = labels
         for point, values in tokens.items():
             shard.add(position, point, values)
 
 
-def _rows(batch: _Prepared, encoder: Encoder) -> Iterator[SampleRow]:
-    for sample, pixels in zip(batch.samples, batch.pixels, strict=True):
-        frames, height, width = pixels.shape[:3]
-        grids: dict[str, Grid] = {"pixel": Grid(frames, height, width)}
-        for level in ("patch", "merged"):
-            grids[level] = encoder.grid(level, frames, height, width)
-        yield SampleRow(sample=sample, status="ok", reason=None, grids=grids)
+def _rows(batch: _Prepared, encoder: Encoder, rule: InputRule) -> Iterator[SampleRow]:
+    for sample in batch.samples:
+        frames = tuple(rule.sampling.indices(sample))
+        yield SampleRow(sample=sample, status="ok", reason=None, grids=rule.grids(encoder, sample), frames=frames)

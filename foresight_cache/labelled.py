@@ -49,7 +49,8 @@ def data_array(point: "CachedPoint") -> xr.DataArray:
     rows = point.cache.rows
     sample, token, channel = point.layout.dimension_names(point.name)
     coordinates: dict[str, Any] = {sample: [row["id"] for row in rows]}
-    grids = {row[f"grid_{point.layout.level}"] for row in rows} - {None}
+    # One vector for a whole sample lies nowhere, so that it has no row or column.
+    grids = {row[f"grid_{point.layout.level}"] for row in rows if point.layout.level != "pooled"} - {None}
     if len(grids) == 1:
         grid = grids.pop()
         if grid.tokens == point.layout.tokens:

@@ -11,6 +11,7 @@ import numpy as np
 from foresight_cache.errors import CorruptCache, NotACache, UnsupportedFormat
 from foresight_cache.fingerprint import canonical_json, digest
 from foresight_cache.records import Fields, is_deep, safe_point_name, unique
+from foresight_cache.samples import Grid
 
 FORMAT_VERSION = 1
 ATTRIBUTE = "foresight"
@@ -26,8 +27,13 @@ TOKENS_PER_CHUNK = 128
 """Tokens in an inner chunk of an array whose samples differ in size (196 times as many pixels)."""
 PIXELS_PER_PATCH = 196
 
-Level = Literal["pixel", "patch", "merged"]
+Level = Literal["pixel", "patch", "merged", "pooled"]
+"""What the tokens of a point are: pixels, patches, merged tokens, or one vector for the whole sample."""
 LEVELS: tuple[Level, ...] = get_args(Level)
+POOLED_GRID = Grid(1, 1, 1)
+"""The grid of every sample on the level `pooled`, which no row needs to repeat."""
+GRID_LEVELS = tuple(level for level in LEVELS if level != "pooled")
+"""Levels whose grids a sample's row has."""
 DType = Literal["bfloat16", "float32", "float16", "uint8"]
 DTYPES: tuple[DType, ...] = get_args(DType)
 STORED_TYPES: dict[str, str] = {"bfloat16": "uint16", "float32": "float32", "float16": "float16", "uint8": "uint8"}
@@ -95,8 +101,8 @@ class PointLayout:
     def dimension_names(self, name: str) -> list[str]:
         """Names under which `xarray` opens the whole cache as one dataset: equal names have equal sizes."""
         if self.level == "pixel":
-            return ["sample", "pixel", "rgb"]
-        language = name.startswith("llm.") or self.level == "merged"
+            return ["sample", "pixel", "rgb" if self.width == 3 else "label"]
+        language = name.startswith(("llm.", "vit.post_merge")) or self.level == "merged"
         return ["sample", self.level, "language_channel" if language else "vision_channel"]
 
 

@@ -9,24 +9,28 @@ import importlib.resources
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, Self
 
 import yaml
 
 from foresight_cache import datasets
+from foresight_cache.annotations import ANNOTATION_KINDS
 from foresight_cache.errors import ManifestError, UnknownName
 from foresight_cache.fingerprint import digest
 from foresight_cache.samples import Media, Sample, is_safe_name
 
-ANNOTATION_KINDS = ("objects",)
-"""Kinds of annotation that a sample can carry, each a key of `Sample.annotations`."""
 _LARGEST = 1 << 20
 """Bytes that a manifest may have; a larger file is no manifest, and is not parsed."""
 
 
-_PROSE = {"title", "licence", "obtain", "homepage", "citation"}
+_NOT_IN_DIGEST = {
+    *("title", "licence", "obtain", "homepage", "citation", "layouts", "annotation_files"),
+    *("expected", "checksums"),
+}
+"""Keys that say what the set is and how to tell that it is whole, not which samples there are or what they carry."""
+_CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +55,14 @@ class Manifest:
     citation: str | None = None
     splits: tuple[str, ...] = ()
     """Splits that it has, in order; empty where any split that a folder has is taken."""
+    expected: Mapping[str, int] = field(default_factory=dict)
+    """Number of samples that a split has as published, by split; a split that is not here is not counted."""
+    layouts: tuple[str, ...] = ()
+    """Folder layouts that are accepted, as paths below ROOT."""
+    annotation_files: tuple[str, ...] = ()
+    """Files of annotations below ROOT; `<split>` stands for the name of a split."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """By path of a file below ROOT, its published checksum, such as `md5:…`."""
     group: str | None = None
     """Regular expression over a sample's file name; what its one group matches is the sample's group."""
     generator: str | None = None
@@ -65,15 +77,15 @@ class Manifest:
         Prose is left out, so that a better sentence does not make a set another one; and so is what is not given,
         so that neither does a key that a later version adds.
         """
-        return digest({name: value for name, value in self.to_json().items() if name not in _PROSE and value})
+        return digest({name: value for name, value in self.to_json().items() if name not in _NOT_IN_DIGEST and value})
 
     def to_json(self) -> dict[str, Any]:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def group_of(self, sample: Sample) -> str:
-        """The group of a sample; its own id where the manifest gives no pattern or the pattern does not match."""
+        """The group of a sample; the one that its reader gave where no pattern is given or none matches."""
         found = re.search(self.group, sample.file_name) if self.group else None
-        return f"{self.name}/{found[1]}" if found else sample.id
+        return f"{self.name}/{found[1]}" if found else sample.group
 
     @classmethod
     def parse(cls, text: str, place: str) -> Self:
@@ -117,10 +129,11 @@ def _text(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A value with the line of its key, counted from 1."""
+    """A value with the line of its key, counted from 1; of a mapping also the lines of its keys."""
 
     value: Any
     line: int
+    inner: Mapping[str, int]
 
 
 def _entries(text: str, place: str) -> dict[str, _Entry]:
@@ -149,10 +162,21 @@ def _located(loader: yaml.SafeLoader, place: str) -> dict[str, _Entry]:
         if name in entries:
             _fail(place, line, f"the key {name!r} is given twice, first on line {entries[name].line}")
         try:
-            entries[name] = _Entry(loader.construct_object(value, deep=True), line)
+            entries[name] = _Entry(loader.construct_object(value, deep=True), line, _lines(value, place))
         except ValueError as error:  # such as a date in month 13
             _fail(place, line, f"not valid YAML: {error}")
     return entries
+
+
+def _lines(node: yaml.Node, place: str) -> dict[str, int]:
+    """Lines of the keys of a mapping, each of which is there once; empty for anything else."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if (name := str(key.value)) in lines:
+            _fail(place, line, f"the key {name!r} is given twice, first on line {lines[name]}")
+        lines[name] = line
+    return lines
 
 
 def _checked(entries: Mapping[str, _Entry], place: str) -> dict[str, Any]:
@@ -168,20 +192,34 @@ def _checked(entries: Mapping[str, _Entry], place: str) -> dict[str, Any]:
     for name, one_without_other in (("count", "generator"), ("generator", "count")):
         if name in entries and one_without_other not in entries:
             _fail(place, entries[name].line, f"{name!r} is given without {one_without_other!r}")
-    return {name: _value(name, entry, place) for name, entry in entries.items()}
+    values = {name: _value(name, entry, place) for name, entry in entries.items()}
+    for split in values.get("expected", ()):
+        if split not in values.get("splits", ()):
+            line = entries["expected"].inner.get(split, entries["expected"].line)
+            _fail(place, line, str(UnknownName("split", split, values.get("splits", ()))))
+    return values
 
 
 def _value(name: str, entry: _Entry, place: str) -> Any:
     expected, check = _CHECKS[name]
+    if name in _OF_EACH and isinstance(entry.value, dict):
+        for key, item in entry.value.items():
+            line = entry.inner.get(str(key), entry.line)
+            if not isinstance(key, str) or not _OF_EACH[name](key, item):
+                _fail(place, line, f"{name!r} has {_shown(key)}: {_shown(item)}, expected {expected}")
+        return entry.value
     if not check(entry.value):
-        # Containers are not printed: a few nested aliases can make one of them endless.
-        shown = repr(entry.value) if isinstance(entry.value, str | int | float) else type(entry.value).__name__
-        _fail(place, entry.line, f"{name!r} is {shown}, expected {expected}")
+        _fail(place, entry.line, f"{name!r} is {_shown(entry.value)}, expected {expected}")
     if name in ("family", "generator") and entry.value not in datasets.names():
         _fail(place, entry.line, str(UnknownName(f"dataset {name}", entry.value, datasets.names())))
     if isinstance(entry.value, list):
         return tuple(entry.value)
     return entry.value.strip() if isinstance(entry.value, str) else entry.value
+
+
+def _shown(value: Any) -> str:
+    """Containers are not printed: a few nested aliases can make one of them endless."""
+    return repr(value) if isinstance(value, str | int | float) else type(value).__name__
 
 
 def _fail(place: str, line: int, problem: str) -> NoReturn:
@@ -198,6 +236,12 @@ def _is_list_of(check: Callable[[str], bool]) -> Callable[[Any], bool]:
         return texts and len(set(value)) == len(value)
 
     return is_list
+
+
+def _is_inner_path(value: str) -> bool:
+    """Whether it is the path of something below a folder, and stays there."""
+    path = PurePosixPath(value)
+    return bool(value.strip()) and not path.is_absolute() and ".." not in path.parts and "\0" not in value
 
 
 def _is_group_pattern(value: Any) -> bool:
@@ -221,10 +265,19 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "homepage": ("an http(s) address", lambda value: _is_text(value) and value.startswith(("http://", "https://"))),
     "citation": ("text", _is_text),
     "splits": ("a list of split names", _is_list_of(is_safe_name)),
+    "expected": ("a number of samples, 1 or more, for each split", lambda _: False),
+    "layouts": ("a list of paths below ROOT", _is_list_of(_is_inner_path)),
+    "annotation_files": ("a list of paths below ROOT", _is_list_of(_is_inner_path)),
+    "checksums": ("md5:…, sha1:… or sha256:… in hexadecimal for each path below ROOT", lambda _: False),
     "group": ("a regular expression with one (group)", _is_group_pattern),
     "generator": (f"a dataset generator: {', '.join(datasets.names())}", _is_text),
     "count": ("a number of samples, 1 or more", lambda value: type(value) is int and value > 0),
 }
+_OF_EACH: dict[str, Callable[[str, Any], bool]] = {
+    "expected": lambda _, value: type(value) is int and value > 0,
+    "checksums": lambda path, value: _is_inner_path(path) and bool(_CHECKSUM.fullmatch(str(value))),
+}
+"""Keys whose value is a mapping, and what each of its entries must be."""
 _REQUIRED = {"name", "title", "family", "media", "annotations", "licence", "obtain"}
 
 if _CHECKS.keys() != {field.name for field in fields(Manifest)}:

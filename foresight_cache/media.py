@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from foresight_cache.errors import BadSample
+from foresight_cache.geometry import Placement
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, in pixels: 256 MiB as RGB, and where Pillow starts to warn of decompression bombs."""
+BORDER = 128
+"""Grey of the border around an image whose proportions are kept."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Only these are tried: Pillow's other parsers start other programs (EPS) or are for what no dataset has."""
 _TURNS = {
@@ -75,6 +78,60 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
     if image.shape[:2] == (height, width):
         return image
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def fit_image(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
+    """An image uint8 [H, W, 3] resized into its place in the input, with a grey border where it does not reach.
+
+    >>> from foresight_cache.geometry import place
+    >>> fit_image(np.zeros((2, 4, 3), np.uint8), place((2, 4), (4, 4), "letterbox"))[:, 0, 0].tolist()
+    [128, 0, 0, 128]
+    """
+    inner = resize(image, placement.inner_height, placement.inner_width)
+    return _bordered(inner, placement, BORDER)
+
+
+def decode_labels(data: bytes) -> NDArray[np.uint8]:
+    """Dense labels uint8 [H, W] of an encoded image with one channel; a palette's numbers, not its colours.
+
+    Raises `BadSample` as `decode_image` does, for an image with colours, and for labels above 255.
+    """
+    with _opened(data, MAX_PIXELS) as image:
+        _check_one_channel(image)
+        labels = np.asarray(image)
+    if labels.size and (labels.min() < 0 or labels.max() > 255):
+        raise BadSample(f"the labels reach {labels.max()}, expected at most 255")
+    return labels.astype(np.uint8)
+
+
+def labels_size(data: bytes) -> tuple[int, int]:
+    """Height and width of dense labels from their header. Raises `BadSample` as `image_size` and for colours."""
+    with _opened(data, MAX_PIXELS) as image:
+        _check_one_channel(image)
+    return image_size(data)
+
+
+def fit_labels(labels: NDArray[np.uint8], placement: Placement, border: int) -> NDArray[np.uint8]:
+    """Labels uint8 [H, W] in the input's pixels: each the label of the original's pixel at its centre."""
+    size = placement.inner_width, placement.inner_height
+    inner = labels
+    if labels.shape != size[::-1]:
+        inner = np.array(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST), dtype=np.uint8)
+    return _bordered(inner, placement, border)
+
+
+def _bordered(inner: NDArray[np.uint8], placement: Placement, value: int) -> NDArray[np.uint8]:
+    if inner.shape[:2] == (placement.height, placement.width):
+        return inner
+    whole = np.full((placement.height, placement.width, *inner.shape[2:]), value, np.uint8)
+    rows = slice(placement.top, placement.top + placement.inner_height)
+    whole[rows, placement.left : placement.left + placement.inner_width] = inner
+    return whole
+
+
+def _check_one_channel(image: Image.Image) -> None:
+    if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
+        raise BadSample(f"the labels are an image of the kind {image.mode}, expected one channel of numbers")
 
 
 @contextmanager

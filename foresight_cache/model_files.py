@@ -7,7 +7,7 @@ no pickle, and no code that comes with a model.
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 """What is fetched from a hub: weights without pickle, configuration, vocabulary and chat template."""
+TEXT_FILES = tuple(pattern for pattern in SAFE_FILES if pattern != "*.safetensors")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _T = TypeVar("_T")
@@ -37,13 +38,13 @@ def identifier(model: str) -> str:
     return path.name if path else model
 
 
-def directory(model: str) -> Path:
-    """The local directory of a model's files; a hub id is fetched first, or found in the hub's cache.
+def directory(model: str, files: Sequence[str] = SAFE_FILES) -> Path:
+    """The local directory of a model's files; of a hub id these are fetched first, or found in the hub's cache.
 
     Raises `ModelError`.
     """
     path = _local(model)
-    return path or Path(_from_hub(model, lambda hub: hub.snapshot_download(model, allow_patterns=list(SAFE_FILES))))
+    return path or Path(_from_hub(model, lambda hub: hub.snapshot_download(model, allow_patterns=list(files))))
 
 
 def revision(path: Path) -> str | None:
@@ -74,8 +75,8 @@ def weight_files(path: Path) -> list[Path]:
     return files
 
 
-def load_weights(model_class: Any, path: Path, dtype: "torch.dtype") -> Any:
-    """A transformers model from a directory's safetensors, on the CPU, with torch's own attention.
+def load_weights(model_class: Any, path: Path, dtype: "torch.dtype", attention: str) -> Any:
+    """A transformers model from a directory's safetensors, on the CPU. What the class does not have is not read.
 
     Raises `ModelError` also where weights are missing, which transformers would replace by random ones.
     """
@@ -86,7 +87,7 @@ def load_weights(model_class: Any, path: Path, dtype: "torch.dtype") -> Any:
         model, report = model_class.from_pretrained(
             path,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=attention,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,

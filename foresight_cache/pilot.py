@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from foresight_cache.batching import batches
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction import ExtractionOptions, extract, plan_cache
+from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import CacheLayout, object_key
 from foresight_cache.reader import open_cache
 from foresight_cache.samples import Sample
 from foresight_cache.shard_object import ShardObjectWriter
-from foresight_cache.shards import ShardSet, read_shard, write_shard
-from foresight_cache.space import Survey, mean_tokens, nearest_folder, object_sizes, tokens
+from foresight_cache.shards import Packed, ShardSet, read_shard, write_shard
+from foresight_cache.space import Survey, Tokens, mean_tokens, nearest_folder, object_sizes
 
 if TYPE_CHECKING:
     import torch
@@ -77,12 +77,13 @@ def run_pilot(
     if not chosen:
         return None
     timed = _Timed(encoder)
-    with TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(out)) as name:
+    with deferred_interrupts() as check, TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(out)) as name:
         folder = Path(name)
         written = write_shard(folder, 0, 0, chosen)
         few = replace(shards, path=folder, samples_per_shard=len(chosen), shards=(written,))
+        check()
         extract(few, cast(Encoder, timed), options, folder / "cache")
-        ratios = _codec_ratios(folder / "cache", encoder)
+        ratios = _codec_ratios(folder / "cache")
         speed = _write_speed(folder / "object", budget)
     if not ratios:
         return None
@@ -138,53 +139,51 @@ class _Timed:
             torch.cuda.synchronize(self._encoder.device)
 
 
-def _chosen(
-    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, shard: int, budget: int
-) -> list[tuple[Sample, bytes]]:
+def _chosen(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, shard: int, budget: int) -> list[Packed]:
     """Samples of whole batches, spread over those of the shard, whose features take at most `budget` bytes."""
-    content = [(sample, media, _size(sample, encoder, options)) for sample, media in read_shard(shards, shard)]
-    sizes = {position: size for position, (_, _, size) in enumerate(content) if size}
-    numbers = list(sizes)
-    counts = [encoder.grid("patch", 1, *size).tokens for size in sizes.values()]
-    planned = batches(list(sizes.values()), counts, options.batch_tokens)
+    content = list(read_shard(shards, shard))
+    tokens = [_tokens(sample, encoder, options) for sample, _ in content]
+    planned = options.inputs.batches(encoder, [sample for sample, _ in content], options.batch_tokens)
+    planned = [batch for batch in planned if tokens[batch[0]]]
     cache = plan_cache(shards, encoder, options)
     taken: list[int] = []
     for batch in planned[:: max(1, len(planned) // BATCHES)][:BATCHES]:
-        cost = _feature_bytes(cache, sizes[numbers[batch[0]]], encoder)
+        cost = _feature_bytes(cache, tokens[batch[0]])
         fitting = batch[: budget // cost]
         budget -= len(fitting) * cost
-        taken += [numbers[place] for place in fitting]
-    return [content[position][:2] for position in sorted(taken)]
+        taken += fitting
+    return [content[position] for position in sorted(taken)]
 
 
-def _size(sample: Sample, encoder: Encoder, options: ExtractionOptions) -> tuple[int, int] | None:
-    """Height and width in pixels that a sample is resized to; None where the model cannot take it."""
+def _tokens(sample: Sample, encoder: Encoder, options: ExtractionOptions) -> Tokens | None:
+    """None where the model cannot take a sample."""
     try:
-        return options.size.of(encoder, sample.height, sample.width)
+        return Tokens.of(options.inputs.grids(encoder, sample))
     except BadSample:
         return None
 
 
-def _feature_bytes(cache: CacheLayout, size: tuple[int, int], encoder: Encoder) -> int:
-    """Of all points of one sample of this height and width."""
+def _feature_bytes(cache: CacheLayout, tokens: Tokens | None) -> int:
+    """Of all points of one sample."""
     return sum(
-        tokens(point.level, size, encoder) * point.width * point.numpy_dtype.itemsize for point in cache.points.values()
+        getattr(tokens, point.level) * point.width * point.numpy_dtype.itemsize for point in cache.points.values()
     )
 
 
 def _first_tokens(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, found: Survey) -> float:
     """Mean tokens of the first tap, by which passes are timed."""
     first = str(options.points[0])
-    return mean_tokens(plan_cache(shards, encoder, options).points[first], found, encoder)
+    return mean_tokens(plan_cache(shards, encoder, options).points[first], found)
 
 
-def _codec_ratios(place: Path, encoder: Encoder) -> dict[str, float]:
+def _codec_ratios(place: Path) -> dict[str, float]:
     """Empty where no sample could be used."""
     cache = open_cache(place)
-    sizes = Counter((row["grid_pixel"].h, row["grid_pixel"].w) for row in cache.rows if row["status"] == "ok")
+    rows = [row for commit in cache.commits for row in commit.rows if row.status == "ok"]
+    sizes = Counter(Tokens.of(row.grids) for row in rows)
     if not sizes:
         return {}
-    predicted = object_sizes(cache.layout, Survey(sizes={0: sizes}, record_bytes=0), encoder)
+    predicted = object_sizes(cache.layout, Survey(sizes={0: sizes}, record_bytes=0))
     return {point: (place / object_key(point, 0)).stat().st_size / sum(predicted[point]) for point in cache.points}
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from foresight_cache import layout
 from foresight_cache.encoders import Encoder
-from foresight_cache.extraction import ExtractionOptions, plan_cache
+from foresight_cache.extraction import ExtractionOptions, array_names, plan_cache
 from foresight_cache.pilot import Pilot, run_pilot
-from foresight_cache.points import PIXELS
 from foresight_cache.shards import ShardSet
 from foresight_cache.space import mean_tokens, missing, needed, object_sizes, room_at, survey
 from foresight_cache.writer import joined
@@ -48,7 +47,7 @@ class Plan:
     surveyed: int
     """Samples whose sizes are known; the others are taken to be like them."""
     points: tuple[PlannedPoint, ...]
-    """In the order of computation, the pixels last."""
+    """In the order of computation, labels and pixels last."""
     records_left: int
     """Bytes of commits and metadata still to be written, about."""
     on_disk_left: int
@@ -104,11 +103,11 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
     Raises what `extract` would: `UsageError` for a size that is not possible, `CacheError` for a foreign cache,
     `ShardError` for a damaged first tar, `FeatureError` for values that no cache should hold.
     """
-    names = (*(str(point) for point in options.points), PIXELS)
+    names = array_names(shards, options)
     cache = joined(out, plan_cache(shards, encoder, options))
     lacking = missing(out, cache, names)
     room = room_at(out)
-    found = survey(shards, encoder, options.size)
+    found = survey(shards, encoder, options.inputs)
     pilot = None
     if lacking:
         left = {point for points in lacking.values() for point in points}
@@ -117,7 +116,7 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
     ratios = pilot.codec_ratios if pilot else {}
     sizes = {
         name: [round(ratios.get(name, 1.0) * size) for size in of_point]
-        for name, of_point in object_sizes(cache, found, encoder).items()
+        for name, of_point in object_sizes(cache, found).items()
     }
     need = needed(cache, sizes, lacking, found.record_bytes, room.block)
     return Plan(
@@ -131,7 +130,7 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
         points=tuple(
             PlannedPoint(
                 name=name,
-                tokens=mean_tokens(cache.points[name], found, encoder),
+                tokens=mean_tokens(cache.points[name], found),
                 width=cache.points[name].width,
                 dtype=cache.points[name].dtype,
                 bytes=sum(sizes[name]),

@@ -15,6 +15,8 @@ from foresight_cache.errors import UnknownName, UsageError
 READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls")
 PIXELS = "pixels"
 """The resized input itself, uint8; every cache has it."""
+LABELS = "labels"
+"""Dense labels of the resized input, uint8; a cache of a dataset with such labels has them. No point: a target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +125,26 @@ def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
     )
 
 
-_STAGES = ("vit.patch_embed", "vit.block_", "vit.pre_merge", "vit.post_merge", "llm.embed", "llm.layer_", "llm.final")
+_STAGES = (
+    *("vit.patch_embed", "vit.block_", "vit.pre_merge", "vit.post_merge", "vit.final"),
+    *("llm.embed", "llm.layer_", "llm.final"),
+)
 
 
-def computation_order(name: str) -> tuple[int, str]:
+def computation_order(name: str) -> tuple[int, str, int]:
     """A sort key that puts point names in the order in which any model computes them, `pixels` last.
 
     >>> sorted(["pixels", "llm.layer_02", "vit.pre_merge", "vit.block_10", "vit.block_02"], key=computation_order)
     ['vit.block_02', 'vit.block_10', 'vit.pre_merge', 'llm.layer_02', 'pixels']
+
+    Of one tap it is the order of `READOUTS`, as in `resolve`:
+
+    >>> sorted(["llm.embed@last_query", "llm.embed@last_vision", "llm.embed"], key=computation_order)
+    ['llm.embed', 'llm.embed@last_vision', 'llm.embed@last_query']
     """
     stage = next((number for number, prefix in enumerate(_STAGES) if name.startswith(prefix)), len(_STAGES))
-    return stage, name
+    point = Point.parse(name)
+    return stage, point.tap, READOUTS.index(point.readout)
 
 
 def _matches(text: str, taps: Sequence[str], depths: _Depths) -> list[Point]:

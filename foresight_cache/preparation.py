@@ -15,19 +15,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from foresight_cache import datasets, manifests
 from foresight_cache.datasets import Broken, Found, Reader
 from foresight_cache.errors import BadSample, DatasetError, ShardError, UnknownName, UsageError
 from foresight_cache.fingerprint import canonical_json
 from foresight_cache.manifests import Manifest
-from foresight_cache.media import image_size
+from foresight_cache.packing import packed
 from foresight_cache.progress import Advance, silent
-from foresight_cache.samples import Sample
 from foresight_cache.shards import (
     INDEX,
     PARTIAL,
     UNFINISHED,
+    Packed,
     Quarantined,
     ShardInfo,
     ShardSet,
@@ -86,8 +87,11 @@ class _Request:
             raise UsageError(f"--seed is {self.seed}, but {name!r} is not generated, so that a seed changes nothing")
 
     @property
-    def recorded_seed(self) -> int | None:
-        return self.seed if self.manifest.generator else None
+    def recorded(self) -> dict[str, Any]:
+        """Options that decide what is packed, those that are given."""
+        seed = self.seed if self.manifest.generator else None
+        options = {"split": self.split, "limit": self.limit, "seed": seed}
+        return {name: value for name, value in options.items() if value is not None}
 
 
 def prepare(
@@ -150,9 +154,7 @@ def _packed(request: _Request, advance: Advance) -> ShardSet:
         manifest=request.manifest.to_json(),
         manifest_digest=request.manifest.digest,
         samples_per_shard=request.samples_per_shard,
-        split=request.split,
-        limit=request.limit,
-        seed=request.recorded_seed,
+        request=request.recorded,
         source=source.hexdigest(),
         shards=tuple(packer.shards),
         quarantined=tuple(packer.quarantined),
@@ -167,7 +169,7 @@ class _Packer:
     def __init__(self, out: Path, samples_per_shard: int) -> None:
         self._out = out
         self._samples_per_shard = samples_per_shard
-        self._waiting: list[tuple[Sample, bytes]] = []
+        self._waiting: list[Packed] = []
         self.shards: list[ShardInfo] = []
         self.quarantined: list[Quarantined] = []
 
@@ -177,14 +179,14 @@ class _Packer:
             self.quarantined.append(Quarantined(id=record.id, reason=record.reason))
             return 0
         try:
-            data = _checked_media(record)
+            sample, members = packed(record)
         except BadSample as error:
             self.quarantined.append(Quarantined(id=record.sample.id, reason=str(error)))
             return 0
-        self._waiting.append((record.sample, data))
+        self._waiting.append((sample, members))
         if len(self._waiting) == self._samples_per_shard:
             self.close()
-        return len(data)
+        return sum(map(len, members.values()))
 
     def close(self) -> None:
         """Write what waits, if anything."""
@@ -193,29 +195,6 @@ class _Packer:
             first_slot = number * self._samples_per_shard
             self.shards.append(write_shard(self._out, number, first_slot, self._waiting))
             self._waiting = []
-
-
-def _checked_media(record: Found) -> bytes:
-    """The media file's bytes, its header sound and of the size that the annotations say. Raises `BadSample`."""
-    name = record.sample.file_name
-    try:
-        data = record.path.read_bytes()
-        if record.sample.media == "image":
-            _compare_size(record.sample, *image_size(data))
-    except OSError as error:
-        raise BadSample(f"{name} cannot be read: {error.strerror}") from None
-    except BadSample as error:
-        raise BadSample(f"{name}: {error}") from None
-    return data
-
-
-def _compare_size(sample: Sample, height: int, width: int) -> None:
-    listed = sample.height, sample.width
-    if (height, width) != listed:
-        turned = ", which were made of the image as it is stored, not upright" if (width, height) == listed else ""
-        raise BadSample(
-            f"the image has {width}×{height} pixels, its annotations say {sample.width}×{sample.height}{turned}"
-        )
 
 
 def _records(request: _Request, root: Path) -> Iterator[Found | Broken]:
@@ -231,7 +210,7 @@ def _all_records(request: _Request, reader: Reader) -> Iterator[Found | Broken]:
             empty = False
             if isinstance(record, Found):
                 group = request.manifest.group_of(record.sample)
-                record = Found(sample=replace(record.sample, group=group), path=record.path)
+                record = replace(record, sample=replace(record.sample, group=group))
             yield record
         if empty:
             raise DatasetError(
@@ -359,11 +338,10 @@ def _found_done(request: _Request) -> PreparationSummary:
     pairs = {
         "dataset": (shard_set.dataset, request.manifest.name),
         "manifest": (shard_set.manifest_digest[:12], request.manifest.digest[:12]),
-        "--split": (shard_set.split, request.split),
-        "--limit": (shard_set.limit, request.limit),
         "--samples-per-shard": (shard_set.samples_per_shard, request.samples_per_shard),
-        "--seed": (shard_set.seed, request.recorded_seed),
     }
+    for name in sorted(shard_set.request.keys() | request.recorded.keys()):
+        pairs[f"--{name}"] = (shard_set.request.get(name), request.recorded.get(name))
     for name, (stored, wanted) in pairs.items():
         if stored != wanted:
             raise UsageError(

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from foresight_cache import layout
 from foresight_cache.commits import Commit
 from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
 from foresight_cache.layout import CacheLayout
-from foresight_cache.points import PIXELS, resolve
+from foresight_cache.points import LABELS, PIXELS, resolve
 from foresight_cache.samples import Grid
 from foresight_cache.shard_object import ShardObjectReader
 from foresight_cache.store import Store, open_store
@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("id", "dataset", "split", "group", "media", "file_name", "width", "height", "annotations"),
-    *("status", "reason", "grid_pixel", "grid_patch", "grid_merged", "shard", "slot"),
+    *(
+        "frames",
+        "frames_per_second",
+        "status",
+        "reason",
+        "grid_pixel",
+        "grid_patch",
+        "grid_merged",
+        "frame_indices",
+        "shard",
+        "slot",
+    ),
 )
 
 
@@ -59,22 +70,32 @@ class Cache:
 
     @cached_property
     def commits(self) -> tuple[Commit, ...]:
-        """Records of the committed shards, in order. Raises `CorruptCache`."""
-        names = [name for name in self.store.names(layout.SAMPLES) if name[:-5].isdecimal() and name.endswith(".json")]
-        return tuple(self._commit(name) for name in names)
+        """Records of the committed shards, in order. Raises `CorruptCache`.
+
+        Shards that were added to the cache since it was opened are not among them.
+        """
+        there = set(self.store.names(layout.SAMPLES))
+        keys = map(layout.part_key, range(len(self.layout.shards)))
+        return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
+
+    @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of all that every committed shard has: the points, and `labels` where the dataset has dense labels."""
+        return tuple(name for name in self.layout.points if all(name in commit.objects for commit in self.commits))
 
     @cached_property
     def points(self) -> tuple[str, ...]:
         """Names of the points that every committed shard has, in the order of computation."""
-        return tuple(name for name in self.layout.points if all(name in commit.objects for commit in self.commits))
+        return tuple(name for name in self.arrays if name != LABELS)
 
     @cached_property
     def samples(self) -> "pd.DataFrame":
         """One row per committed sample; row i belongs to `cache[point][i]`.
 
-        Columns: `id dataset split group media file_name width height annotations` of the sample, `status`
-        (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`, `grid_merged`),
-        `shard`, and `slot`, the index on the first axis of the arrays.
+        Columns: `id dataset split group media file_name width height annotations frames frames_per_second` of the
+        sample, `status` (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`,
+        `grid_merged`), `frame_indices` (which of the sample's frames were taken), `shard`, and `slot`, the index on
+        the first axis of the arrays.
         """
         import pandas as pd
 
@@ -84,18 +105,19 @@ class Cache:
     def rows(self) -> list[dict[str, Any]]:
         """The rows of `samples` as plain mappings; a row lookup in pandas costs more than reading a token array."""
         rows: list[dict[str, Any]] = []
+        fit = self.fingerprint["input"].get("fit", "stretch")
         for commit in self.commits:
             first = commit.shard * self.layout.samples_per_shard
             for position, row in enumerate(commit.rows):
-                grids = {f"grid_{level}": row.grids.get(level) for level in ("pixel", "patch", "merged")}
+                grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
                 state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
-                rows.append({**row.sample.to_json(), **state, **grids})
+                rows.append({**row.sample.to_json(), **state, **grids, "fit": fit, "frame_indices": row.frames})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":
         """Raises `UnknownName`."""
-        if point not in self.points:
-            raise UnknownName("point of this cache", point, self.points)
+        if point not in self.arrays:
+            raise UnknownName("point of this cache", point, self.arrays)
         return CachedPoint(self, point)
 
     def select(self, texts: Sequence[str]) -> tuple[str, ...]:
@@ -113,7 +135,7 @@ class Cache:
         return tuple(name for name in self.points if name in chosen)
 
     def __contains__(self, point: str) -> bool:
-        return point in self.points
+        return point in self.arrays
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.points)
@@ -125,7 +147,7 @@ class Cache:
     @property
     def complete(self) -> bool:
         """Whether every shard is committed with every point."""
-        return len(self.commits) == len(self.layout.shards) and len(self.points) == len(self.layout.points)
+        return len(self.commits) == len(self.layout.shards) and len(self.arrays) == len(self.layout.points)
 
     @property
     def size(self) -> int:
@@ -155,7 +177,7 @@ class Cache:
                 "type": self.layout.points[name].dtype,
                 "MB": f"{sum(commit.objects[name]['bytes'] for commit in self.commits) / 1e6:,.1f}",
             }
-            for name in self.points
+            for name in self.arrays
         ]
 
     @cached_property
@@ -176,7 +198,7 @@ class Cache:
 
     def __repr__(self) -> str:
         lines = [f"  {label:12}{text}" for label, text in self.summary().items()]
-        width = max((len(name) for name in self.points), default=0)
+        width = max((len(name) for name in self.arrays), default=0)
         lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB" for row in self.table()]
         return "\n".join(["<foresight cache>", *lines])
 
@@ -186,8 +208,7 @@ class Cache:
         head = "<tr><th>point</th><th>shape</th><th>type</th><th>MB</th></tr>"
         return f"<table>{facts}</table><table>{head}{''.join(f'<tr>{cell}</tr>' for cell in cells)}</table>"
 
-    def _commit(self, name: str) -> Commit:
-        key = f"{layout.SAMPLES}/{name}"
+    def _commit(self, key: str) -> Commit:
         place = f"{self.path}/{key}"
         commit = Commit.from_json(self.store.read(key), place)
         commit.check_belongs(self.layout, key, place)
@@ -224,8 +245,14 @@ class CachedPoint:
         return self.stored(index).astype(np.float32)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """All samples but the quarantined ones."""
-        return (self[index] for index, status in enumerate(self.cache.samples["status"]) if status == "ok")
+        """All samples but the quarantined ones, as by `__getitem__`."""
+        return self.each()
+
+    def each(self, *, bad: Literal["skip", "raise"] = "skip") -> Iterator[np.ndarray]:
+        """All samples in order, float32 [N, D]; at a quarantined one goes on, or raises `BadSample`."""
+        for index, row in enumerate(self.cache.rows):
+            if row["status"] == "ok" or bad == "raise":
+                yield self[index]
 
     def stored(self, index: int) -> np.ndarray:
         """Tokens of one sample in the stored type, read-only [N, D]."""
@@ -244,7 +271,7 @@ class CachedPoint:
         row = self._row(index)
         if row["status"] != "ok":
             raise BadSample(f"sample {row['id']} is quarantined: {row['reason']}")
-        return Grid(*row[f"grid_{self.layout.level}"])
+        return layout.POOLED_GRID if self.layout.level == "pooled" else Grid(*row[f"grid_{self.layout.level}"])
 
     def grid(self, index: int) -> np.ndarray:
         """Tokens of one sample, float32 [T, H, W, D]."""

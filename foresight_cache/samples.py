@@ -62,6 +62,10 @@ class Sample:
     """Width of the original media in pixels."""
     height: int
     """Height of the original media in pixels."""
+    frames: int = 1
+    """Frames of the original media: 1 of an image."""
+    frames_per_second: float | None = None
+    """The mean over a clip; None of an image, and of a clip of which nothing says it."""
     annotations: Mapping[str, Any] = field(default_factory=dict)
     """By kind. `objects`: list of `{box: [x0, y0, x1, y1] in original pixels, category, category_id, crowd, area}`."""
 
@@ -83,9 +87,21 @@ class Sample:
                 raise BadSample(f"sample {values['id']!r} has {name} {values[name]!r}, expected a positive integer")
         if values["media"] not in ("image", "clip"):
             raise BadSample(f"sample {values['id']!r} has media {values['media']!r}, expected 'image' or 'clip'")
+        _check_time(values)
         if not isinstance(values["annotations"], Mapping):
             raise BadSample(f"sample {values['id']!r} has no mapping under 'annotations'")
         return cls(**values)
+
+
+def _check_time(values: Mapping[str, Any]) -> None:
+    """Raises `BadSample` where frames and their rate are not those of an image or a clip."""
+    frames, rate = values["frames"], values["frames_per_second"]
+    if type(frames) is not int or not 0 < frames < _LARGEST:
+        raise BadSample(f"sample {values['id']!r} has frames {frames!r}, expected a positive integer")
+    if rate is not None and (type(rate) not in (int, float) or not 0 < rate < _LARGEST):
+        raise BadSample(f"sample {values['id']!r} has frames_per_second {rate!r}, expected a positive number or null")
+    if values["media"] == "image" and (frames, rate) != (1, None):
+        raise BadSample(f"sample {values['id']!r} is an image of {frames!r} frames at {rate!r} per second")
 
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

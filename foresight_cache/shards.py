@@ -5,13 +5,12 @@
                                 000000000.json  its `Sample`, as canonical JSON
                                 000000001.jpg   …
 
-A member's name is the sample's slot, counted over the whole set. All shards but the last have the same number of
-samples. The same samples give the same bytes. Nothing is ever unpacked: members are read as bytes, so a name in a
-tar leads nowhere.
+A member's name is the sample's slot, counted over the whole set, and a suffix that says what it is (`members`). All
+shards but the last have the same number of samples. The same samples give the same bytes. Nothing is ever unpacked:
+members are read as bytes, so a name in a tar leads nowhere.
 """
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -24,9 +23,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, cast
 
+from foresight_cache.annotations import check_annotations
 from foresight_cache.errors import BadSample, ShardError
 from foresight_cache.fingerprint import canonical_json, digest
-from foresight_cache.samples import Sample
+from foresight_cache.members import RECORD, are_whole, frames_of
+from foresight_cache.samples import Media, Sample
+from foresight_cache.tar_blocks import ending, header, padding
 
 FORMAT_VERSION = 1
 INDEX = "index.json"
@@ -35,7 +37,11 @@ UNFINISHED = "unfinished"
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never read."""
 _MEMBER = re.compile(r"(\d{9})\.([a-z0-9.]+)")
-_MEDIA_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+Members = Mapping[str, bytes]
+"""Files of a sample by suffix, the record left out; see `members`."""
+Packed = tuple[Sample, Members]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +54,8 @@ class ShardInfo:
     sha256: str
     ids: tuple[str, ...]
     """Sample ids in the order of the tar."""
+    media_sha256: tuple[str, ...]
+    """Per sample, SHA-256 of its media file, or of its frames one after the other: equal where the media are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,16 +78,17 @@ class ShardSet:
     manifest_digest: str
     """`Manifest.digest` of it."""
     samples_per_shard: int
-    split: str | None
-    """The one split that was asked for, or None where all were."""
-    limit: int | None
-    """The most samples that were asked for, or None."""
-    seed: int | None
-    """Of a generated dataset, else None."""
+    request: Mapping[str, Any]
+    """What was asked for besides, by the name of its option; an option that is not given is not there."""
     source: str
     """SHA-256 over all that the dataset's reader found, sound or broken."""
     shards: tuple[ShardInfo, ...]
     quarantined: tuple[Quarantined, ...] = ()
+
+    @property
+    def media(self) -> Media:
+        """Of which kind all samples are."""
+        return "clip" if self.manifest["media"] == "clip" else "image"
 
     @property
     def digest(self) -> str:
@@ -108,20 +117,32 @@ def shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
 
 
-def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[tuple[Sample, bytes]]) -> ShardInfo:
-    """Write one tar of samples, each with the bytes of its media file. It appears whole or not at all."""
-    # Here and not above, as it imports torch: reading shards stays light.
-    from webdataset.writer import TarWriter
-
+def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[Packed]) -> ShardInfo:
+    """Write one tar of samples, each with its members. It appears whole or not at all."""
+    blocks: list[bytes] = []
+    media: list[str] = []
+    for slot, (sample, members) in enumerate(samples, start=first_slot):
+        for suffix, data in (*members.items(), (RECORD, canonical_json(sample.to_json()))):
+            blocks += (header(f"{slot:09d}.{suffix}", len(data)), data, padding(len(data)))
+        media.append(media_digest(members))
+    blocks.append(ending(sum(map(len, blocks))))
+    sha256, size = hashlib.sha256(), 0
+    for block in blocks:
+        sha256.update(block)
+        size += len(block)
     name = shard_name(number)
     with _replacing(folder / name) as file:
-        hashing = _Hashing(file)
-        with TarWriter(hashing, encoder=False, mtime=0, user="foresight", group="foresight", mode=0o644) as tar:
-            for slot, (sample, media) in enumerate(samples, start=first_slot):
-                record = canonical_json(sample.to_json())
-                tar.write({"__key__": f"{slot:09d}", _media_suffix(sample.file_name): media, "json": record})
+        file.writelines(blocks)
     ids = tuple(sample.id for sample, _ in samples)
-    return ShardInfo(name=name, size=hashing.size, sha256=hashing.sha256.hexdigest(), ids=ids)
+    return ShardInfo(name=name, size=size, sha256=sha256.hexdigest(), ids=ids, media_sha256=tuple(media))
+
+
+def media_digest(members: Members) -> str:
+    """SHA-256 of a sample's media file, or of its frames one after the other."""
+    sha256 = hashlib.sha256()
+    for frame in frames_of(members):
+        sha256.update(frame)
+    return sha256.hexdigest()
 
 
 def write_index(shard_set: ShardSet) -> None:
@@ -132,9 +153,7 @@ def write_index(shard_set: ShardSet) -> None:
         "manifest": dict(shard_set.manifest),
         "manifest_sha256": shard_set.manifest_digest,
         "samples_per_shard": shard_set.samples_per_shard,
-        "split": shard_set.split,
-        "limit": shard_set.limit,
-        "seed": shard_set.seed,
+        "request": dict(shard_set.request),
         "source_sha256": shard_set.source,
         "shards": [_shard_json(shard) for shard in shard_set.shards],
         "quarantined": [asdict(each) for each in shard_set.quarantined],
@@ -165,8 +184,8 @@ def open_shards(path: str | os.PathLike[str]) -> ShardSet:
     return shard_set
 
 
-def read_shard(shard_set: ShardSet, number: int, *, verify: bool = True) -> Iterator[tuple[Sample, bytes]]:
-    """Each sample of one shard with the original bytes of its media file, in order.
+def read_shard(shard_set: ShardSet, number: int, *, verify: bool = True) -> Iterator[Packed]:
+    """Each sample of one shard with the original bytes of its files by suffix, in order.
 
     With `verify` the whole tar's SHA-256 is compared with the index before the first sample comes. Raises
     `ShardError` where the tar is damaged, cut off, foreign, or holds other samples than the index says.
@@ -201,34 +220,13 @@ def _counts(shard_set: ShardSet) -> dict[str, int]:
 
 
 def _shard_json(shard: ShardInfo) -> dict[str, Any]:
-    return {"name": shard.name, "bytes": shard.size, "sha256": shard.sha256, "ids": list(shard.ids)}
-
-
-def _media_suffix(file_name: str) -> str:
-    """The suffix under which a media file lies in its tar, without the dot.
-
-    >>> _media_suffix("val2017/000000000785.JPG"), _media_suffix("clip"), _media_suffix("a.json")
-    ('jpg', 'media', 'media')
-    """
-    suffix = Path(file_name).suffix.lower()
-    return suffix[1:] if _MEDIA_SUFFIX.fullmatch(suffix) and suffix != ".json" else "media"
-
-
-class _Hashing(io.RawIOBase):
-    """Passes bytes on and digests them, so that a tar is not read again for its digest."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.sha256 = hashlib.sha256()
-        self.size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        self.size += len(data)
-        return self._file.write(data)
+    return {
+        "name": shard.name,
+        "bytes": shard.size,
+        "sha256": shard.sha256,
+        "ids": list(shard.ids),
+        "media_sha256": list(shard.media_sha256),
+    }
 
 
 @contextmanager
@@ -294,12 +292,16 @@ def _shard_set(body: Mapping[str, Any], folder: Path) -> ShardSet:
         manifest=body["manifest"],
         manifest_digest=body["manifest_sha256"],
         samples_per_shard=body["samples_per_shard"],
-        split=body["split"],
-        limit=body["limit"],
-        seed=body["seed"],
+        request=body["request"],
         source=body["source_sha256"],
         shards=tuple(
-            ShardInfo(name=each["name"], size=each["bytes"], sha256=each["sha256"], ids=tuple(each["ids"]))
+            ShardInfo(
+                name=each["name"],
+                size=each["bytes"],
+                sha256=each["sha256"],
+                ids=tuple(each["ids"]),
+                media_sha256=tuple(each["media_sha256"]),
+            )
             for each in body["shards"]
         ),
         quarantined=tuple(Quarantined(id=each["id"], reason=each["reason"]) for each in body["quarantined"]),
@@ -313,18 +315,25 @@ def _is_sound(shard_set: ShardSet) -> bool:
     return (
         bool(shard_set.shards)
         and isinstance(shard_set.manifest, dict)
+        and shard_set.manifest.get("media") in ("image", "clip")
         and all(isinstance(each, str) for each in (shard_set.dataset, shard_set.manifest_digest, shard_set.source))
-        and isinstance(shard_set.split, str | None)
         and type(shard_set.samples_per_shard) is int
-        and all(each is None or type(each) is int for each in (shard_set.limit, shard_set.seed))
+        and isinstance(shard_set.request, dict)
+        and all(isinstance(value, str | int | list) for value in shard_set.request.values())
         and all(type(shard.size) is int and isinstance(shard.sha256, str) for shard in shard_set.shards)
         and all(shard.name == shard_name(number) for number, shard in enumerate(shard_set.shards))
+        and all(len(shard.media_sha256) == len(shard.ids) for shard in shard_set.shards)
+        and all(map(_is_digest, (each for shard in shard_set.shards for each in shard.media_sha256)))
         and all(full)
         and 0 < len(shard_set.shards[-1].ids) <= shard_set.samples_per_shard
         and all(isinstance(each, str) for each in ids)
         and all(isinstance(each.reason, str) and isinstance(each.id, str) for each in shard_set.quarantined)
         and len(set(ids)) == len(ids)
     )
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _check_size(path: Path, shard: ShardInfo) -> None:
@@ -366,14 +375,20 @@ class _Bounded:
         return self._file.read(min(size, self._most))
 
 
-def _sample(members: Mapping[str, bytes], expected: str, place: str) -> tuple[Sample, bytes]:
-    suffixes = set(members) - {"json"}
-    if "json" not in members or len(suffixes) != 1:
-        raise ShardError(f"{place} has members {sorted(members)}, expected one media file and 'json'; {_AGAIN}")
+def _sample(members: Members, expected: str, place: str) -> Packed:
+    files = {suffix: data for suffix, data in members.items() if suffix != RECORD}
+    if RECORD not in members or not are_whole(files):
+        raise ShardError(f"{place} has members {_some(members)}, expected its media and 'json'; {_AGAIN}")
     try:
-        sample = Sample.from_json(json.loads(members["json"]))
+        sample = Sample.from_json(json.loads(members[RECORD]))
+        check_annotations(sample.annotations, width=sample.width, height=sample.height)
     except (ValueError, RecursionError, BadSample) as error:
         raise ShardError(f"{place}.json is no sample: {error}; {_AGAIN}") from None
     if sample.id != expected:
         raise ShardError(f"{place}.json is the sample {sample.id!r}, the index says {expected!r}; {_AGAIN}")
-    return sample, members[suffixes.pop()]
+    return sample, files
+
+
+def _some(members: Members) -> str:
+    names = sorted(members)
+    return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

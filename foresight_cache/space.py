@@ -1,6 +1,6 @@
 """How many bytes a cache takes, from its layout alone, and whether the disk has room for them.
 
-Objects of inputs of one size are exact to the byte. With native sizes they follow from the samples' records: of every
+Objects of inputs of one size are exact to the byte. Else they follow from the samples' records: of every
 sample or, in a large dataset, of shards spread evenly over it.
 """
 
@@ -10,19 +10,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache as remembering
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple, Self
 
 from foresight_cache import layout
 from foresight_cache.commits import Commit
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample, CacheError
+from foresight_cache.inputs import InputRule
 from foresight_cache.layout import CacheLayout, PointLayout
-from foresight_cache.samples import Sample
+from foresight_cache.samples import Grid, Sample
 from foresight_cache.shard_object import checksum, index_size
 from foresight_cache.shards import ShardSet
-from foresight_cache.sizes import InputSize
 
 MOST_RECORDS = 8192
 """Records that are read to learn native sizes; their mean is then known to well under a percent."""
@@ -36,12 +35,28 @@ _TAR_BLOCK = 512
 """Bytes of a tar's header, and what its members are rounded up to."""
 
 
+class Tokens(NamedTuple):
+    """Of one sample, by level."""
+
+    pixel: int
+    patch: int
+    merged: int
+
+    @classmethod
+    def of(cls, grids: Mapping[str, Grid]) -> Self:
+        return cls(**{level: grids[level].tokens for level in cls._fields})
+
+    @property
+    def pooled(self) -> int:
+        return layout.POOLED_GRID.tokens
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
     """What the records say of a dataset's inputs."""
 
-    sizes: Mapping[int, Counter[tuple[int, int]]]
-    """Per shard, of all or of some, how many samples have which height and width in pixels once they are resized."""
+    sizes: Mapping[int, Counter[Tokens]]
+    """Per shard, of all or of some, how many samples have how many tokens."""
     record_bytes: float
     """Mean bytes of a sample's record."""
 
@@ -76,15 +91,15 @@ class Room:
 
 
 def check_room(
-    out: Path, shards: ShardSet, encoder: Encoder, size: InputSize, cache: CacheLayout, points: Sequence[str]
+    out: Path, shards: ShardSet, encoder: Encoder, rule: InputRule, cache: CacheLayout, points: Sequence[str]
 ) -> None:
     """Raises `CacheError` where the disk of `out` cannot hold what is still to be written there; writes nothing."""
     lacking = missing(out, cache, points)
     if not lacking:
         return
     room = room_at(out)
-    found = survey(shards, encoder, size)
-    need = needed(cache, object_sizes(cache, found, encoder), lacking, found.record_bytes, room.block)
+    found = survey(shards, encoder, rule)
+    need = needed(cache, object_sizes(cache, found), lacking, found.record_bytes, room.block)
     if room.free is not None and need.on_disk > room.free:
         raise CacheError(
             f"the cache at {out} needs {human(need.on_disk)} more and the disk of {room.folder} has {human(room.free)} "
@@ -103,41 +118,37 @@ def missing(out: Path, cache: CacheLayout, points: Sequence[str]) -> dict[int, t
     return lacking
 
 
-def survey(shards: ShardSet, encoder: Encoder, size: InputSize) -> Survey:
-    """Reads headers of one tar or, for native sizes, the records of up to `MOST_RECORDS` samples; no media.
+def survey(shards: ShardSet, encoder: Encoder, rule: InputRule) -> Survey:
+    """Reads headers of one tar or, where samples differ in size, the records of up to `MOST_RECORDS` samples; no media.
 
     A tar that cannot be read is passed over here; the extraction, which checks every byte, says what is wrong.
     """
-    count = 1 if size.fixed else max(1, MOST_RECORDS // shards.samples_per_shard)
+    common = rule.common_grids(encoder, shards.media)
+    count = 1 if common else max(1, MOST_RECORDS // shards.samples_per_shard)
     sizes, lengths = {}, [0]
     for number in _spread(len(shards.shards), count):
         try:
             records = _records(shards, number)
-            sizes[number] = _resized(records, encoder, size)
+            sizes[number] = _counted(records, encoder, rule)
         except (OSError, ValueError, RecursionError, BadSample):
             continue
         lengths += map(len, records)
-    if size.fixed:
-        sizes = {number: Counter({size.fixed: len(shard.ids)}) for number, shard in enumerate(shards.shards)}
+    if common:
+        alike = Tokens.of(common)
+        sizes = {number: Counter({alike: len(shard.ids)}) for number, shard in enumerate(shards.shards)}
     return Survey(sizes=sizes, record_bytes=sum(lengths) / max(1, len(lengths) - 1))
 
 
-def object_sizes(cache: CacheLayout, found: Survey, encoder: Encoder) -> dict[str, list[int]]:
+def object_sizes(cache: CacheLayout, found: Survey) -> dict[str, list[int]]:
     """Bytes of each shard's object, by point; of a shard that was not surveyed, by the mean of the others."""
-    return {
-        name: _object_sizes(cache, point, _chunk_bytes(point, found, encoder)) for name, point in cache.points.items()
-    }
+    return {name: _object_sizes(cache, point, _chunk_bytes(point, found)) for name, point in cache.points.items()}
 
 
-def mean_tokens(point: PointLayout, found: Survey, encoder: Encoder) -> float:
+def mean_tokens(point: PointLayout, found: Survey) -> float:
     """Tokens of a sample of mean size at a point; 0 where no size is known."""
-    sizes = sum(found.sizes.values(), Counter())
-    return sum(count * tokens(point.level, size, encoder) for size, count in sizes.items()) / max(1, sizes.total())
-
-
-def tokens(level: Literal["pixel", "patch", "merged"], size: tuple[int, int], encoder: Encoder) -> int:
-    """Tokens of an image of this height and width on a level."""
-    return size[0] * size[1] if level == "pixel" else encoder.grid(level, 1, *size).tokens
+    sizes = sum(found.sizes.values(), Counter[Tokens]())
+    total: int = sum(count * getattr(each, point.level) for each, count in sizes.items())
+    return total / max(1, sizes.total())
 
 
 def needed(
@@ -201,13 +212,12 @@ def human(size: float) -> str:
     return f"{size:,.1f} TB"
 
 
-def _chunk_bytes(point: PointLayout, found: Survey, encoder: Encoder) -> dict[int, int]:
+def _chunk_bytes(point: PointLayout, found: Survey) -> dict[int, int]:
     """Bytes of all chunks of each surveyed shard, with their checksums and without the object's index."""
     step = point.tokens_per_chunk
     chunk = step * point.width * point.numpy_dtype.itemsize + len(checksum(b""))
-    count = remembering(lambda size: -(-tokens(point.level, size, encoder) // step))
     return {
-        number: sum(samples * count(size) for size, samples in sizes.items()) * chunk
+        number: sum(samples * -(-getattr(each, point.level) // step) for each, samples in sizes.items()) * chunk
         for number, sizes in found.sizes.items()
     }
 
@@ -232,15 +242,13 @@ def _spread(length: int, count: int) -> list[int]:
     return [round(place * (length - 1) / max(1, count - 1)) for place in range(count)]
 
 
-def _resized(records: Sequence[bytes], encoder: Encoder, size: InputSize) -> Counter[tuple[int, int]]:
-    """Sizes of the samples; of those that the model cannot take there will be nothing."""
-    if size.fixed:
-        return Counter({size.fixed: len(records)})
-    found: Counter[tuple[int, int]] = Counter()
+def _counted(records: Sequence[bytes], encoder: Encoder, rule: InputRule) -> Counter[Tokens]:
+    """Tokens of the samples; of those that the model cannot take there will be nothing."""
+    found: Counter[Tokens] = Counter()
     for record in records:
         sample = Sample.from_json(json.loads(record))
         try:
-            found[size.of(encoder, sample.height, sample.width)] += 1
+            found[Tokens.of(rule.grids(encoder, sample))] += 1
         except BadSample:
             continue
     return found

@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import fsspec
 
+from foresight_cache.claims import held
 from foresight_cache.errors import MissingExtra, UsageError
+from foresight_cache.layout import PARTIAL
 
 
 class Store(Protocol):
@@ -27,6 +30,10 @@ class Store(Protocol):
         """Names of the objects directly under a key, sorted; empty where there is none."""
         ...
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every object by its key, but for what living processes are writing."""
+        ...
+
 
 class LocalStore:
     def __init__(self, root: Path) -> None:
@@ -43,6 +50,19 @@ class LocalStore:
     def names(self, key: str) -> list[str]:
         folder = self.root / key
         return sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+    def sizes(self) -> dict[str, int]:
+        being_written = held(self.root / PARTIAL)
+        found = {}
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = Path(folder, name)
+                key = path.relative_to(self.root).as_posix()
+                if key.startswith(f"{PARTIAL}/") and path.relative_to(self.root / PARTIAL).parts[0] in being_written:
+                    continue
+                with suppress(FileNotFoundError):
+                    found[key] = path.lstat().st_size
+        return found
 
 
 def _read_range(path: Path, start: int, stop: int) -> bytes:
@@ -77,6 +97,11 @@ class RemoteStore:
         except FileNotFoundError:
             return []
         return sorted(os.path.basename(entry["name"]) for entry in entries if entry["type"] == "file")  # noqa: PTH119 - a URL
+
+    def sizes(self) -> dict[str, int]:
+        self._files.invalidate_cache(self._prefix)
+        entries = self._files.find(self._prefix, detail=True)
+        return {path.removeprefix(f"{self._prefix}/"): int(entry["size"]) for path, entry in entries.items()}
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:

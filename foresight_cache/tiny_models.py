@@ -1,9 +1,11 @@
-"""Small models of real architectures, with seeded random weights, built in memory in about a second.
+"""What small models of real architectures are made of: a tokenizer of the real kind, and seeded random weights.
 
 They exercise everything that the real models do (window and full attention, grouped-query attention, three-part
 rotary positions, a byte-level tokenizer with a chat template), so that all else can be tried without a download.
 """
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -34,8 +36,8 @@ You are a helpful assistant.<|im_end|>
 {{ message.content }}
 {%- else -%}
 {%- for part in message.content -%}
-{%- if part.type == 'image' -%}<|vision_start|><|image_pad|><|vision_end|>
-{%- elif part.type == 'video' -%}<|vision_start|><|video_pad|><|vision_end|>
+{%- if part.type == 'image' -%}IMAGE
+{%- elif part.type == 'video' -%}VIDEO
 {%- elif part.type == 'text' -%}{{ part.text }}
 {%- endif -%}
 {%- endfor -%}
@@ -48,70 +50,26 @@ You are a helpful assistant.<|im_end|>
 """One turn after another, each between <|im_start|> and <|im_end|>; media are placeholders, a default system turn."""
 
 
-def qwen2_5_vl(dtype: torch.dtype) -> tuple[Any, Any]:
-    """A `Qwen2_5_VLForConditionalGeneration` on the CPU and its `Qwen2_5_VLProcessor`.
-
-    Attention windows are 112 px (8×8 patches) as in the real model; every second block attends to everything.
-    """
+def make(class_name: str, **settings: Any) -> Any:
+    """An instance of a class of transformers, whose types do not fit what it takes."""
     import transformers
 
-    tokenizer = byte_tokenizer()
-    with torch.random.fork_rng(devices=[]):  # making the modules draws numbers that are then replaced
-        model_class: Any = transformers.Qwen2_5_VLForConditionalGeneration
-        model = model_class._from_config(_qwen2_5_vl_config(tokenizer), dtype=dtype)
-    randomise(model, SEED)
-    processor_class: Any = transformers.Qwen2_5_VLProcessor
-    processor = processor_class(
-        image_processor=transformers.Qwen2VLImageProcessor(),
-        video_processor=transformers.Qwen2VLVideoProcessor(),
-        tokenizer=tokenizer,
-        chat_template=_CHAT_TEMPLATE,
-    )
-    return model.eval(), processor
+    return getattr(transformers, class_name)(**settings)
 
 
-def _qwen2_5_vl_config(tokenizer: Any) -> Any:
-    from transformers import Qwen2_5_VLConfig
-
-    def token(name: str) -> int:
-        return int(tokenizer.convert_tokens_to_ids(f"<|{name}|>"))
-
-    vision = {
-        "depth": 8,
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_heads": 4,
-        "out_hidden_size": 128,
-        "fullatt_block_indexes": [1, 3, 5, 7],
-        "tokens_per_second": 2,  # of the published models; the class has 4
-    }
-    text = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 128,
-        "intermediate_size": 256,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 32768,
-        "bos_token_id": token("endoftext"),
-        "eos_token_id": token("im_end"),
-        # Half of the head's 32 channels, divided as the 16 + 24 + 24 of the published models are.
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
-    }
-    config = Qwen2_5_VLConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_id=token("image_pad"),
-        video_token_id=token("video_pad"),
-        vision_start_token_id=token("vision_start"),
-        vision_end_token_id=token("vision_end"),
-    )
-    setattr(config, SEED_FIELD, SEED)
-    return config
+def chat_template(
+    *,
+    image: str = "<|vision_start|><|image_pad|><|vision_end|>",
+    video: str = "<|vision_start|><|video_pad|><|vision_end|>",
+) -> str:
+    """A template with these placeholders for media."""
+    return _CHAT_TEMPLATE.replace("IMAGE", image).replace("VIDEO", video)
 
 
-def byte_tokenizer() -> Any:
-    """A `Qwen2Tokenizer`: the real tokenizer class with one token per byte and the real special tokens.
+def byte_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
+    """A `Qwen2Tokenizer`: the real tokenizer class with one token per byte and the real special tokens, then `others`.
+
+    `named` are special tokens that are attributes of the tokenizer as well.
 
     >>> tokenizer = byte_tokenizer()
     >>> tokenizer("<|im_start|>Hi")["input_ids"]
@@ -120,29 +78,90 @@ def byte_tokenizer() -> Any:
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import Qwen2Tokenizer
 
-    vocabulary = {token: number for number, token in enumerate([*sorted(ByteLevel.alphabet()), *_SPECIAL])}
+    vocabulary = {token: number for number, token in enumerate([*sorted(ByteLevel.alphabet()), *_SPECIAL, *others])}
     return Qwen2Tokenizer(
-        vocab=vocabulary, merges=[], additional_special_tokens=list(_SPECIAL[1:]), model_max_length=32768
+        vocab=vocabulary,
+        merges=[],
+        additional_special_tokens=[*_SPECIAL[1:], *others],
+        model_max_length=32768,
+        **dict(named or {}),
     )
+
+
+def decoder(tokenizer: Any) -> dict[str, Any]:
+    """Settings of a language model with grouped-query attention."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 128,
+        "intermediate_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 32768,
+        "bos_token_id": tokenizer.convert_tokens_to_ids("<|endoftext|>"),
+        "eos_token_id": tokenizer.convert_tokens_to_ids("<|im_end|>"),
+    }
+
+
+def qwen_text(tokenizer: Any) -> dict[str, Any]:
+    """Settings of a language model with three-part rotary positions too."""
+    # Half of the head's 32 channels, divided as the 16 + 24 + 24 of the published models are.
+    return {
+        **decoder(tokenizer),
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
+    }
+
+
+def qwen_ids(tokenizer: Any) -> dict[str, int]:
+    """Special token ids of a configuration."""
+    names = {
+        "image_token_id": "image_pad",
+        "video_token_id": "video_pad",
+        "vision_start_token_id": "vision_start",
+        "vision_end_token_id": "vision_end",
+    }
+    return {field: int(tokenizer.convert_tokens_to_ids(f"<|{name}|>")) for field, name in names.items()}
+
+
+def qwen_processor(
+    processor_class: str, tokenizer: Any, *, video: str = "Qwen2VLVideoProcessor", patch_size: int = 14
+) -> Any:
+    """A processor of one of Qwen's classes, with its own settings but for the size of patches."""
+    return make(
+        processor_class,
+        image_processor=make("Qwen2VLImageProcessor", patch_size=patch_size),
+        video_processor=make(video, patch_size=patch_size),
+        tokenizer=tokenizer,
+        chat_template=chat_template(),
+    )
+
+
+RECIPE = "normal by name, unit variance, 1"
+"""Names the rule of `randomise`, for digests; to be changed together with it."""
 
 
 def randomise(model: nn.Module, seed: int) -> None:
     """Draws all weights anew so that features keep their scale and stay distinct through any depth.
 
     The usual 0.02 would leave small models almost linear: each block would add next to nothing. Here every
-    layer maps inputs of unit variance to outputs of unit variance. Norms keep their ones.
+    layer maps inputs of unit variance to outputs of unit variance. Norms keep their ones. Each weight has random
+    numbers of its own, by its name, so that a part of a model has the same weights as the whole.
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(parameter: torch.Tensor, spread: float) -> None:
-        # Drawn in float32 whatever the model's number type, so that all types have the same weights, rounded.
-        parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
-
     with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.Embedding):
-                draw(module.weight, 0.5)
-            elif isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
-                draw(module.weight, module.weight[0].numel() ** -0.5)
-                if module.bias is not None:
-                    draw(module.bias, 0.1)
+        for path, module in model.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                spread = _spread(module, name)
+                if spread is None:
+                    continue
+                key = hashlib.sha256(f"{seed} {path}.{name}".encode()).digest()
+                generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little"))
+                # In float32 whatever the model's number type, so that all types have the same weights, rounded.
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+
+
+def _spread(module: nn.Module, name: str) -> float | None:
+    """The standard deviation of a new weight, or None where it stays as it is."""
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
+        return 0.1 if name == "bias" else float(module.weight[0].numel() ** -0.5)
+    is_scale = "norm" in type(module).__name__.lower() or name.startswith("lambda")
+    return None if is_scale else 0.5  # embeddings of tokens, of positions, of the class

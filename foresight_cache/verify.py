@@ -1,17 +1,21 @@
-"""Checks every byte of a cache against what was committed, and lists all that is wrong."""
+"""Checks every byte of a cache, or a sample of it, against what was committed, and lists all that is wrong."""
 
 import hashlib
-from collections.abc import Iterator
+import random
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from foresight_cache import layout
-from foresight_cache.commits import Commit
+from foresight_cache.commits import Commit, SampleRow
 from foresight_cache.errors import CacheError
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
 from foresight_cache.shard_object import ShardObjectReader
 
 _BLOCK = 1 << 24
+_COMMIT = re.compile(rf"{layout.SAMPLES}/\d+\.json")
+_AGAIN = "run the same 'foresight extract' again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,43 +25,115 @@ class Finding:
     place: str
     """Key of the object inside the cache."""
     problem: str
+    harmless: bool = False
+    """Whether the cache is whole all the same: it lies in its folder and is no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What a look at some samples has found."""
+
+    findings: list[Finding]
+    checked: int
+    """Samples whose bytes were read."""
+    samples: int
+    """Committed samples that are not quarantined."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What a cache says of itself, once that was checked."""
+
+    cache: Cache
+    sizes: Mapping[str, int]
+    """Bytes of each object, as they were listed."""
+    commits: list[Commit]
+    """Those that are sound."""
+    findings: list[Finding]
 
 
 def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
-    """All findings; none means that every shard is there and every byte as it was written.
+    """All findings, of the cache as it is now; none means that every shard is there and every byte as it was written.
 
     `advance` is told of each committed shard's samples and bytes. Raises what `open_cache` raises.
     """
-    findings = list(_check_metadata(cache))
-    missing = set(range(len(cache.layout.shards)))
-    for name in cache.store.names(layout.SAMPLES):
-        if name == "zarr.json":
-            continue
-        key = f"{layout.SAMPLES}/{name}"
+    records = _check_records(cache)
+    findings = [*records.findings]
+    for commit in records.commits:
+        for point in records.cache.layout.points:
+            findings += _check_object(records.cache, commit, point)
+        advance(len(commit.rows), sum(entry["bytes"] for entry in commit.objects.values()))
+    return findings
+
+
+def verify_sample(cache: Cache, count: int, seed: int = 0) -> SampleReport:
+    """All records and sizes of objects as in `verify`, and the chunks of `count` random good samples at every point.
+
+    Raises what `open_cache` raises.
+    """
+    records = _check_records(cache)
+    findings = [*records.findings]
+    good = [(commit, n) for commit in records.commits for n, row in enumerate(commit.rows) if row.status == "ok"]
+    chosen = random.Random(seed).sample(range(len(good)), min(count, len(good)))  # noqa: S311 - a sample, no secret
+    for commit in records.commits:
+        positions = sorted(position for owner, position in map(good.__getitem__, chosen) if owner is commit)
+        for point in records.cache.layout.points:
+            if lost := _check_size(records.cache, commit, point, records.sizes):
+                findings.append(lost)
+            elif positions:
+                findings += _check_chunks(records.cache, commit, point, positions)
+    return SampleReport(findings=findings, checked=len(chosen), samples=len(good))
+
+
+def _check_records(cache: Cache) -> _Records:
+    # The root is read after the listing, so that it knows of each listed commit's shard, also where shards are added.
+    sizes = cache.store.sizes()
+    cache = Cache(cache.store)
+    findings = [*_check_metadata(cache), *_strays(cache, sizes)]
+    commits = []
+    for key in sorted(filter(_COMMIT.fullmatch, sizes)):
         try:
-            commit = _read_commit(cache, key)
+            commits.append(_read_commit(cache, key))
         except CacheError as error:
             findings.append(Finding(key, str(error)))
-            continue
-        for point in cache.layout.points:
-            findings += _check_object(cache, commit, point)
-        missing.discard(commit.shard)
-        advance(len(commit.rows), sum(entry["bytes"] for entry in commit.objects.values()))
-    unfinished = "the shard is not committed; run the same 'foresight extract' again to finish it"
-    return findings + [Finding(layout.part_key(shard), unfinished) for shard in sorted(missing)]
+    there = {commit.shard for commit in commits}
+    findings += [
+        Finding(layout.part_key(shard), f"the shard is not committed; {_AGAIN} to finish it")
+        for shard in range(len(cache.layout.shards))
+        if shard not in there
+    ]
+    return _Records(cache, sizes, commits, findings)
 
 
 def _check_metadata(cache: Cache) -> Iterator[Finding]:
     """Metadata is a pure function of the root's attributes, so that any other byte is wrong."""
-    wanted = {layout.metadata_key(point): cache.layout.array_json(point) for point in cache.layout.points}
-    wanted[f"{layout.SAMPLES}/zarr.json"] = layout.SAMPLES_GROUP_JSON
-    wanted[layout.ROOT_KEY] = cache.layout.root_json()
-    for key, data in wanted.items():
+    for key, data in _metadata(cache).items():
         try:
             if cache.store.read(key) != data:
-                yield Finding(key, "the metadata is not what was written")
+                yield Finding(key, f"the metadata is not what was written; {_AGAIN}")
         except FileNotFoundError:
-            yield Finding(key, "the metadata is missing")
+            yield Finding(key, f"the metadata is missing; {_AGAIN}")
+
+
+def _metadata(cache: Cache) -> dict[str, bytes]:
+    wanted = {layout.metadata_key(point): cache.layout.array_json(point) for point in cache.layout.points}
+    return {
+        layout.ROOT_KEY: cache.layout.root_json(),
+        f"{layout.SAMPLES}/zarr.json": layout.SAMPLES_GROUP_JSON,
+        **wanted,
+    }
+
+
+def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:
+    """What has no business in the folder. Objects of a shard without a commit are part of that finding."""
+    shards = range(len(cache.layout.shards))
+    ours = {layout.object_key(point, shard) for point in cache.layout.points for shard in shards}
+    ours |= _metadata(cache).keys()
+    for key in sorted(keys):
+        if key.startswith(f"{layout.PARTIAL}/"):
+            yield Finding(key, "a killed process left it; the next 'foresight extract' removes it", harmless=True)
+        elif key not in ours and not _COMMIT.fullmatch(key):
+            yield Finding(key, "it is no part of the cache; remove it, if nobody needs it", harmless=True)
 
 
 def _read_commit(cache: Cache, key: str) -> Commit:
@@ -69,48 +145,61 @@ def _read_commit(cache: Cache, key: str) -> Commit:
     return commit
 
 
-def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]:
+def _check_size(cache: Cache, commit: Commit, point: str, sizes: Mapping[str, int]) -> Finding | None:
+    """Whether an object is there and as long as it was; asked for anew where the listing says otherwise."""
     key = layout.object_key(point, commit.shard)
     if point not in commit.objects:
-        yield Finding(key, "the point is not committed; run the same 'foresight extract' again to finish it")
-        return
+        return Finding(key, f"the point is not committed; {_AGAIN} to finish it")
+    expected = commit.objects[point]["bytes"]
+    if sizes.get(key) == expected:
+        return None
     try:
-        size, read = cache.store.ranges(key)
+        size, _ = cache.store.ranges(key)
     except FileNotFoundError:
-        yield Finding(key, "the object is missing although its shard is committed; run 'foresight extract' again")
+        return Finding(key, f"the object is missing although its shard is committed; {_AGAIN}")
+    if size != expected:
+        return Finding(key, f"the object has {size} bytes, committed were {expected}; {_AGAIN}")
+    return None
+
+
+def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]:
+    """By its SHA-256 and, where that is another one, by the checksums of all its samples."""
+    if lost := _check_size(cache, commit, point, {}):
+        yield lost
         return
-    expected = commit.objects[point]
-    if size != expected["bytes"]:
-        yield Finding(
-            key, f"the object has {size} bytes, committed were {expected['bytes']}; run 'foresight extract' again"
-        )
-        return
+    key = layout.object_key(point, commit.shard)
+    size, read = cache.store.ranges(key)
     digest = hashlib.sha256()
     for start in range(0, size, _BLOCK):
         digest.update(read(start, min(start + _BLOCK, size)))
-    if digest.hexdigest() == expected["sha256"]:
-        return
-    remedy = f"remove {layout.part_key(commit.shard)} and run the same 'foresight extract' again"
-    yield Finding(key, f"the object's SHA-256 is not the committed one; {remedy}")
-    yield from _check_chunks(cache, commit, point, size)
+    if digest.hexdigest() != commit.objects[point]["sha256"]:
+        yield Finding(key, f"the object's SHA-256 is not the committed one; {_remedy(commit)}")
+        yield from _check_chunks(cache, commit, point, range(len(commit.rows)))
 
 
-def _check_chunks(cache: Cache, commit: Commit, point: str, size: int) -> Iterator[Finding]:
-    """Which samples of a damaged object are hit, by the checksums of their chunks."""
+def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[int]) -> Iterator[Finding]:
+    """Reads the chunks of the good ones among these samples."""
     key = layout.object_key(point, commit.shard)
     shape = cache.layout.points[point]
     per_sample = shape.chunks_per_sample
-    _, read = cache.store.ranges(key)
+    size, read = cache.store.ranges(key)
     try:
         reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_bytes, read)
     except CacheError as error:
         yield Finding(key, str(error))
         return
-    for position, row in enumerate(commit.rows):
-        chunks = range(position * per_sample, (position + 1) * per_sample)
+    for position in positions:
+        row = commit.rows[position]
         try:
-            for chunk in chunks:
-                if reader.has(chunk):
-                    reader.chunk(chunk)
+            for chunk in range(_used_chunks(row, shape)):
+                reader.chunk(position * per_sample + chunk)
         except CacheError:
-            yield Finding(key, f"sample {row.sample.id} fails its checksum")
+            yield Finding(key, f"sample {row.sample.id} is missing or fails its checksum; {_remedy(commit)}")
+
+
+def _used_chunks(row: SampleRow, shape: layout.PointLayout) -> int:
+    return -(-row.grids[shape.level].tokens // shape.tokens_per_chunk) if row.status == "ok" else 0
+
+
+def _remedy(commit: Commit) -> str:
+    return f"remove {layout.part_key(commit.shard)} and {_AGAIN}"

@@ -47,7 +47,7 @@ class CacheWriter:
     """
 
     def __init__(self, root: Path, wanted: CacheLayout) -> None:
-        """Creates the cache, or joins one of the same fingerprint and adds the points that it lacks.
+        """Creates the cache, or joins one of the same fingerprint and adds the points and shards that it lacks.
 
         Raises `NotACache`, `UnsupportedFormat` and `FingerprintMismatch`; then nothing was changed.
         """
@@ -56,11 +56,11 @@ class CacheWriter:
         self._partial = root / layout.PARTIAL
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
-        if _stale_metadata(root, self.layout):
-            (root / layout.SAMPLES).mkdir(parents=True, exist_ok=True)
+        if _stale_metadata(root, _grown(root, wanted)):
+            _make_folder(root / layout.SAMPLES)
             with self._claimed(JOIN) as scratch:
-                self.layout = joined(root, wanted)
-                for key, data in _stale_metadata(root, self.layout).items():
+                self.layout = joined(root, wanted)  # anew, since another process may have grown the cache meanwhile
+                for key, data in _stale_metadata(root, _grown(root, wanted)).items():
                     _write_atomically(root, key, data, scratch)
 
     def __enter__(self) -> Self:
@@ -168,16 +168,18 @@ class ShardWriter:
                 chunk = np.concatenate([chunk, np.zeros((step - len(chunk), shape.width), chunk.dtype)])
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)
 
-    def commit(self, rows: Sequence[SampleRow]) -> None:
+    def commit(self, rows: Sequence[SampleRow], *, halved: int = 0) -> None:
         """Makes the shard visible: every object under its final name, then the part with `rows`.
 
-        Raises `ValueError` where a row or a good sample's tokens are missing.
+        `halved` is how many batches were computed in halves for lack of memory. Raises `ValueError` where a row or a
+        good sample's tokens are missing.
         """
         self._check_whole(rows)
         records: dict[str, Mapping[str, Any]] = dict(self._earlier.objects) if self._earlier else {}
+        told = {"halved": halved} if halved else {}
         for point, writer in self._objects.items():
             statistics = self._statistics.result(point)
-            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics}
+            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics, **told}
         for point, writer in self._objects.items():
             _publish(writer.path, self._root / layout.object_key(point, self._pending.number))
         commit = Commit(
@@ -206,7 +208,15 @@ class ShardWriter:
 
 
 def joined(root: Path, wanted: CacheLayout) -> CacheLayout:
-    """The layout that the cache shall have; changes nothing. Raises `FingerprintMismatch` and `NotACache`."""
+    """The part of the cache that `wanted` asks for, with all points of the cache; changes nothing.
+
+    The cache may have more shards. Raises `FingerprintMismatch` and `NotACache`.
+    """
+    return replace(_grown(root, wanted), shards=wanted.shards)
+
+
+def _grown(root: Path, wanted: CacheLayout) -> CacheLayout:
+    """What the cache shall be: what it is, and what `wanted` adds to it. It never loses anything."""
     path = root / layout.ROOT_KEY
     if not path.exists():
         _refuse_foreign(root)
@@ -226,7 +236,11 @@ def joined(root: Path, wanted: CacheLayout) -> CacheLayout:
             f"{root} was made otherwise: {'; '.join(found)}; use the settings of the cache, or another --out"
         )
     points = {**stored.points, **wanted.points}
-    return replace(stored, points={name: points[name] for name in sorted(points, key=computation_order)})
+    return replace(
+        stored,
+        shards=max(stored.shards, wanted.shards, key=len),
+        points={name: points[name] for name in sorted(points, key=computation_order)},
+    )
 
 
 def _refuse_foreign(root: Path) -> None:
@@ -240,14 +254,20 @@ def _refuse_foreign(root: Path) -> None:
 
 
 def _shard_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
+    """One list of shards may go on where the other ends, if what both have is the same and full."""
+    common = min(len(stored.shards), len(wanted.shards))
+    if found := differences(_described(stored, common), _described(wanted, common)):
+        return found
+    if all(shard.samples == stored.samples_per_shard for shard in stored.shards[:common]):
+        return []
     return differences(_described(stored), _described(wanted))
 
 
-def _described(cache: CacheLayout) -> dict[str, Any]:
-    """The shards by name, each with its place, since a slot means another sample where two are exchanged."""
+def _described(cache: CacheLayout, count: int | None = None) -> dict[str, Any]:
+    """The first shards by name, each with its place, since a slot means another sample where two are exchanged."""
     shards = {
         shard.name: {"number": number, "sha256": shard.sha256, "samples": shard.samples}
-        for number, shard in enumerate(cache.shards)
+        for number, shard in enumerate(cache.shards[:count])
     }
     return {"shards": shards, "samples_per_shard": cache.samples_per_shard}
 
@@ -278,9 +298,21 @@ def _write_atomically(root: Path, key: str, data: bytes, scratch: Path) -> None:
 
 def _publish(temporary: Path, final: Path) -> None:
     """Renames a durable file to its final name and makes the name durable too."""
-    final.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(final.parent)
     temporary.rename(final)
-    descriptor = os.open(final.parent, os.O_RDONLY)
+    _make_durable(final.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """With all above it, each durably: a file is lost with the name of any folder that it lies in."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _make_durable(folder.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

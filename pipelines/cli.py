@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 
 from foresight_cache.errors import ForesightError
-from pipelines.commands import demo, extract, inspect, plan, prepare, report, train_probe, verify
+from pipelines.commands import demo, extract, inspect, models, plan, prepare, report, train_probe, verify
 
 app = typer.Typer(
     name="foresight",
@@ -37,6 +37,7 @@ for name, module in {
     "report": report,
 }.items():
     app.command(name)(module.run)
+app.add_typer(models.app, name="models")
 
 _INTERRUPTED = 75
 

@@ -16,3 +16,11 @@ def assets() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no test assets at {folder}; set FORESIGHT_TEST_ASSETS")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for all fuzzing, from whichever processes it ran in."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    counts = [dict(report.user_properties).get("fuzzed inputs", 0) for report in reports if hasattr(report, "when")]
+    if sum(counts):
+        terminalreporter.write_line(f"fuzzing: {sum(counts):,} inputs in {sum(map(bool, counts))} tests")

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
-SHARED = {"reader", "points", "samples", "errors", "progress"}
+SHARED = {"reader", "points", "samples", "errors", "progress", "geometry"}
 """What the probes may know of the cache package."""
 
 
@@ -129,7 +129,7 @@ def test_reading_a_cache_loads_no_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded_by(statement)
 
 
-COMMANDS = ("demo", "prepare", "plan", "extract", "inspect", "verify", "train-probe", "report")
+COMMANDS = ("demo", "prepare", "models", "plan", "extract", "inspect", "verify", "train-probe", "report")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -148,7 +148,8 @@ def test_help_answers_at_once(command: str) -> None:
 def test_every_command_is_listed() -> None:
     from pipelines.cli import app
 
-    assert sorted(command.name or "" for command in app.registered_commands) == sorted(COMMANDS)
+    registered = [*app.registered_commands, *app.registered_groups]
+    assert sorted(command.name or "" for command in registered) == sorted(COMMANDS)
 
 
 def test_no_pickle_and_no_foreign_code() -> None:

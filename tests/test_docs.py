@@ -79,7 +79,7 @@ def test_every_command_and_component_is_documented() -> None:
     from pipelines.cli import app
 
     text = "".join(page.read_text() for page in PAGES)
-    names = [f"foresight {command.name}" for command in app.registered_commands]
+    names = [f"foresight {command.name}" for command in [*app.registered_commands, *app.registered_groups]]
     for name in [*names, *encoders.names(), *heads.names(), *tasks.names()]:
         assert name in text, f"{name} is not documented"
 
@@ -92,7 +92,7 @@ def test_every_field_of_a_fingerprint_is_documented() -> None:
 
     encoder = load("tiny:qwen2_5_vl", LoadOptions())
     options = ExtractionOptions(points=(Point("vit.pre_merge"),), size=InputSize.parse("112"))
-    made = fingerprint_of(encoder, options, dataset="shapes", manifest_sha256="0")
+    made = fingerprint_of(encoder, options, "shapes", "0", "clip")
     page = (ROOT / "docs/cache_format.md").read_text()
     section = page[page.index("### Fingerprint") : page.index("## Arrays")]
     listed = set(re.findall(r"`(\w+)\.([\w*]+)", section))

@@ -22,7 +22,9 @@ class Found:
 
     sample: Sample
     path: Path
-    """The media file, inside the dataset's folder."""
+    """The media file, inside the dataset's folder; or a folder of a clip's frames, image files in order of name."""
+    labels: Path | None = None
+    """Dense labels as a PNG; of a clip in frames a folder of PNGs, each named like the frame that it labels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,7 @@
 """Any folder in COCO format, whatever its categories.
 
     ROOT/annotations/instances_<split>.json
+    ROOT/annotations/captions_<split>.json, person_keypoints_<split>.json    taken along where they are
     ROOT/<split>/<file_name>    or    ROOT/images/<split>/<file_name>
 
 The JSON is read plainly: pycocotools prints while it reads, and of two images with one id it keeps the last in
@@ -13,10 +14,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
+from foresight_cache import outlines
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.inside import inside, is_text, shown
 from foresight_cache.samples import Sample, is_safe_name
 
 _LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split> or ROOT/images/<split>"
@@ -60,7 +63,7 @@ class Reader:
                 f"{self._root} has no split {split!r}: there is no {file}; splits there: {', '.join(splits)}"
             )
         images = self._image_folder(split)
-        annotations = _Annotations.load(self._root / "annotations" / f"instances_{split}.json")
+        annotations = _Annotations.load(self._root / "annotations", split)
         prefix = f"{self._name}/{split}"
         _refuse_shared_ids(annotations, prefix)
         for index, image in enumerate(annotations.images):
@@ -81,8 +84,12 @@ class Reader:
         sample_id = _sample_id(image, index, f"{self._name}/{split}")
         try:
             width, height = _size(image)
-            path = _inside(folder, image.get("file_name"))
-            objects = [_object(each, annotations.categories, width, height) for each in annotations.of(image["id"])]
+            path = inside(folder, image.get("file_name"), "the entry under 'images'")
+            kinds: dict[str, Any] = {
+                "objects": [_object(each, annotations, width, height) for each in annotations.of(image["id"])]
+            }
+            if annotations.captions is not None:
+                kinds["captions"] = _texts(annotations.captions.get(image["id"], []))
         except BadSample as error:
             return Broken(id=sample_id, reason=str(error))
         sample = Sample(
@@ -94,7 +101,7 @@ class Reader:
             file_name=path.relative_to(self._root).as_posix(),
             width=width,
             height=height,
-            annotations={"objects": objects},
+            annotations=kinds,
         )
         return Found(sample=sample, path=path)
 
@@ -109,11 +116,16 @@ class _Annotations:
     by_image: Mapping[Hashable, list[dict[str, Any]]]
     strays: Mapping[str, int]
     """Numbers of annotations by the image that they name and that is not listed."""
+    captions: Mapping[Hashable, list[Any]] | None
+    """Texts by image; None where there is no file of them. Those of images that are not listed are not used."""
+    keypoints: Mapping[tuple[Hashable, Hashable], Any]
+    """By image and annotation."""
 
     @classmethod
-    def load(cls, path: Path) -> "_Annotations":
+    def load(cls, folder: Path, split: str) -> "_Annotations":
         """Raises `DatasetError`."""
-        document = _document(path)
+        path = folder / f"instances_{split}.json"
+        document = _document(path, ("images", "annotations", "categories"))
         listed = {image["id"] for image in document["images"] if _has_id(image)}
         by_image: dict[Hashable, list[dict[str, Any]]] = {}
         strays: Counter[str] = Counter()
@@ -122,7 +134,7 @@ class _Annotations:
             if isinstance(image_id, int | str) and image_id in listed:
                 by_image.setdefault(image_id, []).append(annotation)
             else:
-                strays[_shown(image_id)] += 1
+                strays[shown(image_id)] += 1
         ids = (annotation.get("id") for annotations in by_image.values() for annotation in annotations)
         _refuse_repeats(path, "annotation id", (each for each in ids if isinstance(each, int | str)))
         _refuse_repeats(path, "image id", (image["id"] for image in document["images"] if _has_id(image)))
@@ -132,33 +144,64 @@ class _Annotations:
             categories=_categories(document["categories"], path),
             by_image=by_image,
             strays=strays,
+            captions=_captions(folder / f"captions_{split}.json"),
+            keypoints=_keypoints(folder / f"person_keypoints_{split}.json"),
         )
 
     def of(self, image_id: Hashable) -> list[dict[str, Any]]:
         return self.by_image.get(image_id, [])
 
 
-def _document(path: Path) -> dict[str, list[Any]]:
+def _document(path: Path, lists: Iterable[str]) -> dict[str, list[Any]]:
     try:
-        # Outlines are most of the bytes and nothing here uses them: dropped at once, they never fill the memory.
-        document = json.loads(path.read_bytes(), object_hook=_without_outline)
+        # Outlines are most of the bytes and as lists of numbers would fill the memory: packed at once, they do not.
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_hook=outlines.pack)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
-    for key in ("images", "annotations", "categories"):
+    for key in lists:
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
-            raise DatasetError(f"{path} is not a COCO instances file: expected a list under {key!r}")
+            kind = path.name.rsplit("_", 1)[0]
+            raise DatasetError(f"{path} is not a COCO {kind} file: expected a list under {key!r}")
     return cast(dict[str, list[Any]], document)
 
 
-def _without_outline(entry: dict[str, Any]) -> dict[str, Any]:
-    entry.pop("segmentation", None)
-    return entry
+def _captions(path: Path) -> dict[Hashable, list[Any]] | None:
+    if not path.is_file():
+        return None
+    captions: dict[Hashable, list[Any]] = {}
+    for entry in _document(path, ("annotations",))["annotations"]:
+        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int | str):
+            captions.setdefault(entry["image_id"], []).append(entry.get("caption"))
+    return captions
+
+
+def _texts(captions: list[Any]) -> list[str]:
+    for caption in captions:
+        if not is_text(caption) or not caption.strip():
+            raise BadSample(f"it has a caption {shown(caption)}, expected a text")
+    return [caption.strip() for caption in captions]
+
+
+def _keypoints(path: Path) -> dict[tuple[Hashable, Hashable], Any]:
+    if not path.is_file():
+        return {}
+    return {
+        (entry["image_id"], entry["id"]): entry["keypoints"]
+        for entry in _document(path, ("annotations",))["annotations"]
+        if isinstance(entry, dict) and _is_labelled(entry)
+    }
+
+
+def _is_labelled(entry: dict[str, Any]) -> bool:
+    """Whether an entry has at least one keypoint; COCO lists every person, most of them without any."""
+    known = all(isinstance(entry.get(key), int | str) for key in ("image_id", "id"))
+    return known and "keypoints" in entry and entry.get("num_keypoints") != 0
 
 
 def _categories(entries: list[Any], path: Path) -> dict[int, str]:
     for entry in entries:
-        if not (isinstance(entry, dict) and type(entry.get("id")) is int and _is_text(entry.get("name"))):
-            raise DatasetError(f"{path} has a category {_shown(entry)}; expected an integer 'id' and a text 'name'")
+        if not (isinstance(entry, dict) and type(entry.get("id")) is int and is_text(entry.get("name"))):
+            raise DatasetError(f"{path} has a category {shown(entry)}; expected an integer 'id' and a text 'name'")
     _refuse_repeats(path, "category id", (entry["id"] for entry in entries))
     return {entry["id"]: entry["name"] for entry in entries}
 
@@ -168,7 +211,7 @@ def _refuse_repeats(path: Path, kind: str, values: Iterable[Hashable]) -> None:
     if repeated:
         more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
         raise DatasetError(
-            f"{path} uses the same {kind} more than once: {', '.join(map(_shown, repeated[:5]))}{more}; "
+            f"{path} uses the same {kind} more than once: {', '.join(map(shown, repeated[:5]))}{more}; "
             "which entry is meant cannot be told, so mend the file"
         )
 
@@ -187,17 +230,6 @@ def _has_id(image: Any) -> bool:
     return isinstance(image, dict) and isinstance(image.get("id"), int | str)
 
 
-def _shown(value: Any) -> str:
-    """A value of the file in a sentence: in ASCII, as it may hold halves of characters, and of bounded length."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def _is_text(value: Any) -> TypeGuard[str]:
-    """Whether it is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
-    return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
 def _sample_id(image: Any, index: int, prefix: str) -> str:
     """
     >>> _sample_id({"file_name": "COCO_val2014_000000000042.jpg"}, 0, "coco/val2014")
@@ -206,7 +238,7 @@ def _sample_id(image: Any, index: int, prefix: str) -> str:
     'coco/val2014/images[3]'
     """
     name = image.get("file_name") if isinstance(image, dict) else None
-    if not _is_text(name) or not Path(name).stem:
+    if not is_text(name) or not Path(name).stem:
         return f"{prefix}/images[{index}]"
     return f"{prefix}/{Path(name).with_suffix('').as_posix()}"
 
@@ -217,39 +249,23 @@ def _size(image: Any) -> tuple[int, int]:
         raise BadSample("the entry under 'images' has no integer or text under 'id'")
     for key in ("width", "height"):
         if type(image.get(key)) is not int or not 0 < image[key] < _LARGEST:
-            raise BadSample(f"the entry under 'images' has {key} {_shown(image.get(key))}, expected a positive integer")
+            raise BadSample(f"the entry under 'images' has {key} {shown(image.get(key))}, expected a positive integer")
     return image["width"], image["height"]
 
 
-def _inside(folder: Path, name: Any) -> Path:
-    """The image's path. The folder itself may be a link to elsewhere; what it holds may not leave it."""
-    if not _is_text(name) or "\0" in name or not Path(name).stem:
-        raise BadSample(f"the entry under 'images' has file_name {_shown(name)}, expected the name of a file")
-    path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise BadSample(f"file_name {name!r} leaves the folder of the images, which is not followed")
-    try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError) as error:  # a name that is too long; a link in a circle
-        raise BadSample(f"file_name {name!r} cannot be followed: {error}") from None
-    if not inside:
-        raise BadSample(f"file_name {name!r} is a link out of the folder of the images, which is not followed")
-    return path
-
-
-def _object(annotation: dict[str, Any], categories: Mapping[int, str], width: int, height: int) -> dict[str, Any]:
+def _object(annotation: dict[str, Any], annotations: _Annotations, width: int, height: int) -> dict[str, Any]:
     """One object as `Sample.annotations` has it. Raises `BadSample`."""
-    number, category = annotation.get("id"), annotation.get("category_id")
+    number, category, categories = annotation.get("id"), annotation.get("category_id"), annotations.categories
     if type(number) is not int:
-        raise BadSample(f"an annotation has id {_shown(number)}, expected an integer")
+        raise BadSample(f"an annotation has id {shown(number)}, expected an integer")
     if type(category) is not int or category not in categories:
-        raise BadSample(f"annotation {number} has category_id {_shown(category)}, which is not under 'categories'")
+        raise BadSample(f"annotation {number} has category_id {shown(category)}, which is not under 'categories'")
     box = _box(annotation.get("bbox"), f"annotation {number}", width, height)
     crowd, area = annotation.get("iscrowd", 0), annotation.get("area", (box[2] - box[0]) * (box[3] - box[1]))
     if crowd not in (0, 1):
-        raise BadSample(f"annotation {number} has iscrowd {_shown(crowd)}, expected 0 or 1")
+        raise BadSample(f"annotation {number} has iscrowd {shown(crowd)}, expected 0 or 1")
     if not _is_number(area) or area < 0:
-        raise BadSample(f"annotation {number} has area {_shown(area)}, expected a number of pixels")
+        raise BadSample(f"annotation {number} has area {shown(area)}, expected a number of pixels")
     return {
         "box": box,
         "category": categories[category],
@@ -257,7 +273,22 @@ def _object(annotation: dict[str, Any], categories: Mapping[int, str], width: in
         "crowd": bool(crowd),
         "area": float(area),
         "annotation_id": number,
+        **_shape(annotation, annotations, f"annotation {number}", width, height),
     }
+
+
+def _shape(annotation: dict[str, Any], annotations: _Annotations, who: str, width: int, height: int) -> dict[str, Any]:
+    """Mask and keypoints, where there are any. Raises `BadSample`."""
+    shape: dict[str, Any] = {}
+    if mask := outlines.run_lengths(annotation.get("segmentation"), who, width, height):
+        shape["segmentation"] = mask
+    if (keypoints := annotations.keypoints.get((annotation["image_id"], annotation["id"]))) is not None:
+        if not (isinstance(keypoints, list) and len(keypoints) % 3 == 0 and all(map(_is_number, keypoints))):
+            raise BadSample(f"{who} has keypoints {shown(keypoints)}, expected three numbers for each")
+        if not all(visibility in (0, 1, 2) for visibility in keypoints[2::3]):
+            raise BadSample(f"{who} has keypoints {shown(keypoints)}, whose visibilities are not all 0, 1 or 2")
+        shape["keypoints"] = keypoints
+    return shape
 
 
 def _box(published: Any, who: str, width: int, height: int) -> list[float]:
@@ -269,7 +300,7 @@ def _box(published: Any, who: str, width: int, height: int) -> list[float]:
     [600.5, 0.0, 640.0, 480.0]
     """
     if not (isinstance(published, list) and len(published) == 4 and all(map(_is_number, published))):
-        raise BadSample(f"{who} has bbox {_shown(published)}, expected four numbers [x, y, width, height]")
+        raise BadSample(f"{who} has bbox {shown(published)}, expected four numbers [x, y, width, height]")
     x, y, wide, high = map(float, published)
     if wide < 0 or high < 0:
         raise BadSample(f"{who} has bbox {published}, whose width or height is negative")

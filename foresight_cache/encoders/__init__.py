@@ -1,8 +1,8 @@
 """Model families, one file each. This folder is the registry: a file `qwen2_5_vl.py` is the family `qwen2_5_vl`.
 
 A family says where its taps are, how raw media become model inputs, and how each tap's output is brought
-into raster order. To add one, add a file with a class `Family` that derives from `Encoder`; the contract
-suite in `tests/foresight_cache/encoders` then runs over it by itself.
+into raster order. To add one, add a file with a class `Family` that derives from `Encoder`, best through one of the
+shared shapes in `architectures/`; the contract suite in `tests/foresight_cache/encoders` then runs over it by itself.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.points import Point
 from foresight_cache.samples import Grid, Media
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Tap:
     level: Level
     width: int
     """Channels, read from the model's configuration."""
+    leading: int = 0
+    """Class and register tokens that stand before the raster tokens; the first one is the class token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +50,11 @@ class LoadOptions:
     device: str = "auto"
     """A torch device, or `auto`: the first GPU, else the CPU."""
     prompt: str = "Describe the image."
-    """Text of the one user turn, after the image or clip."""
+    """Text of the one user turn, after the image or clip; `{question}` stands for the sample's own question."""
+    attention: str = "sdpa"
+    """Attention implementation, in the words of transformers: `sdpa`, `eager`, `flash_attention_2` …"""
+    compiled: bool = False
+    """Whether blocks and layers are compiled, which takes a while at first and changes the last bits."""
 
 
 class Encoder(ABC):
@@ -56,15 +63,25 @@ class Encoder(ABC):
     family: ClassVar[str]
     options: LoadOptions
     device: "torch.device"
+    media: ClassVar[tuple[Media, ...]]
+    """What the family takes."""
     taps: tuple[Tap, ...]
     """In the order of computation; the last requested one is where the forward pass stops."""
     patch_multiple: int
-    """Heights and widths of inputs must be multiples of this many pixels (patch size times merge size)."""
+    """Pixels along a side of what one token of the coarsest grid sees (patch size times merge size)."""
 
     @classmethod
     @abstractmethod
-    def load(cls, model: str, options: LoadOptions) -> Self:
-        """Loads a hub id, a local directory, or `tiny:<family>`. Raises `ModelError`."""
+    def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
+        """Loads a hub id, a local directory, `tiny:<family>` or `random:<hub id or directory>`.
+
+        With `taps`, only what the deepest of them needs is loaded. Raises `ModelError`.
+        """
+
+    @classmethod
+    @abstractmethod
+    def describe(cls, model: str, options: LoadOptions) -> Self:
+        """Knows taps and the grids of sizes, from the configuration alone, and no more. Raises `ModelError`."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
@@ -75,7 +92,11 @@ class Encoder(ABC):
 
     @abstractmethod
     def native_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in pixels that the model's own processor resizes an input to."""
+        """Height and width in pixels that an input is resized to where no size is asked for."""
+
+    @abstractmethod
+    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
+        """The possible height and width in pixels that are nearest to these."""
 
     @abstractmethod
     def max_tokens(self, level: Level, frames: int) -> int:
@@ -91,18 +112,37 @@ class Encoder(ABC):
         """The grid of an input of this size. Raises `UsageError` where the size is not possible."""
 
     @abstractmethod
-    def preprocess(self, clips: Sequence["np.ndarray"], media: Media) -> Mapping[str, "torch.Tensor"]:
+    def preprocess(
+        self, clips: Sequence["np.ndarray"], media: Media, texts: Sequence[str] | None = None
+    ) -> Mapping[str, "torch.Tensor"]:
         """Model inputs on the CPU for a batch of uint8 arrays [T, H, W, 3], already resized; T = 1 for images.
 
-        Safe to call in another thread than `forward`. Sizes may differ within the batch.
+        `texts` are the user's words to each sample; without them, what follows the last visual token is left out,
+        which no visual token of a causal model can see. Safe to call in another thread than `forward`. Sizes may
+        differ within the batch.
         """
 
     @abstractmethod
-    def forward(self, inputs: Mapping[str, "torch.Tensor"], taps: Sequence[str]) -> dict[str, list["torch.Tensor"]]:
-        """One forward pass that stops at the deepest of `taps`.
+    def forward(self, inputs: Mapping[str, "torch.Tensor"], points: Sequence[str]) -> dict[str, list["torch.Tensor"]]:
+        """One forward pass that stops at the deepest tap of `points`.
 
-        Per tap and sample a tensor [N, D] on the model's device and in its number type, in raster order.
+        Per point (a tap, or `tap@readout`) and sample a tensor on the model's device and in its number type: tokens
+        [N, D] in raster order, or [1, D] for a readout of one vector. `last_query` needs inputs with `texts`.
         """
+
+    def check(self, points: Sequence[Point]) -> None:
+        """Raises `UsageError` for a readout that a tap cannot have."""
+        taps = {tap.name: tap for tap in self.taps}
+        for point in points:
+            if point.readout == "last_query" and not point.tap.startswith("llm."):
+                raise UsageError(f"{point} is not possible: the prompt's tokens exist at llm.* taps only")
+            if point.readout == "cls" and not taps[point.tap].leading:
+                having = ", ".join(name for name, tap in taps.items() if tap.leading) or f"no tap of {self.family}"
+                raise UsageError(f"{point} is not possible: a class token is there at {having}")
+
+
+TINY, RANDOM = "tiny", "random"
+"""Schemes of model texts: `tiny:<family>` and `random:<hub id or directory>`."""
 
 
 def names() -> tuple[str, ...]:
@@ -111,26 +151,40 @@ def names() -> tuple[str, ...]:
 
 
 def family_of(model: str) -> str:
-    """The family of a model text: `tiny:<family>`, else read from the model's configuration.
+    """The family of a model text: that of `tiny:<family>`, else read from the model's configuration.
 
     Raises `UnknownName` and `ModelError`.
     """
-    scheme, separator, rest = model.partition(":")
-    if separator and scheme == "tiny":
+    scheme, _, rest = model.partition(":")
+    if scheme == TINY and rest != "":
         if rest not in names():
             raise UnknownName("model family", rest, names())
         return rest
-    if not model.strip():
-        raise UsageError("no model was named; name a hub id, a local directory or tiny:<family>")
+    place = rest if scheme == RANDOM else model
+    if not place.strip():
+        raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
     from foresight_cache.model_files import model_type
 
-    kind = model_type(model)
+    # A vision tower that was saved alone, such as `clip_vision_model`, is of the family of the whole.
+    kind = model_type(place).removesuffix("_vision_model")
     if kind not in names():
         raise UnknownName("model family", kind, names())
     return kind
 
 
-def load(model: str, options: LoadOptions) -> Encoder:
-    """Loads the encoder that a model text names. Raises `UnknownName` and `ModelError`."""
+def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Encoder:
+    """Loads the encoder that a model text names, or the part that `taps` need.
+
+    Raises `UnknownName` and `ModelError`.
+    """
+    return _family(model).load(model, options, taps)
+
+
+def describe(model: str, options: LoadOptions) -> Encoder:
+    """The encoder that a model text names, without its weights. Raises `UnknownName` and `ModelError`."""
+    return _family(model).describe(model, options)
+
+
+def _family(model: str) -> type[Encoder]:
     module = importlib.import_module(f"{__name__}.{family_of(model)}")
-    return cast(type[Encoder], module.Family).load(model, options)
+    return cast(type[Encoder], module.Family)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.matching import by_cell, hungarian
@@ -40,14 +41,14 @@ class Task(tasks.Task):
     outputs = Outputs(slots=MOST, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """[K, 4] float32 boxes as fractions of the image, K from 1 to 10, the largest first.
+        """[K, 4] float32 boxes as fractions of the model's input, K from 1 to 10, the largest first.
 
-        A plain resize of the image leaves fractions as they are. Crowds, which stand for unknown numbers of
+        They follow the resize of the input, with or without a border. Crowds, which stand for unknown numbers of
         objects, and boxes without area are left out.
         """
         objects = sample["annotations"].get("objects", ())
         boxes = np.array([each["box"] for each in objects if not each.get("crowd")], dtype=np.float64).reshape(-1, 4)
-        boxes = (boxes / np.tile([sample["width"], sample["height"]], 2)).clip(0, 1)
+        boxes = input_fractions(boxes, sample).clip(0, 1)
         area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
         kept = [place for place in np.argsort(-area, kind="stable") if area[place] > 0][:MOST]
         return torch.from_numpy(boxes[kept]).float() if kept else None

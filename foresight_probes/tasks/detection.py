@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.matching import hungarian
@@ -52,19 +53,19 @@ class Task(tasks.Task):
         self.outputs = Outputs(slots=QUERIES, channels=4 + self.classes + 1, forms=("slots",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """float32 [1 + K, 7]: first the image's width and height, then per object its box as fractions of the image,
-        class, area in pixels and whether it is a crowd. K may be 0: there is something to be found nowhere."""
+        """float32 [1 + K, 7]: first the width and height of the model's input in pixels of the original, which with a
+        border are more than its own; then per object its box as fractions of the input, class, area in pixels of the
+        original and whether it is a crowd. K may be 0: nothing is to be found there."""
         objects = sample["annotations"].get("objects")
         if objects is None:
             return None
-        width, height = sample["width"], sample["height"]
-        rows = [[width, height, 0, 0, 0, 0, 0]]
+        size = np.array([sample["width"], sample["height"]])
+        x0, y0, x1, y1 = input_fractions(np.array([0, 0, *size]), sample)
+        rows = [np.array([*(size / (x1 - x0, y1 - y0)), 0, 0, 0, 0, 0])]
         for each in objects:
-            x0, y0, x1, y1 = each["box"]
-            area = each.get("area", (x1 - x0) * (y1 - y0))
-            box = [x0 / width, y0 / height, x1 / width, y1 / height]
-            rows.append([*box, each["category_id"], area, bool(each.get("crowd"))])
-        return torch.tensor(rows, dtype=torch.float32)
+            box = input_fractions(np.array(each["box"]), sample)
+            rows.append(np.array([*box, each["category_id"], each["area"], each["crowd"]]))
+        return torch.from_numpy(np.stack(rows)).float()
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         boxes, logits = decode_boxes(prediction), prediction.values[..., 4:]

@@ -9,7 +9,7 @@ from foresight_probes.choice import Choice
 class Task(Choice):
     """Predicts the direction of motion, by the name that the dataset gives it.
 
-    It is that of the moving objects where all have the same one, and else that of the labelled action.
+    It is that of the moving objects where all have the same one from beginning to end, and else that of the action.
     """
 
     heads = ("temporal-linear",)
@@ -18,6 +18,6 @@ class Task(Choice):
         annotations = sample["annotations"]
         moving = {each["direction"] for each in annotations.get("motion", {}).get("objects", ())}
         if moving:
-            return str(*moving) if len(moving) == 1 else None
+            return moving.pop() if len(moving) == 1 else None
         found: str | None = annotations.get("action", {}).get("direction")
         return found

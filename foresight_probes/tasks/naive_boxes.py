@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
@@ -32,10 +33,9 @@ class Task(tasks.Task):
     outputs = Outputs(slots=MOST, channels=4, forms=("slots",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """[K, 4] float32 as fractions of the image, the first ten in the order of annotation."""
+        """[K, 4] float32 as fractions of the model's input, the first ten in the order of annotation."""
         objects = [each["box"] for each in sample["annotations"].get("objects", ()) if not each.get("crowd")][:MOST]
-        size = torch.tensor([sample["width"], sample["height"]] * 2)
-        return (torch.tensor(objects, dtype=torch.float32) / size).clamp(0, 1) if objects else None
+        return torch.from_numpy(input_fractions(np.array(objects), sample).clip(0, 1)).float() if objects else None
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         truth = torch.stack([functional.pad(target, (0, 0, 0, MOST - len(target))) for target in targets])

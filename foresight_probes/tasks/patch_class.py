@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Features, Outputs, Prediction
 from foresight_probes.matching import by_cell
@@ -37,11 +38,15 @@ class Task(tasks.Task):
         self.dense = ("labels",) if labelled else ()
         kinds = {_count(labels["classes"]) for labels in labelled}
         if len(kinds) > 1:
-            raise ProbeError(f"samples have dense labels of {sorted(kinds)} classes; probe each dataset on its own.")
+            counts = " or ".join(map(str, sorted(kinds)))
+            raise ProbeError(
+                f"samples have dense labels of {counts} classes, expected the same classes for all; extract each "
+                "dataset into a cache of its own."
+            )
         found = {each["category_id"] for sample in setting.samples for each in _objects(sample)}
         self._numbers = {name: number for number, name in enumerate(sorted(found), start=1)}
         """Of categories; 0 is the background."""
-        classes = kinds.pop() + 1 if kinds else len(self._numbers) + 1
+        classes = kinds.pop() if kinds else len(self._numbers) + 1
         self.outputs = Outputs(slots=1, channels=max(2, classes), forms=("tokens",))
 
     def asks(self, sample: Mapping[str, Any]) -> bool:
@@ -60,7 +65,7 @@ class Task(tasks.Task):
         if labels.max() >= self.outputs.channels:
             raise ProbeError(
                 f"sample {sample['id']} has the dense label {int(labels.max())}, but its annotations tell of "
-                f"{self.outputs.channels - 1} classes; prepare the dataset again with the right labels.classes."
+                f"labels below {self.outputs.channels}; prepare the dataset again with the right labels.classes."
             )
         ignore = sample["annotations"]["labels"].get("ignore")
         return labels if ignore is None else labels.masked_fill(labels == ignore, NO_ANSWER)
@@ -100,9 +105,11 @@ class Task(tasks.Task):
         return segmentation.summary(scores)
 
     def _boxes(self, sample: Mapping[str, Any]) -> Tensor:
-        size = np.array([sample["width"], sample["height"]] * 2)
         rows = [
-            [*(np.array(each["box"]) / size), NO_ANSWER if each.get("crowd") else self._numbers[each["category_id"]]]
+            [
+                *input_fractions(np.array(each["box"]), sample),
+                NO_ANSWER if each.get("crowd") else self._numbers[each["category_id"]],
+            ]
             for each in _objects(sample)
             if each["category_id"] in self._numbers
         ]
@@ -156,4 +163,5 @@ def _labelled(sample: Mapping[str, Any]) -> bool:
 
 
 def _count(classes: Sequence[str] | Mapping[str, int]) -> int:
-    return int(classes["count"]) if isinstance(classes, Mapping) else len(classes)
+    """Labels that there can be: names begin at label 0, and without names they go from 1 to a count."""
+    return int(classes["count"]) + 1 if isinstance(classes, Mapping) else len(classes)

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from foresight_cache.geometry import input_fractions
 from foresight_probes.choice import Choice
 
 CLEAR = 1.25
@@ -14,7 +17,7 @@ class Task(Choice):
 
     Asked of images with exactly two objects, of different categories; the first is the one with the lower category
     id, so that the question is the same for all images. The answer is along the axis on which the centres are
-    farther apart, as fractions of the image; where it is not clear which that is, there is no question.
+    farther apart, as fractions of the model's input; where it is not clear which that is, there is no question.
     """
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
@@ -24,15 +27,10 @@ class Task(Choice):
         first, second = sorted(objects, key=lambda each: int(each["category_id"]))
         if first["category_id"] == second["category_id"]:
             return None
-        across, down = (_centre(first, axis) - _centre(second, axis) for axis in (0, 1))
-        across, down = across / sample["width"], down / sample["height"]
+        boxes = input_fractions(np.array([first["box"], second["box"]]), sample)
+        across, down = (boxes[0, :2] + boxes[0, 2:] - boxes[1, :2] - boxes[1, 2:]) / 2
         if abs(across) >= CLEAR * abs(down) and across:
             return "left" if across < 0 else "right"
         if abs(down) >= CLEAR * abs(across) and down:
             return "above" if down < 0 else "below"
         return None
-
-
-def _centre(each: Mapping[str, Any], axis: int) -> float:
-    low, high = each["box"][axis], each["box"][axis + 2]
-    return float(low + high) / 2

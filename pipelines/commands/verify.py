@@ -7,8 +7,11 @@ import typer
 if TYPE_CHECKING:
     from foresight_cache import Cache
     from foresight_cache.rerun import Difference
+    from foresight_cache.verify import Finding
 
 Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
+Sample = Annotated[int | None, typer.Option(min=1, help="Read so many random samples instead of every byte.")]
+Seed = Annotated[int, typer.Option(min=0, help="Which samples --sample and --rerun choose.")]
 Rerun = Annotated[int, typer.Option(min=0, help="Also extract so many random samples again and compare.")]
 Model = Annotated[str | None, typer.Option(help="Where the model is, for --rerun; the cache's own name by default.")]
 Device = Annotated[str, typer.Option(help="Device for --rerun: auto, cpu, cuda …")]
@@ -16,41 +19,63 @@ Json = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, 
 
 
 def run(
-    cache: Place, rerun: Rerun = 0, model: Model = None, device: Device = "auto", json_output: Json = False
+    cache: Place,
+    sample: Sample = None,
+    rerun: Rerun = 0,
+    seed: Seed = 0,
+    model: Model = None,
+    device: Device = "auto",
+    json_output: Json = False,
 ) -> None:
     """Re-check every checksum of a cache and list all that is wrong.
 
-    Exit status 0 means that every shard is there and every byte is as it was written. With --rerun, features are
-    computed again from the cached pixels and the largest difference of each point is shown; more than 2 % fails.
+    Exit status 0 means that every shard is there and every byte is as it was written. Files that are no part of the
+    cache are listed and do no harm. With --sample, the records and the sizes of all objects are checked, and of the
+    features those of some random samples. With --rerun, features are computed again from the cached pixels and the
+    largest difference of each point is shown; more than 2 % fails.
 
-    Example: foresight verify caches/coco --rerun 3
+    Example: foresight verify caches/coco --sample 100 --rerun 3
     """
     from foresight_cache import open_cache
-    from foresight_cache.verify import verify
-    from pipelines.progress import progress
 
     opened = open_cache(cache)
-    with progress("verify", opened.layout.samples) as advance:
-        findings = verify(opened, advance)
-    differing = _rerun(opened, rerun, model, device) if rerun and not findings else []
+    findings, scope = _verified(opened, sample, seed)
+    harmful = [finding for finding in findings if not finding.harmless]
+    differing = _rerun(opened, rerun, seed, model, device) if rerun and not harmful else []
     if json_output:
-        record = {"findings": list(map(asdict, findings)), "rerun": list(map(asdict, differing))}
-        print(json.dumps(record))
+        print(json.dumps({"findings": list(map(asdict, findings)), "rerun": list(map(asdict, differing)), **scope}))
     else:
         for finding in findings:
             print(f"{finding.place}: {finding.problem}")
         for row in differing:
             print(f"{row.point}: largest difference {row.absolute:.3g} ({row.relative:.3%} of the largest value)")
-        print(f"{cache}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
-    raise typer.Exit(1 if findings or _too_far(differing) else 0)
+        if scope:
+            print(f"{cache}: {scope['checked']} of {scope['samples']} samples were read")
+        told = f"{len(findings) or 'no'} finding{'s' * (len(findings) != 1)}"
+        print(f"{cache}: {told}{', harmless' if findings and not harmful else ''}")
+    raise typer.Exit(1 if harmful or _too_far(differing) else 0)
 
 
-def _rerun(cache: "Cache", count: int, model: str | None, device: str) -> "list[Difference]":
+def _verified(cache: "Cache", sample: int | None, seed: int) -> "tuple[list[Finding], dict[str, int]]":
+    """What is wrong; and of a sample, how many were read of how many."""
+    from foresight_cache.verify import verify, verify_sample
+    from pipelines.progress import progress
+
+    if sample is None:
+        with progress("verify", cache.layout.samples) as advance:
+            return verify(cache, advance), {}
+    report = verify_sample(cache, sample, seed)
+    return report.findings, {"checked": report.checked, "samples": report.samples}
+
+
+def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str) -> "list[Difference]":
     from foresight_cache.encoders import load
+    from foresight_cache.points import PIXELS
     from foresight_cache.rerun import load_options, rerun
 
-    encoder = load(model or cache.fingerprint["model"]["name"], load_options(cache, device))
-    return rerun(cache, encoder, count)
+    taps = [point.partition("@")[0] for point in cache.points if point != PIXELS]
+    encoder = load(model or cache.fingerprint["model"]["name"], load_options(cache, device), taps)
+    return rerun(cache, encoder, count, seed)
 
 
 def _too_far(differences: "list[Difference]") -> bool:

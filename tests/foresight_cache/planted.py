@@ -64,6 +64,10 @@ def grids(slot: int, ragged: bool) -> dict[str, Grid]:
     }
 
 
+def good(slot: int, levels: dict[str, Grid]) -> SampleRow:
+    return SampleRow(sample=sample(slot), status="ok", reason=None, grids=levels)
+
+
 def write(root: Path, cache: CacheLayout, *, ragged: bool = False, bad: tuple[int, ...] = ()) -> None:
     """Commits every pending shard; samples in `bad` are quarantined."""
     with CacheWriter(root, cache) as writer:
@@ -79,7 +83,7 @@ def write(root: Path, cache: CacheLayout, *, ragged: bool = False, bad: tuple[in
                     for point in pending.points:
                         layout = cache.points[point]
                         shard.add(position, point, values(slot, levels[layout.level].tokens, layout))
-                    rows.append(SampleRow(sample=sample(slot), status="ok", reason=None, grids=levels))
+                    rows.append(good(slot, levels))
                 shard.commit(rows)
 
 

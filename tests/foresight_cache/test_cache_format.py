@@ -148,7 +148,11 @@ def test_a_quarantined_sample_is_listed_and_not_read(tmp_path: Path) -> None:
     assert cache.samples["reason"][2] == "truncated"
     with pytest.raises(BadSample, match="planted/train/0002 is quarantined: truncated"):
         cache["vit.block_01"][2]
-    assert len(list(cache["vit.block_01"])) == 8
+    assert len(list(cache["vit.block_01"])) == len(list(cache["vit.block_01"].each())) == 8
+    strict = cache["vit.block_01"].each(bad="raise")
+    np.testing.assert_array_equal([next(strict), next(strict)], [cache["vit.block_01"][0], cache["vit.block_01"][1]])
+    with pytest.raises(BadSample, match="planted/train/0002 is quarantined: truncated"):
+        next(strict)
     assert np.isnan(cache["vit.block_01"].to_xarray()[2].values).all()
     assert verify(cache) == []
 

@@ -1,18 +1,23 @@
 """The loop: what stops it, and what it leaves behind."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FeatureError, UsageError
 from foresight_cache.extraction import ExtractionOptions, extract
-from foresight_cache.points import Point, resolve
+from foresight_cache.geometry import input_placement
+from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.sizes import InputSize
+from foresight_cache.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +67,26 @@ def test_options_must_be_positive(name: str) -> None:
         options("E1", **{name: 0})
 
 
-def test_other_readouts_are_refused() -> None:
-    with pytest.raises(UsageError, match="readout of vit.pre_merge@mean is not available yet"):
-        ExtractionOptions(points=(Point("vit.pre_merge", "mean"),), size=InputSize.parse("112"))
+def test_labels_and_letterbox_travel_in_the_cache(assets: Path, tmp_path: Path) -> None:
+    """Dense labels lie on the grid of the pixels, resized without mixing, with the border that the pixels have."""
+    prepare("ade20k", root=assets / "data/ADEChallengeData2016", out=tmp_path / "S", split="validation")
+    encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
+    letterbox = replace(options("E1"), fit="letterbox")
+    extract(open_shards(tmp_path / "S"), encoder, letterbox, tmp_path / "C")
+    cache = open_cache(tmp_path / "C")
+    assert (cache.points, cache.arrays) == (("vit.patch_embed", "pixels"), ("vit.patch_embed", "labels", "pixels"))
+    assert verify(cache) == []
+    for index, row in enumerate(cache.rows):
+        path = assets / "data/ADEChallengeData2016" / row["file_name"].replace("images", "annotations")
+        original = np.asarray(Image.open(path.with_suffix(".png")))
+        labels, pixels = cache["labels"].grid(index)[0, ..., 0], cache["pixels"].grid(index)[0]
+        placed = input_placement(row)
+        y, x = np.mgrid[: labels.shape[0], : labels.shape[1]]
+        source_y = ((y - placed.top + 0.5) * original.shape[0] / placed.inner_height).astype(int)
+        source_x = ((x - placed.left + 0.5) * original.shape[1] / placed.inner_width).astype(int)
+        border = (y < placed.top) | (y >= placed.top + placed.inner_height)
+        border |= (x < placed.left) | (x >= placed.left + placed.inner_width)
+        assert border.any()
+        assert (labels[border] == 0).all()
+        assert (pixels[border] == 128).all()
+        assert (labels[~border] == original[source_y[~border], source_x[~border]]).mean() > 0.999

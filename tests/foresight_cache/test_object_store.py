@@ -9,7 +9,7 @@ import pytest
 
 from foresight_cache import open_cache
 from foresight_cache.errors import NotACache, UsageError
-from foresight_cache.verify import verify
+from foresight_cache.verify import verify, verify_sample
 
 
 @pytest.fixture
@@ -45,8 +45,13 @@ def test_a_cache_opens_from_an_object_store(bucket: str, tmp_path: Path) -> None
     for point in local.points:
         np.testing.assert_array_equal(remote[point][9], local[point][9])
     assert verify(remote) == []
+    files.pipe_file(f"{bucket}/runs/C/notes.txt", b"mine")
+    files.pipe_file(f"{bucket}/runs/C2/zarr.json", b"another cache with a longer name")
+    assert [(finding.place, finding.harmless) for finding in verify(remote)] == [("notes.txt", True)]
+    files.rm_file(f"{bucket}/runs/C/notes.txt")
     files.rm_file(f"{bucket}/runs/C/pixels/c/1/0/0")
     assert [finding.place for finding in verify(open_cache(f"{bucket}/runs/C"))] == ["pixels/c/1/0/0"]
+    assert [finding.place for finding in verify_sample(remote, 2).findings] == ["pixels/c/1/0/0"]
 
 
 @pytest.mark.slow

@@ -76,9 +76,9 @@ def options(encoder: Encoder, *points: str, size: str = "112") -> ExtractionOpti
 
 def predicted(shards: ShardSet, encoder: Encoder, wanted: ExtractionOptions, out: Path) -> space.Need:
     cache: CacheLayout = plan_cache(shards, encoder, wanted)
-    found = space.survey(shards, encoder, wanted.size)
+    found = space.survey(shards, encoder, wanted.inputs)
     lacking = space.missing(out, cache, (*map(str, wanted.points), PIXELS))
-    return space.needed(cache, space.object_sizes(cache, found, encoder), lacking, found.record_bytes, block=4096)
+    return space.needed(cache, space.object_sizes(cache, found), lacking, found.record_bytes, block=4096)
 
 
 def sizes_on_disk(out: Path) -> dict[str, int]:
@@ -117,7 +117,7 @@ def test_native_sizes_of_half_the_records_are_close(
 ) -> None:
     wanted = options(encoder, size="native")
     monkeypatch.setattr(space, "MOST_RECORDS", 20)
-    assert list(space.survey(photos, encoder, wanted.size).sizes) == [0, 2, 5, 7]
+    assert list(space.survey(photos, encoder, wanted.inputs).sizes) == [0, 2, 5, 7]
     need = predicted(photos, encoder, wanted, tmp_path / "C")
     monkeypatch.setattr(space, "MOST_RECORDS", 8192)
     exact = predicted(photos, encoder, wanted, tmp_path / "C")
@@ -210,7 +210,7 @@ def test_a_damaged_tar_is_passed_over(photos: ShardSet, encoder: Encoder, tmp_pa
         start = data.index(b'{"annotations"')
         data[start : start + 4] = b"oops"
     tar.write_bytes(data)
-    found = space.survey(replace(photos, path=tmp_path / "S"), encoder, InputSize.parse("native"))
+    found = space.survey(replace(photos, path=tmp_path / "S"), encoder, options(encoder, size="native").inputs)
     assert sorted(found.sizes) == [0, 2, 3, 4, 5, 6, 7]
 
 

@@ -81,9 +81,9 @@ def test_the_real_photographs(assets: Path, tmp_path: Path) -> None:
         reference = COCO(str(annotations))
     pairs = [pair for number in range(2) for pair in read_shard(shard_set, number)]
     assert [sample.id for sample, _ in pairs] == [f"coco/val2017/{number:012d}" for number in listed]
-    for sample, data in pairs:
-        assert data == (root / sample.file_name).read_bytes()
-        assert decode_image(data).shape == (sample.height, sample.width, 3)
+    for sample, members in pairs:
+        assert members == {"jpg": (root / sample.file_name).read_bytes()}
+        assert decode_image(members["jpg"]).shape == (sample.height, sample.width, 3)
         theirs = reference.loadAnns(reference.getAnnIds(imgIds=[int(Path(sample.file_name).stem)]))
         boxes = [[x, y, x + width, y + height] for x, y, width, height in (each["bbox"] for each in theirs)]
         assert [each["box"] for each in sample.annotations["objects"]] == [pytest.approx(box) for box in boxes]
@@ -94,9 +94,9 @@ def test_generated_scenes(tmp_path: Path, pristine: Path) -> None:
     assert ids(summary) == [f"shapes/train/{number:012d}" for number in range(6)]
     assert sorted(contents(tmp_path / "s")) == ["index.json", "shard-000000.tar", "shard-000001.tar"]
     for number in range(2):
-        for sample, data in read_shard(summary.shards, number):
-            assert data == (pristine / sample.file_name).read_bytes()
-    assert (summary.shards.seed, summary.shards.limit, summary.shards.split) == (1, 6, None)
+        for sample, members in read_shard(summary.shards, number):
+            assert members == {"png": (pristine / sample.file_name).read_bytes()}
+    assert summary.shards.request == {"seed": 1, "limit": 6}
 
 
 def test_the_manifests_count_is_the_default(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_the_suggested_share_is_enough(bad: int, good: int) -> None:
 @pytest.mark.parametrize(
     ("request_", "kind", "message"),
     [
-        ({"dataset": "cocoo"}, UnknownName, "unknown dataset 'cocoo'; did you mean 'coco'?"),
+        ({"dataset": "cocoo"}, UnknownName, "unknown dataset 'cocoo'; did you mean 'coco'"),
         ({"dataset": "no/such.yaml"}, ManifestError, "there is no manifest at no/such.yaml; expected a YAML file"),
         ({"root": None}, UsageError, "'coco' is read from a folder that you have: give it with --root.\nAny detection"),
         ({"dataset": "shapes"}, UsageError, "'shapes' is generated and reads no folder; leave --root out"),
@@ -459,7 +459,8 @@ def test_unusual_images_travel_as_they_are(raw: Path, tmp_path: Path) -> None:
     edit(raw, rename)
     summary = prepare("coco", root=raw, out=tmp_path / "s")
     pairs = list(read_shard(summary.shards, 0))[:3]
-    for name, (sample, data) in zip(names, pairs, strict=True):
+    for name, (sample, members) in zip(names, pairs, strict=True):
+        (data,) = members.values()
         assert data == (folder / name).read_bytes()
         assert decode_image(data).shape == (sample.height, sample.width, 3)
     with tarfile.open(tmp_path / "s" / "shard-000000.tar") as tar:

@@ -14,8 +14,10 @@ import webdataset
 
 from foresight_cache.errors import ShardError
 from foresight_cache.fingerprint import digest
+from foresight_cache.members import are_whole, frames_of, labels_of, media_suffix
 from foresight_cache.samples import Sample
 from foresight_cache.shards import (
+    Packed,
     Quarantined,
     ShardInfo,
     ShardSet,
@@ -24,9 +26,10 @@ from foresight_cache.shards import (
     write_index,
     write_shard,
 )
+from foresight_cache.tar_blocks import header
 
 
-def sample(number: int, suffix: str = ".jpg") -> tuple[Sample, bytes]:
+def sample(number: int, suffix: str = ".jpg") -> Packed:
     return (
         Sample(
             id=f"kitchen/train/{number:03d}",
@@ -37,9 +40,9 @@ def sample(number: int, suffix: str = ".jpg") -> tuple[Sample, bytes]:
             file_name=f"train/{number:03d}{suffix}",
             width=10,
             height=20,
-            annotations={"objects": [{"box": [0.1, 1, 2, 3], "category": "Tasse à café"}]},
+            annotations={"captions": ["Tasse à café"]},
         ),
-        f"media {number} \0\xff".encode("latin-1") * (number + 1),
+        {media_suffix(f"a{suffix}"): f"media {number} \0\xff".encode("latin-1") * (number + 1)},
     )
 
 
@@ -52,12 +55,10 @@ def write(folder: Path, count: int = 5, samples_per_shard: int = 2) -> ShardSet:
     shard_set = ShardSet(
         path=folder,
         dataset="kitchen",
-        manifest={"name": "kitchen"},
+        manifest={"name": "kitchen", "media": "image"},
         manifest_digest="ab" * 32,
         samples_per_shard=samples_per_shard,
-        split=None,
-        limit=7,
-        seed=None,
+        request={"limit": 7},
         source="cd" * 32,
         shards=tuple(shards),
         quarantined=(Quarantined(id="kitchen/train/bad", reason="the file is empty"),),
@@ -91,7 +92,7 @@ def test_a_tar_holds_the_original_bytes_and_the_record(tmp_path: Path) -> None:
         record = tar.extractfile("000000003.json")
         assert media is not None
         assert record is not None
-        assert media.read() == sample(3)[1]
+        assert media.read() == sample(3)[1]["jpg"]
         text = record.read().decode()
     assert json.loads(text) == sample(3)[0].to_json()
     assert "Tasse à café" in text
@@ -103,7 +104,7 @@ def test_webdataset_reads_the_tars(tmp_path: Path) -> None:
     urls = [str(path) for path in sorted((tmp_path / "s").glob("*.tar"))]
     found = list(webdataset.WebDataset(urls, shardshuffle=False))
     assert [each["__key__"] for each in found] == [f"{slot:09d}" for slot in range(5)]
-    assert [each["jpg"] for each in found] == [sample(number)[1] for number in range(5)]
+    assert [each["jpg"] for each in found] == [sample(number)[1]["jpg"] for number in range(5)]
     assert [json.loads(each["json"])["id"] for each in found] == [sample(number)[0].id for number in range(5)]
 
 
@@ -114,6 +115,8 @@ def test_the_index_tells_the_truth(tmp_path: Path) -> None:
         data = (tmp_path / "s" / shard["name"]).read_bytes()
         assert shard["bytes"] == len(data)
         assert shard["sha256"] == hashlib.sha256(data).hexdigest()
+        slots = [int(each.rsplit("/")[-1]) for each in shard["ids"]]
+        assert shard["media_sha256"] == [hashlib.sha256(sample(slot)[1]["jpg"]).hexdigest() for slot in slots]
     assert index["shards"][1]["ids"] == ["kitchen/train/002", "kitchen/train/003"]
     assert index["counts"] == {
         "samples": 5,
@@ -145,9 +148,9 @@ def test_any_file_name_has_a_member(tmp_path: Path, suffix: str, member: str) ->
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    broken: Any = (sample(0)[0], "text where bytes belong and é")
-    unwritable: Any = (replace(sample(1)[0], annotations={"x": float("nan")}), b"")
-    for batch in ([sample(0), unwritable], [broken, (sample(1)[0], object())]):
+    broken: Any = (sample(0)[0], {"jpg": "text where bytes belong and é"})
+    unwritable: Any = (replace(sample(1)[0], annotations={"x": float("nan")}), {"jpg": b""})
+    for batch in ([sample(0), unwritable], [broken, (sample(1)[0], {"jpg": object()})]):
         with pytest.raises((ValueError, TypeError)):
             write_shard(tmp_path, 0, 0, batch)
         assert not list(tmp_path.iterdir())
@@ -214,6 +217,9 @@ def test_a_changed_index_is_refused(tmp_path: Path) -> None:
         lambda index: index["shards"][1].update(ids=["kitchen/train/000", "kitchen/train/001"]),
         lambda index: index["shards"][1].update(ids=[1, 2]),
         lambda index: index["shards"][0].pop("sha256"),
+        lambda index: index["shards"][0]["media_sha256"].pop(),
+        lambda index: index["shards"][0].update(media_sha256=["../" * 20, "a"]),
+        lambda index: index.update(request=[7]),
         lambda index: index["counts"].update(samples=6),
         lambda index: index.update(samples_per_shard="2"),
         lambda index: index.update(shards=[]),
@@ -296,8 +302,8 @@ SOUND = [("000000000.jpg", b"0"), ("000000000.json", record(0)), ("000000001.jpg
             [("/000000000.jpg", b"x"), *SOUND],
             " holds '/000000000.jpg', which is no member of a prepared shard; prepare",
         ),
-        ([SOUND[0], *SOUND[2:]], ": 000000000 has members ['jpg'], expected one media file and 'json'; prepare"),
-        ([("000000000.png", b""), *SOUND], ": 000000000 has members ['jpg', 'json', 'png'], expected one media file"),
+        ([SOUND[0], *SOUND[2:]], ": 000000000 has members 'jpg', expected its media and 'json'; prepare"),
+        ([("000000000.png", b""), *SOUND], ": 000000000 has members 'jpg', 'json', 'png', expected its media"),
         ([SOUND[0], ("000000000.json", b"{"), *SOUND[2:]], ": 000000000.json is no sample: Expecting property name"),
         ([SOUND[0], ("000000000.json", b"{}"), *SOUND[2:]], ": 000000000.json is no sample: sample record has schema"),
         (
@@ -335,3 +341,47 @@ def test_a_cut_tar_of_which_the_index_approves(tmp_path: Path, kept: int) -> Non
     shard_set = plant(tmp_path, tar_of(SOUND)[:kept])
     assert "shard-000000.tar" in refusal(lambda: list(read_shard(shard_set, 0)))
     assert "shard-000000.tar" in refusal(lambda: list(read_shard(shard_set, 0, verify=False)))
+
+
+def test_the_headers_are_those_that_tarfile_writes() -> None:
+    for name, size in (("000000000.jpg", 0), ("999999999.00012.seg.png", 12345), ("000000007.json", 8**11 - 1)):
+        info = tarfile.TarInfo(name)
+        info.size, info.uname, info.gname = size, "foresight", "foresight"
+        assert header(name, size) == info.tobuf(tarfile.USTAR_FORMAT)
+    for name, size in (("x" * 100, 1), ("a", 8**11), ("", 1)):
+        with pytest.raises(ValueError, match="does not fit a tar's header"):
+            header(name, size)
+
+
+CLIP = {"00000.jpg": b"first", "00001.jpg": b"second", "00001.seg.png": b"labels of the second"}
+
+
+def test_frames_and_labels_travel_as_members(tmp_path: Path) -> None:
+    """The order in which they are handed over does not matter to who reads them."""
+    shard_set = write(tmp_path, count=1)
+    info = write_shard(tmp_path, 0, 0, [(sample(0)[0], CLIP)])
+    ((_, members),) = read_shard(replace(shard_set, shards=(info,)), 0)
+    assert members == CLIP
+    assert (frames_of(members), labels_of(members)) == ([b"first", b"second"], [b"labels of the second"])
+    assert info.media_sha256 == (hashlib.sha256(b"firstsecond").hexdigest(),)
+    (found,) = webdataset.WebDataset([str(tmp_path / info.name)], shardshuffle=False)
+    assert found["00001.seg.png"] == b"labels of the second"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["seg.png"],
+        ["jpg", "png"],
+        ["jpg", "00000.jpg"],
+        ["00001.jpg"],
+        ["00000.jpg", "00002.jpg"],
+        ["00000.jpg", "00001.png"],
+        ["00000.jpg", "00001.seg.png"],
+        ["jpg", "00000.seg.png"],
+        ["jpg", "a.b"],
+    ],
+)
+def test_members_that_make_no_sample(names: list[str]) -> None:
+    assert not are_whole(names)

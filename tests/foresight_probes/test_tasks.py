@@ -111,7 +111,14 @@ class TestChoices:
         task = load("direction", *rows)
         assert task.classes == ("down", "left", "up")  # type: ignore[attr-defined]
         assert [value(task.target(row)) for row in rows] == [1, 2, 0]
-        for none in (sample(**moving("left", "up")), sample(action={"direction": None}), sample(action={}), sample()):
+        bounces = sample(motion={"objects": [{"direction": None, "speed": 1.0}]})
+        for none in (
+            sample(**moving("left", "up")),
+            bounces,
+            sample(action={"direction": None}),
+            sample(action={}),
+            sample(),
+        ):
             assert task.target(none) is None
 
 
@@ -207,7 +214,7 @@ class TestPatchClass:
             objects=[
                 thing([0, 0, 100, 100], 4),
                 thing([0, 0, 50, 50], 9),
-                thing([100, 0, 200, 100], 4, crowd=True),
+                thing([0, 0, 200, 100], 4, crowd=True),
             ]
         )
         task = load("patch-class", row)
@@ -252,13 +259,15 @@ class TestPatchClass:
         np.testing.assert_array_equal(found, np.where(mask == 0, -1, mask.astype(int)))
 
     def test_labels_beyond_the_classes(self) -> None:
-        row = sample(labels={"classes": ["sky", "sea"], "ignore": None}) | {"labels": np.full((1, 2, 2), 3, np.uint8)}
-        with pytest.raises(ProbeError, match="has the dense label 3, but its annotations tell of 2 classes; prepare"):
+        row = sample(labels={"classes": ["sky", "sea"], "ignore": None}) | {"labels": np.full((1, 2, 2), 2, np.uint8)}
+        with pytest.raises(
+            ProbeError, match="has the dense label 2, but its annotations tell of labels below 2; prepare"
+        ):
             load("patch-class", row).target(row)
 
     def test_two_kinds_of_labels(self) -> None:
         rows = [sample(labels={"classes": {"count": count}, "ignore": 0}) for count in (150, 27)]
-        with pytest.raises(ProbeError, match=r"dense labels of \[27, 150\] classes; probe each dataset on its own"):
+        with pytest.raises(ProbeError, match=r"dense labels of 28 or 151 classes, expected the same classes for all"):
             load("patch-class", *rows)
 
     def test_tokens_without_an_answer_cost_nothing(self) -> None:
@@ -372,6 +381,35 @@ class TestDetection:
         assert target is not None
         assert task.loss(slots([[[0.0] * 6] * 3]), [target]).item() == pytest.approx(math.log(2))
         assert len(task.scores(slots([[[0.0] * 6] * 3]), [target])[0]) == 3 * 8
+
+
+class TestLetterbox:
+    """An original of 200×100 pixels in an input of 16×16: it fills rows 4 to 12, with a border above and below."""
+
+    ROW = sample(objects=[thing([50, 25, 150, 75], 3, area=5000.0)]) | {"fit": "letterbox"}
+    BOX = (0.25, 0.375, 0.75, 0.625)
+
+    @pytest.mark.parametrize("name", ["boxes", "position", "naive-boxes"])
+    def test_boxes(self, name: str) -> None:
+        assert value(load(name).target(self.ROW)) == [pytest.approx(self.BOX)]
+
+    def test_detection_keeps_pixels_of_the_original(self) -> None:
+        """The input spans 200×200 pixels of the original; the box has 100×50 of them, as it was annotated."""
+        task = load("detection", self.ROW)
+        target = task.target(self.ROW)
+        assert target is not None
+        torch.testing.assert_close(target, torch.tensor([[200.0, 200, 0, 0, 0, 0, 0], [*self.BOX, 3, 5000, 0]]))
+        (record,) = task.scores(slots([[[0.0] * 9]]), [target])
+        true = record.reshape(-1, 8)[1, 2:6]
+        assert (true[2:] - true[:2]).tolist() == pytest.approx([100, 50])
+
+    def test_patches(self) -> None:
+        """Of 4×4 cells the two rows in the middle show the image; the centres of the first lie in the box."""
+        task = load("patch-class", self.ROW)
+        target = task.target(self.ROW)
+        assert target is not None
+        found = task.class_for(target, cells(Grid(1, 4, 4))).view(4, 4)  # type: ignore[attr-defined]
+        assert found.tolist() == [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4]
 
 
 class TestPictures:

@@ -199,7 +199,7 @@ def write_pictures(root: Path, count: int, *, dense: bool = False) -> Cache:
         }
         if dense:
             arrays["labels"] = classes.reshape(-1, 1)
-            annotations = {**annotations, "labels": {"classes": ["one", "two", "three"], "ignore": None}}
+            annotations = {**annotations, "labels": {"classes": ["nothing", "one", "two", "three"], "ignore": None}}
         return sample(index, annotations, "image"), arrays
 
     return _write(root, count, PICTURE, made)

@@ -1,6 +1,6 @@
 """Every family in its `tiny:` form, and the reference that it may bring along."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -24,13 +24,13 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 
 @pytest.fixture(scope="session")
 def reference(encoder: Encoder) -> ModuleType:
-    """`reference_<family>.py`: the model run by hand. Without one, a family is held to the black-box tests only."""
-    path = Path(__file__).with_name(f"reference_{encoder.family}.py")
-    if not path.exists():
-        pytest.skip(f"{encoder.family} has no {path.name} beside this suite")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The model run by hand: `reference_<name>.py`, by the family or else by the shape that it shares with others.
+
+    Without one, a family is held to the black-box tests only.
+    """
+    shapes = [kind.__module__.rpartition(".")[2] for kind in type(encoder).__mro__]
+    paths = [Path(__file__).with_name(f"reference_{name}.py") for name in (encoder.family, *shapes)]
+    path = next((path for path in paths if path.exists()), None)
+    if path is None:
+        pytest.skip(f"{encoder.family} has none of {', '.join(path.name for path in paths)} beside this suite")
+    return importlib.import_module(path.stem)

@@ -4,19 +4,20 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import reference_qwen2_5_vl as reference
+import reference_qwen as reference
 import torch
 from order_proofs import PROOFS, make, tokens
 from torch import nn
 from torch.testing import assert_close
 
 from foresight_cache import encoders, model_files, order
-from foresight_cache.encoders import LoadOptions
+from foresight_cache.encoders import LoadOptions, Tap
 from foresight_cache.encoders.qwen2_5_vl import Family
 from foresight_cache.errors import BadSample, ModelError, UsageError
 from foresight_cache.samples import Grid
@@ -62,16 +63,13 @@ def leave(*taps: str) -> Callable[[pytest.MonkeyPatch], None]:
     """Tokens of these taps as a plain forward hook returns them."""
 
     def change(monkeypatch: pytest.MonkeyPatch) -> None:
-        correct = Family._in_raster_order
+        correct = Family.vision_raster
 
-        def plain(self: Family, wanted: Any, captured: Any, grids: Any, input_ids: Any) -> Any:
-            hooked = dict(captured)
-            result = correct(self, wanted, captured, grids, input_ids)
-            for tap in set(taps) & result.keys():
-                result[tap] = list(hooked[tap].split([len(sample) for sample in result[tap]]))
-            return result
+        def plain(self: Family, tap: Tap, hidden: Any, inputs: Any) -> Any:
+            samples = correct(self, tap, hidden, inputs)
+            return list(hidden.split([len(sample) for sample in samples])) if tap.name in taps else samples
 
-        monkeypatch.setattr(Family, "_in_raster_order", plain)
+        monkeypatch.setattr(Family, "vision_raster", plain)
 
     return change
 
@@ -105,14 +103,8 @@ def test_a_missing_correction_fails_its_proofs(
 
 
 def test_a_last_layer_taken_after_the_norm_fails_its_proof(qwen: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    correct = Family._in_raster_order
-
-    def after_norm(self: Family, wanted: Any, captured: Any, grids: Any, input_ids: Any) -> Any:
-        if "llm.final_norm" in captured:
-            captured["llm.layer_04"] = captured["llm.final_norm"]
-        return correct(self, wanted, captured, grids, input_ids)
-
-    monkeypatch.setattr(Family, "_in_raster_order", after_norm)
+    taps = [replace(tap, module="language_model.norm") if tap.name == "llm.layer_04" else tap for tap in qwen.taps]
+    monkeypatch.setattr(qwen, "taps", tuple(taps))
     with pytest.raises(AssertionError, match="after the norm"):
         PROOFS["language model"](qwen, reference, *make(qwen, "square"))  # type: ignore[arg-type]
 

@@ -140,12 +140,19 @@ def _distort(container: Any, key: Any, generator: random.Random) -> None:
         container[key] = _hostile(container[key], generator)
 
 
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # an integer that was made hostile before
+        return float("inf")
+
+
 def _hostile(old: Any, generator: random.Random) -> Any:
     if isinstance(old, int | float) and generator.random() < 0.7:
-        return generator.choice((*_HOSTILE_NUMBERS, old + 1, -old, float(old), str(old)))
+        return generator.choice((*_HOSTILE_NUMBERS, old + 1, -old, _float(old), str(old)))
     if isinstance(old, str) and generator.random() < 0.7:
         return generator.choice((*HOSTILE_NAMES, old + "\0", "../" + old, old.upper(), [old], old + "é"))
     if isinstance(old, list) and old and generator.random() < 0.5:
-        return generator.choice((old[::-1], old * 2, old[1:], [old], dict(enumerate(map(str, old)))))
+        return generator.choice((old[::-1], old * 2, old[1:], [old], {str(n): str(each) for n, each in enumerate(old)}))
     choices = (*_HOSTILE_NUMBERS, *HOSTILE_NAMES, None, [], {}, [[]], {"": None}, nested(100), _DEEP, [old], {"a": old})
     return copy.deepcopy(generator.choice(choices))

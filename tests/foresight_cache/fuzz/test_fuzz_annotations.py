@@ -124,8 +124,8 @@ def test_distorted_annotations_through_preparation(raw: Path) -> None:
                 assert not out.exists(), f"{number} left something behind"
                 continue
             assert open_shards(out) == result
-            for sample, data in read_shard(result, 0):
-                assert data == media[sample.file_name], "the bytes of another file"
+            for sample, members in read_shard(result, 0):
+                assert members["png"] == media[sample.file_name], "the bytes of another file"
         trials.assert_nothing_outside_changed()
     assert trials.outcomes["DatasetError"] > 50
     assert trials.outcomes["accepted"] > 50

@@ -21,7 +21,7 @@ from foresight_cache.errors import BadSample, CorruptCache, FingerprintMismatch,
 from foresight_cache.fingerprint import digest
 from foresight_cache.layout import CacheLayout, PointLayout, sealed
 from foresight_cache.shard_object import checksum
-from foresight_cache.verify import verify
+from foresight_cache.verify import verify, verify_sample
 
 SAMPLES, BAD = 6, (2,)
 Contents = dict[str, bytes]
@@ -186,6 +186,8 @@ def test_damaged_objects_are_read_as_written_or_refused(root: Path) -> None:
             with put(path, data):
                 result = trials.run(number, lambda: used(root))
                 findings = trials.run(number, lambda: verified(root))
+                sampled = trials.run(number, lambda: verify_sample(open_cache(root), SAMPLES).findings)
+            assert bool(sampled) == isinstance(result, ForesightError), f"object {number}: a sample of all is a read"
             if not again and not isinstance(result, ForesightError):
                 assert result == truth, f"object {number} was read otherwise than it was written"
             assert findings or data == whole

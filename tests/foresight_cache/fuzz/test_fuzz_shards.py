@@ -13,7 +13,7 @@ from trial import Trials, generators, put
 from foresight_cache.errors import ForesightError
 from foresight_cache.fingerprint import digest
 from foresight_cache.samples import Sample
-from foresight_cache.shards import ShardSet, open_shards, read_shard, write_index, write_shard
+from foresight_cache.shards import Packed, ShardSet, open_shards, read_shard, write_index, write_shard
 
 _SIZE, _CHECKSUM, _KIND = slice(124, 136), slice(148, 156), 156
 _TAR_SIZES = (b"\x80" + b"\xff" * 11, b"\xff" * 12, b"\x80" + b"\0" * 10 + b"\x09", b"77777777777\0", b"-0000000512\0")
@@ -25,7 +25,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fuzz") / "around" / "S"
     folder.mkdir(parents=True)
     generator = random.Random(5)  # noqa: S311
-    samples = [(_sample(slot), generator.randbytes(300 + 100 * slot)) for slot in range(5)]
+    samples = [(_sample(slot), {"png": generator.randbytes(300 + 100 * slot)}) for slot in range(5)]
     shards = tuple(write_shard(folder, number, 3 * number, samples[3 * number :][:3]) for number in range(2))
     write_index(
         ShardSet(
@@ -34,9 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
             manifest={"name": "made", "family": "coco", "splits": ["train"]},
             manifest_digest="0" * 64,
             samples_per_shard=3,
-            split=None,
-            limit=5,
-            seed=None,
+            request={"limit": 5},
             source="1" * 64,
             shards=shards,
         )
@@ -58,7 +56,7 @@ def _sample(slot: int) -> Sample:
     )
 
 
-Content = list[tuple[Sample, bytes]]
+Content = list[Packed]
 
 
 def everything(shard_set: ShardSet, *, verify: bool = True) -> Content:

@@ -61,6 +61,7 @@ class Trials:
         faulthandler.cancel_dump_traceback_later()
         if kind is None:
             print(f"{len(self._inputs):,} inputs: {dict(self.outcomes.most_common())}")
+            TRIED.append(len(self._inputs))
 
     def run(self, label: object, action: Callable[[], Any], refusals: type[Exception] = ForesightError) -> Any:
         """What `action` returns, or the error that it raised on purpose; anything else fails with `label`."""
@@ -115,6 +116,8 @@ def generators(seed: int, count: int) -> Iterator[tuple[int, random.Random]]:
         yield number, random.Random(f"{seed} {number}")  # noqa: S311 - reproducible, not secret
 
 
+TRIED: list[int] = []
+"""Different inputs of each of the trials that passed."""
 _WATCHERS: list[Trials] = []
 
 

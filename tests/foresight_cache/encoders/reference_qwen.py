@@ -1,4 +1,4 @@
-"""Qwen2.5-VL run by hand: plain loops, crops and the model's own calls. Shares no code with the encoder's order."""
+"""Qwen's models run by hand: plain loops, crops and the model's own calls. Shares no code with the encoder's order."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -9,18 +9,6 @@ import numpy as np
 import torch
 
 from foresight_cache.samples import Media
-
-MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
-STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
-
-
-@torch.no_grad()
-def embed_crop(encoder: Any, clip: np.ndarray, t: int, y: int, x: int) -> torch.Tensor:
-    """The patch embedding's weights applied to the two frames of one 14×14 crop."""
-    frames = [clip[min(2 * t + step, len(clip) - 1)] for step in range(2)]
-    crop = torch.from_numpy(np.stack([frame[14 * y : 14 * y + 14, 14 * x : 14 * x + 14] for frame in frames]))
-    normal = ((crop / 255 - MEAN) / STD).permute(3, 0, 1, 2)  # [channel, frame, row, column]
-    return (encoder.model.model.visual.patch_embed.proj.weight * normal).sum(dim=(1, 2, 3, 4))
 
 
 @torch.no_grad()
@@ -46,8 +34,11 @@ def own_merged(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[
 
 @contextmanager
 def full_attention(encoder: Any) -> Iterator[None]:
-    """All blocks attend to everything; merge units are still permuted into windows."""
+    """All blocks attend to everything; merge units are still permuted into windows, where there are some."""
     visual = encoder.model.model.visual
+    if not hasattr(visual, "fullatt_block_indexes"):
+        yield
+        return
     before = visual.fullatt_block_indexes
     visual.fullatt_block_indexes = list(range(len(visual.blocks)))
     try:
@@ -79,24 +70,31 @@ def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Medi
     }
 
 
-@torch.no_grad()
-def hidden_states(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[list[torch.Tensor]]:
-    """`output_hidden_states` at the visual tokens, for the real processor's inputs with all of the prompt."""
+def inputs(encoder: Any, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str]) -> Any:
+    """What the real processor makes of conversations about these clips."""
     kind = "image" if media == "image" else "video"
-    turn = {"role": "user", "content": [{"type": kind}, {"type": "text", "text": encoder.options.prompt}]}
-    text = encoder.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
+    turns = [{"role": "user", "content": [{"type": kind}, {"type": "text", "text": words}]} for words in texts]
+    prompts = [
+        encoder.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True) for turn in turns
+    ]
     given = {"images": [clip[0] for clip in clips]} if media == "image" else {"videos": list(clips)}
     if media == "clip":
         given["video_metadata"] = [
             {"fps": 2.0, "total_num_frames": len(clip), "frames_indices": list(range(len(clip)))} for clip in clips
         ]
         given["do_sample_frames"] = False
-    inputs = encoder.processor(
-        text=[text] * len(clips), **given, do_resize=False, padding=True, padding_side="right", return_tensors="pt"
+    return encoder.processor(
+        text=prompts, **given, do_resize=False, padding=True, padding_side="right", return_tensors="pt"
     )
-    outputs = encoder.model(**inputs, output_hidden_states=True, use_cache=False)
+
+
+@torch.no_grad()
+def hidden_states(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[list[torch.Tensor]]:
+    """`output_hidden_states` at the visual tokens, for the real processor's inputs with all of the prompt."""
+    made = inputs(encoder, clips, media, [encoder.options.prompt] * len(clips))
+    outputs = encoder.model(**made, output_hidden_states=True, use_cache=False)
     visual = torch.isin(
-        inputs["input_ids"], torch.tensor([encoder.processor.image_token_id, encoder.processor.video_token_id])
+        made["input_ids"], torch.tensor([encoder.processor.image_token_id, encoder.processor.video_token_id])
     )
     return [[row[mask] for row, mask in zip(state, visual, strict=True)] for state in outputs.hidden_states]
 

@@ -1,0 +1,26 @@
+"""What of a tap is kept: its tokens, or one vector for each sample."""
+
+from collections.abc import Sequence
+
+import torch
+
+
+def mean(samples: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The mean of each sample's tokens [N, D], as [1, D] of the same type, accumulated in float32.
+
+    In bfloat16 a sum stops to grow once an addend is less than half its last place:
+
+    >>> ones = torch.full((1000, 1), 1.0, dtype=torch.bfloat16)
+    >>> mean([ones])[0].item()
+    1.0
+    """
+    return [tokens.mean(dim=0, keepdim=True, dtype=torch.float32).to(tokens.dtype) for tokens in samples]
+
+
+def last(samples: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """The last token of each sample, [1, D].
+
+    >>> last([torch.tensor([[1.0], [2.0]])])[0].tolist()
+    [[2.0]]
+    """
+    return [tokens[-1:] for tokens in samples]

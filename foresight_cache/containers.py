@@ -1,0 +1,62 @@
+"""Whether a video file is whole, by the sizes that its outermost boxes claim: decoders pass over what is cut off."""
+
+from collections.abc import Iterator
+
+from foresight_cache.errors import BadSample
+
+_EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+
+
+def refuse_cut_off(data: bytes) -> None:
+    """Raises `BadSample` for an mp4, webm or avi file that is shorter than it says; others are not judged.
+
+    >>> refuse_cut_off(b"RIFF" + (100).to_bytes(4, "little") + b"AVI " + bytes(20))
+    Traceback (most recent call last):
+    foresight_cache.errors.BadSample: the video is cut off: it has 32 of the 108 bytes that it claims
+    """
+    if data[:4] == b"RIFF":
+        claimed = max(_riff_ends(data))
+    elif data[4:8] == b"ftyp":
+        claimed = max(_box_ends(data))
+    elif data[:4] == _EBML.to_bytes(4, "big"):
+        claimed = max(_ebml_ends(data))
+    else:
+        return
+    if claimed > len(data):
+        raise BadSample(f"the video is cut off: it has {len(data)} of the {claimed} bytes that it claims")
+
+
+def _riff_ends(data: bytes) -> Iterator[int]:
+    """Ends of the chunks of an avi file; a large one has several."""
+    place = 0
+    while data[place : place + 4] == b"RIFF" and place + 8 <= len(data):
+        place += 8 + int.from_bytes(data[place + 4 : place + 8], "little")
+        yield place
+
+
+def _box_ends(data: bytes) -> Iterator[int]:
+    """Ends of the boxes of an mp4 file; a size of 1 says that the size follows, 0 that the box is the last."""
+    place = 0
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        if size < 8:
+            return
+        place += size
+        yield place
+
+
+def _ebml_ends(data: bytes) -> Iterator[int]:
+    """Ends of the header and the segment of a webm file; a segment that was streamed does not know its size."""
+    place = 0
+    for expected in (_EBML, _SEGMENT):
+        if int.from_bytes(data[place : place + 4], "big") != expected:
+            return
+        place += 4
+        length = 9 - data[place : place + 1].ljust(1, b"\1")[0].bit_length()
+        size = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
+        if size == (1 << 7 * length) - 1:
+            return
+        place += length + size
+        yield place

@@ -1,0 +1,29 @@
+"""CLIP: the vision tower, with a class token and a norm before its first block.
+
+Of a whole CLIP only the vision part is loaded. `vit.pre_merge` is the output of the last block; the norm after it is
+for the class token alone, so that there is no `vit.final_norm`. The class token is the readout `@cls`.
+"""
+
+from typing import Any
+
+from foresight_cache.architectures.pixels import TOWERS
+from foresight_cache.architectures.vision import VisionEncoder
+from foresight_cache.tiny_models import make
+
+
+class Family(VisionEncoder):
+    """See `VisionEncoder`."""
+
+    family = "clip"
+    architecture = "CLIPVisionModel"
+    tower = TOWERS["clip_vision_model"]
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        """Positions are learned at 112 px (7×7 patches)."""
+        config = make(
+            "CLIPVisionConfig",
+            **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
+            **{"image_size": 112, "patch_size": 16},
+        )
+        return config, make("CLIPImageProcessor")

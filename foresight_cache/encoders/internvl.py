@@ -1,0 +1,85 @@
+"""InternVL: a vision transformer, 2×2 pixel shuffle into a projector, and a causal language model; images and clips.
+
+`vit.pre_merge` is what enters the pixel shuffle: the output of the tower after its final norm (which most of these
+models have as an identity), without the class token. `vit.post_merge` is what the projector returns; the shuffle
+leaves merged tokens in raster order. An image is one tile; each frame of a clip is one too, behind a line of text
+that numbers it, so that visual tokens are no single run.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from foresight_cache import tiny_models
+from foresight_cache.architectures.projected import ProjectedEncoder
+from foresight_cache.encoders import Tap
+from foresight_cache.samples import Media
+from foresight_cache.tiny_models import make
+
+
+class Family(ProjectedEncoder):
+    """See `ProjectedEncoder`."""
+
+    family = "internvl"
+    architecture = "InternVLForConditionalGeneration"
+    processor_class = "InternVLProcessor"
+    media = ("image", "clip")
+
+    @classmethod
+    def pre_merge_of(cls, config: Any, stem: Sequence[Tap]) -> Tap:
+        tower, layer, width = cls.tower(config), config.vision_feature_layer, config.vision_config.hidden_size
+        module = f"vision_tower.{tower.norm}" if layer == -1 else stem[layer].module
+        return Tap(
+            name="vit.pre_merge", module=module, side="output", level="patch", width=width, leading=tower.leading
+        )
+
+    def visual_ids(self) -> set[int]:
+        return {int(self.config.image_token_id)}
+
+    def placeholder(self, media: Media) -> int:
+        token = self.processor.image_token if media == "image" else self.processor.video_token
+        return int(self.processor.tokenizer.convert_tokens_to_ids(token))
+
+    def spelled(self, media: Media, frames: int) -> tuple[str, str]:
+        processor, count = self.processor, self.merged_side(1) ** 2
+        tile = f"{processor.start_image_token}{processor.image_token * count}{processor.end_image_token}"
+        if media == "image":
+            return processor.image_token, tile
+        return processor.video_token, "\n".join(f"Frame{number + 1}: {tile}" for number in range(frames))
+
+    def merged_side(self, frames: int) -> int:  # noqa: ARG002 - of each frame
+        return int(self._size // self._patch * self.config.downsample_ratio)
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        found = self.root(self.model).get_image_features(inputs["pixel_values"])  # type: ignore[operator]
+        tokens: torch.Tensor = getattr(found, "pooler_output", found)
+        return tokens.flatten(0, 1)
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        """A tile of 112 px: 8×8 patches, 4×4 merged tokens."""
+        marks = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+        marks |= {"video_token": "<video>"}
+        tokenizer = tiny_models.byte_tokenizer(*marks.values(), named=marks)
+        config = make(
+            "InternVLConfig",
+            vision_config={
+                **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
+                **{"image_size": [112, 112], "patch_size": [14, 14], "layer_scale_init_value": 1.0},
+            },
+            text_config={"model_type": "qwen2", **tiny_models.decoder(tokenizer)},
+            image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+            image_seq_length=16,
+            tie_word_embeddings=False,
+        )
+        size = {"height": 112, "width": 112}
+        processor = make(
+            "InternVLProcessor",
+            image_processor=make("GotOcr2ImageProcessor", size=size, crop_to_patches=False),
+            video_processor=make("InternVLVideoProcessor", size=size),
+            tokenizer=tokenizer,
+            image_seq_length=16,
+            chat_template=tiny_models.chat_template(image="<IMG_CONTEXT>", video="<video>"),
+        )
+        return config, processor

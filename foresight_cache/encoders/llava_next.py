@@ -1,0 +1,56 @@
+"""LLaVA-NeXT: a CLIP tower, a projector and a causal language model; images only.
+
+`vit.pre_merge` is what enters the projector: the output of the last block but one (as the configuration says),
+without the class token. No tokens are merged, so that patches and merged tokens lie on one grid.
+"""
+
+from typing import Any
+
+from foresight_cache import tiny_models
+from foresight_cache.architectures.llava import LlavaEncoder
+from foresight_cache.samples import Media
+from foresight_cache.tiny_models import make
+
+
+class Family(LlavaEncoder):
+    """See `LlavaEncoder`."""
+
+    family = "llava_next"
+    architecture = "LlavaNextForConditionalGeneration"
+    processor_class = "LlavaNextProcessor"
+    media = ("image",)
+
+    def spelled(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images
+        token = self.processor.image_token
+        return token, token * (self.merged_side(1) ** 2 + 1)
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        """A view of 70 px (5×5 patches)."""
+        tokenizer = tiny_models.byte_tokenizer("<image>")
+        tiles = [[70, 140], [140, 70], [140, 140]]
+        config = make(
+            "LlavaNextConfig",
+            vision_config={
+                **{"model_type": "clip_vision_model", "hidden_size": 64, "intermediate_size": 128},
+                **{"num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 70, "patch_size": 14},
+            },
+            text_config={"model_type": "llama", **tiny_models.decoder(tokenizer)},
+            image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+            image_grid_pinpoints=tiles,
+        )
+        processor = make(
+            "LlavaNextProcessor",
+            image_processor=make(
+                "LlavaNextImageProcessor",
+                size={"shortest_edge": 70},
+                crop_size={"height": 70, "width": 70},
+                image_grid_pinpoints=tiles,
+            ),
+            tokenizer=tokenizer,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=tiny_models.chat_template(image="<image>"),
+        )
+        return config, processor

@@ -1,0 +1,76 @@
+"""LLaVA-OneVision: a SigLIP tower, a projector and a causal language model; images and clips.
+
+`vit.pre_merge` is what enters the projector. The tokens of an image are not merged; those of each frame of a clip are
+pooled to half the rows and columns, rounded up, which is `vit.post_merge` of a clip. A clip of one frame is an image.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import torch
+
+from foresight_cache import tiny_models
+from foresight_cache.architectures.llava import LlavaEncoder
+from foresight_cache.encoders import Tap
+from foresight_cache.samples import Media
+from foresight_cache.tiny_models import make
+
+
+class Family(LlavaEncoder):
+    """See `LlavaEncoder`."""
+
+    family = "llava_onevision"
+    architecture = "LlavaOnevisionForConditionalGeneration"
+    processor_class = "LlavaOnevisionProcessor"
+    media = ("image", "clip")
+
+    def kind(self, media: Media, frames: int) -> Media:
+        return "image" if frames == 1 else media
+
+    def spelled(self, media: Media, frames: int) -> tuple[str, str]:
+        token = self.processor.image_token if media == "image" else self.processor.video_token
+        return token, token * (frames * self.merged_side(frames) ** 2 + 1)
+
+    def merged_side(self, frames: int) -> int:
+        side = self._size // self._patch
+        return side if frames == 1 else ceil(side / 2)
+
+    def in_sequence(self, frames_FND: torch.Tensor) -> torch.Tensor:
+        if len(frames_FND) > 1:
+            frames_FND = self.root(self.model).apply_pooling(frames_FND)  # type: ignore[operator]
+        return frames_FND.flatten(0, 1)
+
+    def vision_raster(self, tap: Tap, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        if tap.name != "vit.post_merge":
+            return super().vision_raster(tap, hidden, inputs)
+        return [self.in_sequence(part) for part in torch.split(hidden, self.frames(inputs))]
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        """A view of 76 px (5×5 patches and 6 pixels that are left), 3×3 tokens for each frame of a clip."""
+        tokenizer = tiny_models.byte_tokenizer("<image>", "<video>")
+        tiles = [[76, 76], [76, 152], [152, 76], [152, 152]]
+        config = make(
+            "LlavaOnevisionConfig",
+            vision_config={
+                **{"model_type": "siglip_vision_model", "hidden_size": 64, "intermediate_size": 128},
+                **{"num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 76, "patch_size": 14},
+                "vision_use_head": False,
+            },
+            text_config={"model_type": "qwen2", **tiny_models.decoder(tokenizer)},
+            image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+            video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+            image_grid_pinpoints=tiles,
+        )
+        size = {"height": 76, "width": 76}
+        processor = make(
+            "LlavaOnevisionProcessor",
+            image_processor=make("LlavaOnevisionImageProcessor", size=size, image_grid_pinpoints=tiles),
+            video_processor=make("LlavaOnevisionVideoProcessor", size=size),
+            tokenizer=tokenizer,
+            num_image_tokens=25,
+            vision_feature_select_strategy="full",
+            chat_template=tiny_models.chat_template(image="<image>", video="<video>"),
+        )
+        return config, processor

@@ -1,0 +1,30 @@
+"""OWL-ViT: the vision tower of a detector, with a class token and a norm before its first block.
+
+Only the vision tower is loaded, without text tower and detection heads. `vit.pre_merge` is the output of the last
+block, from which the heads start; the norm after it is for the class token alone, so that there is no
+`vit.final_norm`. The class token is the readout `@cls`.
+"""
+
+from typing import Any
+
+from foresight_cache.architectures.pixels import TOWERS
+from foresight_cache.architectures.vision import VisionEncoder
+from foresight_cache.tiny_models import make
+
+
+class Family(VisionEncoder):
+    """See `VisionEncoder`."""
+
+    family = "owlvit"
+    architecture = "OwlViTVisionModel"
+    tower = TOWERS["clip_vision_model"]
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        """Positions are learned at 128 px (8×8 patches)."""
+        config = make(
+            "OwlViTVisionConfig",
+            **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
+            **{"image_size": 128, "patch_size": 16},
+        )
+        return config, make("OwlViTImageProcessor")

@@ -1,0 +1,34 @@
+"""Qwen2-VL: a vision tower with full attention, a 2×2 merger and a causal language model.
+
+The tower has no windows, so that its tokens stand in merge groups from the first module to the last. `vit.pre_merge`
+is what enters the merger: the output of the last block, before the merger's own norm.
+"""
+
+from typing import Any
+
+from foresight_cache import tiny_models
+from foresight_cache.architectures.qwen import QwenEncoder
+from foresight_cache.tiny_models import make
+
+
+class Family(QwenEncoder):
+    """See `QwenEncoder`."""
+
+    family = "qwen2_vl"
+    architecture = "Qwen2VLForConditionalGeneration"
+    processor_class = "Qwen2VLProcessor"
+
+    @staticmethod
+    def vision_widths(config: Any) -> tuple[int, int]:
+        return config.vision_config.embed_dim, config.vision_config.hidden_size
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        tokenizer = tiny_models.byte_tokenizer()
+        config = make(
+            "Qwen2VLConfig",
+            vision_config={"depth": 4, "embed_dim": 64, "num_heads": 4, "hidden_size": 128, "mlp_ratio": 2},
+            text_config=tiny_models.qwen_text(tokenizer),
+            **tiny_models.qwen_ids(tokenizer),
+        )
+        return config, tiny_models.qwen_processor(cls.processor_class, tokenizer)

@@ -1,0 +1,48 @@
+"""Qwen3-VL: full attention, learned positions that are resampled to the grid, and features of some blocks that are
+added to the first layers of the language model (DeepStack).
+
+There are no windows; tokens stand in merge groups throughout. `vit.pre_merge` is what enters the last merger, the
+output of the last block. `llm.layer_KK` is what the layer returns, as in `output_hidden_states`: DeepStack's features
+are added after that, and are part of what enters the next layer. Each temporal step of a clip has a timestamp before
+it in the prompt, so that visual tokens are no single run.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from foresight_cache import tiny_models
+from foresight_cache.architectures.qwen import QwenEncoder
+from foresight_cache.tiny_models import make
+
+
+class Family(QwenEncoder):
+    """See `QwenEncoder`."""
+
+    family = "qwen3_vl"
+    architecture = "Qwen3VLForConditionalGeneration"
+    processor_class = "Qwen3VLProcessor"
+
+    @classmethod
+    def leave_out_beside(cls, model: nn.Module, deepest: str) -> None:
+        super().leave_out_beside(model, deepest)
+        if deepest.startswith("vit."):  # DeepStack is for the language model
+            visual: Any = cls.root(model).get_submodule("visual")
+            visual.deepstack_visual_indexes, visual.deepstack_merger_list = [], nn.ModuleList()
+
+    @classmethod
+    def tiny(cls) -> tuple[Any, Any]:
+        """Positions are learned on an 8×8 grid, and two blocks feed DeepStack."""
+        tokenizer = tiny_models.byte_tokenizer()
+        config = make(
+            "Qwen3VLConfig",
+            vision_config={
+                **{"depth": 4, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4, "out_hidden_size": 128},
+                **{"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 2]},
+            },
+            text_config={**tiny_models.qwen_text(tokenizer), "head_dim": 32},
+            **tiny_models.qwen_ids(tokenizer),
+        )
+        return config, tiny_models.qwen_processor(
+            cls.processor_class, tokenizer, video="Qwen3VLVideoProcessor", patch_size=16
+        )

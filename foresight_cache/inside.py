@@ -1,0 +1,46 @@
+"""Paths that a dataset's files name, which must not lead out of the dataset's folder."""
+
+import os
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from foresight_cache.errors import BadSample
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether it is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
+    return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def shown(value: Any) -> str:
+    """A value of a file in a sentence: in ASCII, as it may hold halves of characters, and of bounded length."""
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:
+    """The path of a file that `where` names under `key`. Raises `BadSample` where it is no name or leads elsewhere.
+
+    The folder itself may be a link to elsewhere; what it holds may not leave it.
+    """
+    if not is_text(name) or "\0" in name or not Path(name).stem:
+        raise BadSample(f"{where} has {key} {shown(name)}, expected the name of a file")
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise BadSample(f"{key} {name!r} leaves the folder of the images, which is not followed")
+    check_stays(folder, path, f"{key} {name!r}")
+    return path
+
+
+def check_stays(folder: Path, path: Path, what: str) -> None:
+    """Raises `BadSample` where a path below a folder is a link out of it."""
+    try:
+        stays = os.path.realpath(path).startswith(_realpath(folder))
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long
+        raise BadSample(f"{what} cannot be followed: {error}") from None
+    if not stays:
+        raise BadSample(f"{what} is a link out of the folder of the images, which is not followed")
+
+
+def _realpath(folder: Path) -> str:
+    return os.path.realpath(folder) + os.sep

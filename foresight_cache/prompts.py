@@ -1,0 +1,26 @@
+"""What the user says to a sample: the prompt, with the sample's own question in it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from foresight_cache.errors import BadSample
+
+QUESTION = "{question}"
+"""Stands in a prompt for the question of each sample."""
+
+
+def asked(prompt: str, annotations: Mapping[str, Any]) -> str:
+    """The prompt to a sample with these annotations. Raises `BadSample` where it has no question to put there.
+
+    >>> asked("Answer briefly: {question}", {"qa": {"question": "Is there a dog?"}})
+    'Answer briefly: Is there a dog?'
+    >>> asked("Describe the image.", {})
+    'Describe the image.'
+    """
+    if QUESTION not in prompt:
+        return prompt
+    answered = annotations.get("qa")
+    question = answered.get("question") if isinstance(answered, Mapping) else None
+    if not isinstance(question, str) or not question.strip():
+        raise BadSample(f"the sample has no question, which the prompt {prompt!r} asks for")
+    return prompt.replace(QUESTION, question)

@@ -1,0 +1,58 @@
+"""Which frames of a clip are taken: `--frames N`, and `--fps R` for as many as its length asks for."""
+
+from dataclasses import dataclass
+
+from foresight_cache.errors import BadSample, UsageError
+from foresight_cache.samples import Sample
+
+CHOICE = "middle of equal segments"
+"""Name of the rule of `uniform`, for fingerprints."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """A pure function of a clip's frames and their rate, so that a plan knows what an extraction will take."""
+
+    frames: int = 8
+    """Frames that are taken of a clip; with `per_second`, at most."""
+    per_second: float | None = None
+    """Frames that are taken of each second of a clip; None takes `frames` of any clip."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError`."""
+        if self.frames < 1:
+            raise UsageError(f"frames is {self.frames}, expected at least 1")
+        if self.per_second is not None and not 0 < self.per_second < float("inf"):
+            raise UsageError(f"frames per second is {self.per_second}, expected more than 0")
+
+    def indices(self, sample: Sample) -> list[int]:
+        """Numbers of the frames of a sample that are taken, in order; `[0]` of an image. Raises `BadSample`."""
+        return [0] if sample.media == "image" else uniform(sample.frames, self.count(sample))
+
+    def count(self, sample: Sample) -> int:
+        """How many frames of a sample are taken.
+
+        With `per_second`, the length in seconds times the rate, rounded, but at least one and no more than there are.
+        Raises `BadSample` where the length is not known.
+        """
+        if sample.media == "image":
+            return 1
+        if self.per_second is None:
+            return self.frames
+        if sample.frames_per_second is None:
+            raise BadSample(
+                "it is not known how many frames per second the clip has; take a fixed number with --frames"
+            )
+        seconds = sample.frames / sample.frames_per_second
+        return max(1, min(self.frames, sample.frames, round(seconds * self.per_second)))
+
+
+def uniform(frames: int, count: int) -> list[int]:
+    """The middle frames of `count` equal segments of a clip: index i is ⌊(i + ½) · frames / count⌋.
+
+    A clip with fewer frames shows some of them more than once, in order and evenly.
+
+    >>> uniform(16, 4), uniform(10, 4), uniform(3, 4), uniform(1, 2)
+    ([2, 6, 10, 14], [1, 3, 6, 8], [0, 1, 1, 2], [0, 0])
+    """
+    return [(2 * place + 1) * frames // (2 * count) for place in range(count)]

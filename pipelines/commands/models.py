@@ -1,0 +1,125 @@
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands.options import DType
+
+if TYPE_CHECKING:
+    from foresight_cache.encoders import Encoder
+
+app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
+"""`foresight models` and `foresight models show`."""
+
+Model = Annotated[str, typer.Argument(help="Hub id, local directory, tiny:<family> or random:<model>.")]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Input size in pixels: a square's side or HEIGHTxWIDTH; 448 or what is nearest to it."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+USUAL_SIZE = "448"
+
+
+@app.callback()
+def run(context: typer.Context, json_output: Json = False) -> None:
+    """List the model families and where features can be taken from them.
+
+    A family is chosen by the model itself: by the model_type of its config.json. 'tiny:' before its name is a small
+    model of the same classes with random weights; 'random:' before a model is that model with random weights.
+
+    Example: foresight models show Qwen/Qwen2.5-VL-7B-Instruct --size 448x672
+    """
+    if context.invoked_subcommand:
+        return
+    from foresight_cache.encoders import LoadOptions, describe, names
+
+    families = [describe(f"tiny:{name}", LoadOptions(device="cpu")) for name in names()]
+    rows = [{"family": each.family, "media": list(each.media), "taps": _kinds(each)} for each in families]
+    if json_output:
+        print(json.dumps(rows, indent=2))
+        return
+    width = max(len(each.family) for each in families)
+    for row in rows:
+        print(f"{row['family']:{width}}  {' and '.join(f'{media}s' for media in row['media'])}")
+        print(f"{'':{width}}  {' '.join(row['taps'])}")
+
+
+@app.command()
+def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output: Json = False) -> None:
+    """Show every tap of a model with its width, grid and bytes per sample, from its configuration alone.
+
+    The last column has the aliases that --points understands.
+
+    Example: foresight models show tiny:qwen2_5_vl --size 224
+    """
+    from foresight_cache.encoders import LoadOptions, describe
+    from foresight_cache.errors import UsageError
+    from foresight_cache.sizes import InputSize
+
+    encoder = describe(model, LoadOptions(dtype=dtype, device="cpu"))
+    wanted = InputSize.parse(size or USUAL_SIZE).fixed
+    if wanted is None:
+        raise UsageError("with native sizes every input has a grid of its own; name one with --size HEIGHTxWIDTH")
+    height, width = wanted if size else encoder.nearest_size(*wanted)
+    rows = _rows(encoder, height, width)
+    if json_output:
+        print(json.dumps({"model": model, "family": encoder.family, "size": [height, width], "taps": rows}, indent=2))
+        return
+    print(f"{model}: family {encoder.family}, an image of {height} × {width} pixels, {dtype}")
+    print("\n".join(_table(rows)))
+
+
+def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
+    """One for each tap, in the order of computation."""
+    from foresight_cache.layout import NUMPY_DTYPES
+    from foresight_cache.points import aliases
+
+    named: dict[str, list[str]] = {}
+    for alias, tap in aliases([tap.name for tap in encoder.taps]).items():
+        named.setdefault(tap, []).append(alias)
+    rows = []
+    for each in encoder.taps:
+        grid = encoder.grid(each.level, 1, height, width)
+        size = grid.tokens * each.width * NUMPY_DTYPES[encoder.options.dtype].itemsize
+        rows.append(
+            {
+                "tap": each.name,
+                "level": each.level,
+                "grid": list(grid),
+                "width": each.width,
+                "bytes_per_sample": size,
+                "class_token": each.leading > 0,
+                "aliases": named.get(each.name, []),
+            }
+        )
+    return rows
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    from foresight_cache.space import human
+
+    head = ("tap", "grid", "width", "per sample", "class token", "alias")
+    cells = [
+        (
+            row["tap"],
+            " × ".join(map(str, row["grid"])),
+            f"{row['width']:,}",
+            human(row["bytes_per_sample"]),
+            "@cls" if row["class_token"] else "",
+            " ".join(row["aliases"]),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    return [
+        "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *cells)
+    ]
+
+
+def _kinds(encoder: "Encoder") -> list[str]:
+    """Names of taps, with one for all blocks and one for all layers."""
+    numbered = ("vit.block_", "llm.layer_")
+    kinds = [next((f"{start}KK" for start in numbered if tap.name.startswith(start)), tap.name) for tap in encoder.taps]
+    return list(dict.fromkeys(kinds))

@@ -1,0 +1,147 @@
+"""Caches that an earlier version wrote must open for ever: their bytes are in the repository.
+
+What they hold comes from a formula in `tests/golden/make.py`, which wrote it to `expected.npz` and never read it back.
+"""
+
+import json
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from foresight_cache import open_cache
+from foresight_cache.errors import BadSample, UnsupportedFormat
+from foresight_cache.verify import verify, verify_sample
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+FORMATS = sorted(GOLDEN.glob("format-*"))
+CACHES = sorted(path.parent for path in GOLDEN.glob("format-*/*/zarr.json"))
+
+Expected = tuple[list[dict[str, Any]], dict[str, dict[int, np.ndarray]]]
+each_cache = pytest.mark.parametrize("root", CACHES, ids=lambda root: f"{root.parent.name}-{root.name}")
+
+
+def expected(root: Path) -> Expected:
+    """What is said of each sample, and by point and slot what it holds."""
+    samples = json.loads((root.parent / "expected.json").read_text())[root.name]
+    arrays: dict[str, dict[int, np.ndarray]] = {}
+    with np.load(root.parent / "expected.npz", allow_pickle=False) as stored:
+        for key in stored.files:
+            name, point, slot = key.split("/")
+            if name == root.name:
+                arrays.setdefault(point, {})[int(slot)] = stored[key]
+    return samples, arrays
+
+
+UNFINISHED = {"fixed": [], "ragged": ["llm.layer_01/c/1/0/0"]}
+"""Objects of points that were not yet added to a shard when the cache was left."""
+
+
+def test_there_are_golden_caches_of_format_1() -> None:
+    assert [root.name for root in CACHES] == ["fixed", "ragged"]
+
+
+@each_cache
+def test_the_reader_finds_what_was_written(root: Path) -> None:
+    samples, arrays = expected(root)
+    cache = open_cache(root)
+    assert [row["id"] for row in cache.rows] == [sample["id"] for sample in samples]
+    assert [row["status"] for row in cache.rows] == [sample["status"] for sample in samples]
+    unfinished = {key.split("/")[0] for key in UNFINISHED[root.name]}
+    assert set(cache.points) == arrays.keys() - unfinished, "points that every shard has"
+    for name in cache.points:
+        point = cache[name]
+        for slot, sample in enumerate(samples):
+            if sample["status"] == "bad":
+                with pytest.raises(BadSample, match=rf"{sample['id']} is quarantined: the image is damaged: cut off"):
+                    point[slot]
+                continue
+            assert list(point.grid_of(slot)) == sample["grids"][point.layout.level]
+            np.testing.assert_array_equal(point[slot], arrays[name][slot])
+            assert np.array_equal(point.to_xarray()[slot].values[: len(point[slot])], point[slot])
+    assert repr(cache)
+    assert cache.summary()["model"] == "someone/golden-7b (pretrained weights, bfloat16)"
+    assert cache.fingerprint["model"]["prompt"] == "Décris l’image."
+    assert cache.samples["annotations"][1]["objects"][0]["category"] == "café"
+
+
+@each_cache
+def test_bare_zarr_finds_what_was_written(root: Path) -> None:
+    samples, arrays = expected(root)
+    group = zarr.open_group(root, mode="r")
+    assert set(group.array_keys()) == arrays.keys()
+    for name, slots in arrays.items():
+        array = group[name]
+        assert isinstance(array, zarr.Array)
+        assert array.shape[0] == len(samples)
+        for slot, wanted in slots.items():
+            if f"{name}/c/{slot // array.shards[0]}/0/0" in UNFINISHED[root.name]:
+                continue
+            found = np.asarray(array[slot])
+            if array.dtype == np.uint16:  # bfloat16: the upper half of a float32
+                found = (found.astype(np.uint32) << 16).view(np.float32)
+            np.testing.assert_array_equal(found[: len(wanted)], wanted)
+            assert not found[len(wanted) :].any()
+
+
+@each_cache
+def test_every_byte_is_as_it_was(root: Path) -> None:
+    found = verify(open_cache(root))
+    assert [finding.place for finding in found] == UNFINISHED[root.name]
+    assert all("the point is not committed" in finding.problem for finding in found)
+    assert verify_sample(open_cache(root), 100).findings == found
+
+
+def test_a_point_that_only_some_shards_have_is_passed_over() -> None:
+    cache = open_cache(GOLDEN / "format-1/ragged")
+    assert "llm.layer_01" in cache.layout.points
+    assert "llm.layer_01" not in cache
+    assert not cache.complete
+
+
+def without_statistics(path: Path) -> Any:
+    """A commit without the numbers whose last digit another processor may round otherwise."""
+    record = json.loads(path.read_bytes())
+    for entry in record["objects"].values():
+        del entry["statistics"]
+    return {**record, "sha256": None}
+
+
+def test_todays_writer_makes_the_same_bytes(tmp_path: Path) -> None:
+    runpy.run_path(str(GOLDEN / "make.py"))["main"](tmp_path / "again")
+    for path in (GOLDEN / "format-1").rglob("*"):
+        again = tmp_path / "again" / path.relative_to(GOLDEN / "format-1")
+        if path.parent.name == "samples" and path.name != "zarr.json":
+            assert without_statistics(path) == without_statistics(again), path.name
+        elif path.is_file() and path.suffix != ".npz":  # which zlib may compress otherwise
+            assert path.read_bytes() == again.read_bytes(), path.relative_to(GOLDEN)
+
+
+def test_golden_caches_are_not_made_twice(tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in GOLDEN.rglob("format-1/**/*")}
+    with pytest.raises(SystemExit, match="golden caches are never made again"):
+        runpy.run_path(str(GOLDEN / "make.py"), run_name="__main__")
+    assert {path: path.stat().st_mtime_ns for path in GOLDEN.rglob("format-1/**/*")} == before
+
+
+def test_a_cache_of_the_next_format_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "format-1/fixed", tmp_path / "C")
+    text = (tmp_path / "C/zarr.json").read_text()
+    (tmp_path / "C/zarr.json").write_text(text.replace('"format":1', '"format":2'))
+    with pytest.raises(UnsupportedFormat, match="has cache format 2; this version of foresight-cache reads format 1"):
+        open_cache(tmp_path / "C")
+
+
+@pytest.mark.parametrize("folder", FORMATS, ids=lambda folder: folder.name)
+def test_they_are_small_and_all_in_the_repository(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
+    tracked = subprocess.run(["git", "ls-files", "--", folder], cwd=folder, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    assert sorted(tracked.stdout.splitlines()) == sorted(path.relative_to(folder).as_posix() for path in files)
