@@ -42,6 +42,17 @@ def join(pieces: Tensor, grid: Grid, cell: Cell) -> Tensor:
     return apart.reshape(grid.t * frames, grid.h * height, grid.w * width, channels)
 
 
+def grid_of(cells: Tensor) -> Grid:
+    """The grid on which cells [N, 4], all of one size and in raster order, lie.
+
+    >>> import torch
+    >>> grid_of(torch.tensor([[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 1.0]] * 3))
+    Grid(t=3, h=1, w=2)
+    """
+    width, height = (round(1 / float(side)) for side in cells[0, 2:])
+    return Grid(len(cells) // (height * width), height, width)
+
+
 def cell_of(samples: Sequence[Mapping[str, Any]], grid: Grid, channels: int) -> Cell:
     """The piece that each token draws, where `grid` is the largest of the point and `samples` are all of the cache.
 

@@ -14,23 +14,28 @@ from foresight_probes.metrics import classification
 
 
 class Task(tasks.Task):
-    """One logit of "hallucinated", binary cross-entropy."""
+    """Two logits, of "no" and of "yes", cross-entropy; the surer of yes, the likelier a hallucination."""
 
     heads = ("pooled-linear", "mlp-512-256-128")
     primary = "auroc"
-    outputs = Outputs(slots=1, channels=1, forms=("slots",))
+    outputs = Outputs(slots=1, channels=2, forms=("slots",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """1.0 or 0.0, a float32 scalar."""
+        """1 for a hallucination and 0 for none, an int64 scalar."""
         hallucinated = sample["annotations"].get("qa", {}).get("hallucinated")
-        return None if hallucinated is None else torch.tensor(float(hallucinated))
+        return None if hallucinated is None else torch.tensor(int(hallucinated))
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(prediction.values[:, 0, 0], torch.stack(list(targets)))
+        return functional.cross_entropy(prediction.values[:, 0], torch.stack(list(targets)))
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
         """See `classification.verdicts`."""
-        return classification.verdicts(prediction.values[:, 0, 0], torch.stack(list(targets)))
+        no, yes = prediction.values[:, 0].unbind(-1)
+        return classification.verdicts(yes - no, torch.stack(list(targets)))
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         return classification.verdict_summary(scores)
+
+    def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
+        """The answer, whose logit a perfect head makes the higher one."""
+        return target

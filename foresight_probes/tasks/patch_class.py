@@ -14,6 +14,7 @@ from foresight_probes import tasks
 from foresight_probes.batches import Features, Outputs, Prediction
 from foresight_probes.matching import by_cell
 from foresight_probes.metrics import segmentation
+from foresight_probes.pictures import grid_of
 from foresight_probes.tasks import Setting
 
 NO_ANSWER = -1
@@ -123,14 +124,11 @@ def majority(labels: Tensor, cells: Tensor, classes: int) -> Tensor:
         labels: [T, H, W] int64, negative where there is none.
         cells: [N, 4] all of one size, in raster order over time steps, rows and columns.
     """
-    frames, height, width = labels.shape
-    columns, rows = (round(1 / float(cells[0, side])) for side in (2, 3))
-    steps = len(cells) // (rows * columns)
-    places = [
-        torch.arange(size, device=labels.device) * count // size
-        for size, count in ((frames, steps), (height, rows), (width, columns))
-    ]
-    cell = (places[0][:, None, None] * rows + places[1][:, None]) * columns + places[2]
+    grid = grid_of(cells)
+    t, y, x = (
+        torch.arange(size, device=labels.device) * count // size for size, count in zip(labels.shape, grid, strict=True)
+    )
+    cell = (t[:, None, None] * grid.h + y[:, None]) * grid.w + x
     known = labels >= 0
     votes = torch.bincount(cell[known] * classes + labels[known], minlength=len(cells) * classes).view(-1, classes)
     pixels = torch.bincount(cell.reshape(-1), minlength=len(cells))

@@ -16,7 +16,7 @@ from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
 from foresight_probes.metrics.images import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
-from foresight_probes.pictures import cell_of, cut, join
+from foresight_probes.pictures import cell_of, cut, grid_of, join
 from foresight_probes.tasks import Setting
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
@@ -66,6 +66,10 @@ class Task(tasks.Task):
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
             losses.append((pieces[: grid.tokens] - cut(target, grid) / 255).square().mean())
         return torch.stack(losses).mean()
+
+    def values_for(self, target: Tensor, cells: Tensor) -> Tensor:
+        """[N, C] float32: the true pieces of the cells [N, 4]."""
+        return cut(target, grid_of(cells)) / 255
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
         """One value per name of `NAMES`, NaN where it is not measured."""

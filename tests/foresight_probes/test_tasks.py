@@ -154,8 +154,9 @@ def test_hallucination() -> None:
     assert [target.item() for target in targets] == [1, 0]
     assert task.target(sample(qa={"hallucinated": None})) is None
     assert task.target(sample()) is None
-    assert task.loss(slots([[[0.0]], [[0.0]]]), targets).item() == pytest.approx(math.log(2))
-    assert task.metrics(task.scores(slots([[[0.2]], [[0.1]]]), targets))["auroc"] == 1
+    assert task.loss(slots([[[1.0, 1.0]], [[0.0, 0.0]]]), targets).item() == pytest.approx(math.log(2))
+    assert task.loss(slots([[[-9.0, 9.0]], [[9.0, -9.0]]]), targets).item() < 1e-6
+    assert task.metrics(task.scores(slots([[[0.3, 0.1]], [[0.9, 0.5]]]), targets))["auroc"] == 1
 
 
 class TestPosition:
@@ -374,6 +375,29 @@ class TestDetection:
         cross = (math.log(2) + NOTHING_WEIGHT * unsure) / (1 + NOTHING_WEIGHT)
         assert task.loss(slots(values.tolist()), [target]).item() == pytest.approx(5 * 0.25 + 2 * 0.5 + cross, rel=1e-5)
 
+    def test_of_equal_boxes_the_one_with_the_right_class_is_matched(self) -> None:
+        row = sample(objects=[thing([50, 25, 150, 75], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        values = torch.zeros(1, 2, 4 + 2)
+        values[0, 1, 4] = 2.0
+        cross = (math.log(1 + math.e**-2) + NOTHING_WEIGHT * math.log(2)) / (1 + NOTHING_WEIGHT)
+        assert task.loss(slots(values.tolist()), [target]).item() == pytest.approx(cross, rel=1e-5)
+
+    def test_nothing_is_trained_towards_a_crowd(self) -> None:
+        """But it may be found: a crowd in a class of its own leaves the loss as it was."""
+        alone, crowd = thing([50, 25, 150, 75], 0), thing([0, 0, 200, 100], 1, crowd=True)
+        row = sample(objects=[alone, crowd])
+        task = load("detection", row)
+        values = torch.randn(1, 5, 4 + 3, generator=torch.Generator().manual_seed(0))
+        without, beside = (task.target(each) for each in (sample(objects=[alone]), row))
+        assert without is not None
+        assert beside is not None
+        assert len(beside) == len(without) + 1
+        losses = [task.loss(slots(values.tolist()), [target]).item() for target in (without, beside)]
+        assert losses[0] == pytest.approx(losses[1])
+
     def test_an_image_without_objects(self) -> None:
         row = sample(objects=[thing([0, 0, 1, 1], 0)])
         task = load("detection", row)
@@ -442,6 +466,7 @@ class TestPictures:
         assert task.outputs_for(width=3, grid=self.GRID).cell == (1, 24, 24, 3)
         assert task.not_measured == {}
         assert task.loss(prediction, [target]).item() == 0
+        assert torch.equal(task.values_for(target, cells(self.GRID)), prediction.values[0])  # type: ignore[attr-defined]
         best = {"psnr": 100, "ssim": 1, "lpips": 0, "edge_f1": 1, "gram_distance": 0}
         assert task.metrics(task.scores(prediction, [target])) == pytest.approx(best, abs=1e-5)
         other = task.metrics(task.scores(tokens(1 - prediction.values, self.GRID), [target]))
