@@ -11,9 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from foresight_cache.samples import Grid
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+_ONE_TOKEN = Grid(1, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,20 +29,39 @@ class Outputs:
     """Predictions P that a pooling head makes; a head that predicts from each token makes one per token."""
     channels: int
     """Values C of each prediction."""
+    forms: tuple[str, ...] = ("slots", "tokens")
+    """Predictions that the task understands: `slots` from the whole sample, `tokens` with the cells they are about."""
+    grid: Grid = _ONE_TOKEN
+    """The largest grid of the tokens that the head will see."""
+    cell: tuple[int, int, int, int] | None = None
+    """Where the values of a prediction are a piece of a picture, its frames, height, width and channels: C is their
+    product, and the values are in that order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Features:
-    """Tokens of a batch, in raster order, padded to the longest sample."""
+    """Tokens of a batch, in raster order, padded to the longest sample.
+
+    Where only pooled features are read (`FeatureData`), `tokens` holds one zero per sample and no token exists.
+    """
 
     tokens: Tensor
-    """[B, N, D] float32; zero where there is no token."""
+    """[B, N, D], zero where there is no token: float32 for a head, the stored type as it comes from the cache."""
     pooled: Tensor
     """[B, D] float32: the mean over each sample's tokens."""
     mask: Tensor
     """[B, N] bool: where there is a token."""
     cells: Tensor
     """[B, N, 4] float32: the part of the image that each token stands for."""
+    grids: tuple[Grid, ...] = ()
+    """How the tokens of each of the B samples lie in time and space."""
+    others: tuple[Features, ...] = ()
+    """The same samples at further points, for a head that takes several."""
+
+    @property
+    def every(self) -> tuple[Features, ...]:
+        """One per point, this one first."""
+        return self, *self.others
 
     def to(self, device: torch.device | str) -> Features:
         return Features(
@@ -45,13 +69,20 @@ class Features:
             pooled=self.pooled.to(device),
             mask=self.mask.to(device),
             cells=self.cells.to(device),
+            grids=self.grids,
+            others=tuple(other.to(device) for other in self.others),
         )
 
     def select(self, rows: Sequence[int]) -> Features:
         """The samples at these places of the batch."""
         picked = list(rows)
         return Features(
-            tokens=self.tokens[picked], pooled=self.pooled[picked], mask=self.mask[picked], cells=self.cells[picked]
+            tokens=self.tokens[picked],
+            pooled=self.pooled[picked],
+            mask=self.mask[picked],
+            cells=self.cells[picked],
+            grids=tuple(self.grids[row] for row in picked) if self.grids else (),
+            others=tuple(other.select(picked) for other in self.others),
         )
 
 
@@ -65,6 +96,8 @@ class Prediction:
     """[B, P] bool: which predictions exist."""
     cells: Tensor | None = None
     """[B, P, 4] float32: the cell that a prediction was made from; None where it was made from the whole sample."""
+    grids: tuple[Grid, ...] = ()
+    """How the cells of each of the B samples lie in time and space; empty where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +110,7 @@ class Batch:
     targets: Mapping[str, Sequence[Tensor | None]]
     """By task, B targets; None where the sample has no question for the task."""
     size: int
-    """Bytes of features in memory."""
+    """Bytes of features in it."""
 
     def to(self, device: torch.device | str) -> Batch:
         """What Lightning calls to bring a batch to its device."""

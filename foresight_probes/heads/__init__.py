@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, cast
 
-from foresight_cache.errors import UnknownName
+from foresight_cache.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,14 +26,25 @@ ALIASES = {"linear": ("pooled-linear", "token-linear")}
 class HeadClass(Protocol):
     """Makes a head with random weights from torch's default generator.
 
-    `learning_rate` is the peak step size of AdamW at which a head of its kind learns well.
-
     The module is called with `Features` whose tokens and pooled vectors are standardised, and returns a `Prediction`.
+    It is made with `width`, the channels of its features; with `several = True` it is made with `widths`, the channels
+    of each of the points in `features.every`.
     """
 
     learning_rate: float
+    """The peak step size of AdamW at which a head of its kind learns well."""
+    forms: tuple[str, ...]
+    """Predictions that it can make, of those in `Outputs.forms`: where a task takes several, it makes the first."""
+    reads: str
+    """`pooled` where it touches nothing but `features.pooled`; `tokens`, the default, where it needs more."""
 
     def __call__(self, *, width: int, outputs: Outputs) -> nn.Module: ...
+
+
+class SeveralPointsHeadClass(Protocol):
+    """The same for a head on several points, which says so by `several = True`."""
+
+    def __call__(self, *, widths: tuple[int, ...], outputs: Outputs) -> nn.Module: ...
 
 
 def names() -> tuple[str, ...]:
@@ -58,15 +69,36 @@ def resolve(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def build(name: str, *, width: int, outputs: Outputs, seed: int) -> nn.Module:
+def fitting(name: str, outputs: Outputs) -> bool:
+    """Whether a head can make a prediction that a task understands. Raises `UnknownName`."""
+    return bool(set(_class(name).forms) & set(outputs.forms))
+
+
+def build(name: str, *, width: int | tuple[int, ...], outputs: Outputs, seed: int) -> nn.Module:
     """A head for features of `width` channels, its initial weights a function of name, sizes and seed alone.
 
-    Raises `UnknownName`. Leaves torch's global random state as it was.
+    `width` is a tuple where there are several points. Leaves torch's global random state as it was. Raises
+    `UnknownName`, and `UsageError` where the head cannot make what the task understands.
     """
     import torch
 
-    (name,) = resolve([name])
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    head = _class(name)
+    if not fitting(name, outputs):
+        raise UsageError(
+            f"the head {name!r} makes a prediction from {_FORMS[head.forms[0]]}, but the task needs one from "
+            f"{_FORMS[outputs.forms[0]]}; use one of {', '.join(each for each in names() if fitting(each, outputs))}."
+        )
+    widths = (width,) if isinstance(width, int) else width
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big"))
-        return cast(HeadClass, module.Head)(width=width, outputs=outputs)
+        if getattr(head, "several", False):
+            return cast(SeveralPointsHeadClass, head)(widths=widths, outputs=outputs)
+        return head(width=sum(widths), outputs=outputs)
+
+
+_FORMS = {"slots": "the whole sample", "tokens": "each token"}
+
+
+def _class(name: str) -> HeadClass:
+    (name,) = resolve([name])
+    return cast(HeadClass, importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Head)

@@ -12,6 +12,8 @@ class Head(nn.Module):
     """pooled [B, D] -> hidden [B, 512] -> values [B, P, C]."""
 
     learning_rate = 0.001
+    forms = ("slots",)
+    reads = "pooled"
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()

@@ -13,6 +13,8 @@ class Head(nn.Module):
     """pooled [B, D] -> values [B, P, C]."""
 
     learning_rate = 0.01
+    forms = ("slots",)
+    reads = "pooled"
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
@@ -20,14 +22,19 @@ class Head(nn.Module):
         self.linear = spread_linear(width, outputs)
 
     def forward(self, features: Features) -> Prediction:
-        return slots(self.linear(features.pooled), self.outputs)
+        return self.shape(self.linear(features.pooled), features)
+
+    def shape(self, flat: Tensor, features: Features) -> Prediction:  # noqa: ARG002 - places do not matter here
+        """What the result of `linear` means."""
+        return slots(flat, self.outputs)
 
 
 def spread_linear(width: int, outputs: Outputs) -> nn.Linear:
-    """The last layer of a head with slots: small weights, and biases that differ from slot to slot."""
+    """The last layer of a head with slots: small weights, and biases that differ between several slots."""
     linear = nn.Linear(width, outputs.slots * outputs.channels)
     nn.init.normal_(linear.weight, std=0.01)
-    nn.init.uniform_(linear.bias, -SPREAD, SPREAD)
+    spread = SPREAD if outputs.slots > 1 else 0
+    nn.init.uniform_(linear.bias, -spread, spread)
     return linear
 
 

@@ -3,7 +3,7 @@
 It knows where a token lies from its place in the array alone, so it is right only if tokens are in raster order.
 """
 
-from torch import nn
+from torch import Tensor, nn
 
 from foresight_probes.batches import Features, Outputs, Prediction
 
@@ -12,6 +12,7 @@ class Head(nn.Module):
     """tokens [B, N, D] -> values [B, N, C], each with its token's cell."""
 
     learning_rate = 0.02
+    forms = ("tokens",)
 
     def __init__(self, *, width: int, outputs: Outputs) -> None:
         super().__init__()
@@ -20,4 +21,8 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Features) -> Prediction:
-        return Prediction(values=self.linear(features.tokens), mask=features.mask, cells=features.cells)
+        return self.shape(self.linear(features.tokens), features)
+
+    def shape(self, flat: Tensor, features: Features) -> Prediction:
+        """What the result of `linear` means."""
+        return Prediction(values=flat, mask=features.mask, cells=features.cells, grids=features.grids)

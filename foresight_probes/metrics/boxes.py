@@ -42,6 +42,26 @@ def overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return iou, iou - (hull - union) / hull.clamp(min=tiny)
 
 
+def centre_error(found: Tensor, truth: Tensor) -> Tensor:
+    """Distance between the centres of boxes [..., 4] and [..., 4]; for fractions of the image, a fraction of its side.
+
+    >>> centre_error(torch.tensor([0.0, 0, 0.2, 0.2]), torch.tensor([0.3, 0.4, 0.5, 0.6])).item()
+    0.5
+    """
+    apart = found[..., :2] + found[..., 2:] - truth[..., :2] - truth[..., 2:]
+    return apart.square().sum(-1).sqrt() / 2
+
+
+def size_error(found: Tensor, truth: Tensor) -> Tensor:
+    """How far width and height of boxes [..., 4] are from the true ones, relative to these: the mean of both.
+
+    >>> size_error(torch.tensor([0.0, 0, 2, 4]), torch.tensor([5.0, 5, 9, 9])).item()  # half as wide, as high
+    0.25
+    """
+    sides, true = found[..., 2:] - found[..., :2], truth[..., 2:] - truth[..., :2]
+    return ((sides - true).abs() / true.clamp(min=torch.finfo(true.dtype).tiny)).mean(-1)
+
+
 def object_scores(boxes: Tensor, scores: Tensor, truth: Tensor) -> "np.ndarray":
     """IoU of each true object with the prediction that is matched to it.
 

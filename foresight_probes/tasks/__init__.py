@@ -1,55 +1,102 @@
 """Tasks, one file each. This folder is the registry: a file `patch_class.py` is the task `patch-class`.
 
 A task says what a head must predict from a sample's annotations, how wrong a prediction is, and what is reported.
-To add one, add a file with a class `Task` that has the members of the protocol below.
+To add one, add a file with a class `Task` that derives from the one below and has its abstract methods.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from foresight_cache.errors import UnknownName
+from foresight_cache.samples import Grid
+from foresight_probes.batches import Features, Outputs, Prediction
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from foresight_probes.batches import Outputs, Prediction
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What a task is made for."""
+
+    samples: Sequence[Mapping[str, Any]] = ()
+    """The sound rows of the cache's sample table: which classes and sizes there are."""
+    lpips_net: str = "alex"
+    """Trunk of the perceptual distance: alex, vgg or squeeze."""
+    lpips_weights: Path | None = None
+    """Folder with the trunk's weights; None for torch's cache of downloads."""
 
 
-class Task(Protocol):
-    """What a probe predicts. Made without arguments; holds no state that training changes."""
+class Task(ABC):
+    """What a probe predicts. Holds no state that training changes."""
 
     heads: tuple[str, ...]
     """Heads that are trained unless others are named."""
     primary: str
-    """The metric that selects the epoch and is drawn over points; higher is better."""
-    constant_head: str
-    """The head that, on features without information, is the best constant answer: the mean predictor."""
+    """The metric that selects the epoch and is drawn over points; higher is better, which others need not be."""
     outputs: Outputs
+    """What it asks of any head."""
+    constant_head: str | None = "pooled-linear"
+    """The head that, on features without information, is the best constant answer: the mean predictor."""
+    chance: Mapping[str, float] = {}
+    """Metrics of the best constant answer where they are known without training and there is no `constant_head`."""
+    dense: tuple[str, ...] = ()
+    """Points of the cache without which `target` cannot answer. It finds what the cache has of them in the sample,
+    by name: `pixels`, uint8 [T, H, W, 3], and `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""
+    prepares: bool = False
+    """Whether `prepare` does anything."""
+    not_measured: Mapping[str, str] = {}
+    """Metrics that cannot be measured here, each with the reason in a sentence."""
 
+    def __init__(self, setting: Setting) -> None:  # noqa: B027 - most tasks need to know nothing
+        """Raises `ProbeError` where the samples cannot be used, and `UnknownName` for a setting that does not exist."""
+
+    def outputs_for(self, *, width: int, grid: Grid) -> Outputs:  # noqa: ARG002 - most tasks ask the same of all
+        """What it asks of a head on a point of this width, whose largest grid is `grid`. Raises `ProbeError`."""
+        return replace(self.outputs, grid=grid)
+
+    def asks(self, sample: Mapping[str, Any]) -> bool:
+        """Whether it has a question for one row of a cache's sample table, told without its dense arrays."""
+        return self.target(sample) is not None
+
+    @abstractmethod
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """The target of one row of a cache's sample table; None where it has no question for this task."""
-        ...
 
+    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+        """What the heads see of a batch and what `loss` and `scores` compare with, where that depends on both.
+
+        Features are standardised. Called once per batch, for all heads together, where `prepares` is true.
+        """
+        return features, targets
+
+    @abstractmethod
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         """A scalar to be made small: the mean over the samples of the batch, of which there is at least one."""
-        ...
 
+    @abstractmethod
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
-        """For each sample a float64 array, all that the metrics need to know about it."""
-        ...
+        """For each sample a flat float64 array, all that the metrics need to know about it."""
 
+    def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """The same, or as much of it as `primary` needs and NaN for what is costly, after each epoch of training."""
+        return self.scores(prediction, targets)
+
+    @abstractmethod
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
-        """Metrics of these samples together, by name; `primary` is among them."""
-        ...
+        """Metrics of these samples together, by name; those that are undefined for them are left out."""
 
-    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
-        """The same for parts of the samples, by the part's name; may be empty."""
-        ...
+    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:  # noqa: ARG002
+        """The same for parts of the samples, by the part's name."""
+        return {}
 
 
 def names() -> tuple[str, ...]:
@@ -61,9 +108,9 @@ def names() -> tuple[str, ...]:
     return tuple(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
-def load(name: str) -> Task:
-    """Raises `UnknownName`."""
+def load(name: str, setting: Setting | None = None) -> Task:
+    """Raises `UnknownName`, and what the task raises for its setting."""
     if name not in names():
         raise UnknownName("task", name, names())
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    return cast(Task, module.Task())
+    return cast(Task, module.Task(setting or Setting()))

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from foresight_cache.geometry import input_fractions
+from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.matching import by_cell, hungarian
 from foresight_probes.metrics import boxes as metric
@@ -24,7 +25,7 @@ REACH = 0.1
 """Distance from its cell's centre, as a fraction of the image, at which a token's box lies for a value of 1."""
 
 
-class Task:
+class Task(tasks.Task):
     """Predicts a set of boxes with scores; see `foresight_probes.metrics.boxes.object_scores` for the evaluation.
 
     A prediction's five values are (x, y, width, height, score). Width and height are sigmoids. The centre is a
@@ -37,7 +38,6 @@ class Task:
 
     heads = ("pooled-linear", "token-linear", "mlp")
     primary = "mean_iou"
-    constant_head = "pooled-linear"
     outputs = Outputs(slots=MOST, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
@@ -90,13 +90,18 @@ class Task:
 
 def decode(prediction: Prediction) -> tuple[Tensor, Tensor]:
     """Boxes [B, P, 4] as fractions of the image and score logits [B, P]."""
+    return decode_boxes(prediction), prediction.values[..., 4]
+
+
+def decode_boxes(prediction: Prediction) -> Tensor:
+    """[B, P, 4] as fractions of the image: a prediction's first four values."""
     values = prediction.values
     if prediction.cells is None:
         centre = values[..., :2].sigmoid()
     else:
         centre = prediction.cells[..., :2] + REACH * values[..., :2]
     half = values[..., 2:4].sigmoid() / 2
-    return torch.cat([centre - half, centre + half], dim=-1), values[..., 4]
+    return torch.cat([centre - half, centre + half], dim=-1)
 
 
 def _assign(prediction: Prediction, boxes: Tensor, logits: Tensor, truth: Tensor, targets: Sequence[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
-from foresight_probes.metrics.boxes import by_count, object_scores, overlap, summary
+from foresight_probes.metrics.boxes import by_count, centre_error, object_scores, overlap, size_error, summary
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
@@ -95,3 +95,13 @@ def test_every_image_is_in_exactly_one_part() -> None:
     assert {name: part["images"] for name, part in parts.items()} == {"1": 1, "2": 1, "3": 1, "4-5": 2, "6+": 2}
     assert sum(part["objects"] for part in parts.values()) == 30
     assert parts["4-5"]["mean_iou"] == pytest.approx((4 * 0.4 + 5 * 0.5) / 9)
+
+
+def test_centre_and_size_errors_by_hand() -> None:
+    """The centre moved by (0.3, -0.4) is 0.5 away; 20 % too wide and 40 % too low is 30 % on average."""
+    truth = torch.tensor([0.1, 0.5, 0.3, 0.6])
+    centre, half = (truth[:2] + truth[2:]) / 2 + torch.tensor([0.3, -0.4]), torch.tensor([0.12, 0.03])
+    found = torch.cat([centre - half, centre + half])
+    assert centre_error(found, truth).item() == pytest.approx(0.5)
+    assert size_error(found, truth).item() == pytest.approx((0.2 + 0.4) / 2)
+    assert centre_error(truth, truth).item() == size_error(truth, truth).item() == 0

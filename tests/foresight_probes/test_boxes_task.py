@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from foresight_cache.samples import Grid
+from foresight_probes import tasks
 from foresight_probes.batches import Prediction
 from foresight_probes.features import cells
-from foresight_probes.tasks.boxes import MOST, REACH, Task, decode
+from foresight_probes.tasks.boxes import MOST, REACH, decode
 
-TASK = Task()
+TASK = tasks.load("boxes")
 
 
 def sample(*objects: dict[str, Any]) -> dict[str, Any]:

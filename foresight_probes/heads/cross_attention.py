@@ -1,0 +1,32 @@
+"""Set prediction as DETR's: learned queries, one per prediction, look at the tokens and each names one object."""
+
+import torch
+from torch import nn
+
+from foresight_probes.attention import WIDTH, Look, places
+from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.heads.pooled_linear import SPREAD
+
+
+class Head(nn.Module):
+    """tokens [B, N, D] with places -> queries [B, P, 256], 8 heads -> values [B, P, C]; P is 100 for detection."""
+
+    learning_rate = 0.0005
+    forms = ("slots",)
+
+    def __init__(self, *, width: int, outputs: Outputs) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, WIDTH)
+        self.queries = nn.Parameter(torch.randn(1, outputs.slots, WIDTH))
+        self.look = Look()
+        self.answer = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, outputs.channels))
+        self.outputs = outputs
+        spread = SPREAD if outputs.slots > 1 else 0
+        self.start = nn.Parameter(torch.empty(outputs.slots * outputs.channels).uniform_(-spread, spread))
+
+    def forward(self, features: Features) -> Prediction:
+        tokens = self.project(features.tokens)
+        queries = self.queries.expand(len(tokens), -1, -1)
+        found = self.look(queries, tokens + places(features), tokens, features.mask)
+        values = self.answer(found) + self.start.view(self.outputs.slots, -1)
+        return Prediction(values=values, mask=torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))

@@ -1,0 +1,18 @@
+"""Several points side by side: their channels are concatenated, then one linear map."""
+
+import torch
+from torch import Tensor
+
+from foresight_probes.alignment import on_first_grid
+from foresight_probes.batches import Features, Outputs
+from foresight_probes.several import Several
+
+
+class Head(Several):
+    """tokens [B, N, D1], [B, N2, D2], … -> [B, N, D1 + D2 + …] -> values."""
+
+    def __init__(self, *, widths: tuple[int, ...], outputs: Outputs) -> None:
+        super().__init__(sum(widths), outputs)
+
+    def mix(self, features: Features) -> Tensor:
+        return torch.cat(on_first_grid(features), dim=-1)

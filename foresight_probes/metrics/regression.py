@@ -1,0 +1,55 @@
+"""How far numbers and vectors are from the true ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def numbers(found: Tensor, truth: Tensor) -> list[np.ndarray]:
+    """What the metrics need to know of one number per sample: (found, true); both are [B]."""
+    return list(torch.stack([found, truth], dim=1).double().cpu().numpy())
+
+
+def number_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
+    """R², mean absolute error, and mean relative error |found - true| / |true| over samples that are not 0.
+
+    R² = 1 - Σ (true - found)² / Σ (true - mean)²; it is left out where all true values are equal, and the relative
+    error where all are 0.
+
+    >>> number_summary([np.array([1.0, 1.0]), np.array([3.0, 2.0]), np.array([3.0, 3.0])])
+    {'mae': 0.3333333333333333, 'r2': 0.5, 'relative_error': 0.16666666666666666}
+    """
+    found, truth = np.stack(scores).T
+    distance = np.abs(found - truth)
+    total = np.square(truth - truth.mean()).sum()
+    there = truth != 0
+    return {
+        "mae": float(distance.mean()),
+        **({"r2": float(1 - np.square(distance).sum() / total)} if total > 0 else {}),
+        **({"relative_error": float((distance[there] / np.abs(truth[there])).mean())} if there.any() else {}),
+    }
+
+
+def vectors(found: Tensor, truth: Tensor) -> np.ndarray:
+    """What the metrics need to know of the vectors [N, D] of one sample: (Σ residual², Σ true², mean cosine)."""
+    residual, total = (found - truth).double().square().sum(), truth.double().square().sum()
+    cosine = functional.cosine_similarity(found.double(), truth.double(), dim=-1).mean()
+    return torch.stack([residual, total, cosine]).cpu().numpy()
+
+
+def vector_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
+    """R² over all channels of all vectors, and the mean cosine.
+
+    True vectors are standardised, so that their mean over the training samples is 0 and R² = 1 - Σ residual² / Σ true²
+    compares with that mean; it is left out where all true vectors are 0.
+
+    >>> one = vectors(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    >>> {name: round(value, 4) for name, value in vector_summary([one]).items()}
+    {'cosine': 0.7071, 'r2': 0.5}
+    """
+    residual, total, cosine = np.stack(scores).T
+    explained = {"r2": float(1 - residual.sum() / total.sum())} if total.sum() > 0 else {}
+    return {"cosine": float(cosine.mean()), **explained}

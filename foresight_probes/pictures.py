@@ -1,0 +1,70 @@
+"""Pictures in pieces: each token draws its own cell, so that any head that predicts per token can draw.
+
+A piece is the values of a cell in the order frames, height, width, channels, as in `features.patchify`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from foresight_cache.errors import ProbeError
+from foresight_cache.samples import Grid
+
+MOST = 2**17
+"""Values of a piece beyond which a token would have to draw the picture alone: more than 200×200 pixels in colour."""
+
+Cell = tuple[int, int, int, int]
+"""Frames, height, width and channels of a piece."""
+
+
+def cut(picture: Tensor, grid: Grid) -> Tensor:
+    """Pieces [N, C] of a picture [T, H, W, channels], in raster order.
+
+    >>> import torch
+    >>> cut(torch.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2)).tolist()  # rows 0 1 2 3 and 4 5 6 7
+    [[0, 1, 4, 5], [2, 3, 6, 7]]
+    """
+    frames, height, width, channels = picture.shape
+    shape = (grid.t, frames // grid.t, grid.h, height // grid.h, grid.w, width // grid.w, channels)
+    return picture.reshape(shape).permute(0, 2, 4, 1, 3, 5, 6).reshape(grid.tokens, -1)
+
+
+def join(pieces: Tensor, grid: Grid, cell: Cell) -> Tensor:
+    """The picture [T, H, W, channels] that was cut into pieces [N, C].
+
+    >>> import torch
+    >>> join(cut(torch.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2)), Grid(1, 1, 2), (1, 2, 2, 1))[0, 1, :, 0].tolist()
+    [4, 5, 6, 7]
+    """
+    frames, height, width, channels = cell
+    apart = pieces.reshape(grid.t, grid.h, grid.w, frames, height, width, channels).permute(0, 3, 1, 4, 2, 5, 6)
+    return apart.reshape(grid.t * frames, grid.h * height, grid.w * width, channels)
+
+
+def grid_of(cells: Tensor) -> Grid:
+    """The grid on which cells [N, 4], all of one size and in raster order, lie.
+
+    >>> import torch
+    >>> grid_of(torch.tensor([[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 1.0]] * 3))
+    Grid(t=3, h=1, w=2)
+    """
+    width, height = (round(1 / float(side)) for side in cells[0, 2:])
+    return Grid(len(cells) // (height * width), height, width)
+
+
+def cell_of(samples: Sequence[Mapping[str, Any]], grid: Grid, channels: int) -> Cell:
+    """The piece that each token draws, where `grid` is the largest of the point and `samples` are all of the cache.
+
+    Raises `ProbeError` where the pixels of the largest sample cannot be cut into the grid, and where pieces would be
+    huge because the point has few tokens.
+    """
+    sizes = [sample["grid_pixel"] for sample in samples if sample.get("grid_pixel")]
+    frames, height, width = (max((size[axis] for size in sizes), default=grid[axis]) for axis in range(3))
+    shape = f"{frames}×{height}×{width} pixels into a grid of {grid.t}×{grid.h}×{grid.w} tokens"
+    if frames % grid.t or height % grid.h or width % grid.w:
+        raise ProbeError(f"a picture cannot be drawn token by token: {shape} do not go evenly; use another point.")
+    cell = (frames // grid.t, height // grid.h, width // grid.w, channels)
+    if cell[0] * cell[1] * cell[2] * channels > MOST:
+        raise ProbeError(f"a picture cannot be drawn from so few tokens: {shape}; use a point with dense tokens.")
+    return cell

@@ -1,0 +1,56 @@
+"""Tasks whose answer is one number, told from the whole sample."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.metrics import regression
+from foresight_probes.tasks import Setting, Task
+
+
+class Quantity(Task):
+    """One value, squared error.
+
+    A head predicts in units of the standard deviation of the cache's answers from their mean, so that whatever unit
+    they have, learning is as easy. Scores are in the answers' own unit.
+    """
+
+    heads: tuple[str, ...] = ("pooled-linear",)
+    primary = "r2"
+    outputs = Outputs(slots=1, channels=1, forms=("slots",))
+
+    def __init__(self, setting: Setting) -> None:
+        answers = [answer for sample in setting.samples if (answer := self.answer(sample)) is not None]
+        self._mean = float(np.mean(answers)) if answers else 0.0
+        self._scale = float(np.std(answers) or 1.0) if answers else 1.0
+
+    @abstractmethod
+    def answer(self, sample: Mapping[str, Any]) -> float | None:
+        """The answer for one row of the sample table; None where there is none."""
+
+    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+        """The answer, a float32 scalar."""
+        answer = self.answer(sample)
+        return None if answer is None else torch.tensor(answer, dtype=torch.float32)
+
+    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+        """In squared standard deviations."""
+        return functional.mse_loss(prediction.values[:, 0, 0], (torch.stack(list(targets)) - self._mean) / self._scale)
+
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """See `regression.numbers`."""
+        found = prediction.values[:, 0, 0].double() * self._scale + self._mean
+        return regression.numbers(found, torch.stack(list(targets)).double())
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        return regression.number_summary(scores)
+
+    def values_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - one value for all
+        """[1, 1] float32: what a perfect head would predict."""
+        return ((target - self._mean) / self._scale).view(1, 1)

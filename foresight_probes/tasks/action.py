@@ -1,0 +1,22 @@
+"""Which action a clip shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foresight_probes.choice import Choice
+from foresight_probes.metrics import classification
+
+
+class Task(Choice):
+    """Predicts the class of the action's template (174 of them in Something-Something v2)."""
+
+    heads = ("pooled-linear", "attentive")
+
+    def answer(self, sample: Mapping[str, Any]) -> int | None:
+        found: int | None = sample["annotations"].get("action", {}).get("class_id")
+        return found
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        return classification.choice_summary(scores, top=5)

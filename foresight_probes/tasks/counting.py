@@ -1,0 +1,23 @@
+"""How many objects an image has."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from foresight_probes.quantity import Quantity
+
+
+class Task(Quantity):
+    """Predicts the number of objects. Images with a crowd, whose number nobody knows, are left out."""
+
+    def answer(self, sample: Mapping[str, Any]) -> float | None:
+        objects = sample["annotations"].get("objects")
+        if objects is None or any(each.get("crowd") for each in objects):
+            return None
+        return float(len(objects))
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        """Those of a number, and accuracy: the share of images whose number is right after rounding."""
+        found, truth = np.stack(scores).T
+        return {**super().metrics(scores), "accuracy": float((found.round() == truth).mean())}

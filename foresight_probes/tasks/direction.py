@@ -1,0 +1,23 @@
+"""Which way things move in a clip."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from foresight_probes.choice import Choice
+
+
+class Task(Choice):
+    """Predicts the direction of motion, by the name that the dataset gives it.
+
+    It is that of the moving objects where all have the same one from beginning to end, and else that of the action.
+    """
+
+    heads = ("temporal-linear",)
+
+    def answer(self, sample: Mapping[str, Any]) -> str | None:
+        annotations = sample["annotations"]
+        moving = {each["direction"] for each in annotations.get("motion", {}).get("objects", ())}
+        if moving:
+            return moving.pop() if len(moving) == 1 else None
+        found: str | None = annotations.get("action", {}).get("direction")
+        return found

@@ -1,0 +1,41 @@
+"""Whether the answer that a model gave about an image is hallucinated."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from foresight_probes import tasks
+from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.metrics import classification
+
+
+class Task(tasks.Task):
+    """Two logits, of "no" and of "yes", cross-entropy; the surer of yes, the likelier a hallucination."""
+
+    heads = ("pooled-linear", "mlp-512-256-128")
+    primary = "auroc"
+    outputs = Outputs(slots=1, channels=2, forms=("slots",))
+
+    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+        """1 for a hallucination and 0 for none, an int64 scalar."""
+        hallucinated = sample["annotations"].get("qa", {}).get("hallucinated")
+        return None if hallucinated is None else torch.tensor(int(hallucinated))
+
+    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+        return functional.cross_entropy(prediction.values[:, 0], torch.stack(list(targets)))
+
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """See `classification.verdicts`."""
+        no, yes = prediction.values[:, 0].unbind(-1)
+        return classification.verdicts(yes - no, torch.stack(list(targets)))
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        return classification.verdict_summary(scores)
+
+    def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
+        """The answer, whose logit a perfect head makes the higher one."""
+        return target

@@ -1,0 +1,95 @@
+"""The features of a clip's last time step, told from those before it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foresight_cache.samples import Grid
+from foresight_probes import tasks
+from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.metrics import regression, retrieval
+from foresight_probes.tasks import Setting
+
+LEVELS = ("grid_patch", "grid_merged")
+
+
+class Task(tasks.Task):
+    """Each cell's values are the standardised feature of the same cell one time step later; the mean squared error.
+
+    The head sees all time steps but the last. Beside it stands the answer that nothing changes: `copy_r2` and
+    `copy_cosine` compare the last step with the one before it. `mean_rank` is where the right cell of the last step
+    comes among all of its cells by nearness to the prediction (0 is first, 0.5 chance).
+    """
+
+    heads = ("temporal-token-linear",)
+    primary = "r2"
+    constant_head = None
+    chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
+    prepares = True
+
+    def __init__(self, setting: Setting) -> None:
+        grids = [sample.get(level) for sample in setting.samples for level in LEVELS]
+        self._steps = max((grid[0] for grid in grids if grid), default=1)
+
+    def outputs_for(self, *, width: int, grid: Grid) -> Outputs:
+        return Outputs(slots=1, channels=width, forms=("tokens",), grid=Grid(max(1, grid.t - 1), grid.h, grid.w))
+
+    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+        """Nothing yet, an empty tensor: `prepare` makes it from the features. Only of clips with all time steps."""
+        steps = {grid[0] for level in LEVELS if (grid := sample.get(level))}
+        return torch.empty(0) if steps == {self._steps} and self._steps > 1 else None
+
+    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+        """Cuts off the last time step. Targets become [2, h * w, D]: that step, and the one before it."""
+        made = []
+        for tokens, grid, _ in zip(features.tokens, features.grids, targets, strict=True):
+            area, end = grid.h * grid.w, grid.tokens
+            made.append(torch.stack([tokens[end - area : end], tokens[end - 2 * area : end - area]]))
+        return _without_last(features), made
+
+    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+        losses = [
+            (found[: target.shape[1]] - target[0]).square().mean()
+            for found, target in zip(prediction.values, targets, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """Sums for R² and the mean cosine of the prediction, then of the copy, and the mean rank."""
+        found = []
+        for values, (true, before) in zip(prediction.values, targets, strict=True):
+            own = values[: len(true)]
+            rank = retrieval.mean_rank(retrieval.ranks(own, true))
+            found.append(np.array([*regression.vectors(own, true), *regression.vectors(before, true), rank]))
+        return found
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        own, copied = (regression.vector_summary([score[part] for score in scores]) for part in _PARTS)
+        rank = float(np.mean([score[-1] for score in scores]))
+        return {**own, **{f"copy_{name}": value for name, value in copied.items()}, "mean_rank": rank}
+
+
+_PARTS = (slice(0, 3), slice(3, 6))
+
+
+def _without_last(features: Features) -> Features:
+    """All time steps of each clip but the last."""
+    ends = [grid.tokens - grid.h * grid.w for grid in features.grids]
+    longest = max(ends)
+    lengths = torch.tensor(ends, device=features.mask.device)
+    mask = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    tokens = features.tokens[:, :longest] * mask[..., None]
+    return replace(
+        features,
+        tokens=tokens,
+        pooled=tokens.sum(1) / lengths[:, None],
+        mask=mask,
+        cells=features.cells[:, :longest],
+        grids=tuple(Grid(grid.t - 1, grid.h, grid.w) for grid in features.grids),
+        others=tuple(map(_without_last, features.others)),
+    )

@@ -1,0 +1,39 @@
+"""Whether the frames of a clip come forward or reversed."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foresight_probes.batches import Features
+from foresight_probes.choice import Choice
+
+
+class Task(Choice):
+    """Half of the clips, chosen by a hash of their names, are shown to the head with their time steps turned around.
+
+    What is turned around are the features, which the model computed from the clip as it was. So the task asks whether
+    they tell which of two time steps came first, by what is seen in them or by the model's own positions in time.
+    """
+
+    heads = ("temporal-linear",)
+    prepares = True
+
+    def answer(self, sample: Mapping[str, Any]) -> str | None:
+        if not any(grid and grid[0] > 1 for level in ("patch", "merged") for grid in [sample.get(f"grid_{level}")]):
+            return None
+        return "reversed" if hashlib.sha256(f"order {sample['id']}".encode()).digest()[0] % 2 else "forward"
+
+    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+        """Turns the clips around whose answer is "reversed"."""
+        reversed_ = self.classes.index("reversed") if "reversed" in self.classes else -1
+        tokens = features.tokens.clone()
+        for place, (target, grid) in enumerate(zip(targets, features.grids, strict=True)):
+            if target == reversed_:
+                steps = features.tokens[place, : grid.tokens].view(grid.t, grid.h * grid.w, -1)
+                tokens[place, : grid.tokens] = steps.flip(0).flatten(0, 1)
+        others = tuple(self.prepare(other, targets)[0] for other in features.others)
+        return replace(features, tokens=tokens, others=others), torch.stack(list(targets)).unbind()

@@ -1,0 +1,165 @@
+"""What each token shows: the class of its part of the image."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from foresight_cache.errors import ProbeError
+from foresight_cache.geometry import input_fractions
+from foresight_probes import tasks
+from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.matching import by_cell
+from foresight_probes.metrics import segmentation
+from foresight_probes.pictures import grid_of
+from foresight_probes.tasks import Setting
+
+NO_ANSWER = -1
+"""Class of a token of which nobody knows what it shows; it is neither trained nor evaluated."""
+
+
+class Task(tasks.Task):
+    """One logit per class for each token, cross-entropy.
+
+    Where the cache has dense labels, the class of a token is the most frequent label of its cell (and there is no
+    answer where most of it is unlabelled). Elsewhere it is that of the box that holds its centre, the smallest of
+    several, or "background"; in crowds there is no answer.
+    """
+
+    heads = ("token-linear",)
+    primary = "miou"
+    constant_head = "token-linear"
+    prepares = True
+
+    def __init__(self, setting: Setting) -> None:
+        labelled = [sample["annotations"]["labels"] for sample in setting.samples if _labelled(sample)]
+        self.dense = ("labels",) if labelled else ()
+        kinds = {_count(labels["classes"]) for labels in labelled}
+        if len(kinds) > 1:
+            counts = " or ".join(map(str, sorted(kinds)))
+            raise ProbeError(
+                f"samples have dense labels of {counts} classes, expected the same classes for all; extract each "
+                "dataset into a cache of its own."
+            )
+        found = {each["category_id"] for sample in setting.samples for each in _objects(sample)}
+        self._numbers = {name: number for number, name in enumerate(sorted(found), start=1)}
+        """Of categories; 0 is the background."""
+        classes = kinds.pop() if kinds else len(self._numbers) + 1
+        self.outputs = Outputs(slots=1, channels=max(2, classes), forms=("tokens",))
+
+    def asks(self, sample: Mapping[str, Any]) -> bool:
+        return _labelled(sample) if self.dense else "objects" in sample["annotations"]
+
+    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+        """int64 [T, H, W], -1 where there is no label; or, without dense labels, float32 [K, 5], boxes with class.
+
+        Raises `ProbeError` for labels beyond those that the annotations tell of.
+        """
+        if not self.dense:
+            return self._boxes(sample) if self.asks(sample) else None
+        if not _labelled(sample) or "labels" not in sample:
+            return None
+        labels = torch.from_numpy(np.asarray(sample["labels"]).astype(np.int64))
+        if labels.max() >= self.outputs.channels:
+            raise ProbeError(
+                f"sample {sample['id']} has the dense label {int(labels.max())}, but its annotations tell of "
+                f"labels below {self.outputs.channels}; prepare the dataset again with the right labels.classes."
+            )
+        ignore = sample["annotations"]["labels"].get("ignore")
+        return labels if ignore is None else labels.masked_fill(labels == ignore, NO_ANSWER)
+
+    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+        """Targets become [N] int64, the class of each token."""
+        answers = []
+        for cells, grid, target in zip(features.cells, features.grids, targets, strict=True):
+            answers.append(self.class_for(target, cells[: grid.tokens]))
+        return features, answers
+
+    def class_for(self, target: Tensor, cells: Tensor) -> Tensor:
+        """[N] int64 class of each of the cells [N, 4], which lie in raster order; -1 where there is no answer."""
+        if target.ndim == 1:
+            return target
+        if target.ndim == 3:
+            return majority(target, cells, self.outputs.channels)
+        return _by_box(target, cells)
+
+    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+        """Every sample weighs the same, however many of its tokens have an answer."""
+        losses = []
+        for logits, answers in zip(prediction.values, targets, strict=True):
+            each = functional.cross_entropy(logits[: len(answers)], answers, ignore_index=NO_ANSWER, reduction="sum")
+            losses.append(each / (answers != NO_ANSWER).sum().clamp(min=1))
+        return torch.stack(losses).mean()
+
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """See `segmentation.record`."""
+        chosen = prediction.values.argmax(-1).cpu().numpy()
+        return [
+            segmentation.record(found[: len(answers)], answers.cpu().numpy())
+            for found, answers in zip(chosen, targets, strict=True)
+        ]
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        return segmentation.summary(scores)
+
+    def _boxes(self, sample: Mapping[str, Any]) -> Tensor:
+        rows = [
+            [
+                *input_fractions(np.array(each["box"]), sample),
+                NO_ANSWER if each.get("crowd") else self._numbers[each["category_id"]],
+            ]
+            for each in _objects(sample)
+            if each["category_id"] in self._numbers
+        ]
+        return torch.tensor(np.array(rows, dtype=np.float32).reshape(-1, 5))
+
+
+def majority(labels: Tensor, cells: Tensor, classes: int) -> Tensor:
+    """[N] int64, the most frequent label of each cell; -1 where less than half of it is labelled.
+
+    Args:
+        labels: [T, H, W] int64, negative where there is none.
+        cells: [N, 4] all of one size, in raster order over time steps, rows and columns.
+    """
+    grid = grid_of(cells)
+    t, y, x = (
+        torch.arange(size, device=labels.device) * count // size for size, count in zip(labels.shape, grid, strict=True)
+    )
+    cell = (t[:, None, None] * grid.h + y[:, None]) * grid.w + x
+    known = labels >= 0
+    votes = torch.bincount(cell[known] * classes + labels[known], minlength=len(cells) * classes).view(-1, classes)
+    pixels = torch.bincount(cell.reshape(-1), minlength=len(cells))
+    return votes.argmax(1).masked_fill(2 * votes.sum(1) < pixels, NO_ANSWER)
+
+
+def _by_box(boxes: Tensor, cells: Tensor) -> Tensor:
+    """[N] int64: the class of the smallest box that holds each cell's centre, crowds last, else 0."""
+    if not len(boxes):
+        return torch.zeros(len(cells), dtype=torch.int64, device=cells.device)
+    classes = boxes[:, 4].long()
+    answers = torch.zeros(len(cells), dtype=torch.int64, device=cells.device)
+    for crowd in (True, False):
+        some = boxes[(classes == NO_ANSWER) == crowd]
+        if len(some):
+            everywhere = torch.ones(1, len(cells), dtype=torch.bool, device=cells.device)
+            count = torch.tensor([len(some)], device=cells.device)
+            taken = by_cell(cells[None], everywhere, some[None, :, :4], count)[0]
+            answers = torch.where(taken >= 0, some[taken, 4].long(), answers)
+    return answers
+
+
+def _objects(sample: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    objects: Sequence[Mapping[str, Any]] = sample["annotations"].get("objects", ())
+    return objects
+
+
+def _labelled(sample: Mapping[str, Any]) -> bool:
+    return "labels" in sample["annotations"]
+
+
+def _count(classes: Sequence[str] | Mapping[str, int]) -> int:
+    """Labels that there can be: names begin at label 0, and without names they go from 1 to a count."""
+    return int(classes["count"]) + 1 if isinstance(classes, Mapping) else len(classes)

@@ -1,0 +1,42 @@
+"""The box of the only object of an image."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.metrics import boxes as metric
+from foresight_probes.tasks import boxes
+
+
+class Task(boxes.Task):
+    """Predicts one box, as the task `boxes` does; of several predictions the one with the highest score counts."""
+
+    outputs = Outputs(slots=1, channels=5)
+
+    def target(self, sample: Mapping[str, Any]) -> Tensor | None:
+        """[1, 4] float32 as fractions of the image; only where there is exactly one object."""
+        found = super().target(sample)
+        alone = len(sample["annotations"].get("objects", ())) == 1
+        return found if alone else None
+
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+        """IoU, distance of the centres as a fraction of the image's side, and relative error of the size."""
+        found, logits = boxes.decode(prediction)
+        best = logits.masked_fill(~prediction.mask, -torch.inf).argmax(1)
+        chosen = found[torch.arange(len(best), device=best.device), best]
+        truth = torch.cat(list(targets))
+        iou = metric.overlap(chosen, truth)[0]
+        parts = [iou, metric.centre_error(chosen, truth), metric.size_error(chosen, truth)]
+        return list(torch.stack(parts, dim=1).double().cpu().numpy())
+
+    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+        iou, centre, size = np.stack(scores).T
+        return {**metric.summary([iou]), "centre_error": float(centre.mean()), "size_error": float(size.mean())}
+
+    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:  # noqa: ARG002
+        """There is nothing to break down: every image has one object."""
+        return {}

@@ -1,0 +1,20 @@
+"""How fast things move in a clip."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from foresight_probes.quantity import Quantity
+
+
+class Task(Quantity):
+    """Predicts the mean speed of the moving objects, as a fraction of the clip's width per frame."""
+
+    heads = ("temporal-linear",)
+
+    def answer(self, sample: Mapping[str, Any]) -> float | None:
+        objects = sample["annotations"].get("motion", {}).get("objects", ())
+        if not objects:
+            return None
+        return float(np.mean([each["speed"] for each in objects]) / sample["width"])

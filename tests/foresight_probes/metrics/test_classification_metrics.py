@@ -1,0 +1,93 @@
+"""Answers against scikit-learn; calibration against its definition, bin by bin."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from foresight_probes.metrics.classification import (
+    calibration_error,
+    choice_summary,
+    choices,
+    verdict_summary,
+    verdicts,
+)
+
+
+def answers(seed: int, count: int = 80, classes: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randint(0, classes - 1, (count,), generator=generator)  # the last class never occurs
+    logits = torch.randn(count, classes, generator=generator)
+    logits[torch.arange(count), truth] += 1
+    return logits, truth
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_choices_equal_scikit_learn(seed: int) -> None:
+    logits, truth = answers(seed)
+    found = choice_summary(choices(logits, truth), top=3)
+    chosen = logits.argmax(1).numpy()
+    assert found["accuracy"] == pytest.approx(accuracy_score(truth, chosen))
+    with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+        assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, chosen))
+    assert found["top_3"] == pytest.approx(top_k_accuracy_score(truth, logits, k=3, labels=range(7)))
+    expected = multiclass_calibration_error(logits.double(), truth, num_classes=7, n_bins=15)
+    assert found["calibration_error"] == pytest.approx(expected.item())
+
+
+def test_logits_that_are_all_equal_choose_the_first_class() -> None:
+    found = choices(torch.zeros(3, 4), torch.tensor([0, 1, 3]))
+    assert [each[[0, 2]].tolist() for each in found] == [[1, 0], [0, 1], [0, 3]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_verdicts_equal_scikit_learn(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    truth = (torch.rand(60, generator=generator) < 0.3).float()
+    logits = (torch.randn(60, generator=generator) + truth).round(decimals=1)  # with ties
+    found = verdict_summary(verdicts(logits, truth))
+    assert found["auroc"] == pytest.approx(roc_auc_score(truth, logits))
+    assert found["auprc"] == pytest.approx(average_precision_score(truth, logits))
+    assert found["accuracy"] == pytest.approx(accuracy_score(truth, logits >= 0))
+
+
+def test_probabilities_are_not_taken_for_logits() -> None:
+    """Sure logits all have probabilities near 1; the order among them must survive."""
+    logits, truth = torch.tensor([20.0, 21.0, 22.0, 23.0]), torch.tensor([0.0, 0.0, 1.0, 1.0])
+    assert verdict_summary(verdicts(logits, truth))["auroc"] == 1
+
+
+def test_a_constant_answer_tells_nothing_apart() -> None:
+    """Equal logits have equal ranks, whatever the rounding of their probabilities."""
+    for count in (5, 60, 61):
+        truth = (torch.arange(count) % 3 == 0).float()
+        found = verdict_summary(verdicts(torch.full((count,), -0.985), truth))
+        assert found["auroc"] == 0.5
+        assert found["auprc"] == pytest.approx(truth.mean().item())
+
+
+def test_what_is_undefined_is_left_out() -> None:
+    never = verdict_summary(verdicts(torch.randn(4), torch.zeros(4)))
+    always = verdict_summary(verdicts(torch.randn(4), torch.ones(4)))
+    assert never.keys() == {"accuracy", "calibration_error"}
+    assert always.keys() == {"auprc", "accuracy", "calibration_error"}
+    assert always["auprc"] == 1
+
+
+def test_calibration_bin_by_bin() -> None:
+    generator = np.random.default_rng(0)
+    confidence = generator.random(500)
+    right = (generator.random(500) < confidence**2).astype(float)
+    expected = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence >= low) & (confidence < low + 1 / 15)
+        expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    assert calibration_error(confidence, right) == pytest.approx(expected)
+    assert calibration_error(np.ones(3), np.ones(3)) == 0

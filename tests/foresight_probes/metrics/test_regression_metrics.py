@@ -1,0 +1,100 @@
+"""Numbers and vectors against scikit-learn, retrieval against a sort of all candidates, CKA against its kernel form."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, r2_score
+
+from foresight_probes.metrics.regression import number_summary, numbers, vector_summary, vectors
+from foresight_probes.metrics.retrieval import mean_rank, ranks, share_first
+from foresight_probes.metrics.similarity import LinearCKA
+
+
+def normal(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_numbers_equal_scikit_learn() -> None:
+    truth = normal(0, 40) + 3
+    found = truth + 0.3 * normal(1, 40)
+    assert number_summary(numbers(found, truth)) == pytest.approx(
+        {
+            "r2": r2_score(truth, found),
+            "mae": mean_absolute_error(truth, found),
+            "relative_error": mean_absolute_percentage_error(truth, found),
+        }
+    )
+
+
+def test_numbers_without_spread_or_all_zero() -> None:
+    assert number_summary(numbers(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 2.0]))) == {
+        "mae": 1.0,
+        "relative_error": 0.5,
+    }
+    assert number_summary(numbers(torch.tensor([1.0]), torch.tensor([0.0]))) == {"mae": 1.0}
+
+
+def test_vectors_equal_scikit_learn() -> None:
+    truth = normal(0, 5, 8, 6)
+    truth = truth - truth.mean((0, 1))  # standardised: the mean is 0
+    found = truth + 0.5 * normal(1, 5, 8, 6)
+    summary = vector_summary([vectors(one, other) for one, other in zip(found, truth, strict=True)])
+    expected = r2_score(truth.reshape(-1, 6), found.reshape(-1, 6), multioutput="variance_weighted")
+    assert summary["r2"] == pytest.approx(expected)
+    one, other = found.reshape(-1, 6).numpy(), truth.reshape(-1, 6).numpy()
+    cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    assert summary["cosine"] == pytest.approx(cosine.mean())
+
+
+def test_the_mean_explains_nothing() -> None:
+    truth = normal(0, 4, 6)
+    assert vector_summary([vectors(torch.zeros(4, 6), truth)]) == {"cosine": 0.0, "r2": 0.0}
+    assert "r2" not in vector_summary([vectors(truth, torch.zeros(4, 6))])
+
+
+def test_ranks_equal_a_sort() -> None:
+    found, candidates = normal(0, 30, 5), normal(1, 30, 5)
+    candidates = candidates + 0.7 * found
+    one, other = (
+        x.double().numpy() / np.linalg.norm(x.double().numpy(), axis=1, keepdims=True) for x in (found, candidates)
+    )
+    expected = [list(np.argsort(-row)).index(place) for place, row in enumerate(one @ other.T)]
+    assert ranks(found, candidates).tolist() == expected
+    assert share_first(ranks(found, candidates)) == pytest.approx(np.mean(np.array(expected) == 0))
+    assert mean_rank(ranks(found, candidates)) == pytest.approx(np.mean(expected) / 29)
+
+
+def test_retrieval_by_chance_and_at_its_best() -> None:
+    candidates = normal(0, 200, 16)
+    assert ranks(3 * candidates, candidates).tolist() == [0] * 200
+    assert mean_rank(ranks(normal(1, 200, 16), candidates)) == pytest.approx(0.5, abs=0.06)
+    assert ranks(candidates, torch.ones(200, 16)).tolist() == [199] * 200
+
+
+def kernel_cka(first: np.ndarray, second: np.ndarray) -> float:
+    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with linear kernels between all pairs of samples."""
+    centring = np.eye(len(first)) - 1 / len(first)
+    one, other = (centring @ x @ x.T @ centring for x in (first, second))
+    return float((one * other).sum() / np.sqrt((one * one).sum() * (other * other).sum()))
+
+
+def streamed(first: torch.Tensor, second: torch.Tensor) -> float:
+    cka = LinearCKA(first.shape[1], second.shape[1])
+    for start in range(0, len(first), 7):
+        cka.add(first[start : start + 7], second[start : start + 7])
+    return cka.value()
+
+
+def test_cka_equals_its_kernel_form() -> None:
+    first = normal(0, 50, 6) + 5
+    second = first @ normal(1, 6, 9) + normal(2, 50, 9)
+    assert streamed(first, second) == pytest.approx(kernel_cka(first.double().numpy(), second.double().numpy()))
+
+
+def test_cka_sees_neither_rotation_nor_scale_nor_shift() -> None:
+    first = normal(0, 60, 5)
+    rotation = torch.linalg.qr(normal(1, 5, 5)).Q
+    assert streamed(first, 3 * first @ rotation + 2) == pytest.approx(1)
+    assert streamed(first, normal(2, 60, 5)) < 0.3
+    assert streamed(first, first) == pytest.approx(streamed(first.roll(1, 0), first.roll(1, 0)))
+    assert np.isnan(streamed(first, torch.ones(60, 2)))
