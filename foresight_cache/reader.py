@@ -110,7 +110,8 @@ class Cache:
             first = commit.shard * self.layout.samples_per_shard
             for position, row in enumerate(commit.rows):
                 grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
-                state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
+                state: dict[str, Any] = {"status": row.status, "reason": row.reason}
+                state |= {"shard": commit.shard, "slot": first + position}
                 time = {"frames": row.sample.frames, "frames_per_second": row.sample.frames_per_second}
                 state |= {"fit": fit, "frame_indices": row.frames}
                 rows.append({**row.sample.to_json(), **time, **state, **grids})
