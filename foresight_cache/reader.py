@@ -113,8 +113,8 @@ class Cache:
                 state: dict[str, Any] = {"status": row.status, "reason": row.reason}
                 state |= {"shard": commit.shard, "slot": first + position}
                 time = {"frames": row.sample.frames, "frames_per_second": row.sample.frames_per_second}
-                state |= {"fit": fit, "frame_indices": row.frames}
-                rows.append({**row.sample.to_json(), **time, **state, **grids})
+                taken = {"fit": fit, "frame_indices": row.frames}
+                rows.append({**row.sample.to_json(), **time, **state, **grids, **taken})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":

@@ -362,6 +362,20 @@ def test_each_set_goes_all_the_way(tmp_path: Path, family: str, make: Callable[[
 
 
 @pytest.mark.slow
+def test_masks_follow_their_frames(tmp_path: Path) -> None:
+    """Frame 2 has no mask: it is background. 48×64 becomes 56×56, each pixel with the label at its centre."""
+    root = video_sets.davis(tmp_path / "raw")
+    (root / "DAVIS/Annotations/480p/bear/00002.png").unlink()
+    cache = open_cache(through(manifest("davis2017", tmp_path), root, tmp_path, frames=5))
+    labels = cache["labels"].grid(0)
+    assert labels.shape == (5, 56, 56, 1)
+    rows, columns = ((np.arange(56) + 0.5) * 48 / 56).astype(int), ((np.arange(56) + 0.5) * 64 / 56).astype(int)
+    for number in range(5):
+        mask = np.asarray(video_sets.davis_mask(number)) * (number != 2)
+        np.testing.assert_array_equal(labels[number, :, :, 0], mask[np.ix_(rows, columns)])
+
+
+@pytest.mark.slow
 def test_the_real_clips_go_all_the_way(assets: Path, tmp_path: Path) -> None:
     cache = open_cache(through("video-folder", assets / "data/videos", tmp_path, frames=6))
     facts = {row["id"].split("/")[-1]: (row["frames"], row["frames_per_second"]) for row in cache.rows}
