@@ -103,7 +103,12 @@ def plan_runs(
         raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}.")
     split, targets = _questions(cache, loaded, options)
     wanted = {
-        MEAN_PREDICTOR: [Member(name, task.constant_head, seed) for name, task in loaded.items() for seed in seeds]
+        MEAN_PREDICTOR: [
+            Member(name, task.constant_head, seed)
+            for name, task in loaded.items()
+            if task.constant_head
+            for seed in seeds
+        ]
     }
     for point in names:
         wanted[point] = [
@@ -189,7 +194,7 @@ def _train_point(
     tasks = {name: task_registry.load(name) for name in dict.fromkeys(member.task for member in members)}
     source: Source = Constant() if point == MEAN_PREDICTOR else open_source(cache, point)
     data = FeatureData(source, plan.split, {name: plan.targets[name] for name in tasks}, options)
-    bank = Bank(members, tasks, data.standardisation(), options, advance=advance)
+    bank = Bank(members, tasks, data.standardisation(), options, grid=data.grid, advance=advance)
     fit(bank, data)
     shared = {
         "point": point,
@@ -220,7 +225,7 @@ def _result(
         resamples=options.resamples,
         confidence=options.confidence,
     )
-    mean_predictor = chances.get(Member(member.task, task.constant_head, member.seed))
+    mean_predictor = chances.get(Member(member.task, task.constant_head or "", member.seed))
     return Result(
         identity=identity(_identity(cache, shared["point"], member, plan.split, options)),
         task=member.task,
