@@ -80,6 +80,8 @@ class Selection:
     epoch: int = 0
     """Counted from 1; 0 before the first."""
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    strength: float | None = None
+    """Of the penalty, where that is what was selected."""
 
 
 class Bank(LightningModule):

@@ -115,6 +115,10 @@ class FeatureData(LightningDataModule):
     def test_dataloader(self) -> Batches[Batch]:
         return self._loader([self.split.test])
 
+    def in_order(self, rows: Sequence[int]) -> Batches[Batch]:
+        """Batches of these rows as they come, for a single process."""
+        return Batches(Order([rows], self.options.batch_size), self.batch)
+
     def batch(self, rows: Sequence[int], buffer: int | None = None) -> Batch:
         """Features and targets of these rows of the sample table, padded to the longest.
 
