@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foresight_cache.errors import UsageError
 from foresight_cache.progress import Advance, silent
 from foresight_cache.samples import Grid
 from foresight_probes import heads, logistic_regression
@@ -25,14 +24,11 @@ _ASKS = {"ridge": "values_for", "logistic": "class_for"}
 """What a task must have to be solved so: the values, or the class, that a perfect head would give."""
 
 
-def require_solvable(task_name: str, task: Task, head: str) -> None:
-    """Raises `UsageError` where a head is a closed form that the task does not have."""
+def solvable(task: Task, head: str) -> bool:
+    """Whether a head is no closed form, or one that the task has targets for: numbers for ridge, classes for logistic
+    regression."""
     solver = heads.solver(head)
-    if solver and not hasattr(task, _ASKS[solver]):
-        raise UsageError(
-            f"the task {task_name!r} cannot be solved by the head {head!r}, because its targets are no "
-            f"{'numbers' if solver == 'ridge' else 'classes'}; use one of its own heads: {', '.join(task.heads)}."
-        )
+    return solver is None or hasattr(task, _ASKS[solver])
 
 
 @dataclass(frozen=True, slots=True)

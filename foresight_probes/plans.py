@@ -11,7 +11,7 @@ from foresight_cache.reader import Cache
 from foresight_probes import heads as registry
 from foresight_probes.bank import Member
 from foresight_probes.batches import Outputs
-from foresight_probes.closed_forms import require_solvable
+from foresight_probes.closed_forms import solvable
 from foresight_probes.controls import MEAN_PREDICTOR
 from foresight_probes.features import Targets
 from foresight_probes.options import TrainingOptions
@@ -78,6 +78,8 @@ class Plan:
     samples: int
     """Training samples that will be seen, all epochs together, unless all heads stop early: what `advance` counts
     up to."""
+    left_out: tuple[str, ...]
+    """Heads that were named but do not fit a task, each in a few words."""
     split: Split
     targets: Targets
     tasks: Mapping[str, Task]
@@ -121,6 +123,12 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
         pending=pending,
         finished=tuple(finished),
         samples=len(trained) * len(split.train) * sweep.options.epochs,
+        left_out=tuple(
+            f"{head} does not fit the task {name}"
+            for name in tasks
+            for head in chosen or ()
+            if not any(member.task == name and member.head == head for members in wanted.values() for member in members)
+        ),
         split=split,
         targets=targets,
         tasks=tasks,
@@ -160,21 +168,19 @@ def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _heads(name: str, outputs: Outputs, task: Task, chosen: Sequence[str] | None, *, several: bool) -> list[str]:
-    """Those of the chosen heads that fit the task, or its own."""
-    if chosen is None and several:
-        chosen = [head for head in registry.names() if registry.takes_several(head)]
-    fitting = [head for head in chosen or task.heads if registry.fitting(head, outputs)]
-    fitting = [head for head in fitting if registry.takes_several(head) or not several]
+    """Those of the chosen heads that fit the task, or its own. Raises `UsageError` where none does."""
+
+    def fits(head: str) -> bool:
+        of_points = registry.takes_several(head) or not several
+        return registry.fitting(head, outputs) and of_points and solvable(task, head)
+
+    if chosen is None:
+        chosen = [head for head in registry.names() if registry.takes_several(head)] if several else task.heads
+    fitting = [head for head in chosen if fits(head)]
     if not fitting:
-        where = "on several points at once " if several else ""
-        known = [each for each in registry.names() if registry.fitting(each, outputs)]
-        known = [each for each in known if registry.takes_several(each) or not several]
-        raise UsageError(
-            f"none of the heads {', '.join(chosen or task.heads)} fits the task {name!r} {where}; use one of "
-            f"{', '.join(known)}."
-        )
-    for head in fitting:
-        require_solvable(name, task, head)
+        where = " on several points at once" if several else ""
+        known = ", ".join(head for head in registry.names() if fits(head))
+        raise UsageError(f"no head of {', '.join(chosen)} fits the task {name!r}{where}; use one of {known}.")
     return fitting
 
 

@@ -152,6 +152,23 @@ def load_result(path: Path) -> Result:
         raise ProbeError(f"{path} is damaged ({error}); remove it and train that run again.") from error
 
 
+def summary_row(result: Result) -> dict[str, Any]:
+    """What a table shows of a result: plain numbers and texts by column, every metric by its name."""
+    value = result.value
+    return {
+        **{"task": result.task, "point": result.point, "run": result.run, "head": result.head, "seed": result.seed},
+        **{"metric": result.primary, "value": value.value, "low": value.low, "high": value.high},
+        **{"chance": result.chance.get(result.primary), "validation": result.validation["value"]},
+        "epoch": int(result.validation["epoch"]),
+        "strength": result.validation.get("strength"),
+        "learning_rate": result.learning_rate,
+        "weight_decay": result.options.get("weight_decay"),
+        **{"parameters": result.parameters, "width": result.width, "company": result.company},
+        **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
+        **{name: interval.value for name, interval in result.metrics.items()},
+    }
+
+
 def best_of_grids(results: Iterable[Result]) -> list[Result]:
     """Of runs that differ in their values of a grid alone, the one that is best on validation, in the given order."""
     best: dict[tuple[str, str, str, int], Result] = {}
