@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 
 from foresight_cache.errors import ForesightError
-from pipelines.commands import demo, extract, inspect, models, plan, prepare, report, train_probe, verify
+from pipelines.commands import demo, extract, inspect, models, plan, prepare, report, runs, train_probe, verify
 
 app = typer.Typer(
     name="foresight",
@@ -34,6 +34,7 @@ for name, module in {
     "inspect": inspect,
     "verify": verify,
     "train-probe": train_probe,
+    "runs": runs,
     "report": report,
 }.items():
     app.command(name)(module.run)
