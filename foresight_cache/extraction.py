@@ -27,7 +27,7 @@ from foresight_cache.prompts import asked
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Media, Sample
 from foresight_cache.sampling import Sampling
-from foresight_cache.shards import Members, ShardSet, read_shard
+from foresight_cache.shards import ShardSet, read_shard
 from foresight_cache.sizes import InputSize
 from foresight_cache.space import check_room
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter, joined
@@ -92,7 +92,7 @@ class _Batch:
     shard: PendingShard
     positions: Sequence[int]
     samples: Sequence[Sample]
-    members: Sequence[Members]
+    members: Sequence[Mapping[str, bytes]]
     is_last: bool
     """Whether it is the shard's last batch."""
 
