@@ -147,11 +147,12 @@ def prepare(
     """Pack a dataset into shards.
 
     `dataset` is the name of a manifest or the path of one, `root` the raw folder (none for a generated set, or the
-    file that it takes its material from), `split` one of its splits instead of all. `limit`
-    takes the first so many samples, or makes so many; `per_class` takes so many of each class; `shuffle_seed` puts the
-    samples into a random order first. `partial` accepts a part of a counted set and leaves out what is listed but not there. `seed` says which scenes a generated set has. `max_bad` is the share
-    of samples, 0 to 1, that may be quarantined. `deep` decodes all media. Samples whose media are those of a sample in
-    the prepared sets `also` get its group. `workers` threads read ahead.
+    file that it takes its material from), `split` one of its splits instead of all. `limit` takes the first so many
+    samples, or makes so many; `per_class` takes so many of each class; `shuffle_seed` puts the samples into a random
+    order first. `partial` accepts a part of a counted set and leaves out what is listed but not there. `seed` says
+    which scenes a generated set has. `max_bad` is the share of samples, 0 to 1, that may be quarantined. `deep` decodes
+    all media. Samples whose media are those of a sample in the prepared sets `also` get its group. `workers` threads
+    read ahead.
 
     The same request again finds the work done, or goes on with it. Raises `UsageError` for a wrong argument and for an
     `out` that holds anything else, `DatasetError` for a raw dataset that is not as it should be or has too many bad
