@@ -5,7 +5,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from foresight_cache.errors import BadSample
+from foresight_cache.errors import AbsentFiles, BadSample
 from foresight_cache.inside import check_stays
 
 VIDEO_SUFFIXES = (".webm", ".mp4", ".avi", ".mkv", ".mov", ".m4v")
@@ -28,12 +28,15 @@ def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
 
 
 def one_clip(stem: str, found: list[Path], folder: Path) -> Path:
-    """The clip among what has its name. Raises `BadSample` where there is none, more than one, or a link elsewhere."""
+    """The clip among what has its name.
+
+    Raises `AbsentFiles` where there is none, `BadSample` for more than one, or a link elsewhere.
+    """
     clips = sorted(path for path in found if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
     if not clips and found:
         raise BadSample(f"{found[0].name} is no video; expected {stem} with one of {', '.join(VIDEO_SUFFIXES)}")
     if not clips:
-        raise BadSample(f"the clip is missing: there is no {stem}.webm, .mp4, .avi or folder of frames in {folder}")
+        raise AbsentFiles(f"the clip is missing: there is no {stem}.webm, .mp4, .avi or folder of frames in {folder}")
     if len(clips) > 1:
         raise BadSample(f"there are several clips of that name: {', '.join(path.name for path in clips)}; keep one")
     check_stays(folder, clips[0], repr(clips[0].name))

@@ -6,6 +6,7 @@ ForesightError              the text is one sentence for the user: what, where, 
 ├── DatasetError            a raw dataset is not as its manifest says
 │   └── ManifestError       the manifest itself is wrong; carries the line
 ├── BadSample               one sample cannot be used; it is quarantined with this reason
+│   └── AbsentFiles         its files are not there; of a part of a set it is left out instead
 ├── ShardError              a prepared shard or its index is missing or damaged
 ├── ModelError              a model cannot be loaded or is not of the expected architecture
 ├── FeatureError            the model produced values that no cache should hold
@@ -58,6 +59,10 @@ class ManifestError(DatasetError):
 
 class BadSample(ForesightError):
     """One sample cannot be used; `str(error)` is the reason recorded in the sample table."""
+
+
+class AbsentFiles(BadSample):
+    pass
 
 
 class ShardError(ForesightError):

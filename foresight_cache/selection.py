@@ -50,7 +50,7 @@ class Selection:
 def is_absent(record: Record) -> bool:
     """Whether a sample's media, or its labels, are not there at all."""
     if isinstance(record, Broken):
-        return False
+        return record.absent
     return not record.path.exists() or (record.labels is not None and not record.labels.exists())
 
 

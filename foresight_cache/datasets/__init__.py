@@ -35,6 +35,8 @@ class Broken:
     id: str
     """The sample's id, or the nearest thing to one that the annotations give."""
     reason: str
+    absent: bool = False
+    """Whether it lacks nothing but files, as samples do of which somebody has a part of a set."""
 
 
 class Reader(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from foresight_cache.datasets import Broken, Found
-from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.inside import check_stays
 from foresight_cache.samples import Sample, is_safe_name
 
@@ -54,7 +54,7 @@ class Reader:
         for path in _files(labels, ".png"):
             if not (images / f"{path.stem}.jpg").exists():
                 reason = f"there are labels {path.name} but no image {path.stem}.jpg in {images}"
-                yield Broken(id=f"{self._name}/{split}/{path.stem}", reason=reason)
+                yield Broken(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True)
 
     def _record(self, path: Path, labels: Path, split: str, classes: int, scene: str | None) -> Found | Broken:
         sample_id = f"{self._name}/{split}/{path.stem}"
@@ -63,10 +63,10 @@ class Reader:
                 raise BadSample(f"its file name {path.name!a} is not UTF-8; rename the file")
             check_stays(self._root / "images" / split, path, f"{path.name!r}")
             if not labels.exists():
-                raise BadSample(f"its labels are missing: there is no {labels.name} in {labels.parent}")
+                raise AbsentFiles(f"its labels are missing: there is no {labels.name} in {labels.parent}")
             check_stays(labels.parent, labels, f"{labels.name!r}")
         except BadSample as error:
-            return Broken(id=ascii(sample_id)[1:-1], reason=str(error))
+            return Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
         sample = Sample(
             id=sample_id,
             dataset=self._name,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from foresight_cache.datasets import Broken, Found
-from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.inside import check_stays
 from foresight_cache.samples import Sample, is_safe_name
 
@@ -64,12 +64,12 @@ class Reader:
             if not is_safe_name(clip):
                 raise BadSample(f"the list has {clip!a}, which is no name of a clip")
             if not frames.is_dir():
-                raise BadSample(f"its frames are missing: there is no folder {frames}")
+                raise AbsentFiles(f"its frames are missing: there is no folder {frames}")
             check_stays(frames.parent, frames, repr(clip))
             if masks.is_dir():
                 check_stays(masks.parent, masks, repr(clip))
         except BadSample as error:
-            return Broken(id=ascii(sample_id)[1:-1], reason=str(error))
+            return Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
         names = ["background", *(f"object {number}" for number in range(1, _MOST_OBJECTS + 1))]
         sample = Sample(
             id=sample_id,

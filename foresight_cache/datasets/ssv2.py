@@ -16,7 +16,7 @@ from typing import Any
 
 from foresight_cache.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets import Broken, Found
-from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.inside import is_text, shown
 from foresight_cache.samples import Sample
 
@@ -96,7 +96,7 @@ class Reader:
                 clip = one_clip(clip_id, clips.get(clip_id, []), folder)
                 annotations = _annotations({**record, **answers.get(clip_id, {})}, classes, split)
             except BadSample as error:
-                yield Broken(id=ascii(sample_id)[1:-1], reason=str(error))
+                yield Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
                 continue
             sample = Sample(
                 id=sample_id,

@@ -13,7 +13,7 @@ from typing import Any
 
 from foresight_cache.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets import Broken, Found
-from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Sample
 
 SPLITS = tuple(f"{part}{number}" for number in (1, 2, 3) for part in ("train", "test"))
@@ -72,7 +72,7 @@ class Reader:
                 raise BadSample(f"its class {kind!r} is not in classInd.txt")
             clip = one_clip(stem, folders[kind].get(stem, []), folder)
         except BadSample as error:
-            return Broken(id=sample_id, reason=str(error))
+            return Broken(id=sample_id, reason=str(error), absent=isinstance(error, AbsentFiles))
         action: dict[str, Any] = {
             "label": kind,
             "template": kind,

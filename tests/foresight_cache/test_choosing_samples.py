@@ -130,6 +130,15 @@ class TestExpectations:
             path.unlink()
         assert prepare("coco", root=root, out=tmp_path / "s", partial=True).already_there
 
+    def test_labels_that_are_not_there_count_as_well(self, tmp_path: Path) -> None:
+        root = tmp_path / "ADEChallengeData2016"
+        for number, (folder, suffix) in ((1, ("images", "jpg")), (1, ("annotations", "png")), (2, ("images", "jpg"))):
+            path = root / folder / "training" / f"ADE_train_{number:08d}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 6)).save(path)
+        summary = prepare("ade20k", root=root, out=tmp_path / "s", partial=True)
+        assert (summary.splits, summary.absent, summary.shards.quarantined) == ({"training": 1}, 1, ())
+
     def test_files_that_are_not_there_are_told_before_anything_is_packed(self, tmp_path: Path) -> None:
         root = tmp_path / "raw"
         shapes.generate(root, count=40, seed=0)

@@ -20,6 +20,7 @@ from foresight_cache.preparation import prepare
 from foresight_cache.shards import read_shard
 
 WIDTH, HEIGHT = 48, 36
+ADE = "name: three\ntitle: a\nfamily: ade20k\nmedia: image\nannotations: [labels, scene]\nlicence: a\nobtain: a\n"
 
 
 def picture(number: int, mode: str = "RGB") -> Image.Image:
@@ -225,11 +226,11 @@ QUARANTINED = [
 def test_one_bad_sample_is_told_and_left_out(
     case: Case, coco: Path, ade: Path, questions: Path, tmp_path: Path
 ) -> None:
-    root, dataset = {"coco": (coco, "coco"), "ade": (ade, "ade20k"), "qa": (questions, "qa-jsonl")}[case.set]
+    whole = tmp_path / "three.yaml"  # as many images as are there: of a part of a set, what is missing is no damage
+    whole.write_text(ADE)
+    root, dataset = {"coco": (coco, "coco"), "ade": (ade, str(whole)), "qa": (questions, "qa-jsonl")}[case.set]
     case.damage(root)
-    # Of a counted set only a part is there; that its files are told as absent is another test.
-    counted = {"partial": True} if case.set == "ade" else {}
-    request = {"root": root, "samples_per_shard": 2, **counted, **case.options}
+    request = {"root": root, "samples_per_shard": 2, **case.options}
     with pytest.raises(DatasetError) as refused:
         prepare(dataset, out=tmp_path / "refused", **request)
     assert case.says in str(refused.value)

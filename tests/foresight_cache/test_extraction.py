@@ -69,7 +69,7 @@ def test_options_must_be_positive(name: str) -> None:
 
 def test_labels_and_letterbox_travel_in_the_cache(assets: Path, tmp_path: Path) -> None:
     """Dense labels lie on the grid of the pixels, resized without mixing, with the border that the pixels have."""
-    prepare("ade20k", root=assets / "data/ADEChallengeData2016", out=tmp_path / "S", split="validation")
+    prepare("ade20k", root=assets / "data/ADEChallengeData2016", out=tmp_path / "S", split="validation", partial=True)
     encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
     letterbox = replace(options("E1"), fit="letterbox")
     extract(open_shards(tmp_path / "S"), encoder, letterbox, tmp_path / "C")
