@@ -7,7 +7,10 @@ if TYPE_CHECKING:
     from foresight_cache.preparation import PreparationSummary
 
 Dataset = Annotated[str, typer.Argument(help="Name of a dataset ('foresight datasets') or path of a manifest YAML.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of the raw dataset; generated sets need none.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the raw dataset; generated sets need none (moving-mnist may take a file)."),
+]
 Out = Annotated[Path, typer.Option(help="Folder for the tars and their index.")]
 Split = Annotated[str | None, typer.Option(help="Only this split of the dataset, such as val2017; all by default.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many samples; scenes of a generated set.")]

@@ -23,7 +23,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "h264 with a leading index": {"muxer": {"movflags": "faststart"}},
     "vp9": {"container": "webm"},
     "vp9 as it is streamed": {"container": "webm", "muxer": {"live": "1"}},
-    "vp8 with hidden frames": {"container": "webm", "codec": "libvpx", "options": {"auto-alt-ref": "1"}},
+    "h265 with open groups": {"codec": "libx265", "options": {"x265-params": "open-gop=1:keyint=10:log-level=none"}},
+    "vp8": {"container": "webm", "codec": "libvpx"},
     "mpeg4 in avi": {"container": "avi"},
     "mpeg4 in avi with B-frames": {"container": "avi", "options": {"bf": "2"}},
     "h264 in avi with B-frames": {"container": "avi", "codec": "libx264", "options": {"bf": "3"}},
@@ -50,13 +51,48 @@ def test_every_frame_is_the_one_that_was_asked_for(kind: str) -> None:
         assert numbers(data, number) == [number]
 
 
-def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the keyframe of 30 on, of which each tenth is one."""
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Where decoding begins, from now on."""
     begun: list[int] = []
     decoded = clips.VideoFile._decoded
     monkeypatch.setattr(clips.VideoFile, "_decoded", lambda self, start: (begun.append(start), decoded(self, start))[1])
+    return begun
+
+
+def test_only_what_is_needed_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the keyframe of 30 on, of which each tenth is one."""
+    begun = watched(monkeypatch)
     assert numbers(counting(FRAMES, options={"sc_threshold": "0"}), 33, 35, 12) == [33, 35, 12]
     assert begun == [30, 10]
+
+
+def test_a_frame_before_the_keyframe_that_it_follows_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of an open group lead its keyframe and build upon the group before, where decoding has to begin."""
+    data = counting(FRAMES, **KINDS["h265 with open groups"])
+    video = clips.VideoFile(data, max_pixels=1 << 20)
+    leading = [
+        number
+        for number, place in enumerate(video._positions)
+        if any(
+            packet.is_keyframe and video._time(at) > video._time(place)
+            for at, packet in enumerate(video._packets[:place])
+        )
+    ]
+    assert leading, "there are such pictures"
+    begun = watched(monkeypatch)
+    assert [numbers(data, number) for number in leading] == [[number] for number in leading]
+    assert len(begun) == len(leading), "no second attempt, which decodes all from the start, was needed"
+
+
+def test_hidden_frames_are_not_counted() -> None:
+    """A bit of a VP8 packet says that its picture is only built upon; here of the thirteenth."""
+    data = bytearray(counting(FRAMES, "webm", codec="libvpx"))
+    with av.open(io.BytesIO(data)) as opened:
+        packet = bytes([*opened.demux(video=0)][12])
+    place = data.index(packet)
+    data[place] &= ~0x10
+    assert facts_of(bytes(data)).frames == FRAMES - 1
+    assert numbers(bytes(data), 11, 12, 13) == [11, 13, 14]
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
@@ -219,6 +255,18 @@ class TestDamage:
         facts = facts_of(bytes(data))
         assert numbers(bytes(data), 0, 1) == [0, 1]
         with pytest.raises(BadSample, match=rf"frame \d+ of {facts.frames} cannot be decoded"):
+            facts_of(bytes(data), deep=True)
+
+    def test_damage_that_the_decoder_hides(self) -> None:
+        """It paints over damage in the middle of a picture, and only marks that picture."""
+        data = bytearray(counting(FRAMES, "mp4", codec="mpeg4", height=120, width=160))
+        with av.open(io.BytesIO(data)) as opened:
+            packet = max([*opened.demux(video=0)][12:], key=lambda packet: packet.size)
+        place = data.index(bytes(packet)) + packet.size // 2
+        data[place : place + 20] = np.random.default_rng(0).bytes(20)
+        with av.open(io.BytesIO(data)) as opened:
+            assert sum(1 for _ in opened.decode(video=0)) == FRAMES
+        with pytest.raises(BadSample, match=rf"frame \d+ of {FRAMES} cannot be decoded: its data are damaged"):
             facts_of(bytes(data), deep=True)
 
     def test_too_many_pixels(self, monkeypatch: pytest.MonkeyPatch) -> None:
