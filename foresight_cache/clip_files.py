@@ -47,22 +47,30 @@ def is_folder_of_frames(folder: Path) -> bool:
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """Frames of a clip that is kept as images, in the order of the numbers that end their names, else of the names.
+    """Images in a folder, in the order of the numbers that end their names, else of the names.
 
-    Raises `BadSample` where a number is missing or there twice, and for a link out of the folder.
+    Raises `BadSample` for a link out of the folder.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
     for path in paths:
         if path.is_symlink():
             check_stays(folder, path, repr(path.name))
-    found = [_NUMBER.search(path.stem) for path in paths]
-    if not all(found):
-        return paths
-    numbered = sorted((int(match[0]), path) for match, path in zip(found, paths, strict=True) if match)
-    for (number, path), (following, other) in pairwise(numbered):
-        if following != number + 1:
-            what = (
-                "have one number" if following == number else f"follow each other: {following - number - 1} are missing"
-            )
-            raise BadSample(f"the frames {path.name} and {other.name} {what}")
-    return [path for _, path in numbered]
+    numbers = [_number(path) for path in paths]
+    return paths if None in numbers else sorted(paths, key=lambda path: _number(path) or 0)
+
+
+def check_no_gap(paths: list[Path]) -> None:
+    """Raises `BadSample` where the numbers that end names of frames, if all have one, do not follow each other."""
+    if any(_number(path) is None for path in paths):
+        return
+    for path, following in pairwise(paths):
+        missing = (_number(following) or 0) - (_number(path) or 0) - 1
+        if missing < 0:
+            raise BadSample(f"the frames {path.name} and {following.name} have one number")
+        if missing:
+            raise BadSample(f"frames are missing between {path.name} and {following.name}: {missing}")
+
+
+def _number(path: Path) -> int | None:
+    found = _NUMBER.search(path.stem)
+    return int(found[0]) if found else None

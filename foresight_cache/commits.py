@@ -27,31 +27,38 @@ class SampleRow:
     grids: Mapping[str, Grid]
     """By level (`pixel`, `patch`, `merged`); empty for a bad sample."""
     frames: tuple[int, ...] = (0,)
-    """Which frames of the original media were taken, counted from 0, one per time step of the pixels."""
+    """Which frames of the original media were taken, counted from 0, one per time step of the pixels; of a clip."""
 
     def to_json(self) -> dict[str, Any]:
+        frames = {"frames": list(self.frames)} if self.sample.media == "clip" else {}
         return {
             "sample": self.sample.to_json(),
             "status": self.status,
             "reason": self.reason,
             "grids": {level: list(grid) for level, grid in self.grids.items()},
-            "frames": list(self.frames),
+            **frames,
         }
 
     @classmethod
     def from_json(cls, record: Any, place: str) -> Self:
         """Raises `ValueError` and `BadSample` where the record is not of format 1."""
-        row = Fields.of(record, place, ("sample", "status", "reason", "grids", "frames"))
+        is_clip = isinstance(record, dict) and "frames" in record
+        row = Fields.of(record, place, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
             raise ValueError(f"{place} is ok and has a reason to be bad")
+        sample = Sample.from_json(record["sample"])
+        if is_clip != (sample.media == "clip"):
+            raise ValueError(
+                f"{place} is of {'a clip' if sample.media == 'clip' else 'an image'}; only clips have frames"
+            )
         return cls(
-            sample=Sample.from_json(record["sample"]),
+            sample=sample,
             status=status,
             reason=row.text("reason") if status == "bad" else None,
             grids={level: _grid(grids, level) for level in grids.values},
-            frames=_frames(row),
+            frames=_frames(row) if is_clip else (0,),
         )
 
 

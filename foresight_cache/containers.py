@@ -15,11 +15,11 @@ def refuse_cut_off(data: bytes) -> None:
     foresight_cache.errors.BadSample: the video is cut off: it has 32 of the 108 bytes that it claims
     """
     if data[:4] == b"RIFF":
-        claimed = max(_riff_ends(data))
+        claimed = max(_riff_ends(data), default=0)
     elif data[4:8] == b"ftyp":
-        claimed = max(_box_ends(data))
+        claimed = max(_box_ends(data), default=0)
     elif data[:4] == _EBML.to_bytes(4, "big"):
-        claimed = max(_ebml_ends(data))
+        claimed = max(_ebml_ends(data), default=0)
     else:
         return
     if claimed > len(data):
@@ -41,8 +41,8 @@ def _box_ends(data: bytes) -> Iterator[int]:
         size = int.from_bytes(data[place : place + 4], "big")
         if size == 1:
             size = int.from_bytes(data[place + 8 : place + 16], "big")
-        if size < 8:
-            return
+        if size < 8 or not data[place + 4 : place + 8].isalnum():
+            return  # what follows is no box
         place += size
         yield place
 

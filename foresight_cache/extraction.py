@@ -27,7 +27,7 @@ from foresight_cache.prompts import asked
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Media, Sample
 from foresight_cache.sampling import Sampling
-from foresight_cache.shards import Members, ShardSet, read_shard
+from foresight_cache.shards import ShardSet, read_shard
 from foresight_cache.sizes import InputSize
 from foresight_cache.space import check_room
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter, joined
@@ -92,7 +92,7 @@ class _Batch:
     shard: PendingShard
     positions: Sequence[int]
     samples: Sequence[Sample]
-    members: Sequence[Members]
+    members: Sequence[Mapping[str, bytes]]
     is_last: bool
     """Whether it is the shard's last batch."""
 
@@ -271,7 +271,7 @@ def _prepare(batch: _Batch, encoder: Encoder, options: ExtractionOptions) -> _Pr
             labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
             good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
         except BadSample as error:
-            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={}, frames=())
+            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={})
             bad.append((position, row))
     pixels = [pixels for _, _, pixels, *_ in good]
     texts = [text for *_, text in good] if options.with_text else None

@@ -1,10 +1,24 @@
 """Paths that a dataset's files name, which must not lead out of the dataset's folder."""
 
 import os
+import re
+import stat
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from foresight_cache.errors import BadSample
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
+"""Names of files as most sets have them, for which the careful way is not needed."""
+
+
+def stem(name: str) -> str:
+    """The path without its suffix, as it stands in the id of a sample.
+
+    >>> stem("COCO_val2014_000000000042.jpg"), stem("a/b.c/d.tar.gz")
+    ('COCO_val2014_000000000042', 'a/b.c/d.tar')
+    """
+    return name.partition(".")[0] if _PLAIN.fullmatch(name) else Path(name).with_suffix("").as_posix()
 
 
 def is_text(value: Any) -> TypeGuard[str]:
@@ -23,6 +37,10 @@ def inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:
 
     The folder itself may be a link to elsewhere; what it holds may not leave it.
     """
+    if isinstance(name, str) and _PLAIN.fullmatch(name):
+        path = folder / name
+        check_stays(folder, path, f"{key} {name!r}")
+        return path
     if not is_text(name) or "\0" in name or not Path(name).stem:
         raise BadSample(f"{where} has {key} {shown(name)}, expected the name of a file")
     path = folder / name
@@ -34,12 +52,29 @@ def inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:
 
 def check_stays(folder: Path, path: Path, what: str) -> None:
     """Raises `BadSample` where a path below a folder is a link out of it."""
+    if not _has_links(folder, path):  # the plain case, at a tenth of the cost
+        return
     try:
         stays = os.path.realpath(path).startswith(_realpath(folder))
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long
         raise BadSample(f"{what} cannot be followed: {error}") from None
     if not stays:
         raise BadSample(f"{what} is a link out of the folder of the images, which is not followed")
+
+
+def _has_links(folder: Path, path: Path) -> bool:
+    """Whether a part of the path below the folder is a link; True where that cannot be told."""
+    place = os.fspath(folder)
+    for part in Path(os.fspath(path)[len(place) :].strip(os.sep)).parts:
+        place = f"{place}{os.sep}{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(place).st_mode):
+                return True
+        except FileNotFoundError:
+            return False  # what is not there leads nowhere
+        except (OSError, ValueError):
+            return True
+    return False
 
 
 def _realpath(folder: Path) -> str:

@@ -8,7 +8,7 @@ no such note. Annotations that were made of the unturned image show in their wid
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ BORDER = 128
 """Grey of the border around an image whose proportions are kept."""
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """Only these are tried: Pillow's other parsers start other programs (EPS) or are for what no dataset has."""
+_JPEG = b"\xff\xd8\xff"
+_HEAD = 32 * 1024
+"""Bytes at the start of a JPEG file that mostly hold all of its header; copying the rest would cost more."""
+_TAIL = 1024
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -36,13 +40,14 @@ _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_image(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Pixels of an encoded image, uint8 [H, W, 3], RGB, upright.
 
     Grey, palette and CMYK images become RGB; 16 bits per channel become 8; what is transparent shows white; of an
     animation the first picture is taken. Raises `BadSample` for bytes that are no image, are cut off or damaged, or
     that would be larger than `max_pixels`.
     """
+    data = bytes(data)
     with _opened(data, max_pixels) as image:
         turn = _TURNS.get(_orientation(image, data))
         upright = _rgb(image)
@@ -51,19 +56,29 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
         return np.array(upright, dtype=np.uint8)
 
 
-def image_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def image_size(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Height and width of an encoded image in pixels, upright, from its header.
 
     An image that does not end as its format ends is decoded, to tell a truncated one from one that is merely
     unusual. Damage between header and end is not found here. Raises `BadSample` as `decode_image` does.
     """
+    head = bytes(data[:_HEAD])
+    if head.startswith(_JPEG) and len(head) < len(data) and _ends_well(data, "JPEG"):
+        with suppress(BadSample):  # a header that is longer, or damaged: the whole file tells
+            return _header_size(head, max_pixels)[0]
+    whole = bytes(data)
+    size, image_format = _header_size(whole, max_pixels)
+    if not _ends_well(data, image_format):
+        decode_image(whole, max_pixels=max_pixels)
+    return size
+
+
+def _header_size(data: bytes, max_pixels: int) -> tuple[tuple[int, int], str | None]:
+    """Height and width, upright, and the format."""
     with _opened(data, max_pixels) as image:
         width, height = image.size
         sideways = _orientation(image, data) in _SIDEWAYS
-        whole = _ends_well(data, image.format)
-    if not whole:
-        decode_image(data, max_pixels=max_pixels)
-    return (width, height) if sideways else (height, width)
+        return ((width, height) if sideways else (height, width)), image.format
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -91,12 +106,12 @@ def fit_image(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint
     return _bordered(inner, placement, BORDER)
 
 
-def decode_labels(data: bytes) -> NDArray[np.uint8]:
+def decode_labels(data: bytes | memoryview) -> NDArray[np.uint8]:
     """Dense labels uint8 [H, W] of an encoded image with one channel; a palette's numbers, not its colours.
 
     Raises `BadSample` as `decode_image` does, for an image with colours, and for labels above 255.
     """
-    with _opened(data, MAX_PIXELS) as image:
+    with _opened(bytes(data), MAX_PIXELS) as image:
         _check_one_channel(image)
         labels = np.asarray(image)
     if labels.size and (labels.min() < 0 or labels.max() > 255):
@@ -104,9 +119,9 @@ def decode_labels(data: bytes) -> NDArray[np.uint8]:
     return labels.astype(np.uint8)
 
 
-def labels_size(data: bytes) -> tuple[int, int]:
+def labels_size(data: bytes | memoryview) -> tuple[int, int]:
     """Height and width of dense labels from their header. Raises `BadSample` as `image_size` and for colours."""
-    with _opened(data, MAX_PIXELS) as image:
+    with _opened(bytes(data), MAX_PIXELS) as image:
         _check_one_channel(image)
     return image_size(data)
 
@@ -187,12 +202,13 @@ def _eight_bits(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
     return ((wide + 128) // 257).astype(np.uint8)
 
 
-def _ends_well(data: bytes, image_format: str | None) -> bool:
+def _ends_well(data: bytes | memoryview, image_format: str | None) -> bool:
     """Whether the last bytes are those with which the format ends; False where that cannot be told."""
+    tail = bytes(data[-_TAIL:])
     if image_format == "JPEG":
-        return data.rstrip(b"\0").endswith(b"\xff\xd9")
+        return tail.rstrip(b"\0").endswith(b"\xff\xd9")
     if image_format == "PNG":
-        return data.endswith(b"IEND\xae\x42\x60\x82")
+        return tail.endswith(b"IEND\xae\x42\x60\x82")
     if image_format == "WEBP":
         return len(data) >= int.from_bytes(data[4:8], "little") + 8
     return False

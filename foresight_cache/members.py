@@ -10,11 +10,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 RECORD = "json"
 LABELS = "seg.png"
 MOST_FRAMES = 100_000
 """Frames that a name has digits for."""
+_Content = TypeVar("_Content")
 _MEDIA_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _FRAME = re.compile(r"(\d{5})\.([a-z0-9]{1,8})")
 _FRAME_LABELS = re.compile(rf"(\d{{5}})\.{re.escape(LABELS)}")
@@ -39,7 +41,7 @@ def frame_member(number: int, member: str) -> str:
     return f"{number:05d}.{member}"
 
 
-def frames_of(members: Mapping[str, bytes]) -> list[bytes]:
+def frames_of(members: Mapping[str, _Content]) -> list[_Content]:
     """The media files in order: one, or the frames of a clip that is kept as images.
 
     >>> frames_of({"seg.png": b"labels", "jpg": b"image"}), frames_of({"00001.jpg": b"b", "00000.jpg": b"a"})
@@ -48,7 +50,7 @@ def frames_of(members: Mapping[str, bytes]) -> list[bytes]:
     return [members[suffix] for suffix in sorted(members) if not _is_labels(suffix) and suffix != RECORD]
 
 
-def labels_of(members: Mapping[str, bytes]) -> list[bytes]:
+def labels_of(members: Mapping[str, _Content]) -> list[_Content]:
     """The dense labels in order of their frames; of an image one or none.
 
     >>> labels_of({"00001.seg.png": b"b", "00000.jpg": b"", "00000.seg.png": b"a", "00001.jpg": b""})

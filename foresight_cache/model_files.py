@@ -111,17 +111,6 @@ def load_processor(processor_class: Any, path: Path) -> Any:
         raise ModelError(f"{path} has no usable {processor_class.__name__}: {_first_line(error)}") from error
 
 
-def state_digest(module: "torch.nn.Module") -> str:
-    """SHA-256 over name, number type, shape and bytes of each tensor of a model in memory, by name."""
-    import torch
-
-    total = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\n".encode())
-        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return total.hexdigest()
-
-
 def pick_device(text: str) -> "torch.device":
     """The device that `--device` names; `auto` is the first GPU, else the CPU. Raises `UsageError`.
 

@@ -1,5 +1,6 @@
 """From a sample that a reader found to the record and the files that go into its tar, checked on the way."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,24 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresight_cache.annotations import check_annotations
-from foresight_cache.clip_files import FRAME_SUFFIXES, frame_files
+from foresight_cache.clip_files import FRAME_SUFFIXES, check_no_gap, frame_files
 from foresight_cache.clips import ClipFacts, clip_facts
 from foresight_cache.datasets import Found
 from foresight_cache.errors import BadSample
 from foresight_cache.media import decode_image, decode_labels, image_size, labels_size
 from foresight_cache.members import LABELS, MOST_FRAMES, frame_member, frames_of, labels_of, media_suffix
 from foresight_cache.samples import Sample
-from foresight_cache.shards import Members, Packed
+from foresight_cache.shards import Content, Members, Packed
+
+Read = Callable[[Path], Content]
 
 
-def packed(found: Found, *, deep: bool = False) -> Packed:
+def packed(found: Found, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
     """Reads the sample's files and checks headers, sizes and annotations; with `deep`, decodes all pixels too.
 
-    Width and height that the reader does not know come from the media. Raises `BadSample`.
+    Width and height that the reader does not know come from the media. `read` gives the content of image files.
+    Raises `BadSample`.
     """
     name = found.sample.file_name
     try:
-        members = _media(found)
+        members = _media(found, read)
         sample = _measured(found.sample, members)
         if found.labels is not None:
             members |= _labels(found, sample)
@@ -39,14 +43,16 @@ def packed(found: Found, *, deep: bool = False) -> Packed:
     return sample, members
 
 
-def _media(found: Found) -> dict[str, bytes]:
+def _media(found: Found, read: Read) -> dict[str, Content]:
     if found.sample.media == "clip" and found.path.is_dir():
         return _frames(found.path)
-    return {media_suffix(found.path.name): found.path.read_bytes()}
+    if found.sample.media == "clip":
+        return {media_suffix(found.path.name): found.path.read_bytes()}
+    return {media_suffix(found.path.name): read(found.path)}
 
 
-def _frames(folder: Path) -> dict[str, bytes]:
-    """The image files of a folder in order of name. Raises `BadSample`."""
+def _frames(folder: Path) -> dict[str, Content]:
+    """The image files of a folder in order. Raises `BadSample`."""
     paths = frame_files(folder)
     suffixes = {media_suffix(path.name) for path in paths}
     if not paths:
@@ -55,6 +61,7 @@ def _frames(folder: Path) -> dict[str, bytes]:
         raise BadSample(
             f"the folder holds {len(paths)} frames of the kinds {', '.join(sorted(suffixes))}; expected one"
         )
+    check_no_gap(paths)
     suffix = suffixes.pop()
     return {frame_member(number, suffix): path.read_bytes() for number, path in enumerate(paths)}
 
@@ -62,7 +69,7 @@ def _frames(folder: Path) -> dict[str, bytes]:
 def _measured(sample: Sample, members: Members) -> Sample:
     """With the width and height of the media, which must be those that the annotations say, if they say any."""
     if sample.media == "clip":
-        return _measured_clip(sample, clip_facts(members))
+        return _measured_clip(sample, _facts(members))
     height, width = image_size(frames_of(members)[0])
     if not sample.width and not sample.height:
         return replace(sample, width=width, height=height)
@@ -75,13 +82,17 @@ def _measured(sample: Sample, members: Members) -> Sample:
     return sample
 
 
+def _facts(members: Members, *, deep: bool = False) -> ClipFacts:
+    return clip_facts({suffix: bytes(data) for suffix, data in members.items()}, deep=deep)
+
+
 def _measured_clip(sample: Sample, facts: ClipFacts) -> Sample:
     """A rate that the reader knows stays where the media do not say one, as frames in a folder do not."""
     rate = facts.frames_per_second or sample.frames_per_second
     return replace(sample, width=facts.width, height=facts.height, frames=facts.frames, frames_per_second=rate)
 
 
-def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
+def _labels(found: Found, sample: Sample) -> dict[str, Content]:
     """Dense labels by suffix, each of the size of what it labels. Raises `BadSample`."""
     if found.labels is None:
         return {}
@@ -90,7 +101,9 @@ def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
         paths = {path.stem: path for path in frame_files(found.labels)}
         if strays := sorted(paths.keys() - numbers.keys()):
             raise BadSample(f"labels {strays[0]} are of no frame; names of labels and frames must agree")
-        labels = {frame_member(numbers[stem], LABELS): path.read_bytes() for stem, path in sorted(paths.items())}
+        labels: dict[str, Content] = {
+            frame_member(numbers[stem], LABELS): path.read_bytes() for stem, path in sorted(paths.items())
+        }
     else:
         labels = {LABELS: found.labels.read_bytes()}
     for suffix, data in labels.items():
@@ -108,7 +121,7 @@ def _labels(found: Found, sample: Sample) -> dict[str, bytes]:
 def _decode(sample: Sample, members: Members) -> None:
     """Raises `BadSample` for pixels that cannot be decoded and for labels that the annotations do not know."""
     if sample.media == "clip":
-        clip_facts(members, deep=True)
+        _facts(members, deep=True)
     else:
         for frame in frames_of(members):
             decode_image(frame)

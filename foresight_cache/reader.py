@@ -6,7 +6,7 @@ cache["vit.block_08"][7]            # float32 [N, D], raster order
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,8 +110,11 @@ class Cache:
             first = commit.shard * self.layout.samples_per_shard
             for position, row in enumerate(commit.rows):
                 grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
-                state = {"status": row.status, "reason": row.reason, "shard": commit.shard, "slot": first + position}
-                rows.append({**row.sample.to_json(), **state, **grids, "fit": fit, "frame_indices": row.frames})
+                state: dict[str, Any] = {"status": row.status, "reason": row.reason}
+                state |= {"shard": commit.shard, "slot": first + position}
+                time = {"frames": row.sample.frames, "frames_per_second": row.sample.frames_per_second}
+                taken = {"fit": fit, "frame_indices": row.frames}
+                rows.append({**row.sample.to_json(), **time, **state, **grids, **taken})
         return rows
 
     def __getitem__(self, point: str) -> "CachedPoint":
@@ -265,6 +268,28 @@ class CachedPoint:
         chunks = [np.frombuffer(reader.chunk(first + number), self.dtype) for number in range(used)]
         tokens = chunks[0] if used == 1 else np.concatenate(chunks)
         return tokens.reshape(-1, self.layout.width)[: grid.tokens]
+
+    def stored_into(self, index: int, out: np.ndarray, *, check: bool = True) -> None:
+        """The same into memory that is used again: `out` is a C-contiguous [N, D] of the stored type.
+
+        Without `check` checksums are not verified: for bytes that were verified before, on an earlier pass.
+        """
+        row, point = self._row(index), self.layout
+        tokens = self.grid_of(index).tokens
+        if out.shape != (tokens, point.width) or out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise CacheError(f"sample {index} of {self.name} needs a contiguous {(tokens, point.width)} {self.dtype}")
+        shard = int(row["shard"])
+        reader, fill = self._shards(shard), partial(self.cache.store.fill, layout.object_key(self.name, shard))
+        first = int(row["slot"]) % self.cache.layout.samples_per_shard * point.chunks_per_sample
+        whole, rest = divmod(tokens, point.tokens_per_chunk)
+        parts = out[: tokens - rest].reshape(-1).view(np.uint8)
+        for number in range(whole):
+            part = parts[number * point.chunk_bytes : (number + 1) * point.chunk_bytes]
+            reader.chunk_into(first + number, part.data, fill, check=check)
+        if rest:
+            scratch = np.empty((point.tokens_per_chunk, point.width), self.dtype)
+            reader.chunk_into(first + whole, scratch.reshape(-1).view(np.uint8).data, fill, check=check)
+            out[-rest:] = scratch[:rest]
 
     def grid_of(self, index: int) -> Grid:
         """How the tokens of one sample lie. Raises `BadSample`."""

@@ -14,6 +14,8 @@ from foresight_cache.errors import BadSample
 SCHEMA_VERSION = 1
 """Version of the sample's JSON form, `docs/cache_format.md` § Sample."""
 
+_OF_CLIPS = {"frames": 1, "frames_per_second": None}
+"""Fields that the record of an image does not have, and what they are then."""
 _LARGEST = 10**9
 """Pixels along a side that no media has; integers of JSON have no end, and floats have."""
 
@@ -70,7 +72,9 @@ class Sample:
     """By kind. `objects`: list of `{box: [x0, y0, x1, y1] in original pixels, category, category_id, crowd, area}`."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": SCHEMA_VERSION, **{name: getattr(self, name) for name in self.__slots__}}
+        """The record; of an image without what only clips have."""
+        names = self.__slots__ if self.media == "clip" else set(self.__slots__) - _OF_CLIPS.keys()
+        return {"schema": SCHEMA_VERSION, **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
@@ -78,7 +82,7 @@ class Sample:
         if not isinstance(record, Mapping) or record.get("schema") != SCHEMA_VERSION:
             found = record.get("schema") if isinstance(record, Mapping) else type(record).__name__
             raise BadSample(f"sample record has schema {found!r}, expected {SCHEMA_VERSION}")
-        values: dict[str, Any] = {name: record.get(name) for name in cls.__slots__}
+        values: dict[str, Any] = {name: record.get(name, _OF_CLIPS.get(name)) for name in cls.__slots__}
         for name in ("id", "dataset", "split", "group", "file_name"):
             if not isinstance(values[name], str) or not values[name]:
                 raise BadSample(f"sample record has no text under {name!r}")

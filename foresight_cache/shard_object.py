@@ -8,7 +8,7 @@ length 2**64 - 1. The codecs' specifications are the Zarr v3 core protocol's `sh
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ ReadRange = Callable[[int, int], Any]
 """Reads bytes [start, stop) of an object; returns a bytes-like object of that length."""
 
 
+Fill = Callable[[int, Sequence[memoryview]], int]
+"""Fills buffers from a place of an object on; returns the number of bytes."""
+
+
 class ShardObjectReader:
     """Reads inner chunks of one object, verifying every checksum."""
 
@@ -105,12 +109,27 @@ class ShardObjectReader:
 
     def chunk(self, position: int) -> memoryview:
         """The bytes of one inner chunk. Raises `CorruptCache` where it is absent or fails its checksum."""
-        if not self.has(position):
-            raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
-        offset, length = (int(value) for value in self.index[position])
+        offset, length = self._place_of(position)
         data = memoryview(self._read(offset, offset + length))
         if len(data) != length or checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
-            raise CorruptCache(
-                f"chunk {position} of {self.place} fails its checksum; restore it or extract the shard again"
-            )
+            raise self._damaged(position)
         return data[:-_CHECKSUM]
+
+    def chunk_into(self, position: int, out: memoryview, fill: Fill, *, check: bool) -> None:
+        """The same into a buffer of just as many bytes; without `check` only their number is checked."""
+        offset, length = self._place_of(position)
+        found = bytearray(_CHECKSUM)
+        taken = fill(offset, [out, memoryview(found)])
+        if taken != length or (check and checksum(out) != bytes(found)):
+            raise self._damaged(position)
+
+    def _place_of(self, position: int) -> tuple[int, int]:
+        """Offset and length with the checksum."""
+        if not self.has(position):
+            raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
+        return int(self.index[position, 0]), int(self.index[position, 1])
+
+    def _damaged(self, position: int) -> CorruptCache:
+        return CorruptCache(
+            f"chunk {position} of {self.place} fails its checksum; restore it or extract the shard again"
+        )

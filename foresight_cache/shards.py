@@ -37,11 +37,17 @@ UNFINISHED = "unfinished"
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never read."""
 _MEMBER = re.compile(r"(\d{9})\.([a-z0-9.]+)")
+_MOST_BLOCKS = 1024
+"""Blocks that one call may write (`IOV_MAX` of Linux)."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
-Members = Mapping[str, bytes]
+Content = bytes | memoryview
+Members = Mapping[str, Content]
 """Files of a sample by suffix, the record left out; see `members`."""
 Packed = tuple[Sample, Members]
+"""A sample to be written."""
+Unpacked = tuple[Sample, Mapping[str, bytes]]
+"""A sample that was read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +94,7 @@ class ShardSet:
     @property
     def media(self) -> Media:
         """Of which kind all samples are."""
-        return "clip" if self.manifest["media"] == "clip" else "image"
+        return "clip" if self.manifest.get("media") == "clip" else "image"
 
     @property
     def digest(self) -> str:
@@ -117,24 +123,40 @@ def shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
 
 
-def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[Packed]) -> ShardInfo:
-    """Write one tar of samples, each with its members. It appears whole or not at all."""
-    blocks: list[bytes] = []
-    media: list[str] = []
+def write_shard(
+    folder: Path, number: int, first_slot: int, samples: Sequence[Packed], media_sha256: Sequence[str] | None = None
+) -> ShardInfo:
+    """Write one tar of samples, each with its members. It appears whole or not at all.
+
+    `media_sha256` are their digests by `media_digest`, if they are known already.
+    """
+    blocks: list[Content] = []
     for slot, (sample, members) in enumerate(samples, start=first_slot):
         for suffix, data in (*members.items(), (RECORD, canonical_json(sample.to_json()))):
             blocks += (header(f"{slot:09d}.{suffix}", len(data)), data, padding(len(data)))
-        media.append(media_digest(members))
     blocks.append(ending(sum(map(len, blocks))))
     sha256, size = hashlib.sha256(), 0
     for block in blocks:
         sha256.update(block)
         size += len(block)
     name = shard_name(number)
-    with _replacing(folder / name) as file:
-        file.writelines(blocks)
+    with replacing(folder / name) as file:
+        _write_all(file.fileno(), blocks)
+    media = media_sha256 or [media_digest(members) for _, members in samples]
     ids = tuple(sample.id for sample, _ in samples)
     return ShardInfo(name=name, size=size, sha256=sha256.hexdigest(), ids=ids, media_sha256=tuple(media))
+
+
+def _write_all(descriptor: int, blocks: Sequence[Content]) -> None:
+    """In as few calls as the system permits, without copying the blocks together."""
+    for start in range(0, len(blocks), _MOST_BLOCKS):
+        some = [memoryview(block) for block in blocks[start : start + _MOST_BLOCKS] if len(block)]
+        while some:
+            written = os.writev(descriptor, some)
+            while some and written >= len(some[0]):
+                written -= len(some.pop(0))
+            if written:
+                some[0] = some[0][written:]
 
 
 def media_digest(members: Members) -> str:
@@ -160,7 +182,7 @@ def write_index(shard_set: ShardSet) -> None:
         "counts": _counts(shard_set),
     }
     text = json.dumps({**body, "sha256": digest(body)}, ensure_ascii=False, indent=1)
-    with _replacing(shard_set.path / INDEX) as file:
+    with replacing(shard_set.path / INDEX) as file:
         file.write(text.encode() + b"\n")
 
 
@@ -184,7 +206,7 @@ def open_shards(path: str | os.PathLike[str]) -> ShardSet:
     return shard_set
 
 
-def read_shard(shard_set: ShardSet, number: int, *, verify: bool = True) -> Iterator[Packed]:
+def read_shard(shard_set: ShardSet, number: int, *, verify: bool = True) -> Iterator[Unpacked]:
     """Each sample of one shard with the original bytes of its files by suffix, in order.
 
     With `verify` the whole tar's SHA-256 is compared with the index before the first sample comes. Raises
@@ -230,18 +252,21 @@ def _shard_json(shard: ShardInfo) -> dict[str, Any]:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name only when all of it is on the disk, even through a loss of power."""
+def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A file that takes its name only when it is whole; when `durable`, even through a loss of power."""
     partial = path.with_name(path.name + PARTIAL)
     try:
         with partial.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+    if not durable:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -315,7 +340,7 @@ def _is_sound(shard_set: ShardSet) -> bool:
     return (
         bool(shard_set.shards)
         and isinstance(shard_set.manifest, dict)
-        and shard_set.manifest.get("media") in ("image", "clip")
+        and shard_set.manifest.get("media", "image") in ("image", "clip")
         and all(isinstance(each, str) for each in (shard_set.dataset, shard_set.manifest_digest, shard_set.source))
         and type(shard_set.samples_per_shard) is int
         and isinstance(shard_set.request, dict)
@@ -375,7 +400,7 @@ class _Bounded:
         return self._file.read(min(size, self._most))
 
 
-def _sample(members: Members, expected: str, place: str) -> Packed:
+def _sample(members: Mapping[str, bytes], expected: str, place: str) -> Unpacked:
     files = {suffix: data for suffix, data in members.items() if suffix != RECORD}
     if RECORD not in members or not are_whole(files):
         raise ShardError(f"{place} has members {_some(members)}, expected its media and 'json'; {_AGAIN}")

@@ -198,7 +198,10 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
 
 
 def _used_chunks(row: SampleRow, shape: layout.PointLayout) -> int:
-    return -(-row.grids[shape.level].tokens // shape.tokens_per_chunk) if row.status == "ok" else 0
+    if row.status == "bad":
+        return 0
+    grid = layout.POOLED_GRID if shape.level == "pooled" else row.grids[shape.level]
+    return -(-grid.tokens // shape.tokens_per_chunk)
 
 
 def _remedy(commit: Commit) -> str:

@@ -18,6 +18,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
@@ -147,7 +148,9 @@ def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
     if not streams:
         kinds = ", ".join(each.type for each in container.streams) or "nothing"
         raise BadSample(f"the file has no video in it, only {kinds}; {_EXPECTED}")
-    decoder = streams[0].codec_context
+    decoder: VideoCodecContext | None = streams[0].codec_context
+    if decoder is None:
+        raise BadSample("the video is of a codec that is not known")
     if decoder.width * decoder.height > max_pixels:
         size = f"{decoder.width}×{decoder.height}"
         raise BadSample(f"the video has {size} pixels, more than the {max_pixels} that are decoded")

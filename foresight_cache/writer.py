@@ -19,7 +19,7 @@ import numpy as np
 from foresight_cache import layout
 from foresight_cache.claims import Claim, claim, sweep
 from foresight_cache.commits import Commit, SampleRow
-from foresight_cache.errors import FingerprintMismatch, NotACache
+from foresight_cache.errors import CorruptCache, FingerprintMismatch, NotACache
 from foresight_cache.feature_statistics import FeatureStatistics
 from foresight_cache.fingerprint import differences
 from foresight_cache.layout import CacheLayout
@@ -127,8 +127,12 @@ class CacheWriter:
         path = self.root / (key := layout.part_key(number))
         if not path.exists():
             return None
-        commit = Commit.from_json(path.read_bytes(), str(path))
+        commit = Commit.from_json(data := path.read_bytes(), str(path))
         commit.check_belongs(self.layout, key, str(path))
+        if commit.to_json() != data:  # the same record, but the cache would not be that of one run
+            raise CorruptCache(
+                f"{path} is spelled otherwise than it was written; remove it and extract the shard again"
+            )
         return commit
 
 

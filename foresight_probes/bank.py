@@ -1,6 +1,5 @@
 """Many heads on one point, trained in one pass over its batches."""
 
-import copy
 import logging
 import math
 import signal
@@ -9,20 +8,25 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from foresight_cache.errors import Interrupted, ProbeError, UsageError
+from foresight_cache.errors import Interrupted, UsageError
 from foresight_cache.progress import Advance, silent
+from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import FeatureData, Standardisation
 from foresight_probes.options import TrainingOptions
+from foresight_probes.stacking import Stack, stacks
 from foresight_probes.tasks import Task
 
 WARM_UP = 0.1
@@ -32,6 +36,9 @@ SMALL_BATCH = 16 * 1024**2
 """Bytes of features in a batch below which one thread is as fast as several."""
 
 
+_ONE_TOKEN = Grid(1, 1, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One run of a bank."""
@@ -39,9 +46,30 @@ class Member:
     task: str
     head: str
     seed: int
+    learning_rate: float | None = None
+    """Peak step size where it is one of a grid; None for that of the options or the head's own."""
+    weight_decay: float | None = None
+    """The same."""
 
     def __str__(self) -> str:
-        return f"{self.task}/{self.head}-seed{self.seed}"
+        return f"{self.task}/{self.name}"
+
+    @property
+    def name(self) -> str:
+        """Without the task.
+
+        >>> Member("boxes", "mlp", 1, learning_rate=0.001).name
+        'mlp-lr0.001-seed1'
+        """
+        rate = "" if self.learning_rate is None else f"-lr{self.learning_rate:g}"
+        decay = "" if self.weight_decay is None else f"-wd{self.weight_decay:g}"
+        return f"{self.head}{rate}{decay}-seed{self.seed}"
+
+    def options(self, options: TrainingOptions) -> TrainingOptions:
+        """Those of a sweep with the member's own values in their place."""
+        rate = options.learning_rate if self.learning_rate is None else self.learning_rate
+        decay = options.weight_decay if self.weight_decay is None else self.weight_decay
+        return replace(options, learning_rate=rate, weight_decay=decay)
 
 
 @dataclass(slots=True)
@@ -49,18 +77,24 @@ class Selection:
     """A member's best epoch so far, by the primary metric on the validation split."""
 
     value: float = -math.inf
-    epoch: int = -1
-    """Counted from 1."""
+    epoch: int = 0
+    """Counted from 1; 0 before the first."""
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    strength: float | None = None
+    """Of the penalty, where that is what was selected."""
 
 
 class Bank(LightningModule):
     """Heads with parameters of their own that see the same batches.
 
-    The sum of their losses is minimised with one AdamW. Since it works element by element and the heads share no
-    parameter, each becomes what it would have become alone. After every epoch each head is evaluated on the
-    validation split and its best weights kept; the test split is seen once, with those.
+    The sum of their losses is minimised with AdamW. Since that works element by element and the heads share no
+    parameter, each becomes what it would have become alone, to the last bit on a CPU: linear heads that read the same
+    are computed together in a way that keeps it so (`stacking`). After every epoch each head is evaluated on the
+    validation split and its best weights kept; one that has not become better for `patience` epochs, or whose loss is
+    no longer finite, is left out from then on. The test split is seen once, with the best weights.
     """
+
+    automatic_optimization = False
 
     def __init__(
         self,
@@ -69,91 +103,186 @@ class Bank(LightningModule):
         standardisation: Standardisation,
         options: TrainingOptions,
         *,
+        grid: Grid = _ONE_TOKEN,
         advance: Advance = silent,
     ) -> None:
+        """`grid` is the largest of the samples' grids (`FeatureData.grid`)."""
         super().__init__()
         self.members, self.tasks, self.options = tuple(members), tasks, options
         self.standardisation = standardisation
-        width = len(standardisation.token_mean)
+        widths = tuple(len(each.token_mean) for each in (standardisation, *standardisation.others))
+        outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
         self.heads = nn.ModuleList(
-            heads.build(each.head, width=width, outputs=tasks[each.task].outputs, seed=each.seed) for each in members
+            heads.build(
+                each.head, width=widths if len(widths) > 1 else widths[0], outputs=outputs[each.task], seed=each.seed
+            )
+            for each in members
         )
         self.selections = [Selection() for _ in members]
+        self.failures: dict[int, str] = {}
+        """By place of a member what became of its loss."""
         self.test_scores: list[dict[int, np.ndarray]] = [{} for _ in members]
         """Per member the scores of each test sample, by row of the sample table."""
         self._validation_scores: list[dict[int, np.ndarray]] = [{} for _ in members]
+        self._active = dict.fromkeys(range(len(members)))
         self._advance = advance
+        self._memory: list[Tensor] = []
+        self._stacks: dict[str, list[Stack]] = {}
+        self._steps = 0
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardisation = self.standardisation.to(self.device)
 
-    def configure_optimizers(self) -> Any:
-        groups = [group for place in range(len(self.members)) for group in self._groups(place)]
-        optimiser = torch.optim.AdamW(groups)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: step_size(step, steps))
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        self._stack()
+        return torch.optim.AdamW(self._groups(), fused=self.device.type in ("cpu", "cuda"))
 
     def learning_rate(self, place: int) -> float:
-        """Peak step size of a member: that of the options, else the head's own."""
-        return self.options.learning_rate or float(getattr(self.heads[place], "learning_rate"))  # noqa: B009
+        """Peak step size of a member: its own, that of the options, else its head's."""
+        own = self.members[place].options(self.options).learning_rate
+        return own or float(getattr(self.heads[place], "learning_rate"))  # noqa: B009
 
-    def _groups(self, place: int) -> list[dict[str, Any]]:
-        """A head's weights, which decay, and its biases, which do not: the best constant answer must stay in reach."""
-        rate, parameters = self.learning_rate(place), list(self.heads[place].parameters())
-        weights = [parameter for parameter in parameters if parameter.ndim > 1]
-        biases = [parameter for parameter in parameters if parameter.ndim <= 1]
+    def _stack(self) -> None:
+        """On the device where the heads are now: moving a head gives it memory of its own again."""
+        for reads in ("pooled", "tokens"):
+            found = {place: self._linear(place, reads) for place in range(len(self.members))}
+            self._stacks[reads] = stacks({place: linear for place, linear in found.items() if linear is not None})
+
+    def _linear(self, place: int, reads: str) -> nn.Linear | None:
+        """The one linear map that the head is, if it is one that can be stacked."""
+        head, task = self.heads[place], self.tasks[self.members[place].task]
+        linear = getattr(head, "linear", None)
+        alone = linear is not None and linear.bias is not None and len(list(head.parameters())) == 2
+        usual = hasattr(head, "shape") and getattr(head, "reads", "tokens") == reads and not task.prepares
+        return linear if alone and usual and not self.standardisation.others else None
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weights, which decay, and biases, which do not: the best constant answer must stay in reach."""
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for place, (member, head) in enumerate(zip(self.members, self.heads, strict=True)):
+            rate, decay = self.learning_rate(place), member.options(self.options).weight_decay
+            for parameter in head.parameters():
+                groups.setdefault((rate, decay if parameter.ndim > 1 else 0.0), []).append(parameter)
         return [
-            {"params": weights, "lr": rate, "weight_decay": self.options.weight_decay},
-            {"params": biases, "lr": rate, "weight_decay": 0.0},
+            {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
         ]
 
-    def training_step(self, batch: Batch, number: int) -> Tensor | None:  # noqa: ARG002
-        features = self.standardisation(batch.features)
-        losses = []
-        for member, head in zip(self.members, self.heads, strict=True):
-            rows, targets = _asked(batch, member.task)
-            if rows:
-                loss = self.tasks[member.task].loss(_predict(head, features, rows), targets)
-                if not torch.isfinite(loss):
-                    raise ProbeError(f"the loss of {member} became {loss.item()}; use a smaller learning_rate.")
-                losses.append(loss)
+    def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
+        optimiser = cast(LightningOptimizer, self.optimizers())
+        optimiser.zero_grad()
+        predictions = self._predictions(batch)
+        losses = {
+            place: self.tasks[self.members[place].task].loss(prediction, targets)
+            for place, (prediction, targets, _) in predictions.items()
+        }
+        losses = {place: losses[place] for place in self._finite(losses)}
+        if losses:
+            self.manual_backward(torch.stack(list(losses.values())).sum())
+            for stack in chain(*self._stacks.values()):
+                stack.hand_out_gradients(list(losses))
+            factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * factor
+            optimiser.step()
+        self._steps += 1
         self._advance(len(batch.rows), batch.size)
-        return torch.stack(losses).sum() if losses else None
 
     def validation_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        self._evaluate(batch, self._validation_scores)
+        for place, (prediction, targets, rows) in self._predictions(batch).items():
+            found = self.tasks[self.members[place].task].selection_scores(prediction, targets)
+            self._validation_scores[place].update(zip(rows, found, strict=True))
 
     def on_validation_epoch_end(self) -> None:
-        for place, (member, head) in enumerate(zip(self.members, self.heads, strict=True)):
-            task, best = self.tasks[member.task], self.selections[place]
-            value = task.metrics(list(self._validation_scores[place].values()))[task.primary]
-            if value > best.value:
-                weights = copy.deepcopy(head.state_dict())
-                self.selections[place] = Selection(value, self.current_epoch + 1, weights)
+        epoch, values = self.current_epoch + 1, {}
+        for place in list(self._active):
+            member, best = self.members[place], self.selections[place]
+            task = self.tasks[member.task]
+            value = task.metrics(list(self._validation_scores[place].values())).get(task.primary, math.nan)
+            values[f"{member}/{task.primary}"] = value
+            if value > best.value or not best.epoch:
+                weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
+                self.selections[place] = Selection(value if value > -math.inf else -math.inf, epoch, weights)
+            elif self.options.patience and epoch - best.epoch >= self.options.patience:
+                self._leave_out(place)
             self._validation_scores[place].clear()
+        for logger in self.loggers:
+            logger.log_metrics(values, step=epoch)
 
     def on_test_start(self) -> None:
-        for head, best in zip(self.heads, self.selections, strict=True):
-            head.load_state_dict(best.weights)
+        self._stack()
+        self._active = dict.fromkeys(place for place, best in enumerate(self.selections) if best.epoch)
+        for place in self._active:
+            self.heads[place].load_state_dict(self.selections[place].weights)
 
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        self._evaluate(batch, self.test_scores)
+        for place, (prediction, targets, rows) in self._predictions(batch).items():
+            found = self.tasks[self.members[place].task].scores(prediction, targets)
+            self.test_scores[place].update(zip(rows, found, strict=True))
 
-    def _evaluate(self, batch: Batch, into: list[dict[int, np.ndarray]]) -> None:
-        features = self.standardisation(batch.features)
-        for member, head, scores in zip(self.members, self.heads, into, strict=True):
-            rows, targets = _asked(batch, member.task)
-            if rows:
-                found = self.tasks[member.task].scores(_predict(head, features, rows), targets)
-                scores.update(zip((batch.rows[row] for row in rows), found, strict=True))
+    def _leave_out(self, place: int) -> None:
+        del self._active[place]
+        if not self._active:
+            self.trainer.should_stop = True
+
+    def _predictions(self, batch: Batch) -> dict[int, tuple[Prediction, Sequence[Tensor], list[int]]]:
+        """What each member that is still in the bank says of the samples that have a question for its task.
+
+        By place: the prediction, targets, and rows of the sample table.
+        """
+        features = self.standardisation(batch.features, self._memory)
+        answers = self._stacked_answers(features)
+        without_tokens = replace(features, tokens=features.tokens[:, :0], others=())
+        found = {}
+        for name, task in self.tasks.items():
+            members = [place for place in self._active if self.members[place].task == name]
+            asked = [place for place, target in enumerate(batch.targets[name]) if target is not None]
+            if not asked or not members:
+                continue
+            whole = len(asked) == len(batch.rows)
+            rows = [batch.rows[place] for place in asked]
+            targets: Sequence[Tensor] = [target for target in batch.targets[name] if target is not None]
+            stacked = [place for place in members if place in answers]
+            shaped = without_tokens if whole else without_tokens.select(asked)
+            for place in stacked:
+                answer = answers[place] if whole else answers[place][asked]
+                found[place] = self.heads[place].shape(answer, shaped), targets, rows  # type: ignore[operator]
+            if len(stacked) < len(members):
+                chosen = features if whole else features.select(asked)
+                if task.prepares:
+                    chosen, targets = task.prepare(chosen, targets)
+                for place in members:
+                    if place not in answers:
+                        found[place] = self.heads[place](chosen), targets, rows
+        return {place: found[place] for place in self._finite({place: each[0].values for place, each in found.items()})}
+
+    def _stacked_answers(self, features: Features) -> dict[int, Tensor]:
+        """By place what the linear map of each stacked head says: [B, columns], or [B, N, columns] of tokens."""
+        answers: dict[int, Tensor] = {}
+        for reads, some in self._stacks.items():
+            for stack in some:
+                if any(place in self._active for place in stack.places):
+                    answers |= stack(getattr(features, reads))
+        return answers
+
+    def _finite(self, values: Mapping[int, Tensor]) -> list[int]:
+        """Places of those that are finite everywhere; members with others are left out from now on."""
+        if not values:
+            return []
+        finite = torch.stack([each.isfinite().all() for each in values.values()]).tolist()
+        for (place, each), fine in zip(values.items(), finite, strict=True):
+            if not fine:
+                wrong = each[~each.isfinite()].flatten()[0].item()
+                self.failures[place] = f"the loss of {self.members[place]} became {wrong}; use a smaller learning_rate."
+                self._leave_out(place)
+        return [place for place, fine in zip(values, finite, strict=True) if fine]
 
 
-def fit(bank: Bank, data: FeatureData) -> None:
-    """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file.
+def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
+    """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file of its own.
 
-    Raises `Interrupted` on Ctrl-C, `ProbeError` where a loss is no longer finite, and `UsageError` for a device that
-    is not there.
+    A member whose loss is no longer finite is in `bank.failures`, and has no test scores unless an epoch was evaluated
+    before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
     """
     _require_device(bank.options.device)
     with _quiet(), _threads(data.size_of_batch), tempfile.TemporaryDirectory() as folder:
@@ -161,12 +290,13 @@ def fit(bank: Bank, data: FeatureData) -> None:
             accelerator=bank.options.device,
             devices=1,
             max_epochs=bank.options.epochs,
-            logger=False,
+            logger=list(loggers),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            inference_mode=False,  # the memory of standardised features is used in training again
             default_root_dir=folder,
         )
         handler = signal.getsignal(signal.SIGINT)
@@ -175,7 +305,7 @@ def fit(bank: Bank, data: FeatureData) -> None:
             trainer.test(bank, datamodule=data, verbose=False)
         except SystemExit as error:  # how Lightning answers Ctrl-C, after it has made SIGINT ignored
             raise Interrupted(
-                f"interrupted while training on {data.source.name}; finished runs are kept, run it again to go on."
+                f"interrupted while training on {data.name}; finished runs are kept, run it again to go on."
             ) from error
         finally:
             if threading.current_thread() is threading.main_thread():
@@ -223,15 +353,3 @@ def step_size(step: int, steps: int) -> float:
     if step < rise:
         return (step + 1) / rise
     return (1 + math.cos(math.pi * min(1, (step - rise) / max(1, steps - rise)))) / 2
-
-
-def _asked(batch: Batch, task: str) -> tuple[list[int], list[Tensor]]:
-    """Places in the batch that have a question for the task, and their targets."""
-    asked = [(row, target) for row, target in enumerate(batch.targets[task]) if target is not None]
-    return [row for row, _ in asked], [target for _, target in asked]
-
-
-def _predict(head: nn.Module, features: Features, rows: list[int]) -> Prediction:
-    chosen = features if len(rows) == len(features.tokens) else features.select(rows)
-    prediction: Prediction = head(chosen)
-    return prediction

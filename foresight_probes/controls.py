@@ -1,5 +1,7 @@
 """What a probe's number must be compared with: answers that use no feature of the image."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from foresight_cache.samples import Grid
@@ -9,7 +11,7 @@ MEAN_PREDICTOR = "mean-predictor"
 
 
 class Constant:
-    """Features without information: one token with the value zero for every sample.
+    """Features without information: the value zero for every sample, in one token or in a token per cell.
 
     On them a head has nothing but its biases, so training finds the constant answer with the least loss: for a
     regression the mean, for boxes a fixed set of boxes. What it reaches is chance.
@@ -17,9 +19,17 @@ class Constant:
 
     name = MEAN_PREDICTOR
     width = 1
+    dtype = np.dtype(np.float32)
 
-    def read(self, row: int) -> np.ndarray:  # noqa: ARG002 - the same for every sample
-        return np.zeros((1, 1), np.float32)
+    def __init__(self, grid_of: Callable[[int], Grid] | None = None) -> None:
+        """`grid_of` a row says which cells a sample has, for heads that predict something in each; None for one."""
+        self._grid_of = grid_of
 
-    def grid(self, row: int) -> Grid:  # noqa: ARG002
-        return Grid(1, 1, 1)
+    def read_into(self, row: int, out: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the same for every sample
+        out[:] = 0
+
+    def grid(self, row: int) -> Grid:
+        return self._grid_of(row) if self._grid_of else Grid(1, 1, 1)
+
+    def shard(self, row: int) -> int:  # noqa: ARG002
+        return 0

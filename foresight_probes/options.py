@@ -10,7 +10,7 @@ import yaml
 
 from foresight_cache.errors import UnknownName, UsageError
 
-WITHOUT_EFFECT = ("resident_bytes", "device")
+WITHOUT_EFFECT = ("resident", "resident_bytes", "device")
 """Options that change how fast a result comes and not what it is (up to rounding)."""
 
 
@@ -34,8 +34,15 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "train_share": _SHARE,
     "validation_share": _SHARE,
     "shuffle_seed": _NATURAL,
+    "shuffle_shards": _COUNT,
+    "patience": ("a whole number of at least 1", lambda value: value is None or _whole(value, 1)),
+    "strengths": (
+        "a list of numbers above 0",
+        lambda value: isinstance(value, list | tuple) and bool(value) and all(_is_number(x) and x > 0 for x in value),
+    ),
     "resamples": _COUNT,
     "confidence": _SHARE,
+    "resident": ("auto, device, host or none", lambda value: value in ("auto", "device", "host", "none")),
     "resident_bytes": _NATURAL,
     "device": ("auto, cpu, cuda or mps", lambda value: value in ("auto", "cpu", "cuda", "mps")),
 }
@@ -67,16 +74,30 @@ class TrainingOptions:
     """Fraction of the range of group hashes that selects the epoch; the rest is the test split."""
     shuffle_seed: int = 0
     """Seed of the order of training samples, the same for every head."""
+    shuffle_shards: int = 8
+    """Shards whose training samples are mixed with each other; an epoch goes from so many to the next so many."""
+    patience: int | None = None
+    """Epochs without a better value on validation after which a head is trained no further; None for never."""
+    strengths: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
+    """Regularisation of closed forms that is tried; the best on validation is kept.
+
+    The ridge penalty on squared weights beside the sum of squared errors, and that beside the sum of cross-entropies.
+    """
     resamples: int = 1000
     """Bootstrap resamples behind each confidence interval."""
     confidence: float = 0.95
     """Share of resampled values inside a confidence interval."""
+    resident: str = "auto"
+    """Where tokens are kept while they are trained on: `device` (the GPU's memory), `host`, `none` (they are read
+    again in each epoch), or `auto`: where they fit, first on the GPU."""
     resident_bytes: int = 2 * 1024**3
-    """Features of one point up to this many bytes (as float32) are held in memory, larger ones read per batch."""
+    """Stored bytes of a point's tokens, or of its means over tokens, that the host keeps at most with `auto`."""
     device: str = "auto"
     """`cpu`, `cuda`, `mps`, or `auto`: the GPU if there is one."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.strengths, list):
+            object.__setattr__(self, "strengths", tuple(self.strengths))
         for name, (expected, is_possible) in _POSSIBLE.items():
             value = getattr(self, name)
             if not is_possible(value):
@@ -86,7 +107,7 @@ class TrainingOptions:
             raise UsageError(f"train_share and validation_share add up to {shares:g}, expected less than 1.")
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "strengths": list(self.strengths)}
 
     def recipe(self) -> dict[str, Any]:
         """The options that a result depends on."""

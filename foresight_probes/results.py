@@ -1,29 +1,27 @@
-"""The result of a run: one JSON file, `RUNS/<task>/<point>/<head>-seed<seed>.json`, from which all reports are made."""
+"""The result of a run, from which all reports are made: `RUNS/<task>/<point>/<run>.json`.
+
+Beside it lie the scores of each test sample, `<run>.parquet` (`scores`), so that tests between runs need no training,
+and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: with it a run is finished.
+"""
 
 import dataclasses
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.scores import SampleScore, can_write, from_parquet, to_parquet
 from foresight_probes.statistics import Interval
 
 FORMAT = "foresight-probe-result"
-VERSION = 1
-
-
-class SampleScore(NamedTuple):
-    """What the metrics know of one test sample."""
-
-    id: str
-    group: str
-    scores: tuple[float, ...]
-    """The task's numbers, such as one IoU per true object."""
+VERSION = 2
+IN_PARQUET = "parquet"
+"""In place of the scores where they lie in a file of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +34,8 @@ class Result:
     point: str
     head: str
     seed: int
+    run: str
+    """Name of the file: the head, its values in a grid, the seed."""
     order: int
     """Place of the point in the order of computation; -1 for what is no point of the model."""
     primary: str
@@ -45,13 +45,16 @@ class Result:
     breakdown: Mapping[str, Mapping[str, float]]
     """Metrics of parts of the test split, by the part's name."""
     validation: Mapping[str, float]
-    """`value` of the primary metric on the validation split at the `epoch` (from 1) that was selected."""
+    """`value` of the primary metric on the validation split at the `epoch` (from 1) that was selected; of a closed form
+    also the `strength` that was."""
+    not_measured: Mapping[str, str]
+    """Metrics of the task that are missing, with the reason."""
     chance: Mapping[str, float]
     """Metrics of the mean predictor on the same test split."""
     options: Mapping[str, Any]
-    """The training options."""
+    """The training options, with the run's own values where it is one of a grid."""
     learning_rate: float
-    """Peak step size that was used: that of the options, or else the head's own."""
+    """Peak step size that was used: that of the options, or else the head's own; 0 of a closed form."""
     split: Mapping[str, Any]
     """`digest`, samples on each side (`train`, `validation`, `test`) and those without a question (`left_out`)."""
     cache: Mapping[str, Any]
@@ -66,7 +69,7 @@ class Result:
     company: int
     """Heads that were trained in the same pass."""
     bytes_read: int
-    """Features of all epochs' training batches, as float32."""
+    """Bytes of features that the point's pass, or passes, read from the cache, for all of `company` together."""
     scores: tuple[SampleScore, ...]
     """Of each test sample."""
     fresh: bool = False
@@ -79,8 +82,11 @@ class Result:
 
     def __str__(self) -> str:
         """One line for a terminal."""
-        name = f"{self.task:8} {self.point:16} {self.head:14} seed {self.seed}"
-        return f"{name}  {self.primary} {format_interval(self.value)}, chance {self.chance[self.primary]:.3f}"
+        name = f"{self.task:8} {self.point:16} {self.run.removesuffix(f'-seed{self.seed}'):14} seed {self.seed}"
+        chance = self.chance.get(self.primary)
+        return f"{name}  {self.primary} {format_interval(self.value)}" + (
+            "" if chance is None else f", chance {chance:.3f}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "fresh"}
@@ -97,8 +103,8 @@ def format_interval(interval: Interval) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
-def result_path(runs: Path, *, task: str, point: str, head: str, seed: int) -> Path:
-    return runs / task / point / f"{head}-seed{seed}.json"
+def result_path(runs: Path, *, task: str, point: str, run: str) -> Path:
+    return runs / task / point / f"{run}.json"
 
 
 def identity(parts: Mapping[str, Any]) -> str:
@@ -106,13 +112,20 @@ def identity(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def save_result(result: Result, runs: Path) -> Path:
-    """Writes the file whole or not at all. Raises `ProbeError` where the folder cannot be written."""
-    path = result_path(runs, task=result.task, point=result.point, head=result.head, seed=result.seed)
-    text = json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> Path:
+    """Writes each file whole or not at all. Raises `ProbeError` where the folder cannot be written."""
+    path = result_path(runs, task=result.task, point=result.point, run=result.run)
+    body = result.to_json()
+    if can_write():
+        body["scores"] = IN_PARQUET
+    text = json.dumps(body, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text.encode())
+        if can_write():
+            replace_file(path.with_suffix(".parquet"), to_parquet(result.scores))
+        if checkpoint is not None:
+            replace_file(path.with_suffix(".safetensors"), checkpoint)
+        replace_file(path, text.encode())
     except OSError as error:
         raise ProbeError(f"cannot write the result {path}: {error.strerror or error}.") from error
     return path
@@ -134,9 +147,41 @@ def load_result(path: Path) -> Result:
             "read it with the version that wrote it, or train again with another --out."
         )
     try:
-        return _from_json(record)
+        return _from_json(record, path)
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeError(f"{path} is damaged ({error}); remove it and train that run again.") from error
+
+
+def summary_row(result: Result) -> dict[str, Any]:
+    """What a table shows of a result: plain numbers and texts by column, every metric by its name."""
+    value = result.value
+    return {
+        **{"task": result.task, "point": result.point, "run": result.run, "head": result.head, "seed": result.seed},
+        **{"metric": result.primary, "value": value.value, "low": value.low, "high": value.high},
+        **{"chance": result.chance.get(result.primary), "validation": result.validation["value"]},
+        "epoch": int(result.validation["epoch"]),
+        "strength": result.validation.get("strength"),
+        "learning_rate": result.learning_rate,
+        "weight_decay": result.options.get("weight_decay"),
+        **{"parameters": result.parameters, "width": result.width, "company": result.company},
+        **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
+        **{name: interval.value for name, interval in result.metrics.items()},
+    }
+
+
+def best_of_grids(results: Iterable[Result]) -> list[Result]:
+    """Of runs that differ in their values of a grid alone, the one that is best on validation, in the given order."""
+    best: dict[tuple[str, str, str, int], Result] = {}
+    for result in results:
+        key = (result.task, result.point, result.head, result.seed)
+        if key not in best or result.validation["value"] > best[key].validation["value"]:
+            best[key] = result
+    return list(best.values())
+
+
+def in_order(results: Iterable[Result]) -> list[Result]:
+    """By task, then in the order of computation, then by head and seed."""
+    return sorted(results, key=lambda each: (each.task, each.order, each.point, each.head, each.seed, each.run))
 
 
 def load_results(runs: Path) -> list[Result]:
@@ -147,32 +192,39 @@ def load_results(runs: Path) -> list[Result]:
     paths = sorted(runs.glob("*/*/*.json"))
     if not paths:
         raise ProbeError(f"{runs} holds no probe results; make some with 'foresight train-probe'.")
-    return sorted(map(load_result, paths), key=lambda result: (result.task, result.order, result.head, result.seed))
+    return in_order(map(load_result, paths))
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("identity", "task", "point", "head", "primary"), str),
+    **dict.fromkeys(("identity", "task", "point", "head", "run", "primary"), str),
     **dict.fromkeys(("seed", "order", "width", "parameters", "company", "bytes_read"), int),
-    **dict.fromkeys(("breakdown", "validation", "chance", "options", "split", "cache", "versions"), dict),
+    **dict.fromkeys(
+        ("breakdown", "validation", "not_measured", "chance", "options", "split", "cache", "versions"), dict
+    ),
     **dict.fromkeys(("learning_rate", "wall_seconds"), (int, float)),
 }
 
 
-def _from_json(record: Mapping[str, Any]) -> Result:
-    for name, kind in {**_KINDS, "metrics": dict, "scores": list}.items():
+def _from_json(record: Mapping[str, Any], path: Path) -> Result:
+    apart = record.get("scores") == IN_PARQUET
+    for name, kind in {**_KINDS, "metrics": dict, "scores": str if apart else list}.items():
         if not isinstance(record.get(name), kind):
             raise TypeError(f"{name} is {record.get(name)!r}")
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     if record["primary"] not in metrics:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
-    scores = tuple(SampleScore(each["id"], each["group"], tuple(each["scores"])) for each in record["scores"])
+    if apart:
+        scores = from_parquet(path.with_suffix(".parquet"))
+    else:
+        scores = tuple(SampleScore(each["id"], each["group"], tuple(each["scores"])) for each in record["scores"])
     return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, scores=scores)
 
 
 _ENDS = ("value", "low", "high")
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all. Raises `OSError`."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     temporary = Path(name)
     try:

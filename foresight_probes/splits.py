@@ -76,3 +76,22 @@ def split_rows(
         test=tuple(sides["test"]),
         digest=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
     )
+
+
+def resplit(split: Split, groups: Sequence[str], seed: int) -> Split:
+    """Another division of the same samples into training and validation, by the hash of seed and group.
+
+    For heads that have no initial weights for a seed to decide. The test split stays, so that results can be compared
+    sample by sample; with seed 0 all stays. Shares are about as before.
+    """
+    if seed == 0:
+        return split
+    rows = sorted((*split.train, *split.validation))
+    share = len(split.train) / len(rows)
+    trained = {row for row in rows if position(f"{seed} {groups[row]}") < share}
+    return Split(
+        train=tuple(row for row in rows if row in trained),
+        validation=tuple(row for row in rows if row not in trained),
+        test=split.test,
+        digest=split.digest,
+    )

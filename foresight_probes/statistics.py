@@ -34,6 +34,9 @@ def bootstrap(
     to clusters: each resample draws as many groups as there are and takes all samples of each. Deterministic
     given the seed. With a single group the interval is the value itself, which says nothing about uncertainty.
 
+    A statistic that is undefined for a resample (it is missing, or NaN) takes its interval from the others; one that
+    is undefined for all samples is missing in the result.
+
     >>> scores = [np.array([0.0]), np.array([0.5]), np.array([1.0])]
     >>> bootstrap(scores, ["a", "b", "c"], lambda some: {"mean": float(np.mean(some))}, seed=1)
     {'mean': Interval(value=0.5, low=0.0, high=1.0)}
@@ -48,9 +51,11 @@ def bootstrap(
         picks = generator.integers(len(clusters), size=len(clusters))
         sample = [scores[place] for pick in picks for place in clusters[pick]]
         for name, value in statistic(sample).items():
-            drawn[name].append(value)
+            if np.isfinite(value):
+                drawn[name].append(value)
     tail = 50 * (1 - confidence)
     return {
-        name: Interval(value, *(float(end) for end in np.percentile(drawn[name], [tail, 100 - tail])))
+        name: Interval(value, *(float(end) for end in np.percentile(drawn[name] or [value], [tail, 100 - tail])))
         for name, value in statistic(scores).items()
+        if np.isfinite(value)
     }

@@ -1,44 +1,35 @@
-"""From a cache to results: plan the runs, train what is missing, point by point, and write one file per run."""
+"""From a cache to results: train what is missing of a sweep, point by point, and write one result per run."""
 
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from foresight_cache.errors import ProbeError, UsageError
+from foresight_cache.errors import ProbeError
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
 from foresight_probes import heads as head_registry
-from foresight_probes import tasks as task_registry
 from foresight_probes.bank import Bank, Member, fit
+from foresight_probes.checkpoints import to_bytes
+from foresight_probes.closed_forms import ClosedForms
 from foresight_probes.controls import MEAN_PREDICTOR, Constant
-from foresight_probes.features import FeatureData, Source, Targets, open_source
+from foresight_probes.features import FeatureData, Source, Standardisation
+from foresight_probes.loggers import open_loggers
 from foresight_probes.options import TrainingOptions, options_from_yaml
-from foresight_probes.results import Result, SampleScore, identity, load_result, result_path, save_result
-from foresight_probes.splits import SIDES, Split, split_rows
+from foresight_probes.plans import Plan, Sweep, data_digest, plan_sweep, run_identity
+from foresight_probes.questions import finest_grid
+from foresight_probes.results import Result, identity, in_order, save_result
+from foresight_probes.scores import SampleScore
+from foresight_probes.sources import TOGETHER, open_sources
+from foresight_probes.splits import SIDES, Split, resplit
 from foresight_probes.statistics import bootstrap
-from foresight_probes.tasks import Task
 
-__all__ = ["Plan", "TrainingOptions", "options_from_yaml", "plan_runs", "train"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """Which runs there are, and which of them are finished."""
-
-    pending: Mapping[str, tuple[Member, ...]]
-    """By point, in the order in which they are trained: first the mean predictor, then the order of computation."""
-    finished: tuple[Result, ...]
-    """Results that are there already, from the same cache, split and recipe."""
-    samples: int
-    """Training samples that will be seen, all epochs together: what `advance` counts up to."""
-    split: Split
-    targets: Targets
+__all__ = ["Plan", "Sweep", "TrainingOptions", "options_from_yaml", "plan_runs", "plan_sweep", "train", "train_sweep"]
 
 
 def train(
@@ -52,32 +43,8 @@ def train(
     options: TrainingOptions | None = None,
     advance: Advance = silent,
 ) -> list[Result]:
-    """Trains each head for each task on each point from each seed, and the mean predictor that they are compared with.
-
-    All heads of a point are trained in one pass. A run whose result is in `out` already is not trained again, so an
-    interrupted call can be repeated; `Result.fresh` tells the two apart.
-
-    Args:
-        points: Names, aliases or patterns of the cache's points, as in `Cache.select`; None for all.
-        heads: Names or aliases (`linear`); None for those of each task.
-        seeds: Of the heads' initial weights; the order of samples is `options.shuffle_seed` for all.
-        out: Folder of results, `RUNS/<task>/<point>/<head>-seed<seed>.json`; made where it does not exist.
-        advance: Called after each step with its numbers of samples and of bytes of features.
-
-    Returns: All results, old and new, in the order of computation; the mean predictor first.
-
-    Raises: `UnknownName` with the nearest names; `UsageError` where nothing is named; `ProbeError` where a split is
-    empty, `out` holds a result of the same name from another cache or recipe, or a loss is not finite; `Interrupted`.
-    """
-    options = options or TrainingOptions()
-    plan = plan_runs(cache, tasks=tasks, points=points, heads=heads, seeds=seeds, out=out, options=options)
-    results = {(result.point, _member_of(result)): result for result in plan.finished}
-    for point, members in plan.pending.items():
-        chances = {name: result for (place, name), result in results.items() if place == MEAN_PREDICTOR}
-        for result in _train_point(cache, point, members, plan, options, chances, advance):
-            save_result(result, out)
-            results[point, _member_of(result)] = result
-    return sorted(results.values(), key=lambda result: (result.task, result.order, result.head, result.seed))
+    """`train_sweep` without grids and logs; see there."""
+    return train_sweep(cache, _sweep(tasks, points, heads, seeds, options), out, advance=advance)
 
 
 def plan_runs(
@@ -88,156 +55,202 @@ def plan_runs(
     heads: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     out: Path,
-    options: TrainingOptions,
+    options: TrainingOptions | None = None,
 ) -> Plan:
-    """What `train` with the same arguments will do; reads annotations and finished results, and writes nothing.
-
-    Raises as `train` does.
-    """
-    loaded = {name: task_registry.load(name) for name in dict.fromkeys(tasks)}
-    if not loaded or not seeds:
-        raise UsageError(f"no {'seed' if loaded else 'task'} was named; name one, for example --task boxes --seeds 0.")
-    chosen = None if heads is None else head_registry.resolve(heads)
-    names = cache.points if points is None else cache.select(points)
-    if not names:
-        raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}.")
-    split, targets = _questions(cache, loaded, options)
-    wanted = {
-        MEAN_PREDICTOR: [Member(name, task.constant_head, seed) for name, task in loaded.items() for seed in seeds]
-    }
-    for point in names:
-        wanted[point] = [
-            Member(name, head, seed)
-            for name, task in loaded.items()
-            for head in (chosen or task.heads)
-            for seed in dict.fromkeys(seeds)
-        ]
-    pending: dict[str, tuple[Member, ...]] = {}
-    finished: list[Result] = []
-    for point, members in wanted.items():
-        found = {member: _finished(cache, point, member, split, options, out) for member in members}
-        finished += [result for result in found.values() if result]
-        if missing := tuple(member for member, result in found.items() if not result):
-            pending[point] = missing
-    samples = len(pending) * len(split.train) * options.epochs
-    return Plan(pending=pending, finished=tuple(finished), samples=samples, split=split, targets=targets)
+    """What `train` with the same arguments will do; reads annotations and finished results, and writes nothing."""
+    return plan_sweep(cache, _sweep(tasks, points, heads, seeds, options), out)
 
 
-def _questions(cache: Cache, tasks: Mapping[str, Task], options: TrainingOptions) -> tuple[Split, Targets]:
-    """Splits all sound samples and makes every task's targets; each side must have some of each task."""
-    rows = [row for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
-    split = split_rows(
-        rows,
-        [sample["id"] for sample in cache.rows],
-        [sample["group"] for sample in cache.rows],
-        train_share=options.train_share,
-        validation_share=options.validation_share,
-    )
-    targets = {
-        name: {row: target for row in rows if (target := task.target(cache.rows[row])) is not None}
-        for name, task in tasks.items()
-    }
-    for name, by_row in targets.items():
-        for side in SIDES:
-            if not by_row.keys() & set(getattr(split, side)):
-                raise ProbeError(
-                    f"no sample of the {side} split has an annotation for the task {name!r} ({len(by_row)} of "
-                    f"{len(rows)} samples have one); extract samples that are annotated for it."
-                )
-    return split, targets
-
-
-def _identity(cache: Cache, point: str, member: Member, split: Split, options: TrainingOptions) -> dict[str, Any]:
-    return {
-        **{"run": str(member), "point": point},
-        **{"cache": cache.digest, "data": _data_digest(cache), "split": split.digest},
-        **options.recipe(),
-    }
-
-
-def _finished(
-    cache: Cache, point: str, member: Member, split: Split, options: TrainingOptions, out: Path
-) -> Result | None:
-    path = result_path(out, task=member.task, point=point, head=member.head, seed=member.seed)
-    if not path.exists():
-        return None
-    result = load_result(path)
-    parts = _identity(cache, point, member, split, options)
-    if result.identity == identity(parts):
-        return result
-    stored = {
-        **result.options,
-        **{"cache": result.cache.get("digest"), "data": result.cache.get("data"), "split": result.split.get("digest")},
-    }
-    differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
-    raise ProbeError(
-        f"{path} was made with another {', '.join(differing) or 'run'}; "
-        "write to another --out, or remove it to train that run again."
-    )
-
-
-def _train_point(
-    cache: Cache,
-    point: str,
-    members: Sequence[Member],
-    plan: Plan,
-    options: TrainingOptions,
-    chances: Mapping[Member, Result],
-    advance: Advance,
+def train_sweep(
+    cache: Cache, sweep: Sweep, out: Path, *, loggers: Sequence[str] = (), advance: Advance = silent
 ) -> list[Result]:
-    started = time.perf_counter()
-    tasks = {name: task_registry.load(name) for name in dict.fromkeys(member.task for member in members)}
-    source: Source = Constant() if point == MEAN_PREDICTOR else open_source(cache, point)
-    data = FeatureData(source, plan.split, {name: plan.targets[name] for name in tasks}, options)
-    bank = Bank(members, tasks, data.standardisation(), options, advance=advance)
-    fit(bank, data)
-    shared = {
-        "point": point,
-        "order": cache.points.index(point) if point in cache.points else -1,
-        "cache": _provenance(cache),
-        "width": source.width,
-        "versions": _versions(),
-        "wall_seconds": round(time.perf_counter() - started, 3),
-        "company": len(members),
-        "bytes_read": data.size * len(plan.split.train) // _count(plan.split) * options.epochs,
-        "fresh": True,
+    """Trains every run of a sweep, and the mean predictor that they are compared with.
+
+    All heads of a point are trained in one pass. A run whose result is in `out` already is not trained again, so an
+    interrupted call can be repeated; `Result.fresh` tells the two apart.
+
+    Args:
+        out: Folder of results (`results`); made where it does not exist.
+        loggers: Names of `loggers`, to `out/logs/<point>`.
+        advance: Called after each step with its numbers of samples and of bytes of features.
+
+    Returns: All results, old and new, in the order of computation; the mean predictor first.
+
+    Raises: `UnknownName` with the nearest names; `UsageError` where head and task do not fit; `ProbeError` where a
+    split is empty, `out` holds a result of the same name from another cache or recipe, or, after all others are
+    finished, for runs whose loss was not finite; `MissingExtra`; `Interrupted`.
+    """
+    plan = plan_sweep(cache, sweep, out)
+    results = {(result.point, result.task, result.run): result for result in plan.finished}
+    failures: list[str] = []
+    for point, members in plan.pending.items():
+        chances = {(r.task, r.head, r.seed): r for (place, _, _), r in results.items() if place == MEAN_PREDICTOR}
+        for part in _parts(members):
+            trained = _Trained(cache, point, part, plan, sweep, chances)
+            failures += trained.run(out, loggers, advance)
+            for result in trained.results:
+                results[result.point, result.task, result.run] = result
+    if failures:
+        more = f" ({len(failures) - 1} more runs failed as well)" if len(failures) > 1 else ""
+        raise ProbeError(failures[0] + more)
+    return in_order(results.values())
+
+
+def _sweep(
+    tasks: Sequence[str],
+    points: Sequence[str] | None,
+    heads: Sequence[str] | None,
+    seeds: Sequence[int],
+    options: TrainingOptions | None,
+) -> Sweep:
+    return Sweep(
+        tasks=tuple(tasks),
+        points=None if points is None else tuple(points),
+        heads=None if heads is None else tuple(heads),
+        seeds=tuple(seeds),
+        options=options or TrainingOptions(),
+    )
+
+
+def _parts(members: Sequence[Member]) -> list[list[Member]]:
+    """Those that are trained step by step, and closed forms."""
+    closed = [member for member in members if head_registry.solver(member.head)]
+    stepwise = [member for member in members if not head_registry.solver(member.head)]
+    return [part for part in (stepwise, closed) if part]
+
+
+class _Trained:
+    """Some members on one point, and their results."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        point: str,
+        members: Sequence[Member],
+        plan: Plan,
+        sweep: Sweep,
+        chances: Mapping[tuple[str, str, int], Result],
+    ) -> None:
+        self.cache, self.point, self.members, self.plan = cache, point, members, plan
+        self.options, self.chances = sweep.options, chances
+        self.tasks = {name: plan.tasks[name] for name in dict.fromkeys(member.task for member in members)}
+        self.results: list[Result] = []
+
+    def run(self, out: Path, loggers: Sequence[str], advance: Advance) -> list[str]:
+        """Trains and writes results; returns what went wrong with single members."""
+        started = time.perf_counter()
+        per_token = any(head_registry.reads_tokens(member.head) for member in self.members)
+        needs_tokens = per_token or any(task.prepares for task in self.tasks.values())
+        targets = {name: self.plan.targets[name] for name in self.tasks}
+        sources = self._sources(per_token)
+        data = FeatureData(sources, self.plan.split, targets, self.options, tokens=needs_tokens)
+        standardisation = data.standardisation()
+        bank = self._fitted(data, standardisation, out, loggers, advance)
+        self._shared: dict[str, Any] = {
+            "point": self.point,
+            "order": self._order(),
+            "cache": _provenance(self.cache),
+            "width": sum(data.widths),
+            "versions": _versions(),
+            "wall_seconds": round(time.perf_counter() - started, 3),
+            "company": len(self.members),
+            "bytes_read": data.bytes_read,
+            "fresh": True,
+        }
+        failures = dict(bank.failures)
+        for place in range(len(self.members)):
+            if place in failures:
+                continue
+            try:
+                result = self._result(bank, place)
+            except ProbeError as error:
+                failures[place] = str(error)
+                continue
+            save_result(result, out, to_bytes(bank.selections[place].weights, standardisation, result.identity))
+            self.results.append(result)
+        return list(failures.values())
+
+    def _sources(self, per_token: bool) -> Sequence[Source]:
+        if self.point != MEAN_PREDICTOR:
+            return open_sources(self.cache, self.point)
+        return [Constant((lambda row: finest_grid(self.cache, row)) if per_token else None)]
+
+    def _fitted(
+        self,
+        data: FeatureData,
+        standardisation: Standardisation,
+        out: Path,
+        loggers: Sequence[str],
+        advance: Advance,
+    ) -> "Bank | ClosedForms":
+        if not head_registry.solver(self.members[0].head):
+            bank = Bank(self.members, self.tasks, standardisation, self.options, grid=data.grid, advance=advance)
+            fit(bank, data, open_loggers(loggers, out, self.point))
+            return bank
+        groups = [sample["group"] for sample in self.cache.rows]
+        splits = {member.seed: resplit(self.plan.split, groups, member.seed) for member in self.members}
+        closed = ClosedForms(self.members, self.tasks, standardisation, self.options, grid=data.grid, splits=splits)
+        closed.fit(data)
+        return closed
+
+    def _order(self) -> int:
+        """That of the last, where there are several points."""
+        points = [name for name in self.point.split(TOGETHER) if name in self.cache.points]
+        return max(map(self.cache.points.index, points), default=-1)
+
+    def _result(self, bank: "Bank | ClosedForms", place: int) -> Result:
+        """Raises `ProbeError` where the primary metric is not defined."""
+        member, best = bank.members[place], bank.selections[place]
+        task, options = self.tasks[member.task], member.options(self.options)
+        by_row = dict(sorted(bank.test_scores[place].items()))
+        scores = list(by_row.values())
+        samples = [self.cache.rows[row] for row in by_row]
+        metrics = bootstrap(
+            scores,
+            [sample["group"] for sample in samples],
+            task.metrics,
+            resamples=options.resamples,
+            confidence=options.confidence,
+        )
+        if task.primary not in metrics or not math.isfinite(best.value):
+            side = "validation" if task.primary in metrics else "test"
+            raise ProbeError(
+                f"{task.primary} of {member} on {self.point} is not defined on the {side} split; "
+                "extract more samples, so that it has all kinds of answers."
+            )
+        mean_predictor = self.chances.get((member.task, task.constant_head or "", member.seed))
+        chance = {name: each.value for name, each in (mean_predictor.metrics if mean_predictor else metrics).items()}
+        return Result(
+            identity=identity(run_identity(self.cache, self.point, member, self.plan.split, self.options)),
+            task=member.task,
+            head=member.head,
+            seed=member.seed,
+            run=member.name,
+            primary=task.primary,
+            metrics=metrics,
+            breakdown=_finite(task.breakdown(scores)),
+            validation={"value": best.value, "epoch": best.epoch, **_strength(best.strength)},
+            not_measured=dict(task.not_measured),
+            chance=dict(task.chance) if task.constant_head is None else chance,
+            options=options.to_json(),
+            learning_rate=bank.learning_rate(place),
+            split=_split_json(self.plan, member.task),
+            parameters=sum(parameter.numel() for parameter in bank.heads[place].parameters()),
+            scores=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
+            **self._shared,
+        )
+
+
+def _strength(strength: float | None) -> dict[str, float]:
+    return {} if strength is None else {"strength": strength}
+
+
+def _finite(breakdown: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Without what is not defined for a part."""
+    return {
+        part: {name: value for name, value in metrics.items() if math.isfinite(value)}
+        for part, metrics in breakdown.items()
     }
-    return [_result(cache, bank, place, plan, chances, shared) for place in range(len(members))]
-
-
-def _result(
-    cache: Cache, bank: Bank, place: int, plan: Plan, chances: Mapping[Member, Result], shared: Mapping[str, Any]
-) -> Result:
-    member, options, best = bank.members[place], bank.options, bank.selections[place]
-    task = bank.tasks[member.task]
-    by_row = dict(sorted(bank.test_scores[place].items()))
-    scores = list(by_row.values())
-    samples = [cache.rows[row] for row in by_row]
-    metrics = bootstrap(
-        scores,
-        [sample["group"] for sample in samples],
-        task.metrics,
-        resamples=options.resamples,
-        confidence=options.confidence,
-    )
-    mean_predictor = chances.get(Member(member.task, task.constant_head, member.seed))
-    return Result(
-        identity=identity(_identity(cache, shared["point"], member, plan.split, options)),
-        task=member.task,
-        head=member.head,
-        seed=member.seed,
-        primary=task.primary,
-        metrics=metrics,
-        breakdown=task.breakdown(scores),
-        validation={"value": best.value, "epoch": best.epoch},
-        chance={name: each.value for name, each in (mean_predictor.metrics if mean_predictor else metrics).items()},
-        options=options.to_json(),
-        learning_rate=bank.learning_rate(place),
-        split=_split_json(plan, member.task),
-        parameters=sum(parameter.numel() for parameter in bank.heads[place].parameters()),
-        scores=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
-        **shared,
-    )
 
 
 def _sample_score(sample: Mapping[str, Any], scores: np.ndarray) -> SampleScore:
@@ -259,22 +272,13 @@ def _provenance(cache: Cache) -> dict[str, Any]:
     fingerprint = cache.fingerprint
     return {
         "digest": cache.digest,
-        "data": _data_digest(cache),
+        "data": data_digest(cache),
         "path": cache.path,
         "model": fingerprint.get("model", {}),
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
     }
 
 
-def _data_digest(cache: Cache) -> str:
-    """What the features were made from: the committed shards' tars. The fingerprint says only how they were made."""
-    return identity({str(commit.shard): commit.source_sha256 for commit in cache.commits})
-
-
 def _versions() -> dict[str, str]:
     names = ("foresight-cache", "torch", "torchvision", "pytorch-lightning", "scipy", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def _member_of(result: Result) -> Member:
-    return Member(result.task, result.head, result.seed)

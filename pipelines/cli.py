@@ -9,7 +9,20 @@ import typer
 from typer.main import get_command
 
 from foresight_cache.errors import ForesightError
-from pipelines.commands import demo, extract, inspect, models, plan, prepare, report, train_probe, verify
+from pipelines.commands import (
+    bench,
+    datasets,
+    demo,
+    extract,
+    inspect,
+    models,
+    plan,
+    prepare,
+    report,
+    runs,
+    train_probe,
+    verify,
+)
 
 app = typer.Typer(
     name="foresight",
@@ -34,10 +47,13 @@ for name, module in {
     "inspect": inspect,
     "verify": verify,
     "train-probe": train_probe,
+    "runs": runs,
     "report": report,
+    "bench": bench,
 }.items():
     app.command(name)(module.run)
 app.add_typer(models.app, name="models")
+app.add_typer(datasets.app, name="datasets")
 
 _INTERRUPTED = 75
 

@@ -106,29 +106,39 @@ class FrozenEncoder(Encoder):
     def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
         scheme, _, rest = model.partition(":")
         if scheme == TINY:
-            config, processor = cls.tiny()
-            place = None
-        else:
-            place = model_files.directory(
-                rest if scheme == RANDOM else model,
-                model_files.TEXT_FILES if scheme == RANDOM else model_files.SAFE_FILES,
-            )
-            config, processor = loading.load_config(cls.architecture, place), cls.load_processor(place)
+            return cls._random(*cls.tiny(), options, taps, name=model, revision=None)
+        is_random = scheme == RANDOM
+        name = rest if is_random else model
+        place = model_files.directory(name, model_files.TEXT_FILES if is_random else model_files.SAFE_FILES)
+        config, processor = loading.load_config(cls.architecture, place), cls.load_processor(place)
+        name, revision = model_files.identifier(name), model_files.revision(place)
+        if is_random:
+            return cls._random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
         reach = cls._deepest(config, taps)
         without = cls._without(config, reach)
-        kind = options.dtype, options.attention
-        source: dict[str, Any] = {"name": model, "revision": place and model_files.revision(place)}
-        if place is None or scheme == RANDOM:
-            setattr(config, tiny_models.SEED_FIELD, tiny_models.SEED)
-            weights = loading.random(cls.architecture, config, *kind, without, tiny_models.SEED)
-            recipe = [loading.stable(config.to_dict()), tiny_models.RECIPE, tiny_models.SEED]
-            source["weights_digest"] = fingerprint.digest(recipe)
-            if place is not None:
-                source["name"] = f"{RANDOM}:{model_files.identifier(rest)}"
-        else:
-            weights = loading.pretrained(cls.architecture, place, *kind, without)
-            source["name"] = model_files.identifier(model)
-            source["weights_digest"] = model_files.weights_digest(place)
+        weights = loading.pretrained(cls.architecture, place, options.dtype, options.attention, without)
+        source = {"name": name, "revision": revision, "weights_digest": model_files.weights_digest(place)}
+        return cls(weights.config, processor, options=options, model=weights, source=source, reach=reach)
+
+    @classmethod
+    def _random(
+        cls,
+        config: Any,
+        processor: Any,
+        options: LoadOptions,
+        taps: Sequence[str] | None,
+        *,
+        name: str,
+        revision: str | None,
+    ) -> Self:
+        """With seeded weights. Their digest is that of what they follow from, so that a part has it as well."""
+        seed = tiny_models.SEED
+        setattr(config, tiny_models.SEED_FIELD, seed)
+        recipe = [tiny_models.RECIPE, seed, options.dtype, loading.stable(config.to_dict())]
+        reach = cls._deepest(config, taps)
+        without = cls._without(config, reach)
+        weights = loading.random(cls.architecture, config, options.dtype, options.attention, without, seed)
+        source = {"name": name, "revision": revision, "weights_digest": fingerprint.digest(recipe)}
         return cls(weights.config, processor, options=options, model=weights, source=source, reach=reach)
 
     @classmethod

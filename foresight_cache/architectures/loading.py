@@ -134,10 +134,10 @@ def _quiet() -> Iterator[None]:
 def _attention_errors(attention: str) -> Iterator[None]:
     try:
         yield
-    except (ImportError, ValueError) as error:
-        if "attention" not in str(error).lower() and "flash" not in str(error).lower():
+    except (ImportError, ValueError, ModelError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        if "attention" not in reason.lower() and "attn" not in reason:
             raise
         raise UsageError(
-            f"--attn {attention} is not available here: {str(error).strip().splitlines()[0]}; "
-            "choose another, such as sdpa"
+            f"--attn {attention} is not available here: {reason.rstrip('.:')}; choose another, such as sdpa"
         ) from error

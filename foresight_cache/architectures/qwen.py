@@ -44,6 +44,7 @@ class QwenEncoder(LanguageEncoder):
             # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
             self.processor.video_processor.cap_pixels_per_frame = False
         self.patch_multiple = self._patch * self._merge
+        self._placed: tuple[torch.Tensor | None, dict[tuple[Level, bool], torch.Tensor | None]] = (None, {})
 
     @classmethod
     def load_processor(cls, path: Path) -> Any:
@@ -154,14 +155,27 @@ class QwenEncoder(LanguageEncoder):
         return [Grid(t, h // self._merge, w // self._merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
 
     def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        grids = [Grid(*row) for row in _vision_inputs(inputs)[1].tolist()]
-        places = self.order_at(tap, grids)
-        tokens = hidden if places is None else hidden[order.inverse(places).to(hidden.device, non_blocking=True)]
+        grid_thw = _vision_inputs(inputs)[1]
+        places = self._places(tap, grid_thw)
         share = self._merge**2 if tap.level == "merged" else 1
-        return list(torch.split(tokens, [grid.tokens // share for grid in grids]))
+        tokens = hidden if places is None else hidden[places]
+        return list(torch.split(tokens, [int(count) // share for count in grid_thw.prod(dim=1)]))
+
+    def _places(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
+        """Where each token of the raster stands at a tap, on the device; found once for all taps of a batch."""
+        if self._placed[0] is not grid_thw:
+            self._placed = grid_thw, {}
+        known, kind = self._placed[1], (tap.level, tap.name == "vit.patch_embed")
+        if kind not in known:
+            places = self.order_at(tap, [Grid(*row) for row in grid_thw.tolist()])
+            known[kind] = None if places is None else order.inverse(places).to(self.device, non_blocking=True)
+        return known[kind]
 
     def order_at(self, tap: Tap, grids: Sequence[Grid]) -> torch.Tensor | None:
-        """The order of the packed tokens at a tap of the tower; None where it is raster order already."""
+        """The order of the packed tokens at a tap of the tower; None where it is raster order already.
+
+        It may differ between the patch embedding, other taps of patches, and taps of merged tokens, and no further.
+        """
         return order.merge_group_order(grids, self._merge) if tap.level == "patch" else None
 
     def _steps(self, frames: int) -> int:

@@ -18,9 +18,9 @@ def mean(samples: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def last(samples: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """The last token of each sample, [1, D].
+    """The last token of each sample, [1, D], as a copy that does not keep the others in memory.
 
     >>> last([torch.tensor([[1.0], [2.0]])])[0].tolist()
     [[2.0]]
     """
-    return [tokens[-1:] for tokens in samples]
+    return [tokens[-1:].clone() for tokens in samples]

@@ -6,6 +6,7 @@ A file with a function `generate` makes a synthetic set instead, in a layout tha
 """
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class Generator(Protocol):
     The same count and seed give the same bytes, and a smaller count gives the first scenes of a larger one.
     """
 
-    def __call__(self, root: Path, *, count: int, seed: int) -> None: ...
+    def __call__(self, root: Path, *, count: int, seed: int, **source: Path) -> None:
+        """One that may take its material from a file has an argument `source: Path | None = None`."""
 
 
 def names() -> tuple[str, ...]:
@@ -76,6 +78,11 @@ def reader(family: str) -> type[Reader]:
 def generator(name: str) -> Generator:
     """Raises `UnknownName`."""
     return cast(Generator, _member(name, "generate", "dataset generator"))
+
+
+def takes_source(name: str) -> bool:
+    """Whether a generator may take its material from a file. Raises `UnknownName`."""
+    return "source" in inspect.signature(generator(name)).parameters
 
 
 def _member(name: str, attribute: str, kind: str) -> object:

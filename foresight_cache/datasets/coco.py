@@ -9,6 +9,7 @@ silence. The tests compare the result with pycocotools.
 """
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from typing import Any, cast
 from foresight_cache import outlines
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.inside import inside, is_text, shown
+from foresight_cache.inside import inside, is_text, shown, stem
 from foresight_cache.samples import Sample, is_safe_name
 
 _LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split> or ROOT/images/<split>"
@@ -98,7 +99,7 @@ class Reader:
             split=split,
             group=sample_id,
             media="image",
-            file_name=path.relative_to(self._root).as_posix(),
+            file_name=os.fspath(path)[len(os.fspath(self._root)) :].lstrip(os.sep),
             width=width,
             height=height,
             annotations=kinds,
@@ -240,7 +241,7 @@ def _sample_id(image: Any, index: int, prefix: str) -> str:
     name = image.get("file_name") if isinstance(image, dict) else None
     if not is_text(name) or not Path(name).stem:
         return f"{prefix}/images[{index}]"
-    return f"{prefix}/{Path(name).with_suffix('').as_posix()}"
+    return f"{prefix}/{stem(name)}"
 
 
 def _size(image: Any) -> tuple[int, int]:
@@ -312,4 +313,4 @@ def _box(published: Any, who: str, width: int, height: int) -> list[float]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST

@@ -1,7 +1,7 @@
 """Moving MNIST: two digits that move through a black frame, bounce off its sides and pass through each other.
 
-As in Srivastava et al. (2015), but in whole pixels: the annotated positions are the very centres of mass of each
-digit's brightness.
+As in Srivastava et al. (2015), but in whole pixels: annotated positions are the centres of mass of each digit's
+brightness.
 """
 
 from collections.abc import Iterator

@@ -77,7 +77,8 @@ class Family(ProjectedEncoder):
         processor = make(
             "InternVLProcessor",
             image_processor=make("GotOcr2ImageProcessor", size=size, crop_to_patches=False),
-            video_processor=make("InternVLVideoProcessor", size=size),
+            # Other numbers than for images, as settings of the two need not agree.
+            video_processor=make("InternVLVideoProcessor", size=size, image_mean=[0.5] * 3, image_std=[0.5] * 3),
             tokenizer=tokenizer,
             image_seq_length=16,
             chat_template=tiny_models.chat_template(image="<IMG_CONTEXT>", video="<video>"),

@@ -69,6 +69,24 @@ def resolve(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def solver(name: str) -> str | None:
+    """`ridge` or `logistic` for a head that is solved in closed form, None for one that is trained step by step.
+
+    Raises `UnknownName`.
+    """
+    return getattr(_class(name), "solver", None)
+
+
+def takes_several(name: str) -> bool:
+    """Whether it takes several points at once. Raises `UnknownName`."""
+    return bool(getattr(_class(name), "several", False))
+
+
+def reads_tokens(name: str) -> bool:
+    """Whether it needs more than the means over tokens. Raises `UnknownName`."""
+    return getattr(_class(name), "reads", "tokens") == "tokens"
+
+
 def fitting(name: str, outputs: Outputs) -> bool:
     """Whether a head can make a prediction that a task understands. Raises `UnknownName`."""
     return bool(set(_class(name).forms) & set(outputs.forms))

@@ -11,7 +11,7 @@ import jinja2
 from foresight_cache.errors import ProbeError
 from foresight_cache.points import PIXELS
 from foresight_probes.controls import MEAN_PREDICTOR
-from foresight_probes.results import Result, format_interval
+from foresight_probes.results import Result, best_of_grids, format_interval
 from foresight_probes.statistics import Interval
 
 RANDOM_WEIGHTS = (
@@ -88,7 +88,7 @@ def page(results: Sequence[Result]) -> Page:
         _require_one(some, f"split of {task}", lambda result: result.split.get("digest"))
     first = results[0]
     return Page(
-        sections=tuple(_section(task, some) for task, some in by_task.items()),
+        sections=tuple(_section(task, best_of_grids(some)) for task, some in by_task.items()),
         cache=first.cache,
         notice=RANDOM_WEIGHTS if first.cache.get("model", {}).get("weights") == "random" else None,
         versions=first.versions,

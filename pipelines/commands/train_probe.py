@@ -1,52 +1,83 @@
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
-Task = Annotated[str, typer.Option(help="Comma-separated tasks, such as boxes.")]
+Task = Annotated[str | None, typer.Option(help="Comma-separated tasks, such as boxes,counting.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results, one JSON per run.")]
-Points = Annotated[str | None, typer.Option(help="Comma-separated points of the cache or patterns; all by default.")]
+Points = Annotated[
+    str | None, typer.Option(help="Comma-separated points or patterns, E4+E5 for both at once; all by default.")
+]
 Heads = Annotated[str | None, typer.Option(help="Comma-separated heads; the task's own by default.")]
-Seeds = Annotated[str, typer.Option(help="Comma-separated random seeds of the heads.")]
-Config = Annotated[Path | None, typer.Option(help="YAML file of training options (epochs, learning_rate, …).")]
+Seeds = Annotated[str | None, typer.Option(help="Comma-separated random seeds of the heads; 0 by default.")]
+Rates = Annotated[
+    str | None, typer.Option(help="Comma-separated peak step sizes, a run each; the head's own by default.")
+]
+Decays = Annotated[str | None, typer.Option(help="Comma-separated weight decays, a run each.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training split; 30 by default.")]
+BatchSize = Annotated[int | None, typer.Option(help="Samples per step; 16 by default.")]
+Patience = Annotated[int | None, typer.Option(help="Epochs without a better value after which a head stops; none.")]
+Device = Annotated[str | None, typer.Option(help="auto (the default), cpu, cuda, mps.")]
+Devices = Annotated[int | None, typer.Option(help="Processes that share out the points, each with a GPU of its own.")]
+Logger = Annotated[str | None, typer.Option(help="csv (the default), tensorboard, wandb, none; to OUT/logs.")]
+Lpips = Annotated[Path | None, typer.Option(help="Folder with the weights of LPIPS; else torch's download cache.")]
+Config = Annotated[Path | None, typer.Option(help="YAML file with the same names and all other training options.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON list, for programs.")]
 
 
 def run(
     cache: Place,
-    task: Task,
     out: Out,
+    task: Task = None,
     points: Points = None,
     heads: Heads = None,
-    seeds: Seeds = "0",
+    seeds: Seeds = None,
+    lr: Rates = None,
+    weight_decay: Decays = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    patience: Patience = None,
+    device: Device = None,
+    devices: Devices = None,
+    logger: Logger = None,
+    lpips_weights: Lpips = None,
     config: Config = None,
+    json_output: Json = False,
 ) -> None:
     """Train cheap probe heads from a cache alone; the model is not needed.
 
-    All heads and seeds of a point train together in one pass over its features. The epoch is selected on the
-    validation split and reported once on the test split; splits go by the hash of each sample's group. Runs that
-    are already in OUT with the same cache and options are kept.
+    All heads, seeds, step sizes and tasks of a point train together in one pass over its features. The epoch is
+    selected on the validation split and reported once on the test split; splits go by the hash of each sample's
+    group. Runs that are already in OUT with the same cache and options are kept, so that an interrupted sweep goes
+    on with the same command.
 
-    Example: foresight train-probe caches/coco --task boxes --points E4,E5 --out runs/coco
+    Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache import open_cache
-    from foresight_probes.options import TrainingOptions, options_from_yaml
-    from foresight_probes.training import train
-    from pipelines.lists import numbers, words
-    from pipelines.progress import progress
+    from foresight_probes.devices import train_on
+    from foresight_probes.plans import plan_sweep
+    from foresight_probes.results import summary_row
+    from foresight_probes.sweeps import request
+    from pipelines.progress import progress, say
 
+    named = {
+        **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},
+        **{"epochs": epochs, "batch_size": batch_size, "patience": patience, "device": device, "devices": devices},
+        **{"logger": logger, "lpips_weights": lpips_weights},
+    }
+    wanted = request(named, config)
     opened = open_cache(cache)
-    chosen = opened.select(words(points)) if points else opened.points
-    with progress("train-probe", None, "runs") as advance:
-        results = train(
-            opened,
-            tasks=words(task),
-            points=chosen,
-            heads=words(heads) if heads else None,
-            seeds=numbers(seeds, "--seeds"),
-            out=out,
-            options=options_from_yaml(config) if config else TrainingOptions(),
-            advance=advance,
-        )
+    plan = plan_sweep(opened, wanted.sweep, out)
+    for remark in plan.left_out:
+        say(f"left out: {remark}")
+    with progress("train-probe", plan.samples or None) as advance:
+        results = train_on(opened, wanted.sweep, out, devices=wanted.devices, loggers=wanted.loggers, advance=advance)
+    for name, reason in {(r.task, name): why for r in results for name, why in r.not_measured.items()}.items():
+        say(f"{name[0]}: {name[1]} is not measured: {reason}")
+    if json_output:
+        print(json.dumps([summary_row(result) for result in results], indent=1))
+        return
     for result in results:
         print(result)

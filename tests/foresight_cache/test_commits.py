@@ -109,3 +109,14 @@ def test_a_commit_that_belongs_elsewhere_is_not_taken_for_ours(tmp_path: Path, n
     (tmp_path / "C/samples/000001.json").unlink()
     planted.write(tmp_path / "C", plan)
     assert verify(open_cache(tmp_path / "C")) == [], "the way out that the sentence names"
+
+
+def test_a_commit_in_another_spelling_is_read_and_not_left_by_a_writer(tmp_path: Path) -> None:
+    plan = planted.plan(planted.fixed_points())
+    planted.write(tmp_path / "C", plan)
+    path = tmp_path / "C/samples/000001.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()), indent=1))
+    assert len(open_cache(tmp_path / "C")) == 10
+    assert {finding.place for finding in verify(open_cache(tmp_path / "C"))} == {"samples/000001.json"}
+    with pytest.raises(CorruptCache, match=r"000001\.json is spelled otherwise than it was written; remove it"):
+        planted.write(tmp_path / "C", plan)

@@ -36,7 +36,7 @@ class Run:
     model: str = TINY
     load: LoadOptions = field(default_factory=LoadOptions)
     size: str = "56"
-    others: Mapping[str, int] = field(default_factory=lambda: {"batch_tokens": 16})
+    others: Mapping[str, Any] = field(default_factory=lambda: {"batch_tokens": 16})
 
     def into(self, out: Path) -> None:
         encoder = encoders.load(self.model, self.load)
@@ -77,15 +77,15 @@ def cache(folder: Path, scenes: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clips(folder: Path) -> Path:
-    prepare("moving-mnist", out=folder / "M", limit=2, samples_per_shard=2)
-    return folder / "M"
+def balls(folder: Path) -> Path:
+    prepare("bouncing-balls", out=folder / "B", limit=3, samples_per_shard=2)
+    return folder / "B"
 
 
 @pytest.fixture(scope="module")
-def cache_of_clips(folder: Path, clips: Path) -> Path:
-    Run(shards=clips, others={"frames": 4}).into(folder / "V")
-    return folder / "V"
+def cache_of_clips(folder: Path, balls: Path) -> Path:
+    Run(shards=balls, others={"batch_tokens": 64, "frames": 4}).into(folder / "K")
+    return folder / "K"
 
 
 @pytest.fixture(scope="module")
@@ -160,18 +160,27 @@ def test_another_setting(cache: Path, scenes: Path, name: str) -> None:
     assert_refused(cache, lambda: run.into(cache), expected)
 
 
-CLIP_SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "frames": ({"frames": 6}, {"input.frames": 6}),
-    "frames per second": ({"frames_per_second": 2.0}, {"input.frames_per_second": 2.0}),
-    "clips as images": ({"clips_as": "images"}, {"input.clips_as": "images"}),
+SAMPLINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "frames": ({"frames": 2}, {"input.frames": 2, "vit.pre_merge.tokens": 16}),
+    "frames per second": (
+        {"frames_per_second": 2.0},
+        {"input.frames_per_second": 2.0, "vit.pre_merge.tokens_per_chunk": 128},
+    ),
+    "images": ({"clips_as": "images"}, {"input.clips_as": "images", "vit.pre_merge.tokens": 64}),
 }
 
 
-@pytest.mark.parametrize("name", CLIP_SETTINGS)
-def test_another_setting_of_clips(cache_of_clips: Path, clips: Path, name: str) -> None:
-    changes, expected = CLIP_SETTINGS[name]
-    run = Run(shards=clips, others={"frames": 4, **changes})
+@pytest.mark.parametrize("name", SAMPLINGS)
+def test_another_sampling_of_clips(balls: Path, cache_of_clips: Path, name: str) -> None:
+    changes, expected = SAMPLINGS[name]
+    run = Run(shards=balls, others={"batch_tokens": 64, "frames": 4, **changes})
     assert_refused(cache_of_clips, lambda: run.into(cache_of_clips), expected)
+
+
+def test_frames_of_clips_are_nothing_to_images(cache: Path, scenes: Path) -> None:
+    before = state(cache)
+    Run(shards=scenes, others={"batch_tokens": 16, "frames": 2, "clips_as": "images"}).into(cache)
+    assert state(cache) == before
 
 
 def test_another_seed_of_random_weights(cache: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +320,7 @@ def _planned(root: Path, path: tuple[str, ...], value: Any) -> CacheLayout:
     return replace(stored, fingerprint=fingerprint)
 
 
-@pytest.mark.parametrize("which", ["cache", "cache_of_directory", "cache_of_clips"])
+@pytest.mark.parametrize("which", ["cache", "cache_of_clips", "cache_of_directory"])
 def test_every_stored_field(request: pytest.FixtureRequest, which: str) -> None:
     root: Path = request.getfixturevalue(which)
     CacheWriter(root, _planned(root, ("model", "name"), described(root)["model"]["name"]))  # the same is joined
@@ -348,7 +357,7 @@ def test_what_decides_the_numbers_is_in_the_fingerprint(cache_of_clips: Path) ->
         *("model.name", "model.revision", "model.weights_digest", "model.dtype", "model.attention", "model.prompt"),
         *("model.image_processor.image_mean", "model.video_processor.image_mean", "input.size", "input.resize"),
         *("input.frames", "input.frames_per_second", "input.frame_choice", "input.clips_as", "model.compiled"),
-        *("dataset.manifest_sha256", "shards.shard-000001.tar.sha256", "vit.pre_merge.dtype"),
+        *("execution.batch_tokens", "dataset.manifest_sha256", "shards.shard-000001.tar.sha256", "vit.pre_merge.dtype"),
         *("libraries.torch", "libraries.torchvision", "libraries.transformers", "libraries.pillow"),
     }
     assert least <= names

@@ -53,15 +53,17 @@ def test_the_reader_finds_what_was_written(root: Path) -> None:
     assert [row["id"] for row in cache.rows] == [sample["id"] for sample in samples]
     assert [row["status"] for row in cache.rows] == [sample["status"] for sample in samples]
     unfinished = {key.split("/")[0] for key in UNFINISHED[root.name]}
-    assert set(cache.points) == arrays.keys() - unfinished, "points that every shard has"
-    for name in cache.points:
+    assert [list(row["frame_indices"]) for row in cache.rows] == [sample["frames"] for sample in samples]
+    assert set(cache.arrays) == arrays.keys() - unfinished, "what every shard has"
+    assert set(cache.points) == set(cache.arrays) - {"labels"}
+    for name in cache.arrays:
         point = cache[name]
         for slot, sample in enumerate(samples):
             if sample["status"] == "bad":
                 with pytest.raises(BadSample, match=rf"{sample['id']} is quarantined: the image is damaged: cut off"):
                     point[slot]
                 continue
-            assert list(point.grid_of(slot)) == sample["grids"][point.layout.level]
+            assert list(point.grid_of(slot)) == sample["grids"].get(point.layout.level, [1, 1, 1])
             np.testing.assert_array_equal(point[slot], arrays[name][slot])
             assert np.array_equal(point.to_xarray()[slot].values[: len(point[slot])], point[slot])
     assert repr(cache)
@@ -95,6 +97,19 @@ def test_every_byte_is_as_it_was(root: Path) -> None:
     assert [finding.place for finding in found] == UNFINISHED[root.name]
     assert all("the point is not committed" in finding.problem for finding in found)
     assert verify_sample(open_cache(root), 100).findings == found
+
+
+@each_cache
+def test_damage_is_found_at_every_point(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "C")
+    hit = sorted(path for path in (tmp_path / "C").rglob("c/0/0/0"))
+    for path in hit:
+        data = bytearray(path.read_bytes())
+        data[0] ^= 1
+        path.write_bytes(data)
+    for findings in (verify(open_cache(tmp_path / "C")), verify_sample(open_cache(tmp_path / "C"), 100).findings):
+        wrong = [finding.place for finding in findings if "missing or fails its checksum" in finding.problem]
+        assert sorted(wrong) == [path.relative_to(tmp_path / "C").as_posix() for path in hit]
 
 
 def test_a_point_that_only_some_shards_have_is_passed_over() -> None:

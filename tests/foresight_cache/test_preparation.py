@@ -397,7 +397,7 @@ preparation.write_shard = lambda *arguments: (time.sleep(0.2), write(*arguments)
 
 
 @pytest.mark.slow
-def test_a_killed_preparation_is_done_again(tmp_path: Path) -> None:
+def test_a_killed_preparation_is_gone_on_with(tmp_path: Path) -> None:
     out = tmp_path / "s"
     process = child(out, SLOW)
     wait_for(out / "shard-000001.tar", process)
@@ -406,7 +406,9 @@ def test_a_killed_preparation_is_done_again(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="is not finished: it has no index"):
         open_shards(out)
     (out / "shard-000099.tar").write_bytes(b"left by a larger attempt")
+    finished = (out / "shard-000000.tar").stat().st_mtime_ns
     prepare("shapes", out=out, limit=60, samples_per_shard=4)
+    assert (out / "shard-000000.tar").stat().st_mtime_ns == finished, "what is done is not done again"
     prepare("shapes", out=tmp_path / "undisturbed", limit=60, samples_per_shard=4)
     assert contents(out) == contents(tmp_path / "undisturbed")
 

@@ -22,7 +22,7 @@ def ragged(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
 SPLIT = Split(train=tuple(range(20)), validation=tuple(range(20, 30)), test=tuple(range(30, 40)), digest="")
 
 
-def data(cache: "scenes.Cache", point: str, **options: int) -> FeatureData:
+def data(cache: "scenes.Cache", point: str, **options: int | str) -> FeatureData:
     return FeatureData(open_source(cache, point), SPLIT, {}, TrainingOptions(batch_size=6, **options))
 
 
@@ -30,8 +30,8 @@ def test_a_batch_holds_the_cache_s_tokens_and_padding(ragged: "scenes.Cache") ->
     batch = data(ragged, "vit.block_01").batch([2, 0])
     features = batch.features
     assert features.mask.sum(1).tolist() == [80, 64]
-    np.testing.assert_array_equal(features.tokens[0].numpy(), ragged["vit.block_01"][2])
-    np.testing.assert_array_equal(features.tokens[1, :64].numpy(), ragged["vit.block_01"][0])
+    np.testing.assert_array_equal(features.tokens[0].float().numpy(), ragged["vit.block_01"][2])
+    np.testing.assert_array_equal(features.tokens[1, :64].float().numpy(), ragged["vit.block_01"][0])
     assert not features.tokens[1, 64:].any()
     np.testing.assert_allclose(features.pooled[1].numpy(), ragged["vit.block_01"][0].mean(0), atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_patches_of_a_clip() -> None:
 
 
 def test_resident_or_not_the_batches_are_the_same(ragged: "scenes.Cache") -> None:
-    kept, read = data(ragged, "vit.block_01"), data(ragged, "vit.block_01", resident_bytes=0)
+    kept, read = data(ragged, "vit.block_01"), data(ragged, "vit.block_01", resident="none")
     for first, second in zip(kept.train_dataloader(), read.train_dataloader(), strict=True):
         assert first.rows == second.rows
         assert torch.equal(first.features.tokens, second.features.tokens)
@@ -69,12 +69,14 @@ def test_resident_or_not_the_batches_are_the_same(ragged: "scenes.Cache") -> Non
 
 def test_large_features_are_not_kept(ragged: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
-    read = PointTokens.read
-    monkeypatch.setattr(PointTokens, "read", lambda self, row: reads.append(row) or read(self, row))
-    list(data(ragged, "vit.block_01", resident_bytes=0).train_dataloader())
+    read = PointTokens.read_into
+    monkeypatch.setattr(
+        PointTokens, "read_into", lambda self, row, out, **how: reads.append(row) or read(self, row, out, **how)
+    )
+    list(data(ragged, "vit.block_01", resident="none").train_dataloader())
     assert sorted(reads) == list(range(20))
     size = data(ragged, "vit.block_01").size
-    assert size == sum(64 + 8 * (row % 3) for row in range(40)) * scenes.WIDTH * 4
+    assert size == sum(64 + 8 * (row % 3) for row in range(40)) * scenes.WIDTH * 2
 
 
 def test_training_order_changes_with_epoch_and_seed_alone(ragged: "scenes.Cache") -> None:

@@ -4,11 +4,15 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pandas
 import pytest
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.results import Result, SampleScore, load_result, load_results, save_result
+from foresight_probes.results import Result, best_of_grids, load_result, load_results, save_result
+from foresight_probes.scores import SampleScore, can_write
 from foresight_probes.statistics import Interval
+
+PARQUET = ["mlp-seed0.parquet"] if can_write() else []
 
 
 def result(**changes: object) -> Result:
@@ -24,6 +28,7 @@ def result(**changes: object) -> Result:
         "metrics": {"mean_iou": Interval(0.5, 0.4, 0.6), "share_above_0.5": Interval(0.25, 0.0, 0.5)},
         "breakdown": {"1": {"images": 1, "objects": 1, "mean_iou": 0.5}},
         "validation": {"value": 0.45, "epoch": 7},
+        "not_measured": {"lpips": "no weights"},
         "chance": {"mean_iou": 0.1, "share_above_0.5": 0.0},
         "options": {"epochs": 30, "confidence": 0.95, "resamples": 1000, "learning_rate": None},
         "learning_rate": 0.001,
@@ -40,14 +45,15 @@ def result(**changes: object) -> Result:
         "bytes_read": 1000,
         "scores": (SampleScore("shapes/train/1", "shapes/train/1", (0.5,)),),
     }
-    return Result(**(body | changes))  # type: ignore[arg-type]
+    body |= changes
+    return Result(**{"run": f"{body['head']}-seed{body['seed']}", **body})  # type: ignore[arg-type]
 
 
 def test_round_trip(tmp_path: Path) -> None:
     path = save_result(result(fresh=True), tmp_path)
     assert path == tmp_path / "boxes" / "vit.block_01" / "mlp-seed0.json"
     assert load_result(path) == result()
-    assert [each.name for each in path.parent.iterdir()] == ["mlp-seed0.json"]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", *PARQUET]
     assert str(result()) == (
         "boxes    vit.block_01     mlp            seed 0  mean_iou 0.500 (0.400–0.600), chance 0.100"
     )
@@ -64,7 +70,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ProbeError, match="cannot write the result .*: No space left on device"):
         save_result(result(seed=0, width=99), tmp_path)
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == ["mlp-seed0.json"]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", *PARQUET]
 
 
 def test_results_come_in_order(tmp_path: Path) -> None:
@@ -85,8 +91,8 @@ def test_no_results(tmp_path: Path) -> None:
         ("", "is damaged, it is not JSON"),
         ("[1, 2]", "is not a probe result"),
         ('{"format": "something"}', "is not a probe result"),
-        ('{"format": "foresight-probe-result", "version": 2}', "of version 2, expected 1"),
-        ('{"format": "foresight-probe-result", "version": 1}', r"is damaged \(identity is None\)"),
+        ('{"format": "foresight-probe-result", "version": 1}', "of version 1, expected 2"),
+        ('{"format": "foresight-probe-result", "version": 2}', r"is damaged \(identity is None\)"),
     ],
 )
 def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:
@@ -114,3 +120,37 @@ def test_it_is_json_without_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         save_result(result(wall_seconds=float("nan")), tmp_path)
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_scores_are_read_back_by_pandas(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the extra parquet")
+    scores = (SampleScore("a", "g", (0.5, 1 / 3)), SampleScore("b", "g", ()), SampleScore("c", "h", (float("nan"),)))
+    path = save_result(result(scores=scores), tmp_path)
+    table = pandas.read_parquet(path.with_suffix(".parquet"))
+    assert table["id"].tolist() == ["a", "b", "c"]
+    assert table["scores"][0].tolist() == [0.5, 1 / 3]
+    assert load_result(path).scores[:2] == scores[:2]
+    path.with_suffix(".parquet").write_bytes(b"PAR1")
+    with pytest.raises(ProbeError, match=r"mlp-seed0.parquet is missing or damaged .* train it again"):
+        load_result(path)
+
+
+def test_without_parquet_scores_stand_in_the_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foresight_probes.results.can_write", lambda: False)
+    path = save_result(result(), tmp_path)
+    assert [each.name for each in path.parent.iterdir()] == ["mlp-seed0.json"]
+    assert json.loads(path.read_text())["scores"][0]["id"] == "shapes/train/1"
+    assert load_result(path) == result()
+
+
+def test_the_best_of_a_grid_is_that_on_validation() -> None:
+    def one(rate: float, validation: float, **changes: object) -> Result:
+        chosen = {"value": validation, "epoch": 1}
+        return result(run=f"mlp-lr{rate}-seed0", learning_rate=rate, validation=chosen, **changes)
+
+    found = best_of_grids([one(1, 0.2), one(2, 0.5), one(3, 0.4), one(1, 0.1, seed=1), one(1, 0.1, task="position")])
+    assert [(each.task, each.seed, each.learning_rate) for each in found] == [
+        ("boxes", 0, 2),
+        ("boxes", 1, 1),
+        ("position", 0, 1),
+    ]

@@ -36,6 +36,8 @@ class Golden:
     points: Mapping[str, PointLayout]
     unfinished: tuple[tuple[str, int], ...] = ()
     """Points that were not added to a shard yet."""
+    clips: tuple[int, ...] = ()
+    """Samples that are clips."""
 
 
 GOLDEN = {
@@ -48,6 +50,8 @@ GOLDEN = {
             "vit.block_01": PointLayout.fixed("patch", "bfloat16", 24, 8),
             "vit.post_merge": PointLayout.fixed("merged", "float32", 6, 10),
             "llm.layer_01": PointLayout.fixed("merged", "float16", 6, 10),
+            "vit.post_merge@mean": PointLayout.fixed("pooled", "bfloat16", 1, 10),
+            "labels": PointLayout.fixed("pixel", "uint8", 96, 1),
             "pixels": PointLayout.fixed("pixel", "uint8", 96, 3),
         },
     ),
@@ -56,7 +60,7 @@ GOLDEN = {
         grids=(
             None,
             {"pixel": (1, 20, 28), "patch": (1, 10, 14), "merged": (1, 5, 7)},  # more patches than a chunk holds
-            {"pixel": (1, 12, 8), "patch": (1, 6, 4), "merged": (1, 3, 2)},
+            {"pixel": (4, 12, 8), "patch": (2, 6, 4), "merged": (2, 3, 2)},  # a clip
         ),
         points={
             "vit.block_01": PointLayout.ragged("patch", "bfloat16", 200, 4),
@@ -64,19 +68,20 @@ GOLDEN = {
             "pixels": PointLayout.ragged("pixel", "uint8", 600, 3),
         },
         unfinished=(("llm.layer_01", 1),),
+        clips=(2,),
     ),
 }
 
 
 def values(slot: int, point: str, tokens: int, width: int) -> np.ndarray:
-    """What a point holds of a sample, float32 [N, D]: sixteenths from -8 to 7.9375, or whole numbers for pixels.
+    """What a point holds of a sample, float32 [N, D]: sixteenths from -8 to 7.9375; of pixels and labels whole numbers.
 
     Number c of token n is ((31 · slot + 7 · n + 3 · c + length of the point's name) mod 256 - 128) / 16, which every
     number type holds exactly.
     """
     n, c = np.arange(tokens)[:, None], np.arange(width)
     steps = (31 * slot + 7 * n + 3 * c + len(point)) % 256
-    return (steps if point == "pixels" else (steps - 128) / 16).astype(np.float32)
+    return (steps if point in ("pixels", "labels") else (steps - 128) / 16).astype(np.float32)
 
 
 def main(folder: Path) -> None:
@@ -94,15 +99,24 @@ def write_expected(folder: Path) -> None:
     arrays, samples = {}, {}
     for name, golden in GOLDEN.items():
         samples[name] = [
-            {"id": _id(slot), "status": "ok" if grids else "bad", "grids": grids}
+            {
+                "id": _id(slot),
+                "status": "ok" if grids else "bad",
+                "grids": grids,
+                "frames": CLIP_FRAMES if slot in golden.clips else (0,),
+            }
             for slot, grids in enumerate(golden.grids)
         ]
         for slot, grids in enumerate(golden.grids):
             for point, layout in golden.points.items() if grids else ():
-                tokens = int(np.prod(grids[layout.level])) if grids else 0
-                arrays[f"{name}/{point}/{slot}"] = values(slot, point, tokens, layout.width)
+                arrays[f"{name}/{point}/{slot}"] = values(slot, point, tokens(grids, layout), layout.width)
     (folder / "expected.json").write_text(json.dumps(samples, indent=1) + "\n")
     np.savez_compressed(folder / "expected.npz", **arrays)
+
+
+def tokens(grids: Grids | None, layout: PointLayout) -> int:
+    """Of one sample: those of its grid, or the one vector that was pooled from them."""
+    return int(np.prod((grids or {}).get(layout.level, (1, 1, 1))))
 
 
 def write_cache(root: Path, golden: Golden) -> None:
@@ -125,14 +139,15 @@ def _write_shard(cache: CacheWriter, pending: Any, golden: Golden) -> None:
             grids = golden.grids[slot]
             for point in pending.points if grids else ():
                 layout = golden.points[point]
-                tokens = values(slot, point, int(np.prod(grids[layout.level])) if grids else 0, layout.width)
-                shard.add(position, point, tokens.astype(_TYPES[layout.dtype]))
+                numbers = values(slot, point, tokens(grids, layout), layout.width)
+                shard.add(position, point, numbers.astype(_TYPES[layout.dtype]))
             rows.append(
                 SampleRow(
-                    sample=_sample(slot),
+                    sample=_sample(slot, slot in golden.clips),
                     status="ok" if grids else "bad",
                     reason=None if grids else "the image is damaged: cut off",
                     grids={level: Grid(*grid) for level, grid in (grids or {}).items()},
+                    frames=CLIP_FRAMES if slot in golden.clips else (0,),
                 )
             )
         shard.commit(rows)
@@ -162,7 +177,11 @@ def _id(slot: int) -> str:
     return f"golden/train/{slot:04d}"
 
 
-def _sample(slot: int) -> Sample:
+CLIP_FRAMES = (0, 4, 9, 13)
+"""Which of a clip's fifteen frames were taken."""
+
+
+def _sample(slot: int, clip: bool) -> Sample:
     box = [0.5 * slot, 1.0, 8.25, 7.0]
     described = {"box": box, "category": "café", "category_id": 3, "crowd": False, "area": None}
     return Sample(
@@ -170,10 +189,12 @@ def _sample(slot: int) -> Sample:
         dataset="golden",
         split="train",
         group=f"golden/scene-{slot // 2}",
-        media="image",
-        file_name=f"train/{slot:04d}.png",
+        media="clip" if clip else "image",
+        file_name=f"train/{slot:04d}.{'webm' if clip else 'png'}",
         width=12,
         height=8,
+        frames=15 if clip else 1,
+        frames_per_second=12.5 if clip else None,
         annotations={"objects": [described] * (slot % 3)},
     )
 

@@ -10,6 +10,7 @@ from command import foresight, said
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
+from foresight_cache.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,13 @@ def test_a_random_twin_of_a_real_model(assets: Path) -> None:
     assert identity["name"] == "random:dinov2-small-saliency"
     assert (identity["weights"], identity["seed"]) == ("random", 0)
     assert [tap.width for tap in twin.taps] == [384] * 15
+
+
+@pytest.mark.parametrize("attention", ["flash_attention_2", "sdpaa"])
+def test_attention_that_is_not_there_is_one_sentence(assets: Path, attention: str) -> None:
+    options = LoadOptions(device="cpu", attention=attention)
+    with pytest.raises(UsageError, match=f"--attn {attention} is not available here: .*; choose another"):
+        encoders.load(str(assets / "models/dinov2-small-saliency"), options)
 
 
 def test_attention_is_part_of_the_fingerprint(tmp_path: Path) -> None:

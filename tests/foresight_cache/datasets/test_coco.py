@@ -68,8 +68,6 @@ def test_a_small_set_by_hand(folder: Callable[..., Path]) -> None:
         "split": "val2014",
         "group": "coco/val2014/COCO_val2014_000000000042",
         "media": "image",
-        "frames": 1,
-        "frames_per_second": None,
         "file_name": "val2014/COCO_val2014_000000000042.jpg",
         "width": 640,
         "height": 480,

@@ -87,10 +87,11 @@ def _own_merged(encoder: Any, clip: np.ndarray, media: Media) -> torch.Tensor:
     model, made = encoder.model.model, inputs(encoder, [clip], media, [""])
     if is_internvl(encoder):
         return model.get_image_features(made["pixel_values"]).pooler_output.flatten(0, 1)
-    if media == "clip":
-        return model.get_video_features(made["pixel_values_videos"]).pooler_output[0, :-1]
-    whole = model.get_image_features(made["pixel_values"], made["image_sizes"]).pooler_output[0]
-    return whole[: encoder.grid("merged", *clip.shape[:3]).tokens]
+    if media == "clip":  # a newline follows in some versions of transformers
+        given = model.get_video_features(made["pixel_values_videos"]).pooler_output.flatten(0, 1)
+    else:
+        given = model.get_image_features(made["pixel_values"], made["image_sizes"]).pooler_output[0]
+    return given[: encoder.grid("merged", *clip.shape[:3]).tokens]
 
 
 @torch.no_grad()

@@ -131,6 +131,83 @@ def test_tokens_stay_distinct_at_every_depth(encoder: Encoder) -> None:
         assert torch.cdist(sample, sample).fill_diagonal_(1.0).min() > 1e-3, f"{tap} has two tokens alike"
 
 
+# The prompt.
+
+TEXTS = ("Is it red?", "What is to the left of the square, and what is above it?", "x", "How many?")
+
+
+@pytest.mark.parametrize("batch", ["three of a size", "mixed clips"])
+def test_the_prompt_is_the_real_processors(encoder: Encoder, reference: ModuleType, batch: str) -> None:
+    """All of it with texts, up to the last visual token without; of tiled images the first view."""
+    if "llm.embed" not in names(encoder):
+        return
+    clips, media = batch_of(encoder, batch)
+    texts = TEXTS[: len(clips)]
+    spoken = sequences(encoder, encoder.preprocess(clips, media, texts))
+    silent = sequences(encoder, encoder.preprocess(clips, media))
+    for number, (clip, text) in enumerate(zip(clips, texts, strict=True)):
+        kind = getattr(reference, "kind_of", lambda _encoder, _clip, media: media)(encoder, clip, media)
+        theirs = reference.inputs(encoder, [clip], kind, [text])["input_ids"][0].tolist()
+        visual = {place for place, token in enumerate(theirs) if token in encoder.visual_ids()}  # type: ignore[attr-defined]
+        count = encoder.grid("merged", *clip.shape[:3]).tokens
+        whole, cut = spoken[number], silent[number]
+        if not encoder.family.startswith("llava"):
+            assert len(visual) == count
+            assert whole == theirs
+            assert cut == theirs[: max(visual) + 1]
+        else:  # one newline follows the view, where theirs has tiles as well
+            assert cut == theirs[: min(visual) + count + 1]
+            assert whole == [*cut, *theirs[max(visual) + 1 :]]
+
+
+def sequences(encoder: Encoder, inputs: Any) -> list[list[int]]:
+    """Token ids without padding, which is on the right."""
+    rows = []
+    for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True):
+        assert mask.tolist() == sorted(mask.tolist(), reverse=True)
+        rows.append(ids[: int(mask.sum())].tolist())
+    return rows
+
+
+@pytest.mark.parametrize("batch", ["three of a size", "mixed clips"])
+def test_the_last_query_is_the_last_token_of_the_whole_prompt(
+    encoder: Encoder, reference: ModuleType, batch: str
+) -> None:
+    """Also in a batch of prompts of different lengths; and what is visual does not depend on the words after it."""
+    if "llm.embed" not in names(encoder):
+        return
+    clips, media = batch_of(encoder, batch)
+    texts = TEXTS[: len(clips)]
+    taps = ("llm.embed", "llm.layer_02", "llm.final_norm")
+    points = [*(f"{tap}@last_query" for tap in taps), *taps]
+    found = encoder.forward(encoder.preprocess(clips, media, texts), points)
+    silent = tokens(encoder, clips, media, *taps)
+    for number, (clip, text) in enumerate(zip(clips, texts, strict=True)):
+        for tap in taps:
+            assert_close(found[tap][number], silent[tap][number], rtol=1e-3, atol=1e-3)
+        if encoder.family.startswith("llava"):
+            continue  # their own pass has tiles between the view and the words
+        made = reference.inputs(encoder, [clip], media, [text])
+        with torch.no_grad():
+            states = encoder.model(**made, output_hidden_states=True, use_cache=False).hidden_states  # type: ignore[attr-defined]
+        for tap, state in zip(taps, (states[0], states[2], states[-1]), strict=True):
+            assert_close(found[f"{tap}@last_query"][number], state[:, -1], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch", ["mixed sizes", "mixed clips"])
+def test_pooled_readouts_are_those_of_the_tokens(encoder: Encoder, batch: str) -> None:
+    clips, media = batch_of(encoder, batch)
+    points = [f"{tap}@{readout}" for tap in names(encoder) for readout in ("mean", "last_vision")]
+    whole = tokens(encoder, clips, media, *names(encoder))
+    found = tokens(encoder, clips, media, *points)
+    assert list(found) == points
+    for tap in names(encoder):
+        for number, sample in enumerate(whole[tap]):
+            assert_close(found[f"{tap}@last_vision"][number], sample[-1:], rtol=0, atol=0)
+            expected = sample.double().mean(0, keepdim=True).float()
+            assert_close(found[f"{tap}@mean"][number], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_number_type_is_the_one_asked_for(encoder: Encoder, dtype: str) -> None:
     other = encoders.load(f"tiny:{encoder.family}", LoadOptions(dtype=dtype, device="cpu"))

@@ -132,6 +132,13 @@ def test_a_random_twin_is_the_true_configuration_with_seeded_weights(encoder: En
     assert identity["config_digest"] == encoders.load(str(saved), FLOAT).identity()["config_digest"]
 
 
+def test_no_two_random_weights_are_alike(encoder: Encoder) -> None:
+    """Norms keep their ones; all else is drawn, and blocks differ."""
+    drawn = [value for _, value in encoder.model.named_parameters() if value.unique().numel() > 1]  # type: ignore[attr-defined]
+    firsts = [tuple(value.flatten()[:4].tolist()) for value in drawn if value.numel() >= 4]
+    assert len(set(firsts)) == len(firsts)
+
+
 def test_a_random_twin_needs_no_weights_on_disk(encoder: Encoder, saved: Path, tmp_path: Path) -> None:
     for file in saved.iterdir():
         if file.suffix != ".safetensors":

@@ -1,0 +1,88 @@
+"""Which of the samples that a reader finds are prepared: all, the first ones, a random part, so many of each class."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from foresight_cache.datasets import Broken, Found
+from foresight_cache.errors import UsageError
+from foresight_cache.samples import Sample
+
+Record = Found | Broken
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """In this order: shuffle, leave out what is absent, take so many of each class, take so many in all."""
+
+    shuffle_seed: int | None = None
+    """Of the order; None keeps the reader's."""
+    partial: bool = False
+    """Whether samples whose media or labels are not there are left out, as of a part of a set."""
+    per_class: int | None = None
+    """Samples of each class; None for as many as there are."""
+    limit: int | None = None
+    """Samples in all."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("--limit", self.limit), ("--per-class", self.per_class)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}, expected 1 or more")
+
+    def ordered(self, records: Iterable[Record]) -> list[Record]:
+        """Before anything is left out."""
+        listed = list(records)
+        if self.shuffle_seed is not None:
+            random.Random(self.shuffle_seed).shuffle(listed)  # noqa: S311 - a choice, no secret
+        return listed
+
+    def chosen(self, ordered: Sequence[Record]) -> list[Record]:
+        """Raises `UsageError` where classes are asked for and no sample has one."""
+        present = [record for record in ordered if not (self.partial and is_absent(record))]
+        if self.per_class is not None:
+            present = _of_each_class(present, self.per_class)
+        return list(islice(present, self.limit))
+
+
+def is_absent(record: Record) -> bool:
+    """Whether a sample's media, or its labels, are not there at all."""
+    if isinstance(record, Broken):
+        return False
+    return not record.path.exists() or (record.labels is not None and not record.labels.exists())
+
+
+def classes_of(sample: Sample) -> tuple[str, ...]:
+    """What a sample is counted under: its class, action, scene, or answer's grade; else the categories of its objects.
+
+    >>> from foresight_cache.samples import Sample
+    >>> common = dict(id="a/b/c", dataset="a", split="b", group="g", media="image", file_name="c", width=1, height=1)
+    >>> classes_of(Sample(**common, annotations={"objects": [{"category": "dog"}, {"category": "cat"}] * 2}))
+    ('cat', 'dog')
+    """
+    kinds: Any = sample.annotations
+    if "class" in kinds:
+        return (kinds["class"]["name"],)
+    if "action" in kinds:
+        return (kinds["action"]["class"],)
+    if "scene" in kinds:
+        return (kinds["scene"],)
+    if kinds.get("qa", {}).get("hallucinated") is not None:
+        return (f"hallucinated: {kinds['qa']['hallucinated']}",)
+    return tuple(sorted({each["category"] for each in kinds.get("objects", ())}))
+
+
+def _of_each_class(records: Sequence[Record], most: int) -> list[Record]:
+    """In order, each sample of which some class has fewer than `most` so far; what is broken stays to be told."""
+    taken: Counter[str] = Counter()
+    chosen: list[Record] = []
+    for record in records:
+        classes = classes_of(record.sample) if isinstance(record, Found) else ()
+        if isinstance(record, Broken) or any(taken[name] < most for name in classes):
+            taken.update(classes)
+            chosen.append(record)
+    if not taken:
+        raise UsageError("--per-class is given, but no sample has a class, scene, action, graded answer or objects")
+    return chosen

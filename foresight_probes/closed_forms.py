@@ -1,0 +1,246 @@
+"""Heads that are solved and not trained: all penalties, training sets and tasks of a point together."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foresight_cache.progress import Advance, silent
+from foresight_cache.samples import Grid
+from foresight_probes import heads, logistic_regression
+from foresight_probes.bank import Member, Selection
+from foresight_probes.batches import Batch, Features, Prediction
+from foresight_probes.features import FeatureData, Standardisation
+from foresight_probes.normal_equations import Linear, NormalEquations
+from foresight_probes.options import TrainingOptions
+from foresight_probes.splits import Split
+from foresight_probes.tasks import Task
+
+_ASKS = {"ridge": "values_for", "logistic": "class_for"}
+"""What a task must have to be solved so: the values, or the class, that a perfect head would give."""
+
+
+def solvable(task: Task, head: str) -> bool:
+    """Whether a head is no closed form, or one that the task has targets for: numbers for ridge, classes for logistic
+    regression."""
+    solver = heads.solver(head)
+    return solver is None or hasattr(task, _ASKS[solver])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A batch as heads see it."""
+
+    features: Features
+    """Standardised."""
+    targets: Mapping[str, Sequence[Tensor | None]]
+    samples: tuple[int, ...]
+    """Rows of the sample table."""
+
+
+class ClosedForms:
+    """Ridge and logistic heads on one point. The members are as independent of each other as those of a `Bank`.
+
+    A member's seed decides which samples train and which select (`splits.resplit`), the strength of its penalty is
+    selected on validation, and the test split is seen once. Ridge heads are solved from sums over a single pass
+    over the features, logistic ones from many.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        tasks: Mapping[str, Task],
+        standardisation: Standardisation,
+        options: TrainingOptions,
+        *,
+        grid: Grid,
+        splits: Mapping[int, Split],
+        advance: Advance = silent,
+    ) -> None:
+        """`splits` by seed."""
+        self.members, self.tasks, self.options = tuple(members), tasks, options
+        self._standardise, self._advance = standardisation, advance
+        self._splits = [splits[each.seed] for each in members]
+        widths = tuple(len(each.token_mean) for each in (standardisation, *standardisation.others))
+        outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
+        self.heads: list[nn.Module] = [
+            heads.build(each.head, width=widths, outputs=outputs[each.task], seed=each.seed) for each in members
+        ]
+        self.selections = [Selection() for _ in members]
+        self.failures: dict[int, str] = {}
+        self.test_scores: list[dict[int, np.ndarray]] = [{} for _ in members]
+        self._memory: list[Tensor] = []
+
+    def learning_rate(self, place: int) -> float:  # noqa: ARG002 - as of a `Bank`
+        """Of no use here: 0."""
+        return 0.0
+
+    def fit(self, data: FeatureData) -> None:
+        """Solves, selects on validation and evaluates the test split once."""
+        solutions = self._solve_ridge(data) | self._solve_logistic(data)
+        wanted = {place: frozenset(split.validation) for place, split in enumerate(self._splits)}
+        scores = self._evaluate(data, solutions, wanted, lambda task: task.selection_scores)
+        for place, member in enumerate(self.members):
+            task = self.tasks[member.task]
+            values = [task.metrics(list(some.values())).get(task.primary, -math.inf) for some in scores[place]]
+            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
+            self._keep(place, solutions[place][best], values[best])
+            solutions[place] = [solutions[place][best]]
+        wanted = {place: frozenset(split.test) for place, split in enumerate(self._splits)}
+        tested = self._evaluate(data, solutions, wanted, lambda task: task.scores)
+        self.test_scores = [tested[place][0] for place in range(len(self.members))]
+
+    def _solve_ridge(self, data: FeatureData) -> dict[int, list[Linear]]:
+        """By place, a solution per strength."""
+        kinds: dict[tuple[str, str], list[int]] = {}
+        for place, member in enumerate(self.members):
+            if heads.solver(member.head) == "ridge":
+                kinds.setdefault((self._reads(place), self._prepared(place)), []).append(place)
+        equations = {kind: NormalEquations(len(places)) for kind, places in kinds.items()}
+        training = [frozenset(split.train) for split in self._splits]
+        for batch in self._batches(data, [place for places in kinds.values() for place in places], training):
+            for kind, places in kinds.items():
+                if seen := self._seen(batch, kind[1]):
+                    x, lengths = _inputs(seen.features, kind[0])
+                    pairs = [self._answers(place, seen, lengths, training[place]) for place in places]
+                    taken = torch.stack([known for _, known in pairs], dim=1)
+                    equations[kind].add(x, taken, [y.double() for y, _ in pairs])
+        found: dict[int, list[Linear]] = {}
+        for kind, places in kinds.items():
+            found |= dict(zip(places, equations[kind].solve(self.options.strengths), strict=True))
+        return found
+
+    def _solve_logistic(self, data: FeatureData) -> dict[int, list[Linear]]:
+        """By place, a solution per strength. What is multiplied is kept where it fits into `resident_bytes`."""
+        found = {}
+        training = [frozenset(split.train) for split in self._splits]
+        for place, member in enumerate(self.members):
+            if heads.solver(member.head) == "logistic":
+
+                def chunks(place: int = place) -> Iterator[tuple[Tensor, Tensor]]:
+                    for batch in self._batches(data, [place], training):
+                        if seen := self._seen(batch, self._prepared(place)):
+                            x, lengths = _inputs(seen.features, self._reads(place))
+                            classes, known = self._answers(place, seen, lengths, training[place])
+                            yield x[known], classes[known]
+
+                outputs, width = _linear(self.heads[place]).weight.shape
+                reads_tokens = self._reads(place) == "tokens"
+                rows = len(training[place]) * (data.grid.tokens if reads_tokens else 1)
+                fits = rows * width * 8 <= self.options.resident_bytes
+                found[place] = logistic_regression.solve(
+                    partial(tuple, tuple(chunks())) if fits else chunks,
+                    width=width,
+                    classes=outputs,
+                    strengths=self.options.strengths,
+                )
+        return found
+
+    def _evaluate(
+        self,
+        data: FeatureData,
+        solutions: Mapping[int, Sequence[Linear]],
+        wanted: Mapping[int, frozenset[int]],
+        judge: Callable[[Task], Callable[[Prediction, Sequence[Tensor]], list[np.ndarray]]],
+    ) -> dict[int, list[dict[int, np.ndarray]]]:
+        """By place and solution the scores of the wanted samples, by row of the sample table."""
+        found: dict[int, list[dict[int, np.ndarray]]] = {place: [{} for _ in some] for place, some in solutions.items()}
+        for batch in self._batches(data, list(solutions), wanted):
+            for place, some in solutions.items():
+                seen = self._seen(batch, self._prepared(place))
+                if seen is None:
+                    continue
+                task = self.members[place].task
+                asked = {
+                    number: target
+                    for number, (row, target) in enumerate(zip(seen.samples, seen.targets[task], strict=True))
+                    if row in wanted[place] and target is not None
+                }
+                if asked:
+                    features, rows = seen.features.select(list(asked)), [seen.samples[number] for number in asked]
+                    x = getattr(features, self._reads(place)).double()
+                    for number, solution in enumerate(some):
+                        flat = (x @ solution.weight.T + solution.bias).float()
+                        prediction = self.heads[place].shape(flat, features)  # type: ignore[operator]
+                        scores = judge(self.tasks[task])(prediction, list(asked.values()))
+                        found[place][number] |= dict(zip(rows, scores, strict=True))
+        return found
+
+    def _keep(self, place: int, solution: Linear, value: float) -> None:
+        linear = _linear(self.heads[place])
+        with torch.no_grad():
+            linear.weight.copy_(solution.weight)
+            linear.bias.copy_(solution.bias)
+        weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
+        self.selections[place] = Selection(value, 1, weights, solution.strength)
+
+    def _batches(
+        self, data: FeatureData, places: Sequence[int], wanted: Mapping[int, frozenset[int]] | Sequence[frozenset[int]]
+    ) -> Iterator[Batch]:
+        """All samples that one of these members wants, once."""
+        rows = sorted(frozenset().union(*(wanted[place] for place in places)))
+        for batch in data.in_order(rows) if rows else ():
+            yield batch
+            self._advance(len(batch.rows), batch.size)
+
+    def _seen(self, batch: Batch, prepared: str) -> _Seen | None:
+        """For the members of a task that prepares its batches, or for all others; None where there is no question."""
+        features = self._standardise(batch.features, self._memory)
+        if not prepared:
+            return _Seen(features, batch.targets, batch.rows)
+        asked = [place for place, target in enumerate(batch.targets[prepared]) if target is not None]
+        if not asked:
+            return None
+        targets = [target for target in batch.targets[prepared] if target is not None]
+        features, ready = self.tasks[prepared].prepare(features.select(asked), targets)
+        return _Seen(features, {prepared: ready}, tuple(batch.rows[place] for place in asked))
+
+    def _reads(self, place: int) -> str:
+        return str(getattr(self.heads[place], "reads", "tokens"))
+
+    def _prepared(self, place: int) -> str:
+        """Name of the task if it prepares its batches, else nothing."""
+        task = self.members[place].task
+        return task if self.tasks[task].prepares else ""
+
+    def _answers(
+        self, place: int, seen: _Seen, lengths: Sequence[int], wanted: frozenset[int]
+    ) -> tuple[Tensor, Tensor]:
+        """For each row of the inputs the values [R, C] or class [R] of a perfect head, and whether it trains, [R]."""
+        member, per_token = self.members[place], self._reads(place) == "tokens"
+        solver = heads.solver(member.head)
+        make = getattr(self.tasks[member.task], _ASKS[str(solver)])
+        channels = _linear(self.heads[place]).out_features
+        answers = torch.full((sum(lengths), channels) if solver == "ridge" else (sum(lengths),), torch.nan)
+        start = 0
+        for number, (row, target, length) in enumerate(
+            zip(seen.samples, seen.targets[member.task], lengths, strict=True)
+        ):
+            if target is not None and row in wanted:
+                made = make(target, seen.features.cells[number, :length] if per_token else None)
+                shape = (-1, channels) if solver == "ridge" else (-1,)
+                answers[start : start + length] = made.reshape(shape).expand(length, *shape[1:])
+            start += length
+        if solver == "ridge":
+            known = ~answers.isnan().any(1)
+            return answers.nan_to_num(), known
+        known = answers >= 0
+        return answers.nan_to_num().long(), known
+
+
+def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:
+    """[R, D] float64, a row per sample or per token, and how many rows each sample has."""
+    if reads == "pooled":
+        return features.pooled.double(), [1] * len(features.pooled)
+    return features.tokens[features.mask].double(), features.mask.sum(1).tolist()
+
+
+def _linear(head: nn.Module) -> nn.Linear:
+    linear = head.linear
+    if not isinstance(linear, nn.Linear):
+        raise TypeError(f"{head} has no linear map")
+    return linear

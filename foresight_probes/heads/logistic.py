@@ -1,0 +1,9 @@
+"""Multinomial logistic regression on the mean over tokens, solved to its optimum for a grid of penalties."""
+
+from foresight_probes.heads import pooled_linear
+
+
+class Head(pooled_linear.Head):
+    """pooled [B, D] -> values [B, P, C]; see `foresight_probes.closed_forms`."""
+
+    solver = "logistic"

@@ -1,0 +1,129 @@
+"""In which order samples are read, and batches that are made ahead of their use in memory that is used again."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+import numpy as np
+
+THREADS = 2
+"""Threads that read, verify and collate; reading and checksums need no more to keep a training step busy."""
+AHEAD = 2
+"""Batches that are ready or under way while another is in use."""
+BUFFERS = AHEAD + 2
+"""Sets of memory that batches are made in, in turn: a batch is whole until the next but one is drawn."""
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
+class Order:
+    """Which rows make up which batch.
+
+    With a seed each epoch is another order that depends on seed and epoch alone: shards are shuffled, taken a few at
+    a time, and the samples of these few are mixed. So a pass reads from a few objects at a time and not from all over
+    the cache, and how much is kept in memory changes nothing. Without a seed rows come as they are.
+
+    Of several processes each takes its part of every batch. In training all have the same number of batches, as
+    synchronised steps need, and where the last batch has fewer samples than there are processes some see one again;
+    without a seed each row is seen by one process, once.
+
+    >>> Order([[0, 1, 2], [3, 4]], batch_size=2).batches(0)
+    [[0, 1], [2, 3], [4]]
+    >>> Order([[0, 1, 2], [3, 4]], batch_size=2, rank=1, world=2).batches(0)
+    [[1, 3]]
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Sequence[int]],
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        mixed: int = 1,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """For the rows of each shard; `batch_size` samples per process, `mixed` shards at a time."""
+        self._shards = [np.asarray(rows, dtype=np.int64) for rows in shards if len(rows)]
+        self._batch_size, self._seed, self._mixed = batch_size, seed, mixed
+        self._rank, self._world = rank, world
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        rows = sum(map(len, self._shards))
+        if self._seed is None:
+            return math.ceil(len(range(self._rank, rows, self._world)) / self._batch_size)
+        return math.ceil(rows / (self._batch_size * self._world))
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Rows of each batch of an epoch, for this process."""
+        if self._seed is None:
+            rows = np.concatenate(self._shards)[self._rank :: self._world]
+            return [part.tolist() for part in _cut(rows, self._batch_size)]
+        generator = np.random.default_rng([self._seed, epoch])
+        shards = [self._shards[place] for place in generator.permutation(len(self._shards))]
+        mixed = [np.concatenate(shards[first : first + self._mixed]) for first in range(0, len(shards), self._mixed)]
+        rows = np.concatenate([generator.permutation(block) for block in mixed])
+        return [self._part(block).tolist() for block in _cut(rows, self._batch_size * self._world)]
+
+    def _part(self, block: np.ndarray) -> np.ndarray:
+        part = np.array_split(block, self._world)[self._rank]
+        return part if len(part) else block[:1]
+
+
+def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+class Batches(Generic[_Made]):
+    """What a LightningDataModule hands out as a loader: each iteration is the next epoch.
+
+    `state_dict` says where the epoch that is under way stands; a new object that has loaded it goes on from there.
+    """
+
+    def __init__(self, order: Order, make: Callable[[Sequence[int], int], _Made]) -> None:
+        """`make(rows, buffer)` fills the memory with that number and is called in other threads."""
+        self._order, self._make = order, make
+        self._epoch, self._next = 0, 0
+        self._resumed = False
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[_Made]:
+        if not self._resumed:
+            self._next = 0
+        self._resumed = False
+        epoch = self._epoch
+        self._epoch += 1
+        for made in ahead(self._order.batches(epoch)[self._next :], self._make):
+            self._next += 1
+            yield made
+
+    def state_dict(self) -> dict[str, int]:
+        """`epochs` begun and `batches` drawn from the last of them."""
+        return {"epochs": self._epoch, "batches": self._next}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        self._resumed = 0 < state["batches"] < len(self)
+        self._epoch = state["epochs"] - self._resumed
+        self._next = state["batches"]
+
+
+def ahead(items: Sequence[_Item], make: Callable[[_Item, int], _Made]) -> Iterator[_Made]:
+    """`make(item, number of its buffer)` for each item, in order, done in threads ahead of its use."""
+    waiting: deque[Future[_Made]] = deque()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="features") as pool:
+        try:
+            for number, item in enumerate(items):
+                waiting.append(pool.submit(make, item, number % BUFFERS))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

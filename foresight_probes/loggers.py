@@ -1,0 +1,40 @@
+"""Where the validation values of each epoch go while heads train."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from foresight_cache.errors import MissingExtra, UnknownName
+
+NAMES = ("csv", "tensorboard", "wandb", "none")
+
+
+def require_known(names: Sequence[str]) -> None:
+    """Raises `UnknownName`."""
+    for name in names:
+        if name not in NAMES:
+            raise UnknownName("logger", name, NAMES)
+
+
+def open_loggers(names: Sequence[str], runs: Path, point: str) -> list[Logger]:
+    """Loggers that write to `RUNS/logs/<point>`; Weights & Biases where its environment says.
+
+    Raises `UnknownName`, and `MissingExtra` for one whose package is not installed.
+    """
+    require_known(names)
+    found: list[Logger] = []
+    for name in dict.fromkeys(names):
+        try:
+            if name == "csv":
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    found.append(CSVLogger(runs / "logs", name=point))
+            if name == "tensorboard":
+                found.append(TensorBoardLogger(runs / "logs", name=point))
+            if name == "wandb":
+                found.append(WandbLogger(name=point, save_dir=runs / "logs", group=runs.name))
+        except ModuleNotFoundError as error:
+            raise MissingExtra(name, extra=name, purpose=f"logging to {name}") from error
+    return found

@@ -1,0 +1,35 @@
+"""Measurements of speed, one file each. This folder is the registry: a file `prepare.py` is the part `prepare`.
+
+A part has a function `run(folder, quick)`: it measures in an empty folder and gives rows to print, each a mapping
+from column to text. What it compares runs in the same process on the same files, since only ratios travel.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+from foresight_cache.errors import UnknownName
+
+Row = Mapping[str, str]
+
+
+class Part(Protocol):
+    """What a file of this folder has."""
+
+    def run(self, folder: Path, *, quick: bool) -> Sequence[Row]:
+        """With `quick` in a few seconds, on less data."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """Parts, by file name; nothing is imported."""
+    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def part(name: str) -> Part:
+    """Raises `UnknownName`."""
+    if name not in names():
+        raise UnknownName("benchmark", name, names())
+    return cast(Part, importlib.import_module(f"{__name__}.{name}"))

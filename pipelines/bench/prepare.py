@@ -1,0 +1,128 @@
+"""Packing of images against a plain tar of the same files: Python's `tarfile`, and GNU tar where it is installed.
+
+The images are JPEG files of the size of COCO's, with seven boxes each. A tar is done when its writer returns;
+a preparation also waits for the disk, so tars are shown with and without.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from foresight_cache.preparation import prepare
+
+_HEIGHT, _WIDTH = 480, 640
+_OBJECTS = 7
+_ROUNDS = 3
+
+
+def run(folder: Path, *, quick: bool) -> list[dict[str, str]]:
+    """Best of three rounds, in each of which every way takes its turn."""
+    raw = folder / "raw"
+    size = _draw(raw, 400 if quick else 2000)
+    out = folder / "out"
+    ways: dict[str, Callable[[], object]] = {
+        "foresight prepare": lambda: prepare("coco", root=raw, out=out),
+        "python tarfile": lambda: _tarfile(raw, out),
+        "python tarfile, synced": lambda: _synced(_tarfile(raw, out)),
+    }
+    if shutil.which("tar"):
+        ways["GNU tar"] = lambda: _gnu_tar(raw, out)
+        ways["GNU tar, synced"] = lambda: _synced(_gnu_tar(raw, out))
+    prepare("coco", root=raw, out=out, limit=16)  # reads all there is to import
+    seconds = {name: min(_timed(way, out) for _ in range(_ROUNDS)) for name, way in ways.items()}
+    ours = seconds["foresight prepare"]
+    return [
+        {"way": name, "MB/s": f"{size / 1e6 / taken:,.0f}", "s": f"{taken:.2f}", "ratio of ours": f"{taken / ours:.2f}"}
+        for name, taken in seconds.items()
+    ]
+
+
+def _draw(raw: Path, count: int) -> int:
+    """A folder in COCO format; returns the bytes of its images."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (_HEIGHT // 4, _WIDTH // 4, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((_WIDTH, _HEIGHT), Image.Resampling.BILINEAR)
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=90)
+    (raw / "train").mkdir(parents=True)
+    (raw / "annotations").mkdir()
+    size = 0
+    for number in range(count):
+        # A comment of its own makes each file another one, and of another size, without drawing each.
+        comment = f"{number} ".encode() * (1 + number % 5000)
+        data = b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + stream.getvalue()[2:]
+        (raw / "train" / f"{number:012d}.jpg").write_bytes(data)
+        size += len(data)
+    boxes = [[10.5 * each, 8.25 * each, 100.5, 90.25] for each in range(_OBJECTS)]
+    document = {
+        "images": [
+            {"id": number, "file_name": f"{number:012d}.jpg", "width": _WIDTH, "height": _HEIGHT}
+            for number in range(count)
+        ],
+        "annotations": [
+            {
+                "id": _OBJECTS * number + place,
+                "image_id": number,
+                "category_id": 1,
+                "bbox": box,
+                "area": 9.5,
+                "iscrowd": 0,
+            }
+            for number in range(count)
+            for place, box in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    (raw / "annotations" / "instances_train.json").write_text(json.dumps(document))
+    return size
+
+
+def _timed(way: Callable[[], object], out: Path) -> float:
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    begun = time.perf_counter()
+    way()
+    return time.perf_counter() - begun
+
+
+def _tarfile(raw: Path, out: Path) -> Path:
+    with tarfile.open(out / "plain.tar", "w") as tar:
+        for path in _files(raw):
+            tar.add(path, arcname=path.name)
+    return out / "plain.tar"
+
+
+def _gnu_tar(raw: Path, out: Path) -> Path:
+    names = [path.name for path in _files(raw)]
+    arguments = [
+        "tar",
+        "--create",
+        "--file",
+        str(out / "plain.tar"),
+        "--directory",
+        str(raw / "train"),
+        "--files-from=-",
+    ]
+    subprocess.run(arguments, input="\n".join(names).encode(), check=True)  # noqa: S603 - the user's own tar
+    return out / "plain.tar"
+
+
+def _files(raw: Path) -> Sequence[Path]:
+    return sorted((raw / "train").iterdir())
+
+
+def _synced(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,172 @@
+"""Closed forms against scikit-learn, and as runs: selected on validation, in one pass."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scenes
+import torch
+
+from foresight_cache.errors import UsageError
+from foresight_probes import logistic_regression, tasks
+from foresight_probes.checkpoints import load_weights
+from foresight_probes.features import FeatureData, open_source
+from foresight_probes.normal_equations import NormalEquations
+from foresight_probes.options import TrainingOptions
+from foresight_probes.splits import resplit
+from foresight_probes.tasks import Setting
+from foresight_probes.training import plan_runs, train
+
+
+@pytest.fixture(scope="module")
+def linear_model() -> Any:
+    return pytest.importorskip("sklearn.linear_model", reason="scikit-learn is the reference")
+
+
+STRENGTHS = (1e-3, 0.1, 1.0, 10.0, 1e4)
+
+
+def features(rows: int, width: int, seed: int = 0) -> np.ndarray:
+    """Correlated channels of different scale, far from zero, as float32 features are when they come."""
+    generator = np.random.default_rng(seed)
+    mixed = generator.normal(size=(rows, width)) @ generator.normal(size=(width, width)) / width**0.5
+    return (mixed + generator.normal(size=width)).astype(np.float32).astype(np.float64)
+
+
+def difference(found: torch.Tensor, expected: np.ndarray) -> float:
+    """The largest, relative to the largest expected number."""
+    return float(np.abs(found.numpy() - expected).max() / np.abs(expected).max())
+
+
+def test_ridge_is_scikit_learn_s_for_every_strength_target_and_training_set(linear_model: Any) -> None:
+    """Two problems on overlapping rows and one with targets of its own, streamed in pieces of seven rows."""
+    x, generator = features(200, 24), np.random.default_rng(1)
+    targets = [x @ generator.normal(size=(24, width)) + generator.normal(size=(200, width)) for width in (1, 1, 3)]
+    taken = np.stack([generator.random(200) < share for share in (0.7, 0.5, 0.9)], axis=1)
+    equations = NormalEquations(3)
+    for first in range(0, 200, 7):
+        rows = slice(first, first + 7)
+        pieces = [torch.from_numpy(np.where(taken[rows, k, None], y[rows], np.nan)) for k, y in enumerate(targets)]
+        equations.add(torch.from_numpy(x[rows]), torch.from_numpy(taken[rows]), pieces)
+    for problem, (y, found) in enumerate(zip(targets, equations.solve(STRENGTHS), strict=True)):
+        for strength, each in zip(STRENGTHS, found, strict=True):
+            rows = taken[:, problem]
+            reference = linear_model.Ridge(alpha=strength, solver="svd").fit(x[rows], y[rows])
+            assert each.strength == strength
+            assert difference(each.weight, reference.coef_.reshape(each.weight.shape)) < 1e-6
+            assert difference(each.bias, np.atleast_1d(reference.intercept_)) < 1e-6
+
+
+def test_ridge_with_more_channels_than_rows(linear_model: Any) -> None:
+    x = features(20, 50)
+    y = np.random.default_rng(2).normal(size=(20, 2))
+    equations = NormalEquations(1)
+    equations.add(torch.from_numpy(x), torch.ones(20, 1, dtype=torch.bool), [torch.from_numpy(y)])
+    for strength, each in zip(STRENGTHS, equations.solve(STRENGTHS)[0], strict=True):
+        reference = linear_model.Ridge(alpha=strength, solver="svd").fit(x, y)
+        assert difference(each.weight, reference.coef_) < 1e-6
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_logistic_regression_is_scikit_learn_s(linear_model: Any, classes: int) -> None:
+    x, generator = features(150, 10), np.random.default_rng(3)
+    y = (x @ generator.normal(size=(10, classes)) + generator.normal(size=(150, classes))).argmax(1)
+
+    def chunks() -> list[tuple[torch.Tensor, torch.Tensor]]:
+        return [(torch.from_numpy(x[k : k + 40]), torch.from_numpy(y[k : k + 40])) for k in range(0, 150, 40)]
+
+    solved = logistic_regression.solve(chunks, width=10, classes=classes, strengths=STRENGTHS)
+    for strength, found in zip(STRENGTHS, solved, strict=True):
+        scale = 2 if classes == 2 else 1
+        reference = linear_model.LogisticRegression(
+            C=scale / strength, solver="newton-cholesky", tol=1e-13, max_iter=1000
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its line search ends at the limit of rounding
+            reference.fit(x, y)
+        weight, bias = found.weight, found.bias
+        if classes == 2:
+            weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+        assert found.strength == strength
+        assert difference(weight, reference.coef_) < 1e-6
+        expected = reference.intercept_ - (reference.intercept_.mean() if classes > 2 else 0)
+        assert difference(bias, expected) < 1e-6
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
+    return scenes.write(tmp_path_factory.mktemp("scenes") / "cache", 96)
+
+
+OPTIONS = TrainingOptions(resamples=20, strengths=(0.1, 10.0, 1e3), epochs=2)
+
+
+def test_a_closed_form_is_a_run_like_any_other(cache: "scenes.Cache", tmp_path: Path, linear_model: Any) -> None:
+    """Every strength is fitted to the training split, one is selected on validation, and it meets the test split."""
+    chosen = {"tasks": ["counting"], "points": ["vit.block_01"], "heads": ["ridge", "mlp"], "options": OPTIONS}
+    found = {result.head: result for result in train(cache, out=tmp_path, **chosen)}["ridge"]
+    split = plan_runs(cache, out=tmp_path / "other", **chosen).split
+    task = tasks.load("counting", Setting(samples=cache.rows))
+    data = FeatureData(open_source(cache, "vit.block_01"), split, {}, OPTIONS)
+    standardise = data.standardisation()
+    x = {side: standardise(data.batch(getattr(split, side)).features).pooled.double().numpy() for side in split.sizes()}
+    y = {side: np.array([len(cache.rows[r]["annotations"]["objects"]) for r in getattr(split, side)]) for side in x}
+    models = [linear_model.Ridge(alpha=each).fit(x["train"], y["train"]) for each in OPTIONS.strengths]
+    scores = [model.score(x["validation"], y["validation"]) for model in models]
+    best = int(np.argmax(scores))
+    assert found.validation["value"] == pytest.approx(scores[best], abs=1e-5)
+    assert found.validation["strength"] == OPTIONS.strengths[best]
+    assert found.metrics["r2"].value == pytest.approx(models[best].score(x["test"], y["test"]), abs=1e-5)
+    weights, kept = load_weights(tmp_path / "counting" / "vit.block_01" / "ridge-seed0.safetensors", found.identity)
+    np.testing.assert_allclose(weights["linear.weight"][0].numpy(), models[best].coef_, rtol=1e-4, atol=1e-6)
+    assert torch.equal(kept.pooled_mean, standardise.pooled_mean)
+    assert task.primary == "r2"
+
+
+def test_closed_forms_do_not_depend_on_company(cache: "scenes.Cache", tmp_path: Path) -> None:
+    """Each seed trains on samples of its own, and finds what it finds alone."""
+    chosen = {"tasks": ["counting"], "points": ["vit.block_01"], "heads": ["ridge"], "options": OPTIONS}
+    together = train(cache, seeds=[0, 1, 2], out=tmp_path / "all", **chosen)
+    for seed in (0, 1, 2):
+        alone = train(cache, seeds=[seed], out=tmp_path / str(seed), **chosen)
+        (expected,) = (result for result in alone if result.head == "ridge")
+        (found,) = (result for result in together if (result.head, result.seed) == ("ridge", seed))
+        assert [a.id for a in found.scores] == [b.id for b in expected.scores]
+        for ours, theirs in zip(found.scores, expected.scores, strict=True):
+            assert ours.scores == pytest.approx(theirs.scores, rel=1e-6)
+    assert len({result.value.value for result in together if result.head == "ridge"}) == 3
+
+
+def test_a_seed_divides_training_and_validation_anew_and_keeps_the_test_split(cache: "scenes.Cache") -> None:
+    split = plan_runs(cache, tasks=["counting"], out=Path("absent")).split
+    groups = [sample["group"] for sample in cache.rows]
+    other = resplit(split, groups, 1)
+    assert resplit(split, groups, 0) == split
+    assert other.test == split.test
+    assert sorted((*other.train, *other.validation)) == sorted((*split.train, *split.validation))
+    assert set(other.validation) != set(split.validation)
+    assert abs(len(other.train) - len(split.train)) < 12
+
+
+def test_classes_are_told_by_logistic_regression(tmp_path: Path) -> None:
+    """Of each token, whether it lies in a box, which its features say; and of the whole, which they do not."""
+    cache = scenes.write(tmp_path / "cache", 96)
+    for row in cache.rows:
+        for number, each in enumerate(row["annotations"]["objects"]):
+            each["category_id"] = number % 2 if len(row["annotations"]["objects"]) == 2 else 1
+    chosen = {"points": ["vit.*"], "out": tmp_path / "runs", "options": OPTIONS}
+    found = train(cache, tasks=["patch-class", "relation"], heads=["token-logistic", "logistic"], **chosen)
+    by_run = {(result.task, result.point, result.head): result for result in found}
+    informed = by_run["patch-class", "vit.block_01", "token-logistic"]
+    empty = by_run["patch-class", "vit.block_02", "token-logistic"]
+    assert informed.metrics["accuracy"].value > 0.95 > empty.metrics["accuracy"].value
+    assert by_run["relation", "vit.block_01", "logistic"].metrics["accuracy"].value <= 1
+    assert ("relation", "vit.block_01", "token-logistic") not in by_run
+
+
+def test_a_task_without_numbers_has_no_ridge(cache: "scenes.Cache", tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no head of ridge fits the task 'boxes'; use one of .*mlp"):
+        train(cache, tasks=["boxes"], heads=["ridge"], out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
