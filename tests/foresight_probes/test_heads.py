@@ -1,5 +1,6 @@
 """What each head can see, and what it cannot."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from foresight_probes import heads
 from foresight_probes.alignment import nearest, on_first_grid
 from foresight_probes.attention import places, times
 from foresight_probes.batches import Features, Outputs
+from foresight_probes.capacity import hidden_width
 
 PICTURE = Outputs(slots=1, channels=1 * 28 * 28 * 3, forms=("tokens",), grid=Grid(1, 4, 4), cell=(1, 28, 28, 3))
 
@@ -124,6 +126,16 @@ def test_the_ladder_has_the_parameters_that_it_is_named_for(name: str, millions:
     head = heads.build(name, width=1280, outputs=outputs, seed=0)
     count = sum(parameter.numel() for parameter in head.parameters())
     assert count == pytest.approx(millions * 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("budget", [1_000, 5_555, 70_000])
+def test_no_other_width_comes_nearer_to_the_budget(budget: int) -> None:
+    def parameters(hidden: int) -> int:
+        sizes = [40, hidden, hidden, hidden, 7]
+        return sum(before * after + after for before, after in itertools.pairwise(sizes))
+
+    best = min(range(1, 300), key=lambda hidden: abs(parameters(hidden) - budget))
+    assert hidden_width(budget, 40, 7) == best
 
 
 def test_places_tell_tokens_apart_and_times_tell_steps_apart() -> None:

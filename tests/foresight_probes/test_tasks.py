@@ -426,6 +426,7 @@ class TestLetterbox:
         (record,) = task.scores(slots([[[0.0] * 9]]), [target])
         true = record.reshape(-1, 8)[1, 2:6]
         assert (true[2:] - true[:2]).tolist() == pytest.approx([100, 50])
+        assert record.reshape(-1, 8)[1, 6] == 5000
 
     def test_patches(self) -> None:
         """Of 4×4 cells the two rows in the middle show the image; the centres of the first lie in the box."""
