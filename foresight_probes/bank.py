@@ -254,7 +254,15 @@ class Bank(LightningModule):
                 for place in members:
                     if place not in answers:
                         found[place] = self.heads[place](chosen), targets, rows
-        return {place: found[place] for place in self._finite({place: each[0].values for place, each in found.items()})}
+        sound = self._places_of_finite_stacks()
+        suspect = {place: each[0].values for place, each in found.items() if place not in sound}
+        lost = suspect.keys() - set(self._finite(suspect))
+        return {place: each for place, each in found.items() if place not in lost}
+
+    def _places_of_finite_stacks(self) -> set[int]:
+        some = list(chain(*self._stacks.values()))
+        fine = torch.stack([stack.finite for stack in some]).tolist() if some else []
+        return {place for stack, finite in zip(some, fine, strict=True) if finite for place in stack.places}
 
     def _stacked_answers(self, features: Features) -> dict[int, Tensor]:
         """By place what the linear map of each stacked head says: [B, columns], or [B, N, columns] of tokens."""

@@ -39,6 +39,8 @@ class Stack:
         self._sections.append(columns - start)
         self._weight.requires_grad_()
         self._bias.requires_grad_()
+        self.finite = torch.tensor(True)
+        """Whether the last answers were finite everywhere, told once for all heads."""
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -48,7 +50,9 @@ class Stack:
     def __call__(self, features: Tensor) -> dict[int, Tensor]:
         """[..., D] -> by place [..., columns of the head]."""
         self._weight.grad = self._bias.grad = None
-        parts = torch.split(functional.linear(features, self._weight, self._bias), self._sections, dim=-1)
+        answers = functional.linear(features, self._weight, self._bias)
+        self.finite = answers.detach().isfinite().all()
+        parts = torch.split(answers, self._sections, dim=-1)
         return dict(zip(self._heads, parts[::2], strict=False))
 
     def hand_out_gradients(self, places: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ import typer
 from typer.main import get_command
 
 from foresight_cache.errors import ForesightError
-from pipelines.commands import demo, extract, inspect, plan, prepare, report, runs, train_probe, verify
+from pipelines.commands import bench, demo, extract, inspect, plan, prepare, report, runs, train_probe, verify
 
 app = typer.Typer(
     name="foresight",
@@ -36,6 +36,7 @@ for name, module in {
     "train-probe": train_probe,
     "runs": runs,
     "report": report,
+    "bench": bench,
 }.items():
     app.command(name)(module.run)
 

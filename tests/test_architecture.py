@@ -129,7 +129,7 @@ def test_reading_a_cache_loads_no_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded_by(statement)
 
 
-COMMANDS = ("demo", "prepare", "plan", "extract", "inspect", "verify", "train-probe", "runs", "report")
+COMMANDS = ("demo", "prepare", "plan", "extract", "inspect", "verify", "train-probe", "runs", "report", "bench")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
