@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -26,7 +26,7 @@ from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import FeatureData, Standardisation
 from foresight_probes.options import TrainingOptions
-from foresight_probes.stacking import Stack, stacks
+from foresight_probes.stacking import COLUMNS, Stack, stacks
 from foresight_probes.tasks import Task
 
 WARM_UP = 0.1
@@ -87,11 +87,12 @@ class Selection:
 class Bank(LightningModule):
     """Heads with parameters of their own that see the same batches.
 
-    The sum of their losses is minimised with AdamW. Since that works element by element and the heads share no
-    parameter, each becomes what it would have become alone, to the last bit on a CPU: linear heads that read the same
-    are computed together in a way that keeps it so (`stacking`). After every epoch each head is evaluated on the
-    validation split and its best weights kept; one that has not become better for `patience` epochs, or whose loss is
-    no longer finite, is left out from then on. The test split is seen once, with the best weights.
+    The sum of their losses is minimised with AdamW (Adam, after a decay of the weights). Since that works element by
+    element and the heads share no parameter, each becomes what it would have become alone, to the last bit on a CPU:
+    linear heads that read the same are computed together in a way that keeps it so (`stacking`). After every epoch
+    each head is evaluated on the validation split and its best weights kept; one that has not become better for
+    `patience` epochs, or whose loss is no longer finite, is left out from then on. The test split is seen once, with
+    the best weights.
     """
 
     automatic_optimization = False
@@ -135,7 +136,7 @@ class Bank(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         self._stack()
-        return torch.optim.AdamW(self._groups(), fused=self.device.type in ("cpu", "cuda"))
+        return torch.optim.Adam(self._groups(), fused=self.device.type in ("cpu", "cuda"))
 
     def learning_rate(self, place: int) -> float:
         """Peak step size of a member: its own, that of the options, else its head's."""
@@ -146,7 +147,8 @@ class Bank(LightningModule):
         """On the device where the heads are now: moving a head gives it memory of its own again."""
         for reads in ("pooled", "tokens"):
             found = {place: self._linear(place, reads) for place in range(len(self.members))}
-            self._stacks[reads] = stacks({place: linear for place, linear in found.items() if linear is not None})
+            alike = {place: linear for place, linear in found.items() if linear is not None}
+            self._stacks[reads] = stacks(alike, COLUMNS[reads])
 
     def _linear(self, place: int, reads: str) -> nn.Linear | None:
         """The one linear map that the head is, if it is one that can be stacked."""
@@ -157,16 +159,21 @@ class Bank(LightningModule):
         return linear if alone and usual and not self.standardisation.others else None
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Weights, which decay, and biases, which do not: the best constant answer must stay in reach."""
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for place, (member, head) in enumerate(zip(self.members, self.heads, strict=True)):
-            rate, decay = self.learning_rate(place), member.options(self.options).weight_decay
-            for parameter in head.parameters():
-                groups.setdefault((rate, decay if parameter.ndim > 1 else 0.0), []).append(parameter)
-        return [
-            {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
-        ]
+        """One per step size: a call of the optimiser costs as much as the arithmetic of many heads."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for place, head in enumerate(self.heads):
+            groups.setdefault(self.learning_rate(place), []).extend(head.parameters())
+        return [{"params": parameters, "lr": rate, "peak": rate} for rate, parameters in groups.items()]
+
+    def _decay(self, places: Iterable[int], factor: float) -> None:
+        """Decoupled decay of weights; biases stay, because the best constant answer must stay in reach."""
+        weights, shrunk = [], []
+        for place in places:
+            decay = self.members[place].options(self.options).weight_decay
+            own = [parameter.data for parameter in self.heads[place].parameters() if parameter.ndim > 1]
+            weights += own
+            shrunk += [1 - factor * self.learning_rate(place) * decay] * len(own)
+        torch._foreach_mul_(weights, shrunk)
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         optimiser = cast(LightningOptimizer, self.optimizers())
@@ -184,6 +191,7 @@ class Bank(LightningModule):
             factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * factor
+            self._decay(losses, factor)
             optimiser.step()
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
@@ -254,7 +262,15 @@ class Bank(LightningModule):
                 for place in members:
                     if place not in answers:
                         found[place] = self.heads[place](chosen), targets, rows
-        return {place: found[place] for place in self._finite({place: each[0].values for place, each in found.items()})}
+        sound = self._places_of_finite_stacks()
+        suspect = {place: each[0].values for place, each in found.items() if place not in sound}
+        lost = suspect.keys() - set(self._finite(suspect))
+        return {place: each for place, each in found.items() if place not in lost}
+
+    def _places_of_finite_stacks(self) -> set[int]:
+        some = list(chain(*self._stacks.values()))
+        fine = torch.stack([stack.finite for stack in some]).tolist() if some else []
+        return {place for stack, finite in zip(some, fine, strict=True) if finite for place in stack.places}
 
     def _stacked_answers(self, features: Features) -> dict[int, Tensor]:
         """By place what the linear map of each stacked head says: [B, columns], or [B, N, columns] of tokens."""

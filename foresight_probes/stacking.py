@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-COLUMNS = 32
-"""Of a matrix, however many heads are in it: the same shape gives the same kernel and so the same bits."""
+COLUMNS = {"pooled": 256, "tokens": 32}
+"""Of a matrix, by what its heads read, however many are in it: the same shape gives the same kernel and so the same
+bits. A product with the means over tokens costs nothing beside its call, one with all tokens does."""
 LANES = 8
 """A head begins at a multiple of this, so that vector instructions see its columns alike wherever it stands."""
 
@@ -19,11 +20,11 @@ LANES = 8
 class Stack:
     """Some linear heads as one matrix, whose parts their own parameters become."""
 
-    def __init__(self, heads: Mapping[int, nn.Linear]) -> None:
+    def __init__(self, heads: Mapping[int, nn.Linear], columns: int) -> None:
         """Heads by their place in the bank, all of one width, on the device where they will stay."""
         some = next(iter(heads.values()))
         sizes = [_room(linear.out_features) for linear in heads.values()]
-        columns = max(COLUMNS, some.out_features) if len(heads) == 1 else COLUMNS
+        columns = max(columns, some.out_features) if len(heads) == 1 else columns
         self._weight = torch.zeros(columns, some.in_features, device=some.weight.device)
         self._bias = torch.zeros(columns, device=some.weight.device)
         self._heads = dict(heads)
@@ -39,6 +40,8 @@ class Stack:
         self._sections.append(columns - start)
         self._weight.requires_grad_()
         self._bias.requires_grad_()
+        self.finite = torch.tensor(True)
+        """Whether the last answers were finite everywhere, told once for all heads."""
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -48,7 +51,9 @@ class Stack:
     def __call__(self, features: Tensor) -> dict[int, Tensor]:
         """[..., D] -> by place [..., columns of the head]."""
         self._weight.grad = self._bias.grad = None
-        parts = torch.split(functional.linear(features, self._weight, self._bias), self._sections, dim=-1)
+        answers = functional.linear(features, self._weight, self._bias)
+        self.finite = answers.detach().isfinite().all()
+        parts = torch.split(answers, self._sections, dim=-1)
         return dict(zip(self._heads, parts[::2], strict=False))
 
     def hand_out_gradients(self, places: Sequence[int]) -> None:
@@ -63,25 +68,25 @@ class Stack:
             start += columns + gap
 
 
-def stacks(heads: Mapping[int, nn.Linear]) -> list[Stack]:
-    """All heads, which are of one width; one with more than 32 outputs is alone.
+def stacks(heads: Mapping[int, nn.Linear], columns: int) -> list[Stack]:
+    """All heads, which are of one width; one with more outputs than `columns` is alone.
 
-    >>> [stack.places for stack in stacks({k: nn.Linear(4, n) for k, n in enumerate((9, 40, 5, 12))})]
+    >>> [stack.places for stack in stacks({k: nn.Linear(4, n) for k, n in enumerate((9, 40, 5, 12))}, 32)]
     [(0, 2), (3,), (1,)]
     """
     shared: list[dict[int, nn.Linear]] = []
     alone = []
     for place, linear in heads.items():
-        if linear.out_features > COLUMNS:
+        if linear.out_features > columns:
             alone.append({place: linear})
             continue
         for some in shared:
-            if sum(_room(other.out_features) for other in some.values()) + _room(linear.out_features) <= COLUMNS:
+            if sum(_room(other.out_features) for other in some.values()) + _room(linear.out_features) <= columns:
                 some[place] = linear
                 break
         else:
             shared.append({place: linear})
-    return [Stack(some) for some in (*shared, *alone)]
+    return [Stack(some, columns) for some in (*shared, *alone)]
 
 
 def _room(columns: int) -> int:

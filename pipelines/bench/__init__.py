@@ -1,25 +1,24 @@
 """Measurements of speed, one file each. This folder is the registry: a file `prepare.py` is the part `prepare`.
 
-A part has a function `run(folder, quick)`: it measures in an empty folder and gives rows to print, each a mapping
-from column to text. What it compares runs in the same process on the same files, since only ratios travel.
+A part has a function `run(folder, quick)` that measures in an empty folder. What it compares runs in the same process
+on the same data, in turn, since only ratios travel.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 from foresight_cache.errors import UnknownName
-
-Row = Mapping[str, str]
+from pipelines.ratios import Figure
 
 
 class Part(Protocol):
     """What a file of this folder has."""
 
-    def run(self, folder: Path, *, quick: bool) -> Sequence[Row]:
-        """With `quick` in a few seconds, on less data."""
+    def run(self, folder: Path, *, quick: bool) -> Sequence[Figure]:
+        """With `quick` in a fraction of the time, on less data."""
         ...
 
 

@@ -84,10 +84,10 @@ def test_a_head_stops_when_it_becomes_no_better_and_others_go_on(cache: "scenes.
 
 
 def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
-    """Eight columns' room for one with five, so four share a matrix; those with fifty outputs are alone."""
+    """Eight columns' room for one with five, so four share a matrix of tokens."""
     bank = trained(cache, [*GRID, *ALL[:2]], epochs=1)
     assert [stack.places for stack in bank._stacks["tokens"]] == [(4, 5, 6, 7), (8, 9)]
-    assert [stack.places for stack in bank._stacks["pooled"]] == [(0, 1, 2, 3), (11,), (12,)]
+    assert [stack.places for stack in bank._stacks["pooled"]] == [(0, 1, 2, 3, 11, 12)]
 
 
 def test_the_best_epoch_by_validation_is_what_is_reported(cache: "scenes.Cache") -> None:

@@ -120,17 +120,8 @@ def test_a_run_that_fails_leaves_the_others_finished(cache: "scenes.Cache", tmp_
     assert [result.run for result in load_results(tmp_path)] == ["pooled-linear-seed0", "mlp-lr0.001-seed0"]
 
 
-WORDS = [
-    "--task",
-    "counting,position",
-    "--heads",
-    "pooled-linear,ridge,token-linear",
-    "--seeds",
-    "0,1",
-    "--epochs",
-    "2",
-]
-OFFLINE = ["--logger", "none"]
+HEADS = ["--heads", "pooled-linear,ridge,token-linear"]
+WORDS = ["--task", "counting,position", *HEADS, "--seeds", "0,1", "--epochs", "2", "--logger", "none"]
 
 
 def content(runs: Path) -> dict[str, bytes]:

@@ -114,7 +114,5 @@ def test_the_benchmark_of_packing_measures(tmp_path: Path) -> None:
     """That it runs and compares with both tars; how fast it is depends on the machine."""
     run = foresight("bench", "prepare", "--quick", "--where", tmp_path)
     assert run.returncode == 0, run.stderr
-    ways = [line.split("  ")[0] for line in run.stdout.splitlines()]
-    assert ways[0] == "way"
-    assert {"foresight prepare", "python tarfile"} < set(ways)
+    assert "| rate of prepare to Python's tarfile |" in run.stdout
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
