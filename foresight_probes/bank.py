@@ -136,6 +136,7 @@ class Bank(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         self._stack()
+        self._decaying = [self._weights(place) for place in range(len(self.members))]
         return torch.optim.Adam(self._groups(), fused=self.device.type in ("cpu", "cuda"))
 
     def learning_rate(self, place: int) -> float:
@@ -167,13 +168,13 @@ class Bank(LightningModule):
 
     def _decay(self, places: Iterable[int], factor: float) -> None:
         """Decoupled decay of weights; biases stay, because the best constant answer must stay in reach."""
-        weights, shrunk = [], []
-        for place in places:
-            decay = self.members[place].options(self.options).weight_decay
-            own = [parameter.data for parameter in self.heads[place].parameters() if parameter.ndim > 1]
-            weights += own
-            shrunk += [1 - factor * self.learning_rate(place) * decay] * len(own)
-        torch._foreach_mul_(weights, shrunk)
+        parts = [(weight, 1 - factor * decay) for place in places for weight, decay in self._decaying[place]]
+        torch._foreach_mul_([weight for weight, _ in parts], [shrunk for _, shrunk in parts])
+
+    def _weights(self, place: int) -> list[tuple[Tensor, float]]:
+        """Those that decay, each with its decay per step of full size."""
+        decay = self.learning_rate(place) * self.members[place].options(self.options).weight_decay
+        return [(parameter.data, decay) for parameter in self.heads[place].parameters() if parameter.ndim > 1]
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         optimiser = cast(LightningOptimizer, self.optimizers())

@@ -1,0 +1,41 @@
+"""The benchmark's own parts: its cache is one that every task accepts, and its scan reads the bytes that there are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import said
+
+from foresight_cache.samples import Grid
+from foresight_probes.options import TrainingOptions
+from foresight_probes.questions import load_tasks, questions
+from pipelines.benchmarks import Figure, medians, probes, table
+
+
+def test_the_cache_of_noise_has_questions_for_every_task(tmp_path: Path) -> None:
+    cache = probes.write_cache(tmp_path / "cache", 70, Grid(1, 2, 3), 4)
+    assert cache[probes.POINT].shape == (70, 6, 4)
+    tasks = load_tasks(cache, (*probes.TASKS, "patch-class"))
+    split, targets = questions(cache, tasks, TrainingOptions())
+    assert {len(by_row) for by_row in targets.values()} == {70}
+    assert sum(split.sizes().values()) == 70
+
+
+def test_the_bare_scan_reads_what_the_reader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = probes.write_cache(tmp_path / "cache", 70, Grid(1, 2, 3), 4)
+    seen: list[bytes] = []
+    monkeypatch.setattr(probes.np, "copyto", lambda _, source: seen.append(bytes(source)))
+    probes.scan(cache)
+    assert seen == [cache[probes.POINT].stored(row).tobytes() for row in range(70)]
+
+
+def test_figures() -> None:
+    first, second = medians([lambda: None, lambda: np.ones(10**6).sum()], 3)
+    assert 0 <= first < second
+    assert Figure(name="", value=0.9, target=">= 0.8", detail="").reached is True
+    assert Figure(name="", value=2.1, target="<= 2", detail="").reached is False
+    assert "| a | 2.10 | <= 2 | no |" in table([Figure(name="a", value=2.1, target="<= 2", detail="")])
+
+
+def test_an_unknown_part() -> None:
+    assert "unknown benchmark 'probs'; did you mean 'probes'" in said("bench", "probs", status=2)
