@@ -9,7 +9,8 @@ from command import said
 from foresight_cache.samples import Grid
 from foresight_probes.options import TrainingOptions
 from foresight_probes.questions import load_tasks, questions
-from pipelines.benchmarks import Figure, medians, probes, table
+from pipelines.bench import probes
+from pipelines.ratios import Figure, medians, table
 
 
 def test_the_cache_of_noise_has_questions_for_every_task(tmp_path: Path) -> None:
