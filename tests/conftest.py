@@ -21,6 +21,7 @@ def assets() -> Path:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for all fuzzing, from whichever processes it ran in."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
-    counts = [dict(report.user_properties).get("fuzzed inputs", 0) for report in reports if hasattr(report, "when")]
+    properties = [dict(getattr(report, "user_properties", ())) for report in reports]
+    counts = [each.get("fuzzed inputs", 0) for each in properties]
     if sum(counts):
         terminalreporter.write_line(f"fuzzing: {sum(counts):,} inputs in {sum(map(bool, counts))} tests")
