@@ -5,10 +5,10 @@ large pages it is the slowest step of a copy.
 """
 
 import os
-from collections import deque
 from pathlib import Path
+from threading import Lock
 
-_SIZE = 8 << 20
+_SIZE = 16 << 20
 """Bytes of an arena; only what was ever written to takes memory."""
 
 
@@ -18,6 +18,8 @@ class Arena:
     def __init__(self) -> None:
         self._memory = memoryview(bytearray(_SIZE))
         self._used = 0
+        self.holders = 0
+        """How many have still to look at what is in it."""
 
     def read(self, path: Path) -> bytes | memoryview:
         """A file's content, valid until the arena is given back. Raises `OSError`."""
@@ -35,21 +37,31 @@ class Arena:
 
     def reset(self) -> None:
         """Forget all content; nobody may look at it any more."""
-        self._used = 0
+        self._used = self.holders = 0
 
 
 class ArenaPool:
-    """Arenas that are not in use. Any thread may take one or give one back."""
+    """Arenas that are not in use. An arena is used again when all who hold it have given it back, in any thread."""
 
     def __init__(self) -> None:
-        self._free: deque[Arena] = deque()
+        self._free: list[Arena] = []
+        self._lock = Lock()
 
     def take(self) -> Arena:
-        try:
-            return self._free.pop()
-        except IndexError:
-            return Arena()
+        """An empty arena, held once."""
+        with self._lock:
+            arena = self._free.pop() if self._free else Arena()
+            arena.holders = 1
+        return arena
+
+    def hold(self, arena: Arena) -> None:
+        """One more has to give it back."""
+        with self._lock:
+            arena.holders += 1
 
     def give_back(self, arena: Arena) -> None:
-        arena.reset()
-        self._free.append(arena)
+        with self._lock:
+            arena.holders -= 1
+            if not arena.holders:
+                arena.reset()
+                self._free.append(arena)

@@ -7,9 +7,9 @@
 000000007.json         the record
 """
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TypeVar
 
 RECORD = "json"
@@ -28,7 +28,7 @@ def media_suffix(file_name: str) -> str:
     >>> media_suffix("val2017/000000000785.JPG"), media_suffix("clip"), media_suffix("a.json")
     ('jpg', 'media', 'media')
     """
-    suffix = Path(file_name).suffix.lower()
+    suffix = posixpath.splitext(file_name)[1].lower()
     return suffix[1:] if _MEDIA_SUFFIX.fullmatch(suffix) and suffix != f".{RECORD}" else "media"
 
 
@@ -47,6 +47,8 @@ def frames_of(members: Mapping[str, _Content]) -> list[_Content]:
     >>> frames_of({"seg.png": b"labels", "jpg": b"image"}), frames_of({"00001.jpg": b"b", "00000.jpg": b"a"})
     ([b'image'], [b'a', b'b'])
     """
+    if len(members) == 1:  # nearly every image
+        return list(members.values())
     return [members[suffix] for suffix in sorted(members) if not _is_labels(suffix) and suffix != RECORD]
 
 

@@ -26,6 +26,7 @@ from foresight_cache.manifests import Manifest
 from foresight_cache.packing import packed
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
+from foresight_cache.samples import Media
 from foresight_cache.selection import Record, Selection, is_absent
 from foresight_cache.shard_folder import RAW, Done, clear, note, recalled, refuse_foreign, unfinished
 from foresight_cache.shards import (
@@ -39,8 +40,8 @@ from foresight_cache.shards import (
     write_shard,
 )
 
-_AT_ONCE = 16
-"""Records that a thread reads and checks before it hands them on."""
+_AT_ONCE: dict[Media, int] = {"image": 64, "clip": 8}
+"""Records that a thread reads and checks before it hands them on: fewer where each takes much memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,7 +201,8 @@ def _packed(request: _Request, found: _Found, workers: int, advance: Advance) ->
     pool = ArenaPool()
     left = _batches(request, records[first:], first, pool, workers, advance)
     write = partial(_write, request.out, request.samples_per_shard, identity, pool)
-    with closing(prefetch(enumerate(left, start=len(done)), write, threads=1)) as written:
+    # Two, so that one shard is written while another waits for the disk.
+    with closing(prefetch(enumerate(left, start=len(done)), write, threads=2)) as written:
         done += written
     shutil.rmtree(request.out / RAW, ignore_errors=True)
     shard_set = ShardSet(
@@ -252,7 +254,7 @@ class _Batch:
     records: int
     """Records that were taken so far, of all."""
     arenas: Sequence[Arena]
-    """Memory that nothing needs once these samples are written."""
+    """Memory that these samples hold until they are written."""
 
 
 def _batches(
@@ -262,7 +264,8 @@ def _batches(
     samples: list[_Sound] = []
     quarantined: list[Quarantined] = []
     arenas: list[Arena] = []
-    chunks = (records[start : start + _AT_ONCE] for start in range(0, len(records), _AT_ONCE))
+    at_once = _AT_ONCE[request.manifest.media]
+    chunks = (records[start : start + at_once] for start in range(0, len(records), at_once))
     with closing(prefetch(chunks, partial(_checked, pool, deep=request.deep), threads=workers)) as checked:
         for chunk in checked:
             for result in chunk.results:
@@ -274,8 +277,9 @@ def _batches(
                 samples.append(result)
                 advance(1, result.size)
                 if len(samples) == request.samples_per_shard:
-                    batch = _Batch(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)
-                    yield batch
+                    pool.hold(chunk.arena)
+                    arenas.append(chunk.arena)
+                    yield _Batch(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)
                     samples, quarantined, arenas = [], [], []
             arenas.append(chunk.arena)
     if samples or quarantined:

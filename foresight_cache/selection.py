@@ -51,7 +51,10 @@ def is_absent(record: Record) -> bool:
     """Whether a sample's media, or its labels, are not there at all."""
     if isinstance(record, Broken):
         return record.absent
-    return not record.path.exists() or (record.labels is not None and not record.labels.exists())
+    try:
+        return not record.path.exists() or (record.labels is not None and not record.labels.exists())
+    except OSError:  # such as a name that is too long, which the packing tells of
+        return False
 
 
 def classes_of(sample: Sample) -> tuple[str, ...]:

@@ -17,10 +17,25 @@ def header(name: str, size: int) -> bytes:
     """
     if not 0 < len(name) < _LONGEST or size < 0:
         raise ValueError(f"a member {name!r} of {size} bytes does not fit a tar's header")
+    if size >= _MOST_DIGITS or not name.isascii():
+        return _standard(name, size)
+    block = bytearray(_TEMPLATE)
+    block[: len(name)] = name.encode("ascii")
+    block[124:136] = b"%011o\0" % size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def _standard(name: str, size: int) -> bytes:
     member = tarfile.TarInfo(name)
     member.size = size
     member.uname = member.gname = "foresight"
     return member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+_TEMPLATE = _standard("", 0)
+_MOST_DIGITS = 8**11
 
 
 def padding(size: int) -> bytes:
