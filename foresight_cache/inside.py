@@ -52,9 +52,9 @@ def inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:
 
 def check_stays(folder: Path, path: Path, what: str) -> None:
     """Raises `BadSample` where a path below a folder is a link out of it."""
-    if not _has_links(folder, path):  # the plain case, at a tenth of the cost
-        return
     try:
+        if not _has_links(folder, path):  # the plain case, at a tenth of the cost
+            return
         stays = os.path.realpath(path).startswith(_realpath(folder))
     except (OSError, RuntimeError, ValueError) as error:  # a name that is too long
         raise BadSample(f"{what} cannot be followed: {error}") from None
@@ -63,17 +63,15 @@ def check_stays(folder: Path, path: Path, what: str) -> None:
 
 
 def _has_links(folder: Path, path: Path) -> bool:
-    """Whether a part of the path below the folder is a link; True where that cannot be told."""
+    """Whether a part of the path below the folder is a link. Raises `OSError` and `ValueError` for impossible names."""
     place = os.fspath(folder)
     for part in Path(os.fspath(path)[len(place) :].strip(os.sep)).parts:
         place = f"{place}{os.sep}{part}"
         try:
             if stat.S_ISLNK(os.lstat(place).st_mode):
                 return True
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False  # what is not there leads nowhere
-        except (OSError, ValueError):
-            return True
     return False
 
 
