@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.scores import SampleScore, can_write, from_parquet, to_parquet
+from foresight_probes.scores import SampleScore, from_parquet, to_parquet
 from foresight_probes.statistics import Interval
 
 FORMAT = "foresight-probe-result"
 VERSION = 2
-IN_PARQUET = "parquet"
-"""In place of the scores where they lie in a file of their own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +89,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "fresh"}
         body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
-        body["scores"] = [score._asdict() for score in self.scores]
+        del body["scores"]  # they lie in a file of their own
         return {"format": FORMAT, "version": VERSION, **body}
 
 
@@ -116,13 +114,10 @@ def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> 
     """Writes each file whole or not at all. Raises `ProbeError` where the folder cannot be written."""
     path = result_path(runs, task=result.task, point=result.point, run=result.run)
     body = result.to_json()
-    if can_write():
-        body["scores"] = IN_PARQUET
     text = json.dumps(body, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if can_write():
-            replace_file(path.with_suffix(".parquet"), to_parquet(result.scores))
+        replace_file(path.with_suffix(".parquet"), to_parquet(result.scores))
         if checkpoint is not None:
             replace_file(path.with_suffix(".safetensors"), checkpoint)
         replace_file(path, text.encode())
@@ -206,17 +201,13 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
-    apart = record.get("scores") == IN_PARQUET
-    for name, kind in {**_KINDS, "metrics": dict, "scores": str if apart else list}.items():
+    for name, kind in {**_KINDS, "metrics": dict}.items():
         if not isinstance(record.get(name), kind):
             raise TypeError(f"{name} is {record.get(name)!r}")
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     if record["primary"] not in metrics:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
-    if apart:
-        scores = from_parquet(path.with_suffix(".parquet"))
-    else:
-        scores = tuple(SampleScore(each["id"], each["group"], tuple(each["scores"])) for each in record["scores"])
+    scores = from_parquet(path.with_suffix(".parquet"))
     return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, scores=scores)
 
 

@@ -1,15 +1,13 @@
 """What the metrics know of each test sample, kept so that paired tests between runs need no training.
 
-A Parquet file with the columns `id`, `group` and `scores` (a list of float64), for pandas, DuckDB and their like, where
-`pyarrow` is installed (the extra `parquet`); otherwise the same stands in the run's JSON.
+A Parquet file with the columns `id`, `group` and `scores` (a list of float64), for pandas, DuckDB and their like.
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from foresight_cache.errors import MissingExtra, ProbeError
+from foresight_cache.errors import ProbeError
 
 
 class SampleScore(NamedTuple):
@@ -19,11 +17,6 @@ class SampleScore(NamedTuple):
     group: str
     scores: tuple[float, ...]
     """The task's numbers, such as one IoU per true object."""
-
-
-def can_write() -> bool:
-    """Whether Parquet files can be written here."""
-    return find_spec("pyarrow") is not None
 
 
 def to_parquet(scores: Sequence[SampleScore]) -> bytes:
@@ -42,9 +35,7 @@ def to_parquet(scores: Sequence[SampleScore]) -> bytes:
 
 
 def from_parquet(path: Path) -> tuple[SampleScore, ...]:
-    """Raises `ProbeError` for a file that is missing or damaged, and `MissingExtra`."""
-    if not can_write():
-        raise MissingExtra("pyarrow", extra="parquet", purpose=f"reading {path}")
+    """Raises `ProbeError` for a file that is missing or damaged."""
     import pyarrow
     from pyarrow import parquet
 

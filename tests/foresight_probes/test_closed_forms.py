@@ -2,12 +2,12 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import scenes
 import torch
+from sklearn import linear_model
 
 from foresight_cache.errors import UsageError
 from foresight_probes import logistic_regression, tasks
@@ -18,12 +18,6 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import resplit
 from foresight_probes.tasks import Setting
 from foresight_probes.training import plan_runs, train
-
-
-@pytest.fixture(scope="module")
-def linear_model() -> Any:
-    return pytest.importorskip("sklearn.linear_model", reason="scikit-learn is the reference")
-
 
 STRENGTHS = (1e-3, 0.1, 1.0, 10.0, 1e4)
 
@@ -40,7 +34,7 @@ def difference(found: torch.Tensor, expected: np.ndarray) -> float:
     return float(np.abs(found.numpy() - expected).max() / np.abs(expected).max())
 
 
-def test_ridge_is_scikit_learn_s_for_every_strength_target_and_training_set(linear_model: Any) -> None:
+def test_ridge_is_scikit_learn_s_for_every_strength_target_and_training_set() -> None:
     """Two problems on overlapping rows and one with targets of its own, streamed in pieces of seven rows."""
     x, generator = features(200, 24), np.random.default_rng(1)
     targets = [x @ generator.normal(size=(24, width)) + generator.normal(size=(200, width)) for width in (1, 1, 3)]
@@ -59,7 +53,7 @@ def test_ridge_is_scikit_learn_s_for_every_strength_target_and_training_set(line
             assert difference(each.bias, np.atleast_1d(reference.intercept_)) < 1e-6
 
 
-def test_ridge_with_more_channels_than_rows(linear_model: Any) -> None:
+def test_ridge_with_more_channels_than_rows() -> None:
     x = features(20, 50)
     y = np.random.default_rng(2).normal(size=(20, 2))
     equations = NormalEquations(1)
@@ -70,7 +64,7 @@ def test_ridge_with_more_channels_than_rows(linear_model: Any) -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_logistic_regression_is_scikit_learn_s(linear_model: Any, classes: int) -> None:
+def test_logistic_regression_is_scikit_learn_s(classes: int) -> None:
     x, generator = features(150, 10), np.random.default_rng(3)
     y = (x @ generator.normal(size=(10, classes)) + generator.normal(size=(150, classes))).argmax(1)
 
@@ -103,7 +97,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
 OPTIONS = TrainingOptions(resamples=20, strengths=(0.1, 10.0, 1e3), epochs=2)
 
 
-def test_a_closed_form_is_a_run_like_any_other(cache: "scenes.Cache", tmp_path: Path, linear_model: Any) -> None:
+def test_a_closed_form_is_a_run_like_any_other(cache: "scenes.Cache", tmp_path: Path) -> None:
     """Every strength is fitted to the training split, one is selected on validation, and it meets the test split."""
     chosen = {"tasks": ["counting"], "points": ["vit.block_01"], "heads": ["ridge", "mlp"], "options": OPTIONS}
     found = {result.head: result for result in train(cache, out=tmp_path, **chosen)}["ridge"]

@@ -9,10 +9,8 @@ import pytest
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.results import Result, best_of_grids, load_result, load_results, save_result
-from foresight_probes.scores import SampleScore, can_write
+from foresight_probes.scores import SampleScore
 from foresight_probes.statistics import Interval
-
-PARQUET = ["mlp-seed0.parquet"] if can_write() else []
 
 
 def result(**changes: object) -> Result:
@@ -53,7 +51,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path = save_result(result(fresh=True), tmp_path)
     assert path == tmp_path / "boxes" / "vit.block_01" / "mlp-seed0.json"
     assert load_result(path) == result()
-    assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", *PARQUET]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", "mlp-seed0.parquet"]
     assert str(result()) == (
         "boxes    vit.block_01     mlp            seed 0  mean_iou 0.500 (0.400–0.600), chance 0.100"
     )
@@ -70,7 +68,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ProbeError, match="cannot write the result .*: No space left on device"):
         save_result(result(seed=0, width=99), tmp_path)
     assert path.read_bytes() == before
-    assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", *PARQUET]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", "mlp-seed0.parquet"]
 
 
 def test_results_come_in_order(tmp_path: Path) -> None:
@@ -103,7 +101,9 @@ def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:
         load_results(tmp_path)
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Result) if field.name != "fresh"])
+@pytest.mark.parametrize(
+    "field", [field.name for field in dataclasses.fields(Result) if field.name not in ("fresh", "scores")]
+)
 def test_every_field_is_needed_and_of_its_kind(tmp_path: Path, field: str) -> None:
     path = save_result(result(), tmp_path)
     record = json.loads(path.read_text())
@@ -123,7 +123,6 @@ def test_it_is_json_without_nan(tmp_path: Path) -> None:
 
 
 def test_scores_are_read_back_by_pandas(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="the extra parquet")
     scores = (SampleScore("a", "g", (0.5, 1 / 3)), SampleScore("b", "g", ()), SampleScore("c", "h", (float("nan"),)))
     path = save_result(result(scores=scores), tmp_path)
     table = pandas.read_parquet(path.with_suffix(".parquet"))
@@ -133,14 +132,6 @@ def test_scores_are_read_back_by_pandas(tmp_path: Path) -> None:
     path.with_suffix(".parquet").write_bytes(b"PAR1")
     with pytest.raises(ProbeError, match=r"mlp-seed0.parquet is missing or damaged .* train it again"):
         load_result(path)
-
-
-def test_without_parquet_scores_stand_in_the_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foresight_probes.results.can_write", lambda: False)
-    path = save_result(result(), tmp_path)
-    assert [each.name for each in path.parent.iterdir()] == ["mlp-seed0.json"]
-    assert json.loads(path.read_text())["scores"][0]["id"] == "shapes/train/1"
-    assert load_result(path) == result()
 
 
 def test_the_best_of_a_grid_is_that_on_validation() -> None:
