@@ -13,7 +13,8 @@ from pathlib import Path
 from foresight_cache.clip_files import frame_files
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample
-from foresight_cache.shards import ShardSet, read_shard
+from foresight_cache.samples import Sample
+from foresight_cache.shards import ShardSet, media_digest, read_shard
 
 _TAIL = 4096
 """Bytes at the end of a file by which files of equal size are told apart before they are read whole."""
@@ -40,21 +41,23 @@ def grouped(records: Sequence[Record], also: Sequence[ShardSet] = ()) -> tuple[l
 
 
 def shared(first: ShardSet, second: ShardSet) -> list[tuple[str, str]]:
-    """Ids of samples of two prepared sets whose media are equal, by their indices alone.
+    """Ids of samples of two prepared sets whose media are equal; reads all of their tars.
 
     Of one set with itself, the pairs of different samples in it.
     """
     ids: dict[str, list[str]] = defaultdict(list)
-    for sample, digest in _digests(first):
-        ids[digest].append(sample)
+    for digest, sample in _digests(first):
+        ids[digest].append(sample.id)
     if first.path.resolve() == second.path.resolve():
         return [(each[0], other) for each in ids.values() for other in each[1:]]
-    return [(each, sample) for sample, digest in _digests(second) for each in ids.get(digest, ())]
+    return [(each, sample.id) for digest, sample in _digests(second) for each in ids.get(digest, ())]
 
 
-def _digests(shards: ShardSet) -> Iterator[tuple[str, str]]:
-    for shard in shards.shards:
-        yield from zip(shard.ids, shard.media_sha256, strict=True)
+def _digests(shards: ShardSet) -> Iterator[tuple[str, Sample]]:
+    """Each sample with the digest of its media. That is not kept anywhere: packing would hash every byte twice."""
+    for number in range(len(shards.shards)):
+        for sample, members in read_shard(shards, number):
+            yield media_digest(members), sample
 
 
 class _Groups:
@@ -144,14 +147,11 @@ def _digest(files: Sequence[Path]) -> str | None:
 
 
 def _groups_of(sets: Sequence[ShardSet], digests: Iterable[str]) -> Mapping[str, list[str]]:
-    """Groups of the samples in these sets that have one of the digests; only tars that hold some are read."""
+    """Groups of the samples in these sets that have one of the digests; reads all of their tars."""
     wanted = set(digests)
     groups: dict[str, list[str]] = defaultdict(list)
     for shards in sets:
-        for number, shard in enumerate(shards.shards):
-            if wanted.isdisjoint(shard.media_sha256):
-                continue
-            for (sample, _), digest in zip(read_shard(shards, number), shard.media_sha256, strict=True):
-                if digest in wanted:
-                    groups[digest].append(sample.group)
+        for digest, sample in _digests(shards):
+            if digest in wanted:
+                groups[digest].append(sample.group)
     return groups

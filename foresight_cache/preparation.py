@@ -34,7 +34,6 @@ from foresight_cache.shards import (
     Packed,
     Quarantined,
     ShardSet,
-    media_digest,
     open_shards,
     write_index,
     write_shard,
@@ -229,10 +228,9 @@ def _identity(request: _Request, found: _Found, records: Sequence[Record]) -> st
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Sound:
-    """A sample that can be packed, and the digest of its media."""
+    """A sample that can be packed."""
 
     packed: Packed
-    media_sha256: str
     size: int
     """Bytes of its files."""
 
@@ -299,7 +297,7 @@ def _checked_one(record: Record, arena: Arena, *, deep: bool) -> _Sound | Quaran
     except BadSample as error:
         return Quarantined(id=record.sample.id, reason=str(error))
     size = sum(map(len, members.values()))
-    return _Sound(packed=(sample, members), media_sha256=media_digest(members), size=size)
+    return _Sound(packed=(sample, members), size=size)
 
 
 def _write(out: Path, samples_per_shard: int, identity: str, pool: ArenaPool, numbered: tuple[int, _Batch]) -> Done:
@@ -307,8 +305,7 @@ def _write(out: Path, samples_per_shard: int, identity: str, pool: ArenaPool, nu
     if not batch.samples:  # only what is quarantined comes after the last shard
         return Done(shard=None, quarantined=batch.quarantined, records=batch.records)
     samples = [each.packed for each in batch.samples]
-    media = [each.media_sha256 for each in batch.samples]
-    shard = write_shard(out, number, number * samples_per_shard, samples, media)
+    shard = write_shard(out, number, number * samples_per_shard, samples)
     for arena in batch.arenas:
         pool.give_back(arena)
     done = Done(shard=shard, quarantined=batch.quarantined, records=batch.records)

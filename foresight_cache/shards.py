@@ -39,7 +39,6 @@ PARTIAL = ".partial"
 _MEMBER = re.compile(r"(\d{9})\.([a-z0-9.]+)")
 _MOST_BLOCKS = 1024
 """Blocks that one call may write (`IOV_MAX` of Linux)."""
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Content = bytes | memoryview
 Members = Mapping[str, Content]
@@ -60,8 +59,6 @@ class ShardInfo:
     sha256: str
     ids: tuple[str, ...]
     """Sample ids in the order of the tar."""
-    media_sha256: tuple[str, ...]
-    """Per sample, SHA-256 of its media file, or of its frames one after the other: equal where the media are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,13 +120,8 @@ def shard_name(number: int) -> str:
     return f"shard-{number:06d}.tar"
 
 
-def write_shard(
-    folder: Path, number: int, first_slot: int, samples: Sequence[Packed], media_sha256: Sequence[str] | None = None
-) -> ShardInfo:
-    """Write one tar of samples, each with its members. It appears whole or not at all.
-
-    `media_sha256` are their digests by `media_digest`, if they are known already.
-    """
+def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[Packed]) -> ShardInfo:
+    """Write one tar of samples, each with its members. It appears whole or not at all."""
     blocks: list[Content] = []
     for slot, (sample, members) in enumerate(samples, start=first_slot):
         for suffix, data in (*members.items(), (RECORD, canonical_json(sample.to_json()))):
@@ -142,9 +134,8 @@ def write_shard(
     name = shard_name(number)
     with replacing(folder / name) as file:
         _write_all(file.fileno(), blocks)
-    media = media_sha256 or [media_digest(members) for _, members in samples]
     ids = tuple(sample.id for sample, _ in samples)
-    return ShardInfo(name=name, size=size, sha256=sha256.hexdigest(), ids=ids, media_sha256=tuple(media))
+    return ShardInfo(name=name, size=size, sha256=sha256.hexdigest(), ids=ids)
 
 
 def _write_all(descriptor: int, blocks: Sequence[Content]) -> None:
@@ -247,7 +238,6 @@ def _shard_json(shard: ShardInfo) -> dict[str, Any]:
         "bytes": shard.size,
         "sha256": shard.sha256,
         "ids": list(shard.ids),
-        "media_sha256": list(shard.media_sha256),
     }
 
 
@@ -325,7 +315,6 @@ def _shard_set(body: Mapping[str, Any], folder: Path) -> ShardSet:
                 size=each["bytes"],
                 sha256=each["sha256"],
                 ids=tuple(each["ids"]),
-                media_sha256=tuple(each["media_sha256"]),
             )
             for each in body["shards"]
         ),
@@ -347,18 +336,12 @@ def _is_sound(shard_set: ShardSet) -> bool:
         and all(isinstance(value, str | int | list) for value in shard_set.request.values())
         and all(type(shard.size) is int and isinstance(shard.sha256, str) for shard in shard_set.shards)
         and all(shard.name == shard_name(number) for number, shard in enumerate(shard_set.shards))
-        and all(len(shard.media_sha256) == len(shard.ids) for shard in shard_set.shards)
-        and all(map(_is_digest, (each for shard in shard_set.shards for each in shard.media_sha256)))
         and all(full)
         and 0 < len(shard_set.shards[-1].ids) <= shard_set.samples_per_shard
         and all(isinstance(each, str) for each in ids)
         and all(isinstance(each.reason, str) and isinstance(each.id, str) for each in shard_set.quarantined)
         and len(set(ids)) == len(ids)
     )
-
-
-def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _check_size(path: Path, shard: ShardInfo) -> None:
