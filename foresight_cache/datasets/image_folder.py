@@ -44,37 +44,38 @@ class Reader:
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
         folder = self._root if split == ALL else self._root / split
-        paths, linked = _walk(folder)
-        classes = sorted({path.relative_to(folder).parts[0] for path in paths if path.parent != folder})
-        stems = Counter(path.with_suffix("") for path in paths)
+        names, linked = _walk(folder)
+        classes = sorted({name.partition(os.sep)[0] for name in names if os.sep in name})
+        stems = Counter(_stem(name) for name in names)
         numbers = {name: number for number, name in enumerate(classes)}
-        for path in paths:
-            inner = path.relative_to(folder)
-            name = (inner.with_suffix("") if stems[path.with_suffix("")] == 1 else inner).as_posix()
-            yield self._record(path, folder, f"{self._name}/{split}/{name}", split, numbers)
-        for path in linked:
-            name = path.relative_to(folder).as_posix()
+        inner = "" if split == ALL else f"{split}{os.sep}"
+        for name in names:
+            unique = _stem(name) if stems[_stem(name)] == 1 else name
+            yield self._record(folder, name, f"{self._name}/{split}/{unique}", split, f"{inner}{name}", numbers)
+        for name in linked:
             yield Broken(
                 id=ascii(f"{self._name}/{split}/{name}")[1:-1],
                 reason=f"{name!a} is a link to a folder, which is not followed; put the folder itself there",
             )
 
-    def _record(self, path: Path, folder: Path, sample_id: str, split: str, classes: dict[str, int]) -> Found | Broken:
-        inner = path.relative_to(folder)
+    def _record(
+        self, folder: Path, name: str, sample_id: str, split: str, file_name: str, classes: dict[str, int]
+    ) -> Found | Broken:
+        path = folder / name
         try:
-            if not is_text(str(inner)):
-                raise BadSample(f"its file name {str(inner)!a} is not UTF-8; rename the file")
-            check_stays(folder, path, repr(inner.as_posix()))
+            if not is_text(name):
+                raise BadSample(f"its file name {name!a} is not UTF-8; rename the file")
+            check_stays(folder, path, repr(name))
         except BadSample as error:
             return Broken(id=ascii(sample_id)[1:-1], reason=str(error))
-        kind = inner.parts[0] if len(inner.parts) > 1 else None
+        kind = name.partition(os.sep)[0] if os.sep in name else None
         sample = Sample(
             id=sample_id,
             dataset=self._name,
             split=split,
             group=sample_id,
             media="image",
-            file_name=path.relative_to(self._root).as_posix(),
+            file_name=file_name,
             width=0,
             height=0,
             annotations={"class": {"name": kind, "id": classes[kind]}} if kind else {},
@@ -82,11 +83,20 @@ class Reader:
         return Found(sample=sample, path=path)
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Image files below a folder in order of path, and links to folders, which are not followed."""
-    images: list[Path] = []
-    linked: list[Path] = []
+def _walk(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of image files below a folder in order of path, and of links to folders, which are not followed."""
+    images: list[str] = []
+    linked: list[str] = []
     for place, folders, files in os.walk(folder):
-        linked += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
-        images += [Path(place, name) for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
-    return sorted(images), sorted(linked)
+        inner = "" if place == str(folder) else f"{os.path.relpath(place, folder)}{os.sep}"
+        linked += [inner + name for name in folders if Path(place, name).is_symlink()]
+        images += [inner + name for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
+    return sorted(images, key=_by_part), sorted(linked, key=_by_part)
+
+
+def _by_part(name: str) -> str:
+    return name.replace(os.sep, "\0")  # orders names as paths are ordered: a folder before what only starts like it
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
