@@ -14,13 +14,26 @@ if TYPE_CHECKING:
 _ADVICE = "nothing of its shard was kept"
 
 
-def check_features(features: "Mapping[str, Sequence[torch.Tensor]]", ids: Sequence[str]) -> None:
-    """Raises `FeatureError` for NaN, infinite, all-zero or constant tokens [N, D], naming point and sample."""
+def extremes(features: "Mapping[str, Sequence[torch.Tensor]]") -> "dict[str, list[torch.Tensor]]":
+    """Per point one float32 tensor [samples, 2] of the least and the largest number of each sample's tokens [N, D].
+
+    It is computed where the features are, without waiting for it.
+    """
     import torch
 
-    for point, samples in features.items():
-        extremes = torch.stack([torch.stack(torch.aminmax(tokens)) for tokens in samples]).float().tolist()
-        for sample, (low, high) in zip(ids, extremes, strict=True):
+    return {
+        point: [torch.stack([torch.stack(torch.aminmax(tokens)) for tokens in samples]).float()]
+        for point, samples in features.items()
+    }
+
+
+def check_extremes(found: Mapping[str, np.ndarray], ids: Sequence[str]) -> None:
+    """Raises `FeatureError` for NaN, infinite, all-zero or constant tokens, naming point and sample.
+
+    `found` holds per point the least and the largest number of each sample, [samples, 2].
+    """
+    for point, samples in found.items():
+        for sample, (low, high) in zip(ids, samples.tolist(), strict=True):
             if not (abs(low) < float("inf") and abs(high) < float("inf")):
                 raise FeatureError(
                     f"{point} of sample {sample} holds NaN or infinite values; {_ADVICE}; "

@@ -19,7 +19,8 @@ import numpy as np
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
-from foresight_cache.extraction import ExtractionOptions, extract, plan_cache
+from foresight_cache.extraction import extract, plan_cache
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.interruption import deferred_interrupts
 from foresight_cache.layout import CacheLayout, object_key
 from foresight_cache.reader import open_cache

@@ -9,7 +9,8 @@ from typing import Any
 
 from foresight_cache import layout
 from foresight_cache.encoders import Encoder
-from foresight_cache.extraction import ExtractionOptions, array_names, plan_cache
+from foresight_cache.extraction import array_names, plan_cache
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.pilot import Pilot, run_pilot
 from foresight_cache.shards import ShardSet
 from foresight_cache.space import mean_tokens, missing, needed, object_sizes, room_at, survey

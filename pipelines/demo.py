@@ -34,7 +34,8 @@ def _prepare(shards: Path) -> None:
 
 def _extract(shards: Path, cache: Path) -> None:
     from foresight_cache.encoders import LoadOptions, load
-    from foresight_cache.extraction import ExtractionOptions, extract
+    from foresight_cache.extraction import extract
+    from foresight_cache.extraction_options import ExtractionOptions
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
     from foresight_cache.sizes import InputSize

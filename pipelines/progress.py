@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from foresight_cache.progress import Advance
+from foresight_cache.stage_times import StageTimes
 
 
 @contextmanager
-def progress(label: str, total: int | None, unit: str = "samples") -> Iterator[Advance]:
-    """Shows a bar while the block runs; `total` is the number of samples to come, or none if unknown."""
+def progress(
+    label: str, total: int | None, unit: str = "samples", times: StageTimes | None = None
+) -> Iterator[Advance]:
+    """Shows a bar while the block runs; `total` is the number of samples to come, or none if unknown.
+
+    With `times`, also which stage the work waits for.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
@@ -32,7 +38,8 @@ def progress(label: str, total: int | None, unit: str = "samples") -> Iterator[A
             done[1] += size
             seconds = max(bar.tasks[task].elapsed or 0.0, 1e-3)
             rate = f"{done[0] / seconds:,.1f} {unit}/s" + (f" {done[1] / seconds / 1e6:,.0f} MB/s" if done[1] else "")
-            bar.update(task, advance=samples, rate=rate)
+            stages = f"  {times.text()}" if times else ""
+            bar.update(task, advance=samples, rate=rate + stages)
 
         yield advance
 

@@ -49,6 +49,7 @@ def run(
     """
     from foresight_cache.extraction import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
+    from foresight_cache.stage_times import StageTimes
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(
@@ -68,8 +69,9 @@ def run(
         batch_tokens=batch_tokens,
         workers=workers,
     )
-    with progress("extract", shard_set.samples) as advance:
-        extract(shard_set, encoder, options, out, advance)
+    times = StageTimes()
+    with progress("extract", shard_set.samples, times=times) as advance:
+        extract(shard_set, encoder, options, out, advance, times)
     cache = open_cache(out)
     print(cache)
     check_share_of_bad(cache, max_bad)

@@ -23,7 +23,8 @@ import transformers.models.qwen2_5_vl.processing_qwen2_5_vl  # noqa: F401 - impo
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
-from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.sizes import InputSize

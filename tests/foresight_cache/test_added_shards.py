@@ -10,7 +10,8 @@ import pytest
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
-from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.layout import CacheLayout, ShardSource
 from foresight_cache.planning import plan
 from foresight_cache.points import resolve

@@ -11,7 +11,8 @@ from PIL import Image
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FeatureError, UsageError
-from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.geometry import input_placement
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare

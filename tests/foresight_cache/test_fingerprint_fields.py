@@ -17,7 +17,8 @@ from safetensors.numpy import load_file, save_file
 from foresight_cache import encoders, manifests, tiny_models
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.errors import FingerprintMismatch
-from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.layout import CacheLayout
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare

@@ -3,9 +3,13 @@ import pytest
 import torch
 
 from foresight_cache.errors import FeatureError
-from foresight_cache.guards import DuplicateGuard, check_features
+from foresight_cache.guards import DuplicateGuard, check_extremes, extremes
 
 GOOD = torch.arange(12.0).reshape(4, 3)
+
+
+def check_features(features: dict[str, list[torch.Tensor]], ids: list[str]) -> None:
+    check_extremes({point: found.numpy() for point, (found,) in extremes(features).items()}, ids)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

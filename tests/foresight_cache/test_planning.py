@@ -13,7 +13,8 @@ from PIL import Image
 from foresight_cache import encoders, open_cache, pilot, space
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import CacheError, FingerprintMismatch
-from foresight_cache.extraction import ExtractionOptions, extract, plan_cache
+from foresight_cache.extraction import extract, plan_cache
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.layout import CacheLayout
 from foresight_cache.planning import plan
 from foresight_cache.points import PIXELS, resolve

@@ -12,7 +12,8 @@ import zarr
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UsageError
-from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.points import Point, resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.rerun import rerun

@@ -11,7 +11,8 @@ from command import foresight, said
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
-from foresight_cache.extraction import ExtractionOptions, extract
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import open_shards
