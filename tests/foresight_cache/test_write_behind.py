@@ -15,8 +15,13 @@ def test_what_is_put_is_done_in_order_and_before_leaving() -> None:
 
 def test_the_caller_goes_on_while_work_is_done_but_not_further_than_the_bound() -> None:
     gate, reached, returned = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        reached.set()
+        gate.wait(10)
+
     with WriteBehind(waiting=1) as behind:
-        behind.put(lambda: (reached.set(), gate.wait(10)) and None)
+        behind.put(slow)
         assert reached.wait(10)  # the caller is here while the work waits
 
         def one_too_many() -> None:

@@ -1,0 +1,212 @@
+"""What extraction costs beside the bare forward pass of the same model, and beside the way it is usually scripted.
+
+The model is a Qwen2.5-VL of middle size with random weights, on scenes of 448² pixels. The usual script runs one image
+at a time with `output_hidden_states=True`, which computes logits, runs the vision tower again for what it returns
+merged, and saves each image's tensors by `torch.save`.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from foresight_cache.encoders import Encoder, LoadOptions, load
+from foresight_cache.extraction import extract
+from foresight_cache.extraction_options import ExtractionOptions
+from foresight_cache.media import decode_image
+from foresight_cache.members import frames_of
+from foresight_cache.points import resolve
+from foresight_cache.preparation import prepare
+from foresight_cache.shards import ShardSet, open_shards, read_shard
+from foresight_cache.sizes import InputSize
+from foresight_cache.tiny_models import byte_tokenizer, make, qwen_ids, qwen_processor, qwen_text
+from pipelines.ratios import Figure, medians
+
+_EVERY = ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8")
+_VISION = _EVERY[:5]
+_BATCHES = (1, 4)
+"""Images per batch that are tried; which is faster depends on the machine."""
+_SIDE = 448
+
+Inputs = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Setting:
+    folder: Path
+    encoder: Encoder
+    shards: ShardSet
+    images: list[Any]
+    """Decoded, uint8 [1, H, W, 3]."""
+    batch: int
+
+    @property
+    def model(self) -> Any:
+        return vars(self.encoder)["model"]
+
+    def inputs(self, batch: int) -> list[Inputs]:
+        """Preprocessed and on the device."""
+        made = [
+            self.encoder.preprocess(self.images[start : start + batch], "image")
+            for start in range(0, len(self.images), batch)
+        ]
+        return [{name: tensor.to(self.encoder.device) for name, tensor in each.items()} for each in made]
+
+
+def run(folder: Path, *, quick: bool) -> list[Figure]:
+    """Minutes on a processor. Writes a model of 600 MB in memory and caches of some 100 MB, one at a time."""
+    count, repeats = (2, 3) if quick else (8, 5)
+    _save_model(folder / "model")
+    prepare("shapes", out=folder / "shards", limit=count)
+    shards = open_shards(folder / "shards")
+    dtype: Any = "bfloat16" if torch.cuda.is_available() else "float32"
+    encoder = load(f"random:{folder / 'model'}", LoadOptions(dtype=dtype))
+    images = [decode_image(frames_of(members)[0])[None] for _, members in read_shard(shards, 0)]
+    setting = _Setting(folder=folder, encoder=encoder, shards=shards, images=images, batch=1)
+    tried = [partial(_each, _whole, setting, setting.inputs(batch)) for batch in _BATCHES]
+    seconds = medians(tried, 2)
+    fastest = _BATCHES[seconds.index(min(seconds))]
+    setting = _Setting(folder=folder, encoder=encoder, shards=shards, images=images, batch=fastest)
+    return [*_whole_job(setting, repeats), *_parts(setting, repeats), *_script(setting, repeats)]
+
+
+def _whole_job(setting: _Setting, repeats: int) -> Iterator[Figure]:
+    inputs = setting.inputs(setting.batch)
+    bare, ours = medians([partial(_each, _whole, setting, inputs), partial(_extract, setting, _EVERY)], repeats)
+    count = len(setting.images)
+    yield Figure(
+        name=f"throughput of extract with E1 to E8 to the bare forward pass, {setting.batch} images per batch",
+        value=bare / ours,
+        target=">= 0.9",
+        detail=f"{count / ours:.2f} to {count / bare:.2f} images/s",
+    )
+
+
+def _parts(setting: _Setting, repeats: int) -> Iterator[Figure]:
+    inputs = setting.inputs(setting.batch)
+    middle = setting.model.config.text_config.num_hidden_layers // 2
+    layer = f"llm.layer_{middle:02d}"
+    vision = [tap.name for tap in setting.encoder.taps if tap.name.startswith("vit.")]
+    for name, bare, points in (
+        ("vit.* to the bare vision tower", _tower, vision),
+        (f"{layer} to a model that ends there", _truncated, [layer]),
+    ):
+        alone, ours = medians(
+            [partial(_each, bare, setting, inputs), partial(_captured, setting, inputs, points)], repeats
+        )
+        yield Figure(
+            name=f"time of {name}", value=ours / alone, target="<= 1.03", detail=f"{ours:.2f} s to {alone:.2f} s"
+        )
+
+
+def _script(setting: _Setting, repeats: int) -> Iterator[Figure]:
+    script, every, vision = medians(
+        [partial(_scripted, setting), partial(_extract, setting, _EVERY), partial(_extract, setting, _VISION)], repeats
+    )
+    count = len(setting.images)
+    for name, ours, target in (("E1 to E8", every, ">= 2.1"), ("E1 to E5", vision, ">= 5")):
+        yield Figure(
+            name=f"throughput of extract with {name} to the usual script",
+            value=script / ours,
+            target=target,
+            detail=f"{count / ours:.2f} to {count / script:.2f} images/s",
+        )
+
+
+def _extract(setting: _Setting, points: Sequence[str]) -> None:
+    out = setting.folder / "cache"
+    shutil.rmtree(out, ignore_errors=True)
+    options = ExtractionOptions(
+        points=resolve(points, [tap.name for tap in setting.encoder.taps]),
+        size=InputSize((_SIDE, _SIDE)),
+        batch_tokens=setting.batch * (_SIDE // 14) ** 2,
+    )
+    extract(setting.shards, setting.encoder, options, out)
+
+
+@torch.inference_mode()
+def _each(work: Callable[[Any, Inputs], object], setting: _Setting, inputs: Sequence[Inputs]) -> None:
+    for each in inputs:
+        work(setting.model, each)
+    _wait(setting)
+
+
+def _whole(model: Any, inputs: Inputs) -> None:
+    model.model(**inputs, use_cache=False)
+
+
+def _tower(model: Any, inputs: Inputs) -> None:
+    model.model.visual(inputs["pixel_values"].to(model.dtype), grid_thw=inputs["image_grid_thw"])
+
+
+def _truncated(model: Any, inputs: Inputs) -> None:
+    with _half_of(model.model.language_model):
+        model.model(**inputs, use_cache=False)
+
+
+@contextmanager
+def _half_of(language_model: Any) -> Iterator[None]:
+    layers, config = language_model.layers, language_model.config
+    language_model.layers = nn.ModuleList(layers[: len(layers) // 2])
+    config.num_hidden_layers = len(layers) // 2
+    try:
+        yield
+    finally:
+        language_model.layers, config.num_hidden_layers = layers, len(layers)
+
+
+def _captured(setting: _Setting, inputs: Sequence[Inputs], points: Sequence[str]) -> None:
+    for each in inputs:
+        setting.encoder.forward(each, points)
+    _wait(setting)
+
+
+@torch.inference_mode()
+def _scripted(setting: _Setting) -> None:
+    model = setting.model
+    for number, image in enumerate(setting.images):
+        inputs = {name: tensor.to(setting.encoder.device) for name, tensor in _of_one(setting, image).items()}
+        output = model(**inputs, output_hidden_states=True, use_cache=False)
+        merged = model.model.visual(inputs["pixel_values"].to(model.dtype), grid_thw=inputs["image_grid_thw"])
+        found = {"hidden": [hidden.cpu() for hidden in output.hidden_states], "merged": merged.pooler_output}
+        torch.save(found, setting.folder / f"{number}.pt")
+
+
+def _of_one(setting: _Setting, image: Any) -> Inputs:
+    return setting.encoder.preprocess([image], "image", ["Describe the image."])
+
+
+def _wait(setting: _Setting) -> None:
+    if setting.encoder.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _save_model(folder: Path) -> None:
+    """Configuration and processor, without weights, of a Qwen2.5-VL-7B at a quarter of its width and depth.
+
+    Blocks and layers have 110 M parameters. The vocabulary is the true one, as in small models of the family.
+    """
+    tokenizer = byte_tokenizer()
+    text = qwen_text(tokenizer) | {"vocab_size": 152_064, "tie_word_embeddings": True}
+    text |= {"hidden_size": 896, "intermediate_size": 4736, "num_hidden_layers": 7}
+    text |= {"num_attention_heads": 7, "num_key_value_heads": 1}
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
+    config = make(
+        "Qwen2_5_VLConfig",
+        vision_config={
+            **{"depth": 8, "hidden_size": 320, "intermediate_size": 856, "num_heads": 4, "out_hidden_size": 896},
+            "fullatt_block_indexes": [1, 3, 5, 7],
+            "tokens_per_second": 2,
+        },
+        text_config=text,
+        tie_word_embeddings=True,
+        **qwen_ids(tokenizer),
+    )
+    config.save_pretrained(folder)
+    qwen_processor("Qwen2_5_VLProcessor", tokenizer).save_pretrained(folder)
