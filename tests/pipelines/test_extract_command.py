@@ -156,7 +156,7 @@ class TestBadInput:
         text = said(*extract(scenes, tmp_path / "C", "--model", "tiny:qwen25vl"), status=2)
         assert text.startswith("foresight: unknown model family 'qwen25vl'; did you mean 'qwen2_5_vl' or 'qwen2_vl'")
         assert text.endswith(
-            "Known: clip, dinov2, internvl, llava_next, llava_onevision, owlvit, qwen2_5_vl, "
+            "Known: clip, dinov2, dinov2_with_registers, internvl, llava_next, llava_onevision, owlvit, qwen2_5_vl, "
             "qwen2_vl, qwen3_vl, siglip.\n"
         )
         assert not (tmp_path / "C").exists()

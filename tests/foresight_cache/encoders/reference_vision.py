@@ -27,7 +27,7 @@ def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Medi
 
 def _frame(encoder: Any, frame: np.ndarray) -> dict[str, torch.Tensor]:
     pixels = encoder.processor(frame, do_resize=False, do_center_crop=False, return_tensors="pt")["pixel_values"]
-    resampled = {} if encoder.family == "dinov2" else {"interpolate_pos_encoding": True}
+    resampled = {} if encoder.family.startswith("dinov2") else {"interpolate_pos_encoding": True}
     outputs = encoder.model(pixels, output_hidden_states=True, **resampled)
     grid = encoder.grid("patch", 1, *frame.shape[:2])
     blocks = [state[0, -grid.tokens :] for state in outputs.hidden_states]
