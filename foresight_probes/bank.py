@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -26,6 +26,7 @@ from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import FeatureData, Standardisation
 from foresight_probes.options import TrainingOptions
+from foresight_probes.separable import Separable
 from foresight_probes.stacking import COLUMNS, Stack, stacks
 from foresight_probes.tasks import Task
 
@@ -84,6 +85,25 @@ class Selection:
     """Of the penalty, where that is what was selected."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one head, or several, say of the samples of a batch that have a question for a task."""
+
+    task: str
+    places: tuple[int, ...]
+    """Of the heads in the bank."""
+    prediction: Prediction
+    """Of all samples by the first head, then of all by the second, and so on."""
+    targets: Sequence[Tensor]
+    rows: list[int]
+    """Of the cache's sample table, one per sample."""
+
+    @property
+    def truth(self) -> Tensor:
+        """The targets of a separable task, for one prediction after another."""
+        return torch.stack(list(self.targets)).repeat(len(self.places))
+
+
 class Bank(LightningModule):
     """Heads with parameters of their own that see the same batches.
 
@@ -129,6 +149,8 @@ class Bank(LightningModule):
         self._advance = advance
         self._memory: list[Tensor] = []
         self._stacks: dict[str, list[Stack]] = {}
+        self._pooled: set[int] = set()
+        """Places of stacked heads that read means over tokens."""
         self._steps = 0
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
@@ -150,6 +172,7 @@ class Bank(LightningModule):
             found = {place: self._linear(place, reads) for place in range(len(self.members))}
             alike = {place: linear for place, linear in found.items() if linear is not None}
             self._stacks[reads] = stacks(alike, COLUMNS[reads])
+        self._pooled = {place for stack in self._stacks["pooled"] for place in stack.places}
 
     def _linear(self, place: int, reads: str) -> nn.Linear | None:
         """The one linear map that the head is, if it is one that can be stacked."""
@@ -179,28 +202,55 @@ class Bank(LightningModule):
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         optimiser = cast(LightningOptimizer, self.optimizers())
         optimiser.zero_grad()
-        predictions = self._predictions(batch)
-        losses = {
-            place: self.tasks[self.members[place].task].loss(prediction, targets)
-            for place, (prediction, targets, _) in predictions.items()
-        }
-        losses = {place: losses[place] for place in self._finite(losses)}
-        if losses:
-            self.manual_backward(torch.stack(list(losses.values())).sum())
+        losses = {answer.places: self._losses(answer) for answer in self._answers(batch)}
+        if kept := self._kept(losses):
+            self.manual_backward(torch.cat(list(kept.values())).sum())
+            places = list(chain(*kept))
             for stack in chain(*self._stacks.values()):
-                stack.hand_out_gradients(list(losses))
+                stack.hand_out_gradients(places)
             factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * factor
-            self._decay(losses, factor)
+            self._decay(places, factor)
             optimiser.step()
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
 
+    def _losses(self, answer: "_Answer") -> Tensor:
+        """[H], of each of the heads."""
+        task = self.tasks[answer.task]
+        if not isinstance(task, Separable):
+            return task.loss(answer.prediction, answer.targets).view(1)
+        losses = task.sample_losses(answer.prediction, answer.truth)
+        return losses.view(len(answer.places), -1).mean(1)
+
+    def _kept(self, losses: Mapping[tuple[int, ...], Tensor]) -> dict[tuple[int, ...], Tensor]:
+        """Those that are finite; members with others are left out from now on."""
+        if not losses or torch.cat(list(losses.values())).isfinite().all():
+            return dict(losses)
+        each_loss = {place: loss for places, each in losses.items() for place, loss in zip(places, each, strict=True)}
+        fine = self._finite(each_loss)
+        kept = {}
+        for places, each in losses.items():
+            if chosen := [number for number, place in enumerate(places) if place in fine]:
+                kept[tuple(places[number] for number in chosen)] = each[chosen]
+        return kept
+
     def validation_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        for place, (prediction, targets, rows) in self._predictions(batch).items():
-            found = self.tasks[self.members[place].task].selection_scores(prediction, targets)
-            self._validation_scores[place].update(zip(rows, found, strict=True))
+        for answer in self._answers(batch):
+            for place, found in self._scores(answer, whole=False):
+                self._validation_scores[place].update(zip(answer.rows, found, strict=True))
+
+    def _scores(self, answer: "_Answer", *, whole: bool) -> Iterator[tuple[int, list[np.ndarray]]]:
+        """By place the scores of each sample: all that there is to know, or what selection needs."""
+        task = self.tasks[answer.task]
+        if isinstance(task, Separable):
+            scores = task.sample_scores(answer.prediction, answer.truth)
+        else:
+            scores = (task.scores if whole else task.selection_scores)(answer.prediction, answer.targets)
+        count = len(answer.rows)
+        for number, place in enumerate(answer.places):
+            yield place, scores[number * count : (number + 1) * count]
 
     def on_validation_epoch_end(self) -> None:
         epoch, values = self.current_epoch + 1, {}
@@ -225,24 +275,23 @@ class Bank(LightningModule):
             self.heads[place].load_state_dict(self.selections[place].weights)
 
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        for place, (prediction, targets, rows) in self._predictions(batch).items():
-            found = self.tasks[self.members[place].task].scores(prediction, targets)
-            self.test_scores[place].update(zip(rows, found, strict=True))
+        for answer in self._answers(batch):
+            for place, found in self._scores(answer, whole=True):
+                self.test_scores[place].update(zip(answer.rows, found, strict=True))
 
     def _leave_out(self, place: int) -> None:
         del self._active[place]
         if not self._active:
             self.trainer.should_stop = True
 
-    def _predictions(self, batch: Batch) -> dict[int, tuple[Prediction, Sequence[Tensor], list[int]]]:
-        """What each member that is still in the bank says of the samples that have a question for its task.
-
-        By place: the prediction, targets, and rows of the sample table.
-        """
+    def _answers(self, batch: Batch) -> list["_Answer"]:
+        """What the members that are still in the bank say of the samples that have a question for their task."""
         features = self.standardisation(batch.features, self._memory)
-        answers = self._stacked_answers(features)
+        columns = self._stacked_columns(features)
+        sound = self._places_of_finite_stacks()
         without_tokens = replace(features, tokens=features.tokens[:, :0], others=())
-        found = {}
+        together: list[_Answer] = []
+        alone: list[_Answer] = []
         for name, task in self.tasks.items():
             members = [place for place in self._active if self.members[place].task == name]
             asked = [place for place, target in enumerate(batch.targets[name]) if target is not None]
@@ -251,29 +300,38 @@ class Bank(LightningModule):
             whole = len(asked) == len(batch.rows)
             rows = [batch.rows[place] for place in asked]
             targets: Sequence[Tensor] = [target for target in batch.targets[name] if target is not None]
-            stacked = [place for place in members if place in answers]
             shaped = without_tokens if whole else without_tokens.select(asked)
-            for place in stacked:
-                answer = answers[place] if whole else answers[place][asked]
-                found[place] = self.heads[place].shape(answer, shaped), targets, rows  # type: ignore[operator]
-            if len(stacked) < len(members):
+            for places in self._joint(task, [place for place in members if place in columns], sound):
+                each = torch.stack([columns[place] for place in places])
+                flat = (each if whole else each[:, asked]).flatten(0, 1)
+                prediction = self.heads[places[0]].shape(flat, shaped)  # type: ignore[operator]
+                (together if places[0] in sound else alone).append(_Answer(name, places, prediction, targets, rows))
+            rest = [place for place in members if place not in columns]
+            if rest:
                 chosen = features if whole else features.select(asked)
                 if task.prepares:
                     chosen, targets = task.prepare(chosen, targets)
-                for place in members:
-                    if place not in answers:
-                        found[place] = self.heads[place](chosen), targets, rows
-        sound = self._places_of_finite_stacks()
-        suspect = {place: each[0].values for place, each in found.items() if place not in sound}
-        lost = suspect.keys() - set(self._finite(suspect))
-        return {place: each for place, each in found.items() if place not in lost}
+                alone += [_Answer(name, (place,), self.heads[place](chosen), targets, rows) for place in rest]
+        fine = self._finite({answer.places[0]: answer.prediction.values for answer in alone})
+        return together + [answer for answer in alone if answer.places[0] in fine]
+
+    def _joint(self, task: Task, places: Sequence[int], sound: Collection[int]) -> list[tuple[int, ...]]:
+        """Stacked heads in groups whose answers are compared with the truth at once.
+
+        That takes heads that read no tokens, whose predictions have no places, and answers that are all finite.
+        """
+        groups: dict[object, list[int]] = {}
+        for place in places:
+            joint = isinstance(task, Separable) and place in sound and place in self._pooled
+            groups.setdefault(type(self.heads[place]) if joint else place, []).append(place)
+        return [tuple(group) for group in groups.values()]
 
     def _places_of_finite_stacks(self) -> set[int]:
         some = list(chain(*self._stacks.values()))
         fine = torch.stack([stack.finite for stack in some]).tolist() if some else []
         return {place for stack, finite in zip(some, fine, strict=True) if finite for place in stack.places}
 
-    def _stacked_answers(self, features: Features) -> dict[int, Tensor]:
+    def _stacked_columns(self, features: Features) -> dict[int, Tensor]:
         """By place what the linear map of each stacked head says: [B, columns], or [B, N, columns] of tokens."""
         answers: dict[int, Tensor] = {}
         for reads, some in self._stacks.items():
@@ -282,17 +340,17 @@ class Bank(LightningModule):
                     answers |= stack(getattr(features, reads))
         return answers
 
-    def _finite(self, values: Mapping[int, Tensor]) -> list[int]:
+    def _finite(self, values: Mapping[int, Tensor]) -> set[int]:
         """Places of those that are finite everywhere; members with others are left out from now on."""
         if not values:
-            return []
+            return set()
         finite = torch.stack([each.isfinite().all() for each in values.values()]).tolist()
         for (place, each), fine in zip(values.items(), finite, strict=True):
             if not fine:
                 wrong = each[~each.isfinite()].flatten()[0].item()
                 self.failures[place] = f"the loss of {self.members[place]} became {wrong}; use a smaller learning_rate."
                 self._leave_out(place)
-        return [place for place, fine in zip(values, finite, strict=True) if fine]
+        return {place for place, fine in zip(values, finite, strict=True) if fine}
 
 
 def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:

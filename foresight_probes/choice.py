@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import classification
-from foresight_probes.tasks import Setting, Task
+from foresight_probes.separable import Separable
+from foresight_probes.tasks import Setting
 
 
-class Choice(Task):
+class Choice(Separable):
     """One logit per class, cross-entropy. The classes are the answers that occur in the cache, sorted."""
 
     heads: tuple[str, ...] = ("pooled-linear",)
@@ -35,12 +36,12 @@ class Choice(Task):
         """The number of the class, an int64 scalar."""
         return self._numbers.get(self.answer(sample))
 
-    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        return functional.cross_entropy(prediction.values[:, 0], torch.stack(list(targets)))
+    def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
+        return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
         """See `classification.choices`."""
-        return classification.choices(prediction.values[:, 0], torch.stack(list(targets)))
+        return classification.choices(prediction.values[:, 0], truth)
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         return classification.choice_summary(scores)

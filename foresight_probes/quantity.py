@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import regression
-from foresight_probes.tasks import Setting, Task
+from foresight_probes.separable import Separable
+from foresight_probes.tasks import Setting
 
 
-class Quantity(Task):
+class Quantity(Separable):
     """One value, squared error.
 
     A head predicts in units of the standard deviation of the cache's answers from their mean, so that whatever unit
@@ -39,14 +40,14 @@ class Quantity(Task):
         answer = self.answer(sample)
         return None if answer is None else torch.tensor(answer, dtype=torch.float32)
 
-    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+    def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
         """In squared standard deviations."""
-        return functional.mse_loss(prediction.values[:, 0, 0], (torch.stack(list(targets)) - self._mean) / self._scale)
+        return functional.mse_loss(prediction.values[:, 0, 0], (truth - self._mean) / self._scale, reduction="none")
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
         """See `regression.numbers`."""
         found = prediction.values[:, 0, 0].double() * self._scale + self._mean
-        return regression.numbers(found, torch.stack(list(targets)).double())
+        return regression.numbers(found, truth.double())
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         return regression.number_summary(scores)

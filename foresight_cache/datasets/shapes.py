@@ -63,8 +63,8 @@ _PATTERNS: tuple[Callable[[_Axis, _Axis], _Bits], ...] = (
 """Where the second tone is, of coordinates in periods: plain, two stripes, checks, dots."""
 
 
-def generate(root: Path, *, count: int, seed: int) -> None:
-    """Write `count` scenes of 448×448 pixels under a root.
+def generate(root: Path, *, count: int, seed: int, most: int = MOST_OBJECTS) -> None:
+    """Write `count` scenes of 448×448 pixels and up to `most` objects under a root.
 
     Scene `i` depends on the seed and on `i` alone, and the same pixels give the same bytes. Raises `UsageError`
     for a count below 1 or a negative seed.
@@ -76,7 +76,7 @@ def generate(root: Path, *, count: int, seed: int) -> None:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
-        pixels, objects = _scene(np.random.default_rng([seed, index]))
+        pixels, objects = _scene(np.random.default_rng([seed, index]), most)
         name = f"{index:012d}.png"
         Image.fromarray(pixels).save(folder / name, compress_level=1)
         images.append({"id": index, "file_name": name, "width": SIDE, "height": SIDE, "license": 1})
@@ -100,15 +100,15 @@ def _write_annotations(root: Path, images: list[dict[str, Any]], annotations: li
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def _scene(random: np.random.Generator) -> tuple[_Pixels, list[tuple[int, dict[str, Any]]]]:
+def _scene(random: np.random.Generator, most: int) -> tuple[_Pixels, list[tuple[int, dict[str, Any]]]]:
     """Pixels [H, W, 3] and the numbered objects, from back to front."""
     pixels = _painted(random, _GROUNDS[random.integers(len(_GROUNDS))], SIDE, SIDE, strength=0.12)
     owner = np.zeros((SIDE, SIDE), np.uint8)
     colours = random.permutation(_COLOURS)
     shapes: list[str] = []
     areas: list[int] = []
-    wanted = int(random.integers(1, MOST_OBJECTS + 1))
-    for _ in range(8 * MOST_OBJECTS):
+    wanted = int(random.integers(1, most + 1))
+    for _ in range(8 * most):
         if len(shapes) == wanted:
             break
         shape, mask = _placed(random)

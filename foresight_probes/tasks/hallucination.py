@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import classification
+from foresight_probes.separable import Separable
 
 
-class Task(tasks.Task):
+class Task(Separable):
     """Two logits, of "no" and of "yes", cross-entropy; the surer of yes, the likelier a hallucination."""
 
     heads = ("pooled-linear", "mlp-512-256-128")
@@ -25,13 +25,13 @@ class Task(tasks.Task):
         hallucinated = sample["annotations"].get("qa", {}).get("hallucinated")
         return None if hallucinated is None else torch.tensor(int(hallucinated))
 
-    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        return functional.cross_entropy(prediction.values[:, 0], torch.stack(list(targets)))
+    def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
+        return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
         """See `classification.verdicts`."""
         no, yes = prediction.values[:, 0].unbind(-1)
-        return classification.verdicts(yes - no, torch.stack(list(targets)))
+        return classification.verdicts(yes - no, truth)
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         return classification.verdict_summary(scores)

@@ -68,7 +68,7 @@ def sample(index: int) -> Sample:
         file_name=f"{index:04d}.png",
         width=200,
         height=100,
-        annotations={"objects": objects},
+        annotations={"objects": objects, "qa": {"hallucinated": index % 3 == 0}},
     )
 
 

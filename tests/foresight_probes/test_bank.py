@@ -28,6 +28,7 @@ GRID = [
     ),
     *(Member("position", "token-linear", seed, weight_decay=decay) for seed in (0, 1, 2) for decay in (0.0, 1.0)),
     Member("counting", "mlp", 0),
+    *(Member("hallucination", "pooled-linear", seed, learning_rate=rate) for seed in (0, 1) for rate in (1e-3, 0.1)),
 ]
 """Tasks with questions for all samples and for some, matrices of one column and of five."""
 
@@ -87,7 +88,7 @@ def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
     """Eight columns' room for one with five, so four share a matrix of tokens."""
     bank = trained(cache, [*GRID, *ALL[:2]], epochs=1)
     assert [stack.places for stack in bank._stacks["tokens"]] == [(4, 5, 6, 7), (8, 9)]
-    assert [stack.places for stack in bank._stacks["pooled"]] == [(0, 1, 2, 3, 11, 12)]
+    assert [stack.places for stack in bank._stacks["pooled"]] == [(0, 1, 2, 3, 11, 12, 13, 14, 15, 16)]
 
 
 def test_the_best_epoch_by_validation_is_what_is_reported(cache: "scenes.Cache") -> None:
@@ -119,6 +120,16 @@ def test_validation_decides(cache: "scenes.Cache") -> None:
     whole = trained(cache, ALL[2:3])
     other = trained(cache, ALL[2:3], Split(train=SPLIT.train, validation=(24, 25), test=SPLIT.test, digest=""))
     assert whole.selections[0].value != other.selections[0].value
+
+
+def test_the_others_learn_the_same_beside_a_head_that_diverges(cache: "scenes.Cache") -> None:
+    sound = [member for member in GRID if member.task == "counting"]
+    wild = Member("counting", "pooled-linear", 0, learning_rate=1e38)
+    bank = trained(cache, [*sound, wild], epochs=6)
+    assert list(bank.failures) == [len(sound)]
+    alone = trained(cache, sound, epochs=6)
+    for member in sound:
+        assert_same_result(bank, alone, member)
 
 
 def test_a_loss_that_is_not_finite_is_a_failure_of_that_member_alone(cache: "scenes.Cache") -> None:
