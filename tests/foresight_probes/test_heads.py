@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -163,3 +164,28 @@ def test_points_are_brought_onto_one_grid() -> None:
 def test_weights_of_points_begin_equal_and_sum_to_one() -> None:
     head = heads.build("several-weighted", width=(6, 3, 4), outputs=Outputs(slots=1, channels=2), seed=0)
     assert head.weights.tolist() == pytest.approx([1 / 3] * 3)
+
+
+def test_where_a_thing_is_and_how_far_it_spreads() -> None:
+    """A rectangle of 3 × 2 of 8 × 4 cells: its centre, and the deviation of evenly spread places, by hand."""
+    head: Any = heads.build("spatial-softmax", width=1, outputs=Outputs(slots=1, channels=4), seed=0)
+    with torch.no_grad():
+        head.maps.weight.fill_(50)
+        head.maps.bias.zero_()
+    batch = features((Grid(1, 4, 8),))
+    inside = torch.zeros(1, 4, 8)
+    inside[0, 1:3, 4:7] = 1
+    seen = replace(batch, tokens=inside.view(1, 32, 1))
+    with torch.no_grad():
+        things = head.places(seen).view(1, -1, 4)
+    # Centres of columns 4, 5, 6 of 8 lie at 1/8, 3/8, 5/8 from -1 to 1, of rows 1, 2 of 4 at -1/4, 1/4.
+    expected = torch.tensor([3 / 8, 0, (2 / 3) ** 0.5 / 4, 1 / 4])
+    torch.testing.assert_close(things, expected.expand_as(things))
+
+
+def test_padding_is_no_place() -> None:
+    head = heads.build("spatial-softmax", width=6, outputs=Outputs(slots=2, channels=3), seed=0)
+    long, short = features((Grid(1, 4, 4), Grid(1, 2, 2))), features((Grid(1, 4, 4), Grid(1, 2, 2)))
+    padded = replace(long, tokens=torch.where(long.mask[..., None], long.tokens, 7.0))
+    with torch.no_grad():
+        torch.testing.assert_close(head(padded).values, head(short).values)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from foresight_cache.datasets import Found, coco, shapes
+from foresight_cache.datasets import Found, coco, shapes, single_shape
 from foresight_cache.errors import UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pycocotools")
@@ -100,6 +100,17 @@ def test_same_seed_same_bytes_and_fewer_scenes_are_the_first(tmp_path: Path, sce
     ]
     shapes.generate(tmp_path / "other", count=2, seed=4)
     assert digests(tmp_path / "other")["train/000000000000.png"] != digests(scenes)["train/000000000000.png"]
+
+
+def test_scenes_of_one_shape_hold_one_object(tmp_path: Path) -> None:
+    single_shape.generate(tmp_path, count=12, seed=3)
+    with contextlib.redirect_stdout(io.StringIO()):
+        reference = COCO(str(tmp_path / "annotations" / "instances_train.json"))
+    assert [len(reference.imgToAnns[image]) for image in reference.imgs] == [1] * 12
+    for image_id, image in reference.imgs.items():
+        pixels = np.asarray(Image.open(tmp_path / "train" / image["file_name"])).astype(int)
+        vivid = np.ptp(pixels, axis=2) > 40
+        assert np.array_equal(vivid, reference.annToMask(*reference.imgToAnns[image_id]) == 1)
 
 
 def test_impossible_requests_are_refused(tmp_path: Path) -> None:
