@@ -1,4 +1,6 @@
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,9 +27,11 @@ from pipelines.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from foresight_cache.batch_trials import BatchTrial
     from foresight_cache.planning import Plan
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+TryBatches = Annotated[bool, typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.")]
 
 
 def run(
@@ -49,6 +53,7 @@ def run(
     workers: Workers = 2,
     max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
     json_output: Json = False,
+    trying: TryBatches = False,
 ) -> None:
     """Tell what the same 'extract' would take: tokens, bytes per point, room on the disk, time.
 
@@ -56,8 +61,11 @@ def run(
     the disk of --out, which is removed again. What is already in the cache is counted as done. Exit status 1 means
     that the disk has no room for the rest.
 
+    With --try-batches it also tells which --batch-tokens is fastest here, which depends on model, size and machine.
+
     Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
+    from foresight_cache.batch_trials import try_batches
     from foresight_cache.planning import plan
     from pipelines.progress import progress
 
@@ -80,7 +88,12 @@ def run(
     )
     with progress("pilot", None):
         planned = plan(shard_set, encoder, options, out)
-    print(json.dumps(planned.to_json(), indent=2) if json_output else _text(planned))
+        trials = try_batches(shard_set, encoder, options) if trying else []
+    if json_output:
+        batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
+        print(json.dumps(planned.to_json() | batches, indent=2))
+    else:
+        print("\n".join([_text(planned), *_trials(trials)]))
     raise typer.Exit(0 if planned.fits else 1)
 
 
@@ -121,6 +134,21 @@ def _times(plan: "Plan") -> dict[str, str]:
         "writing": f"{_duration(plan.write_seconds or 0)}, {human(plan.pilot.write_bytes_per_second)}/s measured",
         "time": f"{_duration(plan.seconds)} with one process on this machine, the slower of the two",
     }
+
+
+def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
+    """A line for each size of a batch, and which one to take."""
+    from foresight_cache.batch_trials import fastest
+
+    if not trials:
+        return []
+    lines = ["", "  samples per batch  --batch-tokens  s per sample"]
+    for trial in trials:
+        seconds = trial.seconds_per_sample
+        told = "out of memory" if seconds is None else f"{seconds:.3g}"
+        lines.append(f"  {trial.samples:>17}  {trial.batch_tokens:>14}  {told:>12}")
+    best = fastest(trials)
+    return [*lines, f"  fastest here: --batch-tokens {best.batch_tokens}"] if best else lines
 
 
 def _table(plan: "Plan") -> list[str]:

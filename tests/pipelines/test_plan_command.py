@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,22 @@ def arguments(shards: Path, out: Path, *more: object) -> list[object]:
 
 def contents(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_batches_are_tried_and_the_fastest_is_named(scenes: Path, tmp_path: Path) -> None:
+    """What is named is what was measured, and `extract` takes it."""
+    out = tmp_path / "C"
+    told = json.loads(foresight("plan", *arguments(scenes, out, "--try-batches", "--json")).stdout)
+    trials = told["batches"]
+    assert [trial["samples"] for trial in trials] == [1, 2, 4, 8, 16, 32, 64][: len(trials)]
+    assert all(trial["batch_tokens"] == 64 * trial["samples"] for trial in trials)  # 8 × 8 patches
+    assert all(0 < trial["seconds_per_sample"] < 10 for trial in trials)
+    assert not out.exists()
+    text = foresight("plan", *arguments(scenes, out, "--try-batches")).stdout
+    rows = [line.split() for line in text.splitlines() if re.fullmatch(r" +\d+ +\d+ +[\d.e-]+", line)]
+    named = text.splitlines()[-1].removeprefix("  fastest here: --batch-tokens ")
+    assert min(float(row[2]) for row in rows) in [float(row[2]) for row in rows if row[1] == named]
+    assert foresight("extract", *arguments(scenes, out, "--batch-tokens", named)).returncode == 0
 
 
 def test_a_plan_takes_the_arguments_of_its_extraction() -> None:
