@@ -22,7 +22,7 @@ from foresight_cache.sizes import InputSize
 if TYPE_CHECKING:
     import torch
 
-ClipsAs = Literal["video", "images"]
+ClipsAs = Literal["video", "images", "prompt"]
 Grids = dict[str, Grid]
 """By level: `pixel`, `patch`, `merged`."""
 
@@ -38,7 +38,8 @@ class InputRule:
     fit: Fit = "stretch"
     """Whether an input fills that size, or keeps its proportions and is bordered."""
     clips_as: ClipsAs
-    """`video` gives the model a clip as a clip; `images` gives it each frame alone, which then knows of no other."""
+    """`video` gives the model a clip as a clip; `images` gives it each frame alone, which then knows of no other;
+    `prompt` gives it the frames as images of one prompt."""
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
@@ -131,6 +132,8 @@ class InputRule:
             raise UsageError(
                 f"{encoder.family} takes images and these shards hold clips; give it each frame by --clips-as images"
             )
+        if media == "clip" and self.clips_as == "prompt" and not encoder.prompted:
+            raise UsageError(f"{encoder.family} has no prompt; give it each frame by --clips-as images")
 
     def preprocess(
         self, encoder: Encoder, pixels: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None = None
@@ -140,14 +143,16 @@ class InputRule:
             return {}
         if self._as_clip(media):
             return encoder.preprocess(pixels, "clip", texts)
+        if media == "clip" and self.clips_as == "prompt":
+            return encoder.preprocess(pixels, "images", texts)
         # Frames of a clip stand alone and have no words: only tokens are kept of them.
         return encoder.preprocess([frame[np.newaxis] for clip in pixels for frame in clip], "image", texts)
 
     def regrouped(
         self, features: "Mapping[str, Sequence[torch.Tensor]]", frames: Sequence[int], media: Media
     ) -> "dict[str, list[torch.Tensor]]":
-        """Tokens [N, D] of each sample, where the model was given each of its `frames` as an image."""
-        if self._as_clip(media) or all(count == 1 for count in frames):
+        """Tokens [N, D] of each sample, where the model was given each of its `frames` as an image of its own."""
+        if self._as_clip(media) or self.clips_as == "prompt" or all(count == 1 for count in frames):
             return {point: list(tokens) for point, tokens in features.items()}
         import torch
 

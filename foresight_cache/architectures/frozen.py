@@ -82,7 +82,8 @@ class FrozenEncoder(Encoder):
 
     def groups(self, inputs: Mapping[str, torch.Tensor]) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
         """What can be run together: numbers of samples in the batch, and their inputs. One group unless told so."""
-        return [(range(len(self.frames(inputs))), inputs)]
+        samples = len(inputs["images"]) if "images" in inputs else len(self.frames(inputs))
+        return [(range(samples), inputs)]
 
     @abstractmethod
     def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
@@ -94,7 +95,10 @@ class FrozenEncoder(Encoder):
 
     @abstractmethod
     def raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Each sample's visual tokens at a tap, [N, D], in raster order; `inputs` are on the CPU."""
+        """Each sample's visual tokens at a tap, [N, D], in raster order; `inputs` are on the CPU.
+
+        Where several images stand in a prompt, each image's tokens; `images` among the inputs says how many.
+        """
 
     def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         """Each sample's last token of the prompt at a tap, [1, D]; never asked of a model without a prompt."""
@@ -197,7 +201,7 @@ class FrozenEncoder(Encoder):
     ) -> dict[str, list[torch.Tensor]]:
         found: dict[str, list[torch.Tensor]] = {}
         if set(kept) - {"last_query", "cls"}:
-            tokens = self.raster(tap, hidden, inputs)
+            tokens = readouts.joined(self.raster(tap, hidden, inputs), inputs.get("images"))
             found = {"tokens": tokens, "last_vision": readouts.last(tokens)}
         if "mean" in kept:
             found["mean"] = readouts.mean(tokens)

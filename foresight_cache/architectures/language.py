@@ -12,7 +12,7 @@ from torch import nn
 from foresight_cache import fingerprint
 from foresight_cache.architectures import loading
 from foresight_cache.architectures.frozen import FrozenEncoder, Hidden
-from foresight_cache.encoders import Tap
+from foresight_cache.encoders import Given, Tap
 from foresight_cache.errors import ModelError, UsageError
 from foresight_cache.samples import Grid, Media
 
@@ -35,6 +35,8 @@ class LanguageEncoder(FrozenEncoder):
     """
 
     image_settings: tuple[str, ...] = IMAGE_SETTINGS
+    prompted = True
+    kept_on_host = frozenset({"images"})
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
@@ -56,7 +58,7 @@ class LanguageEncoder(FrozenEncoder):
 
     @abstractmethod
     def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        """The grid of each sample's visual tokens in the language model."""
+        """The grid of the visual tokens of each image and clip in the language model."""
 
     @abstractmethod
     def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -78,7 +80,9 @@ class LanguageEncoder(FrozenEncoder):
         if not is_language(tap):
             return self.vision_raster(tap, hidden, inputs)
         counts = [grid.tokens for grid in self.merged_grids(inputs)]
-        places = visual_places(self.is_visual(inputs["input_ids"]), counts).to(hidden.device, non_blocking=True)
+        visual = self.is_visual(inputs["input_ids"])
+        images = inputs["images"].tolist() if "images" in inputs else [1] * len(visual)
+        places = visual_places(visual, counts, images).to(hidden.device, non_blocking=True)
         return list(torch.split(hidden.flatten(0, 1)[places], counts))
 
     def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -103,9 +107,9 @@ class LanguageEncoder(FrozenEncoder):
         ids = (getattr(self.config, f"{kind}_token_id", None) for kind in ("image", "video"))
         return {int(number) for number in ids if number is not None}
 
-    def turn(self, media: Media, text: str | None) -> str:
-        """The user turn of the model's own chat template with one medium, then the text; the prompt without one."""
-        return self._turn(media, self.options.prompt if text is None else text)
+    def turn(self, media: Media, text: str | None, count: int = 1) -> str:
+        """The user turn of the model's own chat template with the media, then the text; the prompt without one."""
+        return self._turn(media, self.options.prompt if text is None else text, count)
 
     def token_ids(self, text: str) -> list[int]:
         """As the model's processor makes them: what a template has already begun does not begin twice."""
@@ -114,18 +118,18 @@ class LanguageEncoder(FrozenEncoder):
         ids: list[int] = tokenizer(text, add_special_tokens=not begun)["input_ids"]
         return ids
 
-    def check_media(self, clips: Sequence[Any], media: Media) -> None:
+    def check_media(self, clips: Sequence[Any], media: Given) -> None:
         """Raises `UsageError` for media that the family does not take and for sizes that are not possible."""
-        if media not in self.media:
+        if media not in (*self.media, "images"):
             raise UsageError(f"{self.family} takes images only; extract clips with a family that has a video path")
         if media == "image" and any(len(clip) != 1 for clip in clips):
             raise UsageError("an image has exactly one frame; preprocess several frames as a clip")
         for clip in clips:
-            self.grid("patch", *clip.shape[:3])
+            self.grid("patch", 1 if media == "images" else len(clip), *clip.shape[1:3])
 
-    def _templated(self, media: Media, text: str) -> str:
+    def _templated(self, media: Media, text: str, count: int) -> str:
         kind = "image" if media == "image" else "video"
-        turn = {"role": "user", "content": [{"type": kind}, {"type": "text", "text": text}]}
+        turn = {"role": "user", "content": [*[{"type": kind}] * count, {"type": "text", "text": text}]}
         try:
             made: str = self.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
         except (ValueError, TemplateError) as error:
@@ -162,16 +166,24 @@ def language_taps(width: int, layers: int) -> tuple[Tap, ...]:
     )
 
 
-def visual_places(visual: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
-    """Where the first `counts` visual tokens of each row stand in the flattened sequences, one row after another.
+def visual_places(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
+    """Where the first `counts` visual tokens of each image stand in the flattened sequences, one row after another.
+
+    `images` says how many there are in each row; those of a row take equal shares of its visual tokens.
 
     >>> visual = torch.tensor([[False, True, True, True], [True, False, True, False]])
-    >>> visual_places(visual, [2, 2]).tolist()
-    [1, 2, 4, 6]
+    >>> visual_places(visual, [2, 2], [1, 1]).tolist(), visual_places(visual, [2, 1, 1], [1, 2]).tolist()
+    ([1, 2, 4, 6], [1, 2, 4, 6])
     """
     starts = range(0, visual.numel(), visual.shape[1])
-    rows = zip(visual, counts, starts, strict=True)
-    return torch.cat([row.nonzero()[:count, 0] + start for row, count, start in rows])
+    remaining = iter(counts)
+    return torch.cat(
+        [
+            share[: next(remaining)] + start
+            for row, number, start in zip(visual, images, starts, strict=True)
+            for share in row.nonzero()[:, 0].chunk(number)
+        ]
+    )
 
 
 def without_text(inputs: Mapping[str, torch.Tensor], visual: torch.Tensor, padding: int) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from foresight_cache import model_files
 from foresight_cache.architectures.frozen import Hidden
 from foresight_cache.architectures.language import LanguageEncoder, is_language, language_taps, without_text
 from foresight_cache.architectures.pixels import TOWERS, Tower, normalised
-from foresight_cache.encoders import Level, Tap
+from foresight_cache.encoders import Given, Level, Tap
 from foresight_cache.errors import ModelError, UsageError
 from foresight_cache.samples import Grid, Media
 
@@ -27,7 +27,7 @@ class ProjectedEncoder(LanguageEncoder):
     """
 
     processor_class: ClassVar[str]
-    kept_on_host = frozenset({"frames"})
+    kept_on_host = frozenset({"frames", "images"})
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
@@ -105,12 +105,26 @@ class ProjectedEncoder(LanguageEncoder):
         return Grid(frames, side, side)
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None = None
+        self, clips: Sequence[np.ndarray], media: Given, texts: Sequence[str] | None = None
     ) -> dict[str, torch.Tensor]:
         """Raises `UsageError` for another size than the tower's, and for an image of several frames."""
         self.check_media(clips, media)
-        words = [None] * len(clips) if texts is None else texts
-        rows = [self._tokens(len(clip), media, text) for clip, text in zip(clips, words, strict=True)]
+        if media == "images":
+            counts = list(map(len, clips))
+            alone = [frame[np.newaxis] for clip in clips for frame in clip]
+            return self._preprocessed(alone, "image", texts, counts) | {"images": torch.tensor(counts)}
+        return self._preprocessed(clips, media, texts, [1] * len(clips))
+
+    def _preprocessed(
+        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None, counts: Sequence[int]
+    ) -> dict[str, torch.Tensor]:
+        """Of images or clips, of which so many stand in each prompt."""
+        words = [None] * len(counts) if texts is None else texts
+        first = np.cumsum([0, *counts[:-1]])
+        rows = [
+            self._tokens(len(clips[start]), media, text, count)
+            for start, text, count in zip(first, words, counts, strict=True)
+        ]
         padding = self.processor.tokenizer.pad_token_id or 0
         length = max(map(len, rows))
         inputs = {
@@ -139,10 +153,10 @@ class ProjectedEncoder(LanguageEncoder):
     def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         return self.tower(self.config).raster(tap, hidden, self.frames(inputs))
 
-    def _tokens(self, frames: int, media: Media, text: str | None) -> list[int]:
+    def _tokens(self, frames: int, media: Media, text: str | None, count: int) -> list[int]:
         kind = self.kind(media, frames)
         placeholder, spelled = self.spelled(kind, frames)
-        return self.token_ids(self.turn(kind, text).replace(placeholder, spelled, 1))
+        return self.token_ids(self.turn(kind, text, count).replace(placeholder, spelled, count))
 
     def _settings(self, frames: int, media: Media) -> Any:
         """The processor that scales and normalises a sample's frames."""

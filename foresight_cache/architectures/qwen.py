@@ -19,7 +19,7 @@ from foresight_cache.architectures.language import (
     language_taps,
     without_text,
 )
-from foresight_cache.encoders import Level, Tap
+from foresight_cache.encoders import Given, Level, Tap
 from foresight_cache.errors import BadSample, UsageError
 from foresight_cache.samples import Grid, Media
 
@@ -31,7 +31,8 @@ class QwenEncoder(LanguageEncoder):
     """Inputs of `forward`, as `preprocess` makes them for B samples with P patches in all:
 
     `pixel_values` [P, 3·2·14·14] and `image_grid_thw` [B, 3] (for clips `pixel_values_videos`, `video_grid_thw`),
-    `input_ids`, `attention_mask` and `mm_token_type_ids` [B, L], right-padded.
+    `input_ids`, `attention_mask` and `mm_token_type_ids` [B, L], right-padded. Where prompts have several images,
+    `image_grid_thw` has a row for each and `images` [B] says how many.
     """
 
     processor_class: ClassVar[str]
@@ -112,13 +113,21 @@ class QwenEncoder(LanguageEncoder):
         return Grid(self._steps(frames), height // side, width // side)
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None = None
+        self, clips: Sequence[np.ndarray], media: Given, texts: Sequence[str] | None = None
     ) -> dict[str, torch.Tensor]:
         """Raises `UsageError` for a size that is not possible, and for an image of several frames."""
         self.check_media(clips, media)
+        if media == "images":
+            return self._preprocessed(clips, "image", texts) | {"images": torch.tensor(list(map(len, clips)))}
+        return self._preprocessed(clips, media, texts)
+
+    def _preprocessed(
+        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None
+    ) -> dict[str, torch.Tensor]:
         words = [None] * len(clips) if texts is None else texts
+        counts = [len(clip) if media == "image" else 1 for clip in clips]
         made = self.processor(
-            text=[self.turn(media, text) for text in words],
+            text=[self.turn(media, text, count) for text, count in zip(words, counts, strict=True)],
             **(_images(clips) if media == "image" else _videos(clips)),
             padding=True,
             padding_side="right",
@@ -143,7 +152,7 @@ class QwenEncoder(LanguageEncoder):
     def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
         inner = self.root(self.model)
         if any(is_language(tap) for tap in taps):
-            inner(**inputs, use_cache=False)
+            inner(**{name: tensor for name, tensor in inputs.items() if name != "images"}, use_cache=False)
         else:
             pixels, grid_thw = _vision_inputs(inputs)
             inner.get_submodule("visual")(pixels.type(self.model.dtype), grid_thw=grid_thw)
@@ -214,7 +223,7 @@ def _vision_inputs(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, to
 
 def _images(clips: Sequence[np.ndarray]) -> dict[str, Any]:
     options = {"do_resize": False, "input_data_format": "channels_last"}
-    return {"images": [clip[0] for clip in clips], "images_kwargs": options}
+    return {"images": [frame for clip in clips for frame in clip], "images_kwargs": options}
 
 
 def _videos(clips: Sequence[np.ndarray]) -> dict[str, Any]:

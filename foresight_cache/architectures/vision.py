@@ -14,9 +14,9 @@ from foresight_cache import model_files
 from foresight_cache.architectures import loading
 from foresight_cache.architectures.frozen import FrozenEncoder, Hidden
 from foresight_cache.architectures.pixels import SETTINGS, Tower, normalised
-from foresight_cache.encoders import Level, Tap
+from foresight_cache.encoders import Given, Level, Tap
 from foresight_cache.errors import UsageError
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import Grid
 
 
 class VisionEncoder(FrozenEncoder):
@@ -98,7 +98,7 @@ class VisionEncoder(FrozenEncoder):
     def preprocess(
         self,
         clips: Sequence[np.ndarray],
-        media: Media,
+        media: Given,
         texts: Sequence[str] | None = None,  # noqa: ARG002 - there is nobody to read them
     ) -> dict[str, torch.Tensor]:
         """Raises `UsageError` for a size that is not possible, and for an image of several frames."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Level = Literal["patch", "merged"]
 """Whether a tap's tokens lie on the patch grid or on the coarser grid that the language model sees."""
+Given = Literal["image", "clip", "images"]
+"""As what a model is given a sample: an image, a clip, or frames that are several images of one prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,8 @@ class Encoder(ABC):
     device: "torch.device"
     media: ClassVar[tuple[Media, ...]]
     """What the family takes."""
+    prompted: ClassVar[bool] = False
+    """Whether there is a prompt, in which images may stand."""
     taps: tuple[Tap, ...]
     """In the order of computation; the last requested one is where the forward pass stops."""
     patch_multiple: int
@@ -113,9 +117,9 @@ class Encoder(ABC):
 
     @abstractmethod
     def preprocess(
-        self, clips: Sequence["np.ndarray"], media: Media, texts: Sequence[str] | None = None
+        self, clips: Sequence["np.ndarray"], media: Given, texts: Sequence[str] | None = None
     ) -> Mapping[str, "torch.Tensor"]:
-        """Model inputs on the CPU for a batch of uint8 arrays [T, H, W, 3], already resized; T = 1 for images.
+        """Model inputs on the CPU for a batch of uint8 arrays [T, H, W, 3], already resized; T = 1 for an image.
 
         `texts` are the user's words to each sample; without them, what follows the last visual token is left out,
         which no visual token of a causal model can see. Safe to call in another thread than `forward`. Sizes may

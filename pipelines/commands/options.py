@@ -27,7 +27,8 @@ FitOption = Annotated[
 Frames = Annotated[int, typer.Option(min=1, help="Frames taken of a clip, evenly; with --fps, at most.")]
 FramesPerSecond = Annotated[float | None, typer.Option("--fps", help="Frames taken of each second of a clip.")]
 ClipsAs = Annotated[
-    Literal["video", "images"], typer.Option(help="Give the model a clip as a clip, or its frames as images.")
+    Literal["video", "images", "prompt"],
+    typer.Option(help="Give the model a clip as a clip, its frames as images, or as images of one prompt."),
 ]
 Prompt = Annotated[str, typer.Option(help="Text of the user turn; {question} stands for the sample's own.")]
 DType = Annotated[
@@ -50,7 +51,7 @@ def opened(
     fit: Literal["stretch", "letterbox"],
     frames: int,
     fps: float | None,
-    clips_as: Literal["video", "images"],
+    clips_as: Literal["video", "images", "prompt"],
     prompt: str,
     dtype: Literal["bfloat16", "float32", "float16"],
     device: str,

@@ -15,7 +15,7 @@ from foresight_cache.errors import UnknownName
 from foresight_cache.extraction import extract
 from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.planning import plan
-from foresight_cache.points import resolve
+from foresight_cache.points import Point, resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.reader import Cache
 from foresight_cache.rerun import rerun
@@ -68,7 +68,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 
 def options(encoder: Encoder, size: str = "112", **others: Any) -> ExtractionOptions:
     found = resolve(POINTS, [tap.name for tap in encoder.taps])
-    return ExtractionOptions(points=found, size=InputSize.parse(size), **{"batch_tokens": 300, **others})
+    return ExtractionOptions(size=InputSize.parse(size), **{"points": found, "batch_tokens": 300, **others})
 
 
 def extracted(shards: ShardSet, encoder: Encoder, out: Path, size: str = "112", **others: Any) -> Cache:
@@ -113,6 +113,27 @@ def test_frames_as_images_know_of_no_other(
             np.testing.assert_allclose(cache[point].grid(1)[time].reshape(expected.shape), expected, atol=2e-3)
 
 
+def test_frames_as_images_of_one_prompt(
+    balls: ShardSet, frames: list[np.ndarray], encoder: Encoder, tmp_path: Path
+) -> None:
+    """The first frame knows of no other, the later ones do; the prompt's end has seen them all."""
+    points = ("vit.pre_merge", "llm.layer_04", "llm.layer_04@last_query")
+    cache = extracted(
+        balls, encoder, tmp_path / "C", frames=3, clips_as="prompt", points=tuple(map(Point.parse, points))
+    )
+    assert cache["llm.layer_04"].grid(1).shape == (3, 4, 4, 128)
+    sampled = [clip[[2, 8, 13]] for clip in frames]
+    expected = encoder.forward(encoder.preprocess(sampled, "images", [encoder.options.prompt] * 5), points)
+    for point in points:
+        for number in range(5):
+            np.testing.assert_allclose(cache[point][number], expected[point][number].numpy(), atol=2e-3)
+    alone_first = alone(encoder, frames[1][2][None], "image", "llm.layer_04")
+    first, *later = (cache["llm.layer_04"].grid(1)[time].reshape(alone_first.shape) for time in range(3))
+    np.testing.assert_allclose(first, alone_first, atol=2e-3)
+    for found, number in zip(later, (8, 13), strict=True):
+        assert np.abs(found - alone(encoder, frames[1][number][None], "image", "llm.layer_04")).max() > 0.05
+
+
 def test_an_odd_number_of_frames_fills_the_last_time_step(
     balls: ShardSet, frames: list[np.ndarray], encoder: Encoder, tmp_path: Path
 ) -> None:
@@ -125,7 +146,7 @@ def test_an_odd_number_of_frames_fills_the_last_time_step(
     )
 
 
-@pytest.mark.parametrize("clips_as", ["video", "images"])
+@pytest.mark.parametrize("clips_as", ["video", "images", "prompt"])
 def test_frames_by_the_second(mixed: ShardSet, encoder: Encoder, tmp_path: Path, clips_as: str) -> None:
     """2 s at 20, half a second at 10 and 1 s at 30 per second, three of each second, at most five; one is damaged."""
     cache = extracted(
@@ -138,7 +159,7 @@ def test_frames_by_the_second(mixed: ShardSet, encoder: Encoder, tmp_path: Path,
         index = rows[name]
         assert cache.rows[index]["frame_indices"] == wanted
         assert [number_in(pixels) for pixels in cache["pixels"].grid(index)] == list(wanted)
-        steps = len(wanted) if clips_as == "images" else -(-len(wanted) // 2)
+        steps = -(-len(wanted) // 2) if clips_as == "video" else len(wanted)
         assert cache["vit.post_merge"].grid_of(index) == (steps, 2, 2)
     assert all(row.absolute == 0 for row in rerun(cache, encoder, 3))
 
@@ -157,7 +178,9 @@ def test_native_sizes_keep_the_aspect_ratio_of_clips(mixed: ShardSet, encoder: E
     assert [row["grid_pixel"] for row in cache.rows[:3]] == [(2, 56, 56), (2, 56, 112), (2, 56, 56)]
 
 
-@pytest.mark.parametrize("how", [{}, {"frames_per_second": 3.0}, {"clips_as": "images"}, {"size": "native"}])
+@pytest.mark.parametrize(
+    "how", [{}, {"frames_per_second": 3.0}, {"clips_as": "images"}, {"clips_as": "prompt"}, {"size": "native"}]
+)
 def test_a_plan_of_clips_is_what_is_then_written(
     balls: ShardSet, encoder: Encoder, tmp_path: Path, how: dict[str, Any]
 ) -> None:
