@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,24 @@ def spoilt() -> Encoder:
 def test_features_that_are_no_numbers_stop_the_job_and_name_the_place(shards: ShardSet, tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match=r"vit\.pre_merge of sample shapes/train/000000000000 holds NaN"):
         extract(shards, spoilt(), options("E1", "E4"), tmp_path / "C")
+    assert len(open_cache(tmp_path / "C")) == 0
+
+
+def test_a_model_that_gives_old_features_stops_the_job(
+    shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the second batch on it answers with what it said of the first."""
+    encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
+    said: list[dict[str, list[torch.Tensor]]] = []
+    forward = encoder.forward
+
+    def old(*arguments: Any) -> dict[str, list[torch.Tensor]]:
+        said.append(said[0] if said else forward(*arguments))
+        return said[-1]
+
+    monkeypatch.setattr(encoder, "forward", old)
+    with pytest.raises(FeatureError, match=r"of sample shapes/train/\d+ is that of sample shapes/train/000000000000"):
+        extract(shards, encoder, options("E1", "E4", batch_tokens=64), tmp_path / "C")
     assert len(open_cache(tmp_path / "C")) == 0
 
 
