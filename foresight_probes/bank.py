@@ -1,30 +1,22 @@
 """Many heads on one point, trained in one pass over its batches."""
 
-import logging
 import math
-import signal
-import tempfile
-import threading
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, cast
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from foresight_cache.errors import Interrupted, UsageError
 from foresight_cache.progress import Advance, silent
 from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
-from foresight_probes.features import FeatureData, Standardisation
+from foresight_probes.features import Standardisation
 from foresight_probes.options import TrainingOptions
 from foresight_probes.separable import Separable
 from foresight_probes.stacking import COLUMNS, Stack, stacks
@@ -32,10 +24,6 @@ from foresight_probes.tasks import Task
 
 WARM_UP = 0.1
 """Share of the steps in which the step size rises."""
-
-SMALL_BATCH = 16 * 1024**2
-"""Bytes of features in a batch below which one thread is as fast as several."""
-
 
 _ONE_TOKEN = Grid(1, 1, 1)
 
@@ -351,71 +339,6 @@ class Bank(LightningModule):
                 self.failures[place] = f"the loss of {self.members[place]} became {wrong}; use a smaller learning_rate."
                 self._leave_out(place)
         return {place for place, fine in zip(values, finite, strict=True) if fine}
-
-
-def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
-    """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file of its own.
-
-    A member whose loss is no longer finite is in `bank.failures`, and has no test scores unless an epoch was evaluated
-    before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
-    """
-    _require_device(bank.options.device)
-    with _quiet(), _threads(data.size_of_batch), tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            accelerator=bank.options.device,
-            devices=1,
-            max_epochs=bank.options.epochs,
-            logger=list(loggers),
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            inference_mode=False,  # the memory of standardised features is used in training again
-            default_root_dir=folder,
-        )
-        handler = signal.getsignal(signal.SIGINT)
-        try:
-            trainer.fit(bank, datamodule=data)
-            trainer.test(bank, datamodule=data, verbose=False)
-        except SystemExit as error:  # how Lightning answers Ctrl-C, after it has made SIGINT ignored
-            raise Interrupted(
-                f"interrupted while training on {data.name}; finished runs are kept, run it again to go on."
-            ) from error
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, handler)
-
-
-def _require_device(name: str) -> None:
-    absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
-    if absent.get(name):
-        raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'.")
-
-
-@contextmanager
-def _threads(size: int) -> Iterator[None]:
-    """One thread for small batches: several only wait for each other, many times longer on a busy machine."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1 if size < SMALL_BATCH else usual)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences what Lightning says of devices, workers and intervals, none of which is news to the user."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def step_size(step: int, steps: int) -> float:
