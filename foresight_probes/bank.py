@@ -1,10 +1,10 @@
 """Many heads on one point, trained in one pass over its batches."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,13 +19,15 @@ from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import Standardisation
 from foresight_probes.options import TrainingOptions
 from foresight_probes.separable import Separable
-from foresight_probes.stacking import COLUMNS, Stack, stacks
+from foresight_probes.stacking import Rates, Stack, stacks
 from foresight_probes.tasks import Task
+from foresight_probes.workers import Workers
 
 WARM_UP = 0.1
 """Share of the steps in which the step size rises."""
 
 _ONE_TOKEN = Grid(1, 1, 1)
+_UNIT = Rates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,71 +138,80 @@ class Bank(LightningModule):
         self._active = dict.fromkeys(range(len(members)))
         self._advance = advance
         self._memory: list[Tensor] = []
-        self._stacks: dict[str, list[Stack]] = {}
-        self._pooled: set[int] = set()
-        """Places of stacked heads that read means over tokens."""
+        self._stacks: dict[tuple[str, str], list[Stack]] = {}
+        """By task and head."""
+        self._stack_of: dict[int, Stack] = {}
         self._steps = 0
+        self.workers = Workers()
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardisation = self.standardisation.to(self.device)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        self._stack()
-        self._decaying = [self._weights(place) for place in range(len(self.members))]
-        return torch.optim.Adam(self._groups(), fused=self.device.type in ("cpu", "cuda"))
+    def configure_optimizers(self) -> torch.optim.Optimizer | None:
+        """For the heads that are not stacked: stacks have their own."""
+        places = range(len(self.members))
+        self._stack({place: self._rates(place) for place in places})
+        groups: dict[float, list[nn.Parameter]] = {}  # a call costs as much as the arithmetic of many heads
+        for place in places:
+            if place not in self._stack_of:
+                groups.setdefault(self.learning_rate(place), []).extend(self.heads[place].parameters())
+        if not groups:
+            return None
+        parameters = [{"params": some, "lr": rate, "peak": rate} for rate, some in groups.items()]
+        return torch.optim.Adam(parameters, fused=self.device.type in ("cpu", "cuda"))
 
     def learning_rate(self, place: int) -> float:
         """Peak step size of a member: its own, that of the options, else its head's."""
         own = self.members[place].options(self.options).learning_rate
         return own or float(getattr(self.heads[place], "learning_rate"))  # noqa: B009
 
-    def _stack(self) -> None:
-        """On the device where the heads are now: moving a head gives it memory of its own again."""
-        for reads in ("pooled", "tokens"):
-            found = {place: self._linear(place, reads) for place in range(len(self.members))}
-            alike = {place: linear for place, linear in found.items() if linear is not None}
-            self._stacks[reads] = stacks(alike, COLUMNS[reads])
-        self._pooled = {place for stack in self._stacks["pooled"] for place in stack.places}
+    def _rates(self, place: int) -> Rates:
+        step = self.learning_rate(place)
+        return Rates(step, step * self.members[place].options(self.options).weight_decay)
 
-    def _linear(self, place: int, reads: str) -> nn.Linear | None:
+    def _stack(self, rates: Mapping[int, Rates]) -> None:
+        """Those of these members that are linear maps, on the device where they are now."""
+        alike: dict[tuple[str, str], dict[int, nn.Linear]] = {}
+        for place in rates:
+            if (linear := self._linear(place)) is not None:
+                alike.setdefault((self.members[place].task, self.members[place].head), {})[place] = linear
+        self._stacks = {key: stacks(some, rates, self._reads(min(some))) for key, some in alike.items()}
+        self._stack_of = {place: stack for stack in self._all_stacks() for place in stack.places}
+
+    def _all_stacks(self) -> list[Stack]:
+        return list(chain(*self._stacks.values()))
+
+    def _linear(self, place: int) -> nn.Linear | None:
         """The one linear map that the head is, if it is one that can be stacked."""
         head, task = self.heads[place], self.tasks[self.members[place].task]
         linear = getattr(head, "linear", None)
         alone = linear is not None and linear.bias is not None and len(list(head.parameters())) == 2
-        usual = hasattr(head, "shape") and getattr(head, "reads", "tokens") == reads and not task.prepares
-        return linear if alone and usual and not self.standardisation.others else None
+        usual = hasattr(head, "shape") and not task.prepares and not self.standardisation.others
+        return linear if alone and usual else None
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """One per step size: a call of the optimiser costs as much as the arithmetic of many heads."""
-        groups: dict[float, list[nn.Parameter]] = {}
-        for place, head in enumerate(self.heads):
-            groups.setdefault(self.learning_rate(place), []).extend(head.parameters())
-        return [{"params": parameters, "lr": rate, "peak": rate} for rate, parameters in groups.items()]
+    def _reads(self, place: int) -> str:
+        return str(getattr(self.heads[place], "reads", "tokens"))
 
-    def _decay(self, places: Iterable[int], factor: float) -> None:
-        """Decoupled decay of weights; biases stay, because the best constant answer must stay in reach."""
-        parts = [(weight, 1 - factor * decay) for place in places for weight, decay in self._decaying[place]]
-        torch._foreach_mul_([weight for weight, _ in parts], [shrunk for _, shrunk in parts])
-
-    def _weights(self, place: int) -> list[tuple[Tensor, float]]:
-        """Those that decay, each with its decay per step of full size."""
-        decay = self.learning_rate(place) * self.members[place].options(self.options).weight_decay
-        return [(parameter.data, decay) for parameter in self.heads[place].parameters() if parameter.ndim > 1]
+    def _decay(self, place: int, factor: float) -> None:
+        """Decoupled decay of the weights of a head that is not stacked; see `Rates` for biases."""
+        shrunk = 1 - factor * self._rates(place).decay
+        weights = [parameter.data for parameter in self.heads[place].parameters() if parameter.ndim > 1]
+        torch._foreach_mul_(weights, shrunk)
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        optimiser = cast(LightningOptimizer, self.optimizers())
-        optimiser.zero_grad()
         losses = {answer.places: self._losses(answer) for answer in self._answers(batch)}
         if kept := self._kept(losses):
+            optimiser = cast(LightningOptimizer, self.optimizers())
+            optimiser.zero_grad()
             self.manual_backward(torch.cat(list(kept.values())).sum())
-            places = list(chain(*kept))
-            for stack in chain(*self._stacks.values()):
-                stack.hand_out_gradients(places)
             factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * factor
-            self._decay(places, factor)
-            optimiser.step()
+            self.workers.each(lambda stack: stack.learn(factor), self._stacks_in_use())
+            if others := [place for place in chain(*kept) if place not in self._stack_of]:
+                for group in optimiser.param_groups:
+                    group["lr"] = group["peak"] * factor
+                for place in others:
+                    self._decay(place, factor)
+                optimiser.step()
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
 
@@ -248,6 +259,8 @@ class Bank(LightningModule):
             value = task.metrics(list(self._validation_scores[place].values())).get(task.primary, math.nan)
             values[f"{member}/{task.primary}"] = value
             if value > best.value or not best.epoch:
+                if place in self._stack_of:
+                    self._stack_of[place].write_back(place)
                 weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
                 self.selections[place] = Selection(value if value > -math.inf else -math.inf, epoch, weights)
             elif self.options.patience and epoch - best.epoch >= self.options.patience:
@@ -257,10 +270,10 @@ class Bank(LightningModule):
             logger.log_metrics(values, step=epoch)
 
     def on_test_start(self) -> None:
-        self._stack()
         self._active = dict.fromkeys(place for place, best in enumerate(self.selections) if best.epoch)
         for place in self._active:
             self.heads[place].load_state_dict(self.selections[place].weights)
+        self._stack(dict.fromkeys(self._active, _UNIT))
 
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         for answer in self._answers(batch):
@@ -269,64 +282,61 @@ class Bank(LightningModule):
 
     def _leave_out(self, place: int) -> None:
         del self._active[place]
+        if place in self._stack_of:
+            self._stack_of[place].leave_out(place)
         if not self._active:
             self.trainer.should_stop = True
+
+    def _stacks_in_use(self) -> list[Stack]:
+        return [stack for stack in self._all_stacks() if stack.places]
 
     def _answers(self, batch: Batch) -> list["_Answer"]:
         """What the members that are still in the bank say of the samples that have a question for their task."""
         features = self.standardisation(batch.features, self._memory)
-        columns = self._stacked_columns(features)
-        sound = self._places_of_finite_stacks()
+        self.workers.each(lambda stack: stack.compute(getattr(features, stack.reads)), self._stacks_in_use())
         without_tokens = replace(features, tokens=features.tokens[:, :0], others=())
-        together: list[_Answer] = []
+        answers: list[_Answer] = []
         alone: list[_Answer] = []
         for name, task in self.tasks.items():
-            members = [place for place in self._active if self.members[place].task == name]
             asked = [place for place, target in enumerate(batch.targets[name]) if target is not None]
-            if not asked or not members:
+            if not asked:
                 continue
             whole = len(asked) == len(batch.rows)
             rows = [batch.rows[place] for place in asked]
             targets: Sequence[Tensor] = [target for target in batch.targets[name] if target is not None]
             shaped = without_tokens if whole else without_tokens.select(asked)
-            for places in self._joint(task, [place for place in members if place in columns], sound):
-                each = torch.stack([columns[place] for place in places])
-                flat = (each if whole else each[:, asked]).flatten(0, 1)
-                prediction = self.heads[places[0]].shape(flat, shaped)  # type: ignore[operator]
-                (together if places[0] in sound else alone).append(_Answer(name, places, prediction, targets, rows))
-            rest = [place for place in members if place not in columns]
+            for places, said in self._stacked(task, name, asked):
+                shape = cast(Callable[[Tensor, Features], Prediction], self.heads[places[0]].shape)
+                answers.append(_Answer(name, places, shape(said, shaped), targets, rows))
+            rest = [p for p in self._active if p not in self._stack_of and self.members[p].task == name]
             if rest:
                 chosen = features if whole else features.select(asked)
                 if task.prepares:
                     chosen, targets = task.prepare(chosen, targets)
                 alone += [_Answer(name, (place,), self.heads[place](chosen), targets, rows) for place in rest]
         fine = self._finite({answer.places[0]: answer.prediction.values for answer in alone})
-        return together + [answer for answer in alone if answer.places[0] in fine]
+        return answers + [answer for answer in alone if answer.places[0] in fine]
 
-    def _joint(self, task: Task, places: Sequence[int], sound: Collection[int]) -> list[tuple[int, ...]]:
-        """Stacked heads in groups whose answers are compared with the truth at once.
+    def _stacked(self, task: Task, name: str, asked: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+        """What stacked heads say of these samples of the batch: [B, columns], or [B, N, columns] of tokens.
 
-        That takes heads that read no tokens, whose predictions have no places, and answers that are all finite.
+        Where heads read no tokens, predictions have no places, and several are compared with the truth at once.
         """
-        groups: dict[object, list[int]] = {}
-        for place in places:
-            joint = isinstance(task, Separable) and place in sound and place in self._pooled
-            groups.setdefault(type(self.heads[place]) if joint else place, []).append(place)
-        return [tuple(group) for group in groups.values()]
-
-    def _places_of_finite_stacks(self) -> set[int]:
-        some = list(chain(*self._stacks.values()))
-        fine = torch.stack([stack.finite for stack in some]).tolist() if some else []
-        return {place for stack, finite in zip(some, fine, strict=True) if finite for place in stack.places}
-
-    def _stacked_columns(self, features: Features) -> dict[int, Tensor]:
-        """By place what the linear map of each stacked head says: [B, columns], or [B, N, columns] of tokens."""
-        answers: dict[int, Tensor] = {}
-        for reads, some in self._stacks.items():
-            for stack in some:
-                if any(place in self._active for place in stack.places):
-                    answers |= stack(getattr(features, reads))
-        return answers
+        for (owner, _), several in self._stacks.items():
+            some = [stack for stack in several if stack.places]
+            if owner != name or not some:
+                continue
+            places = tuple(chain.from_iterable(stack.places for stack in some))
+            each = torch.cat([stack.answers() for stack in some])
+            each = each if len(asked) == each.shape[1] else each[:, asked]
+            if not all(stack.finite for stack in some):
+                fine = self._finite(dict(zip(places, each, strict=True)))
+                each = each[[place in fine for place in places]]
+                places = tuple(place for place in places if place in fine)
+            if isinstance(task, Separable) and some[0].reads == "pooled" and places:
+                yield places, each.flatten(0, 1)
+            else:
+                yield from (((place,), said) for place, said in zip(places, each, strict=True))
 
     def _finite(self, values: Mapping[int, Tensor]) -> set[int]:
         """Places of those that are finite everywhere; members with others are left out from now on."""

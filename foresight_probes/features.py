@@ -72,11 +72,12 @@ class FeatureData(LightningDataModule):
         sizes = [sum(each.grid(row).tokens for row in rows) * each.width * each.dtype.itemsize for each in sources]
         self.size = sum(sizes)
         """Bytes of all features as they are stored."""
-        self.size_of_batch = self.size * options.batch_size // len(rows)
-        """The same for a batch, on average."""
-        pooled = len(rows) * sum(each.width for each in sources) * 4 <= options.resident_bytes
+        means = len(rows) * sum(each.width for each in sources) * 4
+        pooled = means <= options.resident_bytes
         self.tokens = tokens or not pooled
         """Whether batches hold tokens, and not the means over them alone."""
+        self.size_of_batch = (self.size if self.tokens else means) * options.batch_size // len(rows)
+        """Bytes of what a batch holds, on average."""
         place = residence(self.size, options) if self.tokens else None
         self._features = [PointFeatures(each, rows, keep_pooled=pooled, keep_tokens=place) for each in sources]
         self._shards = sources[0].shard

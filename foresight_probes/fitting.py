@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from foresight_cache.errors import Interrupted, UsageError
 from foresight_probes.bank import Bank
 from foresight_probes.features import FeatureData
+from foresight_probes.workers import Workers
 
 SMALL_BATCH = 16 * 1024**2
 """Bytes of features in a batch below which one thread is as fast as several."""
@@ -27,7 +28,11 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
     """
     _require_device(bank.options.device)
-    with _quiet(), _threads(data.size_of_batch), tempfile.TemporaryDirectory() as folder:
+    with (
+        _quiet(),
+        _workers(data.size_of_batch, bank.options.device) as bank.workers,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         trainer = Trainer(
             accelerator=bank.options.device,
             devices=1,
@@ -60,13 +65,23 @@ def _require_device(name: str) -> None:
         raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'.")
 
 
+def _has_gpu() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
 @contextmanager
-def _threads(size: int) -> Iterator[None]:
-    """One thread for small batches: several only wait for each other, many times longer on a busy machine."""
+def _workers(size: int, device: str) -> Iterator[Workers]:
+    """What to share work out to: heads, or, where a batch is large, what is inside of each operation on it.
+
+    Inside of small operations threads only wait for each other, many times longer on a busy machine.
+    """
     usual = torch.get_num_threads()
-    torch.set_num_threads(1 if size < SMALL_BATCH else usual)
+    small = size < SMALL_BATCH
+    gpu = device not in ("auto", "cpu") or (device == "auto" and _has_gpu())
+    torch.set_num_threads(1 if small else usual)
     try:
-        yield
+        with Workers(usual if small and not gpu else 1) as workers:
+            yield workers
     finally:
         torch.set_num_threads(usual)
 

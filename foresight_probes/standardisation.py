@@ -66,13 +66,19 @@ class Standardisation:
             if buffers[place].numel() < each.tokens.numel():
                 buffers[place] = torch.empty(each.tokens.numel(), device=each.tokens.device)
             tokens = buffers[place][: each.tokens.numel()].view(each.tokens.shape)
-            for stored, out in zip(each.tokens, tokens, strict=True):  # one sample at a time stays in the CPU's cache
-                out.copy_(stored).sub_(fitted.token_mean).div_(fitted.token_scale)
-            if not each.mask.all():
-                tokens.mul_(each.mask[..., None])
+            fitted._standardise_tokens(each, tokens)
             pooled = (each.pooled - fitted.pooled_mean) / fitted.pooled_scale
             found.append(replace(each, tokens=tokens, pooled=pooled, others=()))
         return replace(found[0], others=tuple(found[1:]))
+
+    def _standardise_tokens(self, features: Features, out: Tensor) -> None:
+        if not features.mask.any():
+            out.zero_()
+            return
+        for stored, tokens in zip(features.tokens, out, strict=True):  # one sample at a time stays in the CPU's cache
+            tokens.copy_(stored).sub_(self.token_mean).div_(self.token_scale)
+        if not features.mask.all():
+            out.mul_(features.mask[..., None])
 
 
 @dataclass(frozen=True, slots=True)

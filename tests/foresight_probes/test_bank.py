@@ -11,8 +11,8 @@ import scenes
 import torch
 
 from foresight_cache.errors import Interrupted, UsageError
-from foresight_probes import tasks
-from foresight_probes.bank import Bank, Member
+from foresight_probes import heads, tasks
+from foresight_probes.bank import Bank, Member, step_size
 from foresight_probes.features import FeatureData, open_source
 from foresight_probes.fitting import fit
 from foresight_probes.options import TrainingOptions
@@ -86,10 +86,53 @@ def test_a_head_stops_when_it_becomes_no_better_and_others_go_on(cache: "scenes.
 
 
 def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
-    """Eight columns' room for one with five, so four share a matrix of tokens."""
-    bank = trained(cache, [*GRID, *ALL[:2]], epochs=1)
-    assert [stack.places for stack in bank._stacks["tokens"]] == [(4, 5, 6, 7), (8, 9)]
-    assert [stack.places for stack in bank._stacks["pooled"]] == [(0, 1, 2, 3, 11, 12, 13, 14, 15, 16)]
+    """Those of one kind and task, as many as there is room for: six with five columns where 32 are allowed."""
+    many = [Member("position", "token-linear", seed) for seed in range(8)]
+    bank = trained(cache, [*GRID, *many], epochs=1)
+    found = {key: [stack.places for stack in some] for key, some in bank._stacks.items()}
+    assert found == {
+        ("counting", "pooled-linear"): [[0, 1]],
+        ("position", "pooled-linear"): [[2, 3]],
+        ("position", "token-linear"): [[4, 5, 6, 7, 8, 9], [15, 16, 17, 18, 19, 20], [21, 22]],
+        ("hallucination", "pooled-linear"): [[11, 12, 13, 14]],
+    }
+
+
+@pytest.mark.parametrize("head", ["pooled-linear", "token-linear"])
+def test_a_stacked_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cache", head: str) -> None:
+    """AdamW on the head's own parameters, no decay of biases, and the same batches and step sizes."""
+    member = Member("position", head, 3, learning_rate=0.02, weight_decay=0.7)
+    bank = trained(cache, [Member("position", head, 5), member], epochs=2)
+    options = TrainingOptions(epochs=2, batch_size=8)
+    task = tasks.load("position", Setting(samples=cache.rows))
+    targets = {"position": {row: task.target(cache.rows[row]) for row in range(40) if row != 5}}
+    targets["position"] = {row: target for row, target in targets["position"].items() if target is not None}
+    data = FeatureData(open_source(cache, "vit.block_01"), SPLIT, targets, options)
+    standardise = data.standardisation()
+    width = len(standardise.token_mean)
+    alone = heads.build(head, width=width, outputs=task.outputs_for(width=width, grid=data.grid), seed=3)
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": [alone.linear.weight], "weight_decay": 0.7},
+            {"params": [alone.linear.bias], "weight_decay": 0.0},
+        ]
+    )
+    loader, validated = data.train_dataloader(), []
+    for epoch in range(2):
+        for number, batch in enumerate(loader):
+            for group in optimiser.param_groups:
+                group["lr"] = 0.02 * step_size(epoch * len(loader) + number, 2 * len(loader))
+            asked = [place for place, target in enumerate(batch.targets["position"]) if target is not None]
+            if not asked:
+                continue
+            optimiser.zero_grad()
+            features = standardise(batch.features).select(asked)
+            task.loss(alone(features), [batch.targets["position"][place] for place in asked]).backward()
+            optimiser.step()
+        validated.append({name: value.clone() for name, value in alone.state_dict().items()})
+    expected = validated[bank.selections[1].epoch - 1]
+    for name, value in bank.heads[1].state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
 
 
 def test_the_best_epoch_by_validation_is_what_is_reported(cache: "scenes.Cache") -> None:
