@@ -15,7 +15,7 @@ from foresight_probes.closed_forms import solvable
 from foresight_probes.controls import MEAN_PREDICTOR
 from foresight_probes.features import Targets
 from foresight_probes.options import TrainingOptions
-from foresight_probes.questions import largest_grid, load_tasks, questions
+from foresight_probes.questions import largest_grid, load_tasks, questions, split_cache
 from foresight_probes.results import Result, identity, load_result, result_path
 from foresight_probes.sources import TOGETHER
 from foresight_probes.splits import Split
@@ -91,10 +91,11 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
     Raises `UnknownName` with the nearest names; `UsageError` where head and task do not fit; `ProbeError` where a
     split is empty or `out` holds a result of the same name from another cache or recipe.
     """
-    tasks = load_tasks(cache, tuple(dict.fromkeys(sweep.tasks)), sweep.lpips_weights)
+    split = split_cache(cache, sweep.options)
+    tasks = load_tasks(cache, tuple(dict.fromkeys(sweep.tasks)), split, sweep.lpips_weights)
     chosen = None if sweep.heads is None else registry.resolve(sweep.heads)
     points = _points(cache, sweep.points)
-    split, targets = questions(cache, tasks, sweep.options)
+    targets = questions(cache, tasks, split)
     grid = largest_grid(cache)
     outputs = {name: task.outputs_for(width=1, grid=grid) for name, task in tasks.items()}
     constant = [

@@ -18,7 +18,7 @@ from foresight_probes.tasks import Setting
 class Quantity(Separable):
     """One value, squared error.
 
-    A head predicts in units of the standard deviation of the cache's answers from their mean, so that whatever unit
+    A head predicts in units of the standard deviation of the training answers from their mean, so that whatever unit
     they have, learning is as easy. Scores are in the answers' own unit.
     """
 
@@ -27,7 +27,7 @@ class Quantity(Separable):
     outputs = Outputs(slots=1, channels=1, forms=("slots",))
 
     def __init__(self, setting: Setting) -> None:
-        answers = [answer for sample in setting.samples if (answer := self.answer(sample)) is not None]
+        answers = [answer for sample in setting.training if (answer := self.answer(sample)) is not None]
         self._mean = float(np.mean(answers)) if answers else 0.0
         self._scale = float(np.std(answers) or 1.0) if answers else 1.0
 

@@ -22,25 +22,35 @@ def sound_rows(cache: Cache) -> list[int]:
     return [row for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
 
 
-def load_tasks(cache: Cache, names: tuple[str, ...], lpips_weights: Path | None = None) -> dict[str, Task]:
-    """Raises `UnknownName`, and `ProbeError` where a task cannot use the samples."""
-    for name in names:
-        if name not in registry.names():
-            registry.load(name)
-    setting = Setting(samples=[cache.rows[row] for row in sound_rows(cache)], lpips_weights=lpips_weights)
-    return {name: registry.load(name, setting) for name in names}
-
-
-def questions(cache: Cache, tasks: Mapping[str, Task], options: TrainingOptions) -> tuple[Split, Targets]:
-    """Splits all sound samples; each side must have some with a question for each task. Raises `ProbeError`."""
-    rows = sound_rows(cache)
-    split = split_rows(
-        rows,
+def split_cache(cache: Cache, options: TrainingOptions) -> Split:
+    """All sound samples. Raises `ProbeError`."""
+    return split_rows(
+        sound_rows(cache),
         [sample["id"] for sample in cache.rows],
         [sample["group"] for sample in cache.rows],
         train_share=options.train_share,
         validation_share=options.validation_share,
     )
+
+
+def load_tasks(
+    cache: Cache, names: tuple[str, ...], split: Split, lpips_weights: Path | None = None
+) -> dict[str, Task]:
+    """Raises `UnknownName`, and `ProbeError` where a task cannot use the samples."""
+    for name in names:
+        if name not in registry.names():
+            registry.load(name)
+    setting = Setting(
+        samples=[cache.rows[row] for row in sound_rows(cache)],
+        training=[cache.rows[row] for row in split.train],
+        lpips_weights=lpips_weights,
+    )
+    return {name: registry.load(name, setting) for name in names}
+
+
+def questions(cache: Cache, tasks: Mapping[str, Task], split: Split) -> Targets:
+    """Each side of the split must have samples with a question for each task. Raises `ProbeError`."""
+    rows = sound_rows(cache)
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
     for name, by_row in targets.items():
         for side in SIDES:
@@ -49,7 +59,7 @@ def questions(cache: Cache, tasks: Mapping[str, Task], options: TrainingOptions)
                     f"no sample of the {side} split has an annotation for the task {name!r} ({len(by_row)} of "
                     f"{len(rows)} samples have one); extract samples that are annotated for it."
                 )
-    return split, targets
+    return targets
 
 
 def finest_grid(cache: Cache, row: int) -> Grid:

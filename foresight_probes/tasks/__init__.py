@@ -29,6 +29,8 @@ class Setting:
 
     samples: Sequence[Mapping[str, Any]] = ()
     """The sound rows of the cache's sample table: which classes and sizes there are."""
+    training: Sequence[Mapping[str, Any]] = ()
+    """Those of the training split: what targets are scaled by."""
     lpips_net: str = "alex"
     """Trunk of the perceptual distance: alex, vgg or squeeze."""
     lpips_weights: Path | None = None

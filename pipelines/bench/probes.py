@@ -21,7 +21,7 @@ from foresight_probes.features import FeatureData, open_source
 from foresight_probes.fitting import fit
 from foresight_probes.loading import Batches
 from foresight_probes.options import TrainingOptions
-from foresight_probes.questions import load_tasks, questions
+from foresight_probes.questions import load_tasks, questions, split_cache
 from pipelines.ratios import Figure, medians
 
 POINT = "vit.block_01"
@@ -123,8 +123,9 @@ def _banks(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Fig
 
 def _train(cache: Cache, members: Sequence[Member], options: TrainingOptions) -> None:
     """Everything from the files to the scores of the test split."""
-    tasks = load_tasks(cache, tuple(dict.fromkeys(member.task for member in members)))
-    split, targets = questions(cache, tasks, options)
+    split = split_cache(cache, options)
+    tasks = load_tasks(cache, tuple(dict.fromkeys(member.task for member in members)), split)
+    targets = questions(cache, tasks, split)
     per_token = members[0].head == "token-linear"
     data = FeatureData(open_source(cache, POINT), split, targets, options, tokens=per_token)
     bank = Bank(members, tasks, data.standardisation(), options, grid=data.grid)
@@ -132,7 +133,7 @@ def _train(cache: Cache, members: Sequence[Member], options: TrainingOptions) ->
 
 
 def _reading(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Figure]:
-    split, _ = questions(cache, {}, options)
+    split = split_cache(cache, options)
     every = replace(split, train=(*split.train, *split.validation, *split.test))
     chosen = replace(options, batch_size=SCAN_BATCH, resident="none")
 
@@ -203,9 +204,10 @@ class _TimedData(FeatureData):
 
 def _waiting(cache: Cache, options: TrainingOptions) -> Figure:
     """Of the time of training a linear head on tokens that are read anew in each epoch."""
-    tasks = load_tasks(cache, ("patch-class",))
     streaming = replace(options, resident="none")
-    split, targets = questions(cache, tasks, streaming)
+    split = split_cache(cache, streaming)
+    tasks = load_tasks(cache, ("patch-class",), split)
+    targets = questions(cache, tasks, split)
     data = _TimedData(open_source(cache, POINT), split, targets, streaming)
     bank = Bank([Member("patch-class", "token-linear", 0)], tasks, data.standardisation(), streaming, grid=data.grid)
     fit(bank, data)

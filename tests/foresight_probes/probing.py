@@ -67,7 +67,7 @@ def probe(
     `most` is the number of samples that are used, `also` a second point.
     """
     if isinstance(task, str):
-        task = tasks.load(task, Setting(samples=cache.rows))
+        task = tasks.load(task, Setting(samples=cache.rows, training=cache.rows))
     asked = samples(cache, task)[:most]
     rows = [sample["row"] for sample in asked]
     everything = features(cache, point, rows)
@@ -107,7 +107,7 @@ def batch(
 
 def chance(cache: Cache, name: str, **options: Any) -> dict[str, float]:
     """Metrics of the best constant answer."""
-    task = tasks.load(name, Setting(samples=cache.rows))
+    task = tasks.load(name, Setting(samples=cache.rows, training=cache.rows))
     if task.constant_head is None:
         return dict(task.chance)
     return probe(cache, task, task.constant_head, CONSTANT, **options)

@@ -41,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
 
 def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, **options: float | str) -> Bank:
     chosen = TrainingOptions(**{"epochs": 3, "batch_size": 8} | options)  # type: ignore[arg-type]
-    known = {name: tasks.load(name, Setting(samples=cache.rows)) for name in {member.task for member in members}}
+    known = {name: tasks.load(name, Setting(samples=cache.rows, training=cache.rows)) for name in {member.task for member in members}}
     targets = {
         name: {row: t for row in range(40) if (t := task.target(cache.rows[row])) is not None and row != 5}
         for name, task in known.items()
@@ -104,7 +104,7 @@ def test_a_stacked_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cac
     member = Member("position", head, 3, learning_rate=0.02, weight_decay=0.7)
     bank = trained(cache, [Member("position", head, 5), member], epochs=2)
     options = TrainingOptions(epochs=2, batch_size=8)
-    task = tasks.load("position", Setting(samples=cache.rows))
+    task = tasks.load("position", Setting(samples=cache.rows, training=cache.rows))
     targets = {"position": {row: task.target(cache.rows[row]) for row in range(40) if row != 5}}
     targets["position"] = {row: target for row, target in targets["position"].items() if target is not None}
     data = FeatureData(open_source(cache, "vit.block_01"), SPLIT, targets, options)

@@ -32,7 +32,7 @@ def thing(box: list[float], name: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def load(name: str, *samples: dict[str, Any]) -> Task:
-    return tasks.load(name, Setting(samples=samples))
+    return tasks.load(name, Setting(samples=samples, training=samples))
 
 
 def value(target: torch.Tensor | None) -> Any:

@@ -8,7 +8,7 @@ from command import said
 
 from foresight_cache.samples import Grid
 from foresight_probes.options import TrainingOptions
-from foresight_probes.questions import load_tasks, questions
+from foresight_probes.questions import load_tasks, questions, split_cache
 from pipelines.bench import probes
 from pipelines.ratios import Figure, medians, table
 
@@ -16,8 +16,9 @@ from pipelines.ratios import Figure, medians, table
 def test_the_cache_of_noise_has_questions_for_every_task(tmp_path: Path) -> None:
     cache = probes.write_cache(tmp_path / "cache", 70, Grid(1, 2, 3), 4)
     assert cache[probes.POINT].shape == (70, 6, 4)
-    tasks = load_tasks(cache, (*probes.TASKS, "patch-class"))
-    split, targets = questions(cache, tasks, TrainingOptions())
+    split = split_cache(cache, TrainingOptions())
+    tasks = load_tasks(cache, (*probes.TASKS, "patch-class"), split)
+    targets = questions(cache, tasks, split)
     assert min(len(by_row) for by_row in targets.values()) > 50  # of some it is not clear what the answer is
     assert sum(split.sizes().values()) == 70
 
