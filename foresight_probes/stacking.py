@@ -52,6 +52,7 @@ class Stack:
             torch.zeros(-(-size // unit) * unit, device=self._device) for _ in range(4)
         )
         self._weight, self._bias = self._parts(self._values, columns)
+        self._weight_gradient, self._bias_gradient = self._parts(self._gradient, columns)
         for slot, (place, linear) in enumerate(heads.items()):
             rows = self._rows(slot)
             self._steps[rows], self._decays[rows] = rates[place].step, rates[place].decay
@@ -89,10 +90,9 @@ class Stack:
         """One step of AdamW, its size this share of the peaks; none where the last answers had no gradient."""
         if self._answers.grad is None:
             return
-        weight, bias = self._parts(self._gradient, len(self._bias))
         wrong = self._answers.grad.flatten(0, -2)
-        torch.mm(wrong.T, self._features.flatten(0, -2), out=weight)
-        torch.sum(wrong, 0, out=bias)
+        torch.mm(wrong.T, self._features.flatten(0, -2), out=self._weight_gradient)
+        torch.sum(wrong, 0, out=self._bias_gradient)
         self._weight.mul_(1 - factor * self._decays)
         adam(
             [self._values],

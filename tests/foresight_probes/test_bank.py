@@ -41,7 +41,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
 
 def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, **options: float | str) -> Bank:
     chosen = TrainingOptions(**{"epochs": 3, "batch_size": 8} | options)  # type: ignore[arg-type]
-    known = {name: tasks.load(name, Setting(samples=cache.rows, training=cache.rows)) for name in {member.task for member in members}}
+    setting = Setting(samples=cache.rows, training=cache.rows)
+    known = {name: tasks.load(name, setting) for name in {member.task for member in members}}
     targets = {
         name: {row: t for row in range(40) if (t := task.target(cache.rows[row])) is not None and row != 5}
         for name, task in known.items()
