@@ -1,0 +1,46 @@
+"""Work that is shared out is done once, at the same time, and its errors arrive."""
+
+import threading
+
+import pytest
+import torch
+
+from foresight_probes.workers import Workers
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("pieces", [0, 1, 2, 7])
+def test_each_piece_is_done_once(count: int, pieces: int) -> None:
+    done: list[int] = []
+    with Workers(count) as workers:
+        workers.each(done.append, range(pieces))
+    assert sorted(done) == list(range(pieces))
+
+
+def test_pieces_are_done_at_the_same_time_with_one_thread_each() -> None:
+    """Each waits for the other two, so one after another they would wait in vain."""
+    together = threading.Barrier(3, timeout=60)
+    threads = {}
+
+    def work(piece: int) -> None:
+        together.wait()
+        threads[piece] = torch.get_num_threads()
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with Workers(3) as workers:
+            workers.each(work, range(3))
+    finally:
+        torch.set_num_threads(usual)
+    assert threads == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_error_of_a_piece_arrives(place: int) -> None:
+    def work(piece: int) -> None:
+        if piece == place:
+            raise ZeroDivisionError
+
+    with Workers(2) as workers, pytest.raises(ZeroDivisionError):
+        workers.each(work, range(2))
