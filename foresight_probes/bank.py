@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import cast
 
@@ -17,6 +17,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import Standardisation
+from foresight_probes.members import Member, Selection
 from foresight_probes.options import TrainingOptions
 from foresight_probes.separable import Separable
 from foresight_probes.stacking import Rates, Stack, stacks
@@ -28,51 +29,6 @@ WARM_UP = 0.1
 
 _ONE_TOKEN = Grid(1, 1, 1)
 _UNIT = Rates()
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One run of a bank."""
-
-    task: str
-    head: str
-    seed: int
-    learning_rate: float | None = None
-    """Peak step size where it is one of a grid; None for that of the options or the head's own."""
-    weight_decay: float | None = None
-    """The same."""
-
-    def __str__(self) -> str:
-        return f"{self.task}/{self.name}"
-
-    @property
-    def name(self) -> str:
-        """Without the task.
-
-        >>> Member("boxes", "mlp", 1, learning_rate=0.001).name
-        'mlp-lr0.001-seed1'
-        """
-        rate = "" if self.learning_rate is None else f"-lr{self.learning_rate:g}"
-        decay = "" if self.weight_decay is None else f"-wd{self.weight_decay:g}"
-        return f"{self.head}{rate}{decay}-seed{self.seed}"
-
-    def options(self, options: TrainingOptions) -> TrainingOptions:
-        """Those of a sweep with the member's own values in their place."""
-        rate = options.learning_rate if self.learning_rate is None else self.learning_rate
-        decay = options.weight_decay if self.weight_decay is None else self.weight_decay
-        return replace(options, learning_rate=rate, weight_decay=decay)
-
-
-@dataclass(slots=True)
-class Selection:
-    """A member's best epoch so far, by the primary metric on the validation split."""
-
-    value: float = -math.inf
-    epoch: int = 0
-    """Counted from 1; 0 before the first."""
-    weights: Mapping[str, Tensor] = field(default_factory=dict)
-    strength: float | None = None
-    """Of the penalty, where that is what was selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +55,7 @@ class Bank(LightningModule):
 
     The sum of their losses is minimised with AdamW (Adam, after a decay of the weights). Since that works element by
     element and the heads share no parameter, each becomes what it would have become alone, to the last bit on a CPU:
-    linear heads that read the same are computed together in a way that keeps it so (`stacking`). After every epoch
+    linear heads that answer for one task are computed together in a way that keeps it so (`stacking`). After every epoch
     each head is evaluated on the validation split and its best weights kept; one that has not become better for
     `patience` epochs, or whose loss is no longer finite, is left out from then on. The test split is seen once, with
     the best weights.

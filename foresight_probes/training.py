@@ -14,13 +14,14 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
 from foresight_probes import heads as head_registry
-from foresight_probes.bank import Bank, Member
+from foresight_probes.bank import Bank
 from foresight_probes.checkpoints import to_bytes
 from foresight_probes.closed_forms import ClosedForms
 from foresight_probes.controls import MEAN_PREDICTOR, Constant
 from foresight_probes.features import FeatureData, Source, Standardisation
 from foresight_probes.fitting import fit
 from foresight_probes.loggers import open_loggers
+from foresight_probes.members import Member
 from foresight_probes.options import TrainingOptions, options_from_yaml
 from foresight_probes.plans import Plan, Sweep, data_digest, plan_sweep, run_identity
 from foresight_probes.questions import finest_grid

@@ -15,11 +15,12 @@ from foresight_cache.layout import CacheLayout, PointLayout, ShardSource, object
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
-from foresight_probes.bank import Bank, Member
+from foresight_probes.bank import Bank
 from foresight_probes.batches import Batch
 from foresight_probes.features import FeatureData, open_source
 from foresight_probes.fitting import fit
 from foresight_probes.loading import Batches
+from foresight_probes.members import Member
 from foresight_probes.options import TrainingOptions
 from foresight_probes.questions import load_tasks, questions, split_cache
 from pipelines.ratios import Figure, medians
