@@ -55,8 +55,8 @@ class Bank(LightningModule):
 
     The sum of their losses is minimised with AdamW (Adam, after a decay of the weights). Since that works element by
     element and the heads share no parameter, each becomes what it would have become alone, to the last bit on a CPU:
-    linear heads that answer for one task are computed together in a way that keeps it so (`stacking`). After every epoch
-    each head is evaluated on the validation split and its best weights kept; one that has not become better for
+    linear heads that answer for one task are computed together in a way that keeps it so (`stacking`). After every
+    epoch each head is evaluated on the validation split and its best weights kept; one that has not become better for
     `patience` epochs, or whose loss is no longer finite, is left out from then on. The test split is seen once, with
     the best weights.
     """

@@ -115,6 +115,7 @@ class Stack:
         """A head that learns no more; what it says is not computed."""
         slot = list(self._heads).index(place)
         self._active.remove(slot)
+        # left as they are, averages would fade into numbers that are slow to compute with
         for memory in (self._values, self._mean, self._square):
             for part in self._parts(memory, len(self._bias)):
                 part[self._rows(slot)] = 0

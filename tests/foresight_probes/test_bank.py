@@ -103,12 +103,12 @@ def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
 @pytest.mark.parametrize("head", ["pooled-linear", "token-linear"])
 def test_a_stacked_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cache", head: str) -> None:
     """AdamW on the head's own parameters, no decay of biases, and the same batches and step sizes."""
-    member = Member("position", head, 3, learning_rate=0.02, weight_decay=0.7)
-    bank = trained(cache, [Member("position", head, 5), member], epochs=2)
+    member = Member("boxes", head, 3, learning_rate=0.02, weight_decay=0.7)
+    bank = trained(cache, [Member("boxes", head, 5), member], epochs=2)
     options = TrainingOptions(epochs=2, batch_size=8)
-    task = tasks.load("position", Setting(samples=cache.rows, training=cache.rows))
-    targets = {"position": {row: task.target(cache.rows[row]) for row in range(40) if row != 5}}
-    targets["position"] = {row: target for row, target in targets["position"].items() if target is not None}
+    task = tasks.load("boxes", Setting(samples=cache.rows, training=cache.rows))
+    targets = {"boxes": {row: task.target(cache.rows[row]) for row in range(40) if row != 5}}
+    targets["boxes"] = {row: target for row, target in targets["boxes"].items() if target is not None}
     data = FeatureData(open_source(cache, "vit.block_01"), SPLIT, targets, options)
     standardise = data.standardisation()
     width = len(standardise.token_mean)
@@ -124,12 +124,10 @@ def test_a_stacked_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cac
         for number, batch in enumerate(loader):
             for group in optimiser.param_groups:
                 group["lr"] = 0.02 * step_size(epoch * len(loader) + number, 2 * len(loader))
-            asked = [place for place, target in enumerate(batch.targets["position"]) if target is not None]
-            if not asked:
-                continue
+            asked = [place for place, target in enumerate(batch.targets["boxes"]) if target is not None]
             optimiser.zero_grad()
             features = standardise(batch.features).select(asked)
-            task.loss(alone(features), [batch.targets["position"][place] for place in asked]).backward()
+            task.loss(alone(features), [batch.targets["boxes"][place] for place in asked]).backward()
             optimiser.step()
         validated.append({name: value.clone() for name, value in alone.state_dict().items()})
     expected = validated[bank.selections[1].epoch - 1]
@@ -184,6 +182,14 @@ def test_a_loss_that_is_not_finite_is_a_failure_of_that_member_alone(cache: "sce
     assert re.fullmatch(r"the loss of boxes/token-linear-lr1e\+38-seed0 became .*; use a smaller .*", bank.failures[0])
     alone = trained(cache, ALL[2:3], epochs=20)
     assert torch.equal(bank.heads[1].linear.weight, alone.heads[0].linear.weight)
+
+
+@pytest.mark.parametrize("task", ["boxes", "counting", "hallucination"])
+def test_answers_that_are_not_finite_are_not_scored(cache: "scenes.Cache", task: str) -> None:
+    """After a single step, so that validation is the first to see what it did."""
+    bank = trained(cache, [Member(task, "pooled-linear", 0, learning_rate=1e38)], epochs=1, batch_size=24)
+    assert re.search("became (-?inf|nan);", bank.failures[0])
+    assert not bank.selections[0].epoch
 
 
 def test_a_device_that_is_not_there(cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:
