@@ -100,8 +100,8 @@ def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
     }
 
 
-@pytest.mark.parametrize("head", ["pooled-linear", "token-linear"])
-def test_a_stacked_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cache", head: str) -> None:
+@pytest.mark.parametrize("head", ["pooled-linear", "token-linear", "mlp"])
+def test_a_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cache", head: str) -> None:
     """AdamW on the head's own parameters, no decay of biases, and the same batches and step sizes."""
     member = Member("boxes", head, 3, learning_rate=0.02, weight_decay=0.7)
     bank = trained(cache, [Member("boxes", head, 5), member], epochs=2)
@@ -115,8 +115,8 @@ def test_a_stacked_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cac
     alone = heads.build(head, width=width, outputs=task.outputs_for(width=width, grid=data.grid), seed=3)
     optimiser = torch.optim.AdamW(
         [
-            {"params": [alone.linear.weight], "weight_decay": 0.7},
-            {"params": [alone.linear.bias], "weight_decay": 0.0},
+            {"params": [each for each in alone.parameters() if each.ndim > 1], "weight_decay": 0.7},
+            {"params": [each for each in alone.parameters() if each.ndim == 1], "weight_decay": 0.0},
         ]
     )
     loader, validated = data.train_dataloader(), []
