@@ -7,27 +7,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foresight_cache.commits import SampleRow
 from foresight_cache.encoders import Encoder, Tap
 from foresight_cache.errors import DatasetError
-from foresight_cache.extraction_options import ExtractionOptions
-from foresight_cache.guards import extremes
-from foresight_cache.halving import Halving
-from foresight_cache.host_copies import HostCopies
-from foresight_cache.inputs import InputRule
+from foresight_cache.extracting.guards import extremes
+from foresight_cache.extracting.halving import Halving
+from foresight_cache.extracting.host_copies import HostCopies
+from foresight_cache.extracting.inputs import InputRule
+from foresight_cache.extracting.model_inputs import Prepared, batches_of, prepared
+from foresight_cache.extracting.options import ExtractionOptions
+from foresight_cache.extracting.recording import ShardRecorder
+from foresight_cache.extracting.space import check_room
+from foresight_cache.extracting.stage_times import StageTimes
+from foresight_cache.extracting.write_behind import WriteBehind
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.interruption import deferred_interrupts
-from foresight_cache.layout import CacheLayout, PointLayout, ShardSource
-from foresight_cache.model_inputs import Prepared, batches_of, prepared
 from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.prefetch import prefetch
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
-from foresight_cache.recording import ShardRecorder
 from foresight_cache.samples import Media
 from foresight_cache.shards import ShardSet
-from foresight_cache.space import check_room
-from foresight_cache.stage_times import StageTimes
-from foresight_cache.write_behind import WriteBehind
 from foresight_cache.writer import CacheWriter, joined
 
 if TYPE_CHECKING:

@@ -16,28 +16,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foresight_cache import datasets, duplicates, manifests
-from foresight_cache.arenas import Arena, ArenaPool
+from foresight_cache import datasets, manifests
 from foresight_cache.datasets import Broken, Found, Reader
 from foresight_cache.errors import BadSample, DatasetError, UnknownName, UsageError
-from foresight_cache.expectations import SplitCount, check_checksums, check_counts, count
 from foresight_cache.fingerprint import canonical_json, digest
 from foresight_cache.manifests import Manifest
-from foresight_cache.packing import packed
 from foresight_cache.prefetch import prefetch
+from foresight_cache.preparing import duplicates
+from foresight_cache.preparing.arenas import Arena, ArenaPool
+from foresight_cache.preparing.expectations import SplitCount, check_checksums, check_counts, count
+from foresight_cache.preparing.packing import packed
+from foresight_cache.preparing.selection import Record, Selection, is_absent
+from foresight_cache.preparing.shard_folder import RAW, Done, clear, note, recalled, refuse_foreign, unfinished
 from foresight_cache.progress import Advance, silent
 from foresight_cache.samples import Media
-from foresight_cache.selection import Record, Selection, is_absent
-from foresight_cache.shard_folder import RAW, Done, clear, note, recalled, refuse_foreign, unfinished
-from foresight_cache.shards import (
-    INDEX,
-    Packed,
-    Quarantined,
-    ShardSet,
-    open_shards,
-    write_index,
-    write_shard,
-)
+from foresight_cache.shards import Packed, Quarantined, ShardSet, open_shards, write_index, write_shard
+from foresight_cache.shards.index import INDEX
 
 _AT_ONCE: dict[Media, int] = {"image": 64, "clip": 8}
 """Records that a thread reads and checks before it hands them on: fewer where each takes much memory."""

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from foresight_cache import layout
-from foresight_cache.commits import Commit
 from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
-from foresight_cache.layout import CacheLayout
+from foresight_cache.format import layout
+from foresight_cache.format.commits import Commit
+from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.shard_object import ShardObjectReader
+from foresight_cache.format.store import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, resolve
 from foresight_cache.samples import Grid
-from foresight_cache.shard_object import ShardObjectReader
-from foresight_cache.store import Store, open_store
 
 if TYPE_CHECKING:
     import pandas as pd

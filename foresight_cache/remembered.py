@@ -22,7 +22,7 @@ from typing import Any
 
 from foresight_cache.errors import CorruptCache
 from foresight_cache.fingerprint import canonical_json, digest
-from foresight_cache.layout import sealed, unsealed
+from foresight_cache.format.layout import sealed, unsealed
 
 HOME = "FORESIGHT_CACHE_HOME"
 """Environment variable that names the folder of what is remembered between runs."""

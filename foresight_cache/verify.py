@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from foresight_cache import layout
-from foresight_cache.commits import Commit, SampleRow
 from foresight_cache.errors import CacheError
+from foresight_cache.format import layout
+from foresight_cache.format.commits import Commit, SampleRow
+from foresight_cache.format.shard_object import ShardObjectReader
 from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
-from foresight_cache.shard_object import ShardObjectReader
 
 _BLOCK = 1 << 24
 _COMMIT = re.compile(rf"{layout.SAMPLES}/\d+\.json")

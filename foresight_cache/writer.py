@@ -16,15 +16,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from foresight_cache import layout
-from foresight_cache.claims import Claim, claim, sweep
-from foresight_cache.commits import Commit, SampleRow
 from foresight_cache.errors import CorruptCache, FingerprintMismatch, NotACache
-from foresight_cache.feature_statistics import FeatureStatistics
 from foresight_cache.fingerprint import differences
-from foresight_cache.layout import CacheLayout
+from foresight_cache.format import layout
+from foresight_cache.format.claims import Claim, claim, sweep
+from foresight_cache.format.commits import Commit, SampleRow
+from foresight_cache.format.feature_statistics import FeatureStatistics
+from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import computation_order
-from foresight_cache.shard_object import ShardObjectWriter
 
 JOIN = "join"
 """The claim under which metadata is written."""

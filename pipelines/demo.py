@@ -34,11 +34,11 @@ def _prepare(shards: Path) -> None:
 
 def _extract(shards: Path, cache: Path) -> None:
     from foresight_cache.encoders import LoadOptions, load
+    from foresight_cache.extracting.options import ExtractionOptions
+    from foresight_cache.extracting.sizes import InputSize
     from foresight_cache.extraction import extract
-    from foresight_cache.extraction_options import ExtractionOptions
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
-    from foresight_cache.sizes import InputSize
 
     encoder = load(MODEL, LoadOptions())
     points = resolve(POINTS.split(","), [tap.name for tap in encoder.taps])

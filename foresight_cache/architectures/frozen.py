@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
-from foresight_cache import fingerprint, model_files, tiny_models
-from foresight_cache.architectures import loading, readouts
+from foresight_cache import fingerprint
+from foresight_cache.architectures import loading, model_files, readouts, tiny_models
 from foresight_cache.capture import capture
 from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, Tap
 from foresight_cache.errors import ModelError, UnknownName

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from foresight_cache import model_files, tiny_models
+from foresight_cache.architectures import model_files, tiny_models
 from foresight_cache.encoders import Tap
 from foresight_cache.errors import ModelError, UsageError
 

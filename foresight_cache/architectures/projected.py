@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foresight_cache import model_files
+from foresight_cache.architectures import model_files
 from foresight_cache.architectures.frozen import Hidden
 from foresight_cache.architectures.language import LanguageEncoder, is_language, language_taps, without_text
 from foresight_cache.architectures.pixels import TOWERS, Tower, normalised

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foresight_cache import model_files, order
+from foresight_cache import order
+from foresight_cache.architectures import model_files
 from foresight_cache.architectures.frozen import Hidden
 from foresight_cache.architectures.language import (
     FRAMES_PER_SECOND,

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from foresight_cache import model_files
-from foresight_cache.architectures import loading
+from foresight_cache.architectures import loading, model_files
 from foresight_cache.architectures.frozen import FrozenEncoder, Hidden
 from foresight_cache.architectures.pixels import SETTINGS, Tower, normalised
 from foresight_cache.encoders import Given, Level, Tap

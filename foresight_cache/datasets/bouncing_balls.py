@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cache import motion
-from foresight_cache.clips import Pixels
 from foresight_cache.datasets import motion_folder
 from foresight_cache.errors import UsageError
+from foresight_cache.media.clips import Pixels
+from foresight_cache.raw import motion
 
 SIDE = 112
 """Height and width of a frame in pixels: a quarter of 448, and 8 patches of 14."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from foresight_cache import outlines
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.inside import inside, is_text, shown, stem
+from foresight_cache.raw import outlines
+from foresight_cache.raw.inside import inside, is_text, shown, stem
 from foresight_cache.samples import Sample, is_safe_name
 
 _LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split> or ROOT/images/<split>"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.inside import check_stays
+from foresight_cache.raw.inside import check_stays
 from foresight_cache.samples import Sample, is_safe_name
 
 FRAMES_PER_SECOND = 24.0

@@ -16,7 +16,7 @@ from typing import Any
 
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import DatasetError
-from foresight_cache.questions import Questions
+from foresight_cache.raw.questions import Questions
 from foresight_cache.samples import is_safe_name
 
 _LAYOUT = "expected ROOT/haloquest-<split>.csv"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.inside import check_stays, is_text
+from foresight_cache.raw.inside import check_stays, is_text
 from foresight_cache.samples import Sample
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")

@@ -11,10 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from foresight_cache.clips import Pixels
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.inside import inside
+from foresight_cache.media.clips import Pixels
+from foresight_cache.raw.inside import inside
 from foresight_cache.samples import Sample, is_safe_name
 
 SPLIT = "train"

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cache import digits, motion
-from foresight_cache.clips import Pixels
 from foresight_cache.datasets import motion_folder
-from foresight_cache.digits import Digits
 from foresight_cache.errors import UsageError
+from foresight_cache.media.clips import Pixels
+from foresight_cache.raw import digits, motion
+from foresight_cache.raw.digits import Digits
 
 SIDE = 64
 FRAMES = 20

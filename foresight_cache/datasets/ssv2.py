@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.inside import is_text, shown
+from foresight_cache.raw.clip_files import clips_by_stem, one_clip
+from foresight_cache.raw.inside import is_text, shown
 from foresight_cache.samples import Sample
 
 SPLITS = ("train", "validation", "test")

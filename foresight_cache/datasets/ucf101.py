@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
+from foresight_cache.raw.clip_files import clips_by_stem, one_clip
 from foresight_cache.samples import Sample
 
 SPLITS = tuple(f"{part}{number}" for number in (1, 2, 3) for part in ("train", "test"))

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cache.clip_files import VIDEO_SUFFIXES, is_folder_of_frames
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.inside import check_stays, is_text
+from foresight_cache.raw.clip_files import VIDEO_SUFFIXES, is_folder_of_frames
+from foresight_cache.raw.inside import check_stays, is_text
 from foresight_cache.samples import Sample
 
 _SPLITS = ("train", "training", "val", "valid", "validation", "test", "eval")

@@ -167,7 +167,7 @@ def family_of(model: str) -> str:
     place = rest if scheme == RANDOM else model
     if not place.strip():
         raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
-    from foresight_cache.model_files import model_type
+    from foresight_cache.architectures.model_files import model_type
 
     # A vision tower that was saved alone, such as `clip_vision_model`, is of the family of the whole.
     kind = model_type(place).removesuffix("_vision_model")

@@ -7,8 +7,8 @@ for the class token alone, so that there is no `vit.final_norm`. The class token
 from typing import Any
 
 from foresight_cache.architectures.pixels import TOWERS
+from foresight_cache.architectures.tiny_models import make
 from foresight_cache.architectures.vision import VisionEncoder
-from foresight_cache.tiny_models import make
 
 
 class Family(VisionEncoder):

@@ -6,8 +6,8 @@
 from typing import Any
 
 from foresight_cache.architectures.pixels import Tower
+from foresight_cache.architectures.tiny_models import make
 from foresight_cache.architectures.vision import VisionEncoder
-from foresight_cache.tiny_models import make
 
 
 class Family(VisionEncoder):

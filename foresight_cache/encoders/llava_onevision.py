@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from foresight_cache import tiny_models
+from foresight_cache.architectures import tiny_models
 from foresight_cache.architectures.llava import LlavaEncoder
+from foresight_cache.architectures.tiny_models import make
 from foresight_cache.encoders import Tap
 from foresight_cache.samples import Media
-from foresight_cache.tiny_models import make
 
 
 class Family(LlavaEncoder):

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from foresight_cache import order, tiny_models
+from foresight_cache import order
+from foresight_cache.architectures import tiny_models
 from foresight_cache.architectures.qwen import QwenEncoder
+from foresight_cache.architectures.tiny_models import make
 from foresight_cache.encoders import Tap
 from foresight_cache.samples import Grid, Media
-from foresight_cache.tiny_models import make
 
 
 class Family(QwenEncoder):

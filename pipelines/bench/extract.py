@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from foresight_cache.architectures.tiny_models import byte_tokenizer, make, qwen_ids, qwen_processor, qwen_text
 from foresight_cache.encoders import Encoder, LoadOptions, load
+from foresight_cache.extracting.options import ExtractionOptions
+from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
-from foresight_cache.extraction_options import ExtractionOptions
-from foresight_cache.media import decode_image
-from foresight_cache.members import frames_of
+from foresight_cache.media.images import decode_image
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import ShardSet, open_shards, read_shard
-from foresight_cache.sizes import InputSize
-from foresight_cache.tiny_models import byte_tokenizer, make, qwen_ids, qwen_processor, qwen_text
+from foresight_cache.shards.members import frames_of
 from pipelines.ratios import Figure, medians
 
 _EVERY = ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8")

@@ -10,8 +10,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from foresight_cache.commits import SampleRow
-from foresight_cache.layout import CacheLayout, PointLayout, ShardSource, object_key
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource, object_key
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter

@@ -53,7 +53,7 @@ def duplicates(first: First, second: Second) -> None:
 
     Example: foresight datasets duplicates shards/train shards/test
     """
-    from foresight_cache.duplicates import shared
+    from foresight_cache.preparing.duplicates import shared
     from foresight_cache.shards import open_shards
 
     pairs = shared(open_shards(first), open_shards(second))

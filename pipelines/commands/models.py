@@ -55,7 +55,7 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     """
     from foresight_cache.encoders import LoadOptions, describe
     from foresight_cache.errors import UsageError
-    from foresight_cache.sizes import InputSize
+    from foresight_cache.extracting.sizes import InputSize
 
     encoder = describe(model, LoadOptions(dtype=dtype, device="cpu"))
     wanted = InputSize.parse(size or USUAL_SIZE).fixed
@@ -72,7 +72,7 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
 
 def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
     """One for each tap, in the order of computation."""
-    from foresight_cache.layout import NUMPY_DTYPES
+    from foresight_cache.format.layout import NUMPY_DTYPES
     from foresight_cache.points import aliases
 
     named: dict[str, list[str]] = {}
@@ -97,7 +97,7 @@ def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    from foresight_cache.space import human
+    from foresight_cache.extracting.space import human
 
     head = ("tap", "grid", "width", "per sample", "class token", "alias")
     cells = [

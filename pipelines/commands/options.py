@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder
-    from foresight_cache.extraction_options import ExtractionOptions
+    from foresight_cache.extracting.options import ExtractionOptions
     from foresight_cache.shards import ShardSet
 
 Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.")]
@@ -62,10 +62,10 @@ def opened(
 ) -> "tuple[ShardSet, Encoder, ExtractionOptions]":
     """Loads only what the points need. Raises `ShardError`, `ModelError` and `UsageError`."""
     from foresight_cache.encoders import LoadOptions, describe, load
-    from foresight_cache.extraction_options import ExtractionOptions
+    from foresight_cache.extracting.options import ExtractionOptions
+    from foresight_cache.extracting.sizes import InputSize
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
-    from foresight_cache.sizes import InputSize
 
     shard_set = open_shards(shards)
     input_size = InputSize.parse(size)

@@ -23,11 +23,11 @@ import transformers.models.qwen2_5_vl.processing_qwen2_5_vl  # noqa: F401 - impo
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
+from foresight_cache.extracting.options import ExtractionOptions
+from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
-from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import ShardSet, open_shards
-from foresight_cache.sizes import InputSize
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
-from foresight_cache.commits import SampleRow
-from foresight_cache.layout import CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cache import arenas
-from foresight_cache.arenas import Arena, ArenaPool
+from foresight_cache.preparing import arenas
+from foresight_cache.preparing.arenas import Arena, ArenaPool
 
 
 def write(folder: Path, *sizes: int) -> list[Path]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foresight_cache.batching import batches
+from foresight_cache.extracting.batching import batches
 
 SIZES = st.lists(st.sampled_from([(28, 28), (56, 28), (112, 112)]), min_size=1, max_size=64)
 

@@ -8,7 +8,7 @@ import pytest
 
 from foresight_cache import Cache, open_cache
 from foresight_cache.errors import CacheError
-from foresight_cache.layout import PointLayout
+from foresight_cache.format.layout import PointLayout
 from foresight_cache.verify import verify
 
 FLIPS = 1000

@@ -13,7 +13,7 @@ import zarr
 
 from foresight_cache import open_cache
 from foresight_cache.errors import BadSample, CorruptCache, NotACache, UnknownName, UnsupportedFormat
-from foresight_cache.layout import PointLayout
+from foresight_cache.format.layout import PointLayout
 from foresight_cache.verify import verify
 
 

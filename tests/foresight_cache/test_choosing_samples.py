@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from foresight_cache.datasets import shapes
-from foresight_cache.duplicates import shared
 from foresight_cache.errors import DatasetError, UsageError
 from foresight_cache.preparation import PreparationSummary, prepare
+from foresight_cache.preparing.duplicates import shared
 from foresight_cache.samples import Sample
 from foresight_cache.shards import read_shard
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made_clips import counting, encode, image_bytes, number_in, numbered
 
-from foresight_cache import clips
-from foresight_cache.clips import ClipFacts, clip_facts, decode_clip
 from foresight_cache.errors import BadSample
+from foresight_cache.media import clips
+from foresight_cache.media.clips import ClipFacts, clip_facts, decode_clip
 
 FRAMES = 37
 KINDS: dict[str, dict[str, Any]] = {

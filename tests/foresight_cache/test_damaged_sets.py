@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from foresight_cache.errors import DatasetError, ForesightError
-from foresight_cache.media import decode_image
-from foresight_cache.members import frames_of
+from foresight_cache.media.images import decode_image
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import read_shard
+from foresight_cache.shards.members import frames_of
 
 WIDTH, HEIGHT = 48, 36
 ADE = "name: three\ntitle: a\nfamily: ade20k\nmedia: image\nannotations: [labels, scene]\nlicence: a\nobtain: a\n"

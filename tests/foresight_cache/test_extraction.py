@@ -12,13 +12,13 @@ from PIL import Image
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FeatureError, UsageError
+from foresight_cache.extracting.options import ExtractionOptions
+from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
-from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.geometry import input_placement
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import ShardSet, open_shards
-from foresight_cache.sizes import InputSize
 from foresight_cache.verify import verify
 
 

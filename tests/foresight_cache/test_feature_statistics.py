@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from foresight_cache.feature_statistics import FeatureStatistics, effective_rank
+from foresight_cache.format.feature_statistics import FeatureStatistics, effective_rank
 
 
 def tokens(position: int) -> np.ndarray:

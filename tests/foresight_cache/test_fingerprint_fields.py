@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from foresight_cache import encoders, manifests, tiny_models
+from foresight_cache import encoders, manifests
+from foresight_cache.architectures import tiny_models
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.errors import FingerprintMismatch
+from foresight_cache.extracting.options import ExtractionOptions
+from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
-from foresight_cache.extraction_options import ExtractionOptions
-from foresight_cache.layout import CacheLayout
+from foresight_cache.format.layout import CacheLayout
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import open_shards
-from foresight_cache.sizes import InputSize
 from foresight_cache.writer import CacheWriter
 
 TINY = "tiny:qwen2_5_vl"

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foresight_cache.geometry import Fit, input_fractions, input_placement, place
-from foresight_cache.media import BORDER, fit_image, fit_labels
+from foresight_cache.media.images import BORDER, fit_image, fit_labels
 from foresight_cache.samples import Grid
 
 SIZES = {

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from foresight_cache.errors import FeatureError
-from foresight_cache.guards import DuplicateGuard, check_extremes, extremes
+from foresight_cache.extracting.guards import DuplicateGuard, check_extremes, extremes
 
 GOOD = torch.arange(12.0).reshape(4, 3)
 

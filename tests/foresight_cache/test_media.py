@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from foresight_cache.errors import BadSample
-from foresight_cache.media import decode_image, image_size, resize
+from foresight_cache.media.images import decode_image, image_size, resize
 
 
 def picture(height: int = 40, width: int = 60, seed: int = 0) -> NDArray[np.uint8]:

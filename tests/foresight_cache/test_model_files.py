@@ -5,7 +5,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from foresight_cache import encoders, model_files
+from foresight_cache import encoders
+from foresight_cache.architectures import model_files
 from foresight_cache.errors import ModelError, UnknownName, UsageError
 
 HUB_ID = "someone/some-model"

@@ -25,7 +25,7 @@ from pycocotools.coco import COCO
 from foresight_cache import preparation
 from foresight_cache.datasets import shapes
 from foresight_cache.errors import DatasetError, ManifestError, ShardError, UnknownName, UsageError
-from foresight_cache.media import decode_image
+from foresight_cache.media.images import decode_image
 from foresight_cache.preparation import PreparationSummary, prepare
 from foresight_cache.shards import open_shards, read_shard
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cache import model_files, remembered
-from foresight_cache.layout import sealed
+from foresight_cache import remembered
+from foresight_cache.architectures import model_files
+from foresight_cache.format.layout import sealed
 
 Reads = Callable[[], int]
 
@@ -235,7 +236,8 @@ def test_the_home_directory_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_
 READ = """
 import sys, time
 from pathlib import Path
-from foresight_cache import model_files, remembered
+from foresight_cache.architectures import model_files
+from foresight_cache import remembered
 remembered.SETTLED_SECONDS = -1.0
 def read():
     return int(Path("/proc/self/io").read_text().split()[1])

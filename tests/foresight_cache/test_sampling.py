@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foresight_cache.errors import BadSample, UsageError
+from foresight_cache.media.sampling import Sampling, uniform
 from foresight_cache.samples import Sample
-from foresight_cache.sampling import Sampling, uniform
 
 
 def clip(frames: int, rate: float | None) -> Sample:

@@ -14,20 +14,20 @@ import webdataset
 
 from foresight_cache.errors import ShardError
 from foresight_cache.fingerprint import digest
-from foresight_cache.members import are_whole, frames_of, labels_of, media_suffix
+from foresight_cache.preparing.duplicates import media_digest
 from foresight_cache.samples import Sample
 from foresight_cache.shards import (
     Packed,
     Quarantined,
     ShardInfo,
     ShardSet,
-    media_digest,
     open_shards,
     read_shard,
     write_index,
     write_shard,
 )
-from foresight_cache.tar_blocks import header
+from foresight_cache.shards.members import are_whole, frames_of, labels_of, media_suffix
+from foresight_cache.shards.tar_blocks import header
 
 
 def sample(number: int, suffix: str = ".jpg") -> Packed:

@@ -11,10 +11,10 @@ import pytest
 from command import foresight
 
 from foresight_cache import Cache, open_cache
-from foresight_cache.claims import claim
-from foresight_cache.layout import PointLayout
-from foresight_cache.shard_object import checksum
-from foresight_cache.store import LocalStore
+from foresight_cache.format.claims import claim
+from foresight_cache.format.layout import PointLayout
+from foresight_cache.format.shard_object import checksum
+from foresight_cache.format.store import LocalStore
 from foresight_cache.verify import verify, verify_sample
 from foresight_cache.writer import CacheWriter
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from foresight_cache.write_behind import WriteBehind
+from foresight_cache.extracting.write_behind import WriteBehind
 
 
 def test_what_is_put_is_done_in_order_and_before_leaving() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from foresight_cache.commits import SampleRow
-from foresight_cache.layout import FORMAT_VERSION, CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import FORMAT_VERSION, CacheLayout, PointLayout, ShardSource
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
 

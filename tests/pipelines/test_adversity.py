@@ -11,12 +11,12 @@ from command import foresight, said
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
+from foresight_cache.extracting.options import ExtractionOptions
+from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
-from foresight_cache.extraction_options import ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import open_shards
-from foresight_cache.sizes import InputSize
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_disk_that_fills_up_during_the_job(scenes: Path, whole: Path, disk: Pa
 
 
 def test_the_command_says_that_the_disk_is_full(scenes: Path, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from foresight_cache import shard_object
+    from foresight_cache.format import shard_object
 
     real = shard_object.ShardObjectWriter.finish
 

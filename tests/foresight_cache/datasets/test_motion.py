@@ -10,11 +10,11 @@ import pytest
 from command import foresight, said
 from PIL import Image
 
-from foresight_cache import digits, motion
-from foresight_cache.clips import decode_clip
 from foresight_cache.datasets import bouncing_balls, moving_mnist
 from foresight_cache.errors import DatasetError, UsageError
+from foresight_cache.media.clips import decode_clip
 from foresight_cache.preparation import prepare
+from foresight_cache.raw import digits, motion
 from foresight_cache.samples import Sample
 from foresight_cache.shards import open_shards, read_shard
 

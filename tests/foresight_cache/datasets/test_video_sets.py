@@ -13,7 +13,7 @@ from made_clips import counting, number_in, song
 from foresight_cache import datasets, open_cache
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.packing import packed
+from foresight_cache.preparing.packing import packed
 from foresight_cache.samples import Sample
 
 
@@ -179,7 +179,7 @@ class TestFolders:
         record = next(iter(datasets.reader("video_folder")("mine", tmp_path).samples("all")))
         assert isinstance(record, Found)
         _, members = packed(record)
-        from foresight_cache.clips import decode_clip
+        from foresight_cache.media.clips import decode_clip
 
         assert [number_in(pixels) for pixels in decode_clip(members, range(12))] == list(range(12))
 

@@ -147,7 +147,7 @@ def test_a_random_twin_needs_no_weights_on_disk(encoder: Encoder, saved: Path, t
 
 
 def test_weights_of_other_seeds_are_others(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from foresight_cache import tiny_models
+    from foresight_cache.architectures import tiny_models
 
     before = loaded_values(encoders.load(f"random:{saved}", FLOAT, ["vit.patch_embed"]))
     monkeypatch.setattr(tiny_models, "SEED", 1)

@@ -16,7 +16,8 @@ from order_proofs import PROOFS, make, tokens
 from torch import nn
 from torch.testing import assert_close
 
-from foresight_cache import encoders, model_files, order
+from foresight_cache import encoders, order
+from foresight_cache.architectures import model_files
 from foresight_cache.encoders import LoadOptions, Tap
 from foresight_cache.encoders.qwen2_5_vl import Family
 from foresight_cache.errors import BadSample, ModelError, UsageError

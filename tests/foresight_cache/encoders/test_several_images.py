@@ -92,9 +92,9 @@ def test_a_batch_is_as_its_samples_alone(prompted: Any) -> None:
 
 
 def test_families_without_a_prompt_say_so() -> None:
-    from foresight_cache.inputs import InputRule
-    from foresight_cache.sampling import Sampling
-    from foresight_cache.sizes import InputSize
+    from foresight_cache.extracting.inputs import InputRule
+    from foresight_cache.extracting.sizes import InputSize
+    from foresight_cache.media.sampling import Sampling
 
     rule = InputRule(size=InputSize((112, 112)), sampling=Sampling(frames=2), clips_as="prompt")
     with pytest.raises(UsageError, match="dinov2 has no prompt; give it each frame by --clips-as images"):

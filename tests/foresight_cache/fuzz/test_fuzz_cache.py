@@ -19,8 +19,8 @@ from trial import Trials, generators, put
 from foresight_cache import Cache, open_cache
 from foresight_cache.errors import BadSample, CorruptCache, FingerprintMismatch, ForesightError
 from foresight_cache.fingerprint import digest
-from foresight_cache.layout import CacheLayout, PointLayout, sealed
-from foresight_cache.shard_object import checksum
+from foresight_cache.format.layout import CacheLayout, PointLayout, sealed
+from foresight_cache.format.shard_object import checksum
 from foresight_cache.verify import verify, verify_sample
 
 SAMPLES, BAD = 6, (2,)

@@ -9,9 +9,9 @@ from made_clips import counting
 from mutations import damaged
 from trial import Trials, generators
 
-from foresight_cache import clips
-from foresight_cache.clips import clip_facts, decode_clip
 from foresight_cache.errors import BadSample
+from foresight_cache.media import clips
+from foresight_cache.media.clips import clip_facts, decode_clip
 
 KINDS: dict[str, tuple[dict[str, Any], ...]] = {
     "mp4": ({}, {"muxer": {"movflags": "faststart"}}, {"codec": "mpeg4"}, {"rotation": 90}),

@@ -11,7 +11,7 @@ from PIL import Image
 from trial import Trials, generators
 
 from foresight_cache.errors import BadSample
-from foresight_cache.media import decode_image, image_size
+from foresight_cache.media.images import decode_image, image_size
 
 FORMATS = {
     "jpeg": (1300, ("RGB", "L", "CMYK")),

@@ -1,0 +1,65 @@
+"""Values that no cache should hold."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foresight_cache.errors import FeatureError
+from foresight_cache.format.shard_object import checksum
+
+if TYPE_CHECKING:
+    import torch
+
+_ADVICE = "nothing of its shard was kept"
+
+
+def extremes(features: "Mapping[str, Sequence[torch.Tensor]]") -> "dict[str, list[torch.Tensor]]":
+    """Per point one float32 tensor [samples, 2] of the least and the largest number of each sample's tokens [N, D].
+
+    It is computed where the features are, without waiting for it.
+    """
+    import torch
+
+    return {
+        point: [torch.stack([torch.stack(torch.aminmax(tokens)) for tokens in samples]).float()]
+        for point, samples in features.items()
+    }
+
+
+def check_extremes(found: Mapping[str, np.ndarray], ids: Sequence[str]) -> None:
+    """Raises `FeatureError` for NaN, infinite, all-zero or constant tokens, naming point and sample.
+
+    `found` holds per point the least and the largest number of each sample, [samples, 2].
+    """
+    for point, samples in found.items():
+        for sample, (low, high) in zip(ids, samples.tolist(), strict=True):
+            if not (abs(low) < float("inf") and abs(high) < float("inf")):
+                raise FeatureError(
+                    f"{point} of sample {sample} holds NaN or infinite values; {_ADVICE}; "
+                    "try --dtype float32 or look at the model"
+                )
+            if low == high:
+                raise FeatureError(
+                    f"{point} of sample {sample} is {low} everywhere; {_ADVICE}; "
+                    "look at the model's weights and at the image"
+                )
+
+
+class DuplicateGuard:
+    """Different inputs with the same features, within a shard: a model or a loop that returned an old result."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+
+    def check(self, sample: str, pixels: np.ndarray, features: Mapping[str, np.ndarray]) -> None:
+        """Takes in one sample. Raises `FeatureError`; samples with the same pixels may have the same features."""
+        picture = checksum(pixels.reshape(-1))
+        for point, tokens in features.items():
+            key = point, checksum(tokens.reshape(-1).view(np.uint8))
+            other, other_picture = self._seen.setdefault(key, (sample, picture))
+            if picture != other_picture:
+                raise FeatureError(
+                    f"{point} of sample {sample} is that of sample {other}, although their images differ; {_ADVICE}; "
+                    "look at the model and at its encoder"
+                )

@@ -1,0 +1,166 @@
+"""The part of the sample table that commits a shard: which objects it has, and one row per sample."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+from foresight_cache.errors import BadSample, CorruptCache
+from foresight_cache.fingerprint import canonical_json
+from foresight_cache.format.layout import GRID_LEVELS, POOLED_GRID, CacheLayout, parse_json, part_key, sealed, unsealed
+from foresight_cache.format.records import Fields, safe_point_name, shown
+from foresight_cache.samples import Grid, Sample
+
+Status = Literal["ok", "bad"]
+_STATUSES: tuple[Status, ...] = get_args(Status)
+_LARGEST_SIDE = 2**31
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleRow:
+    """What the cache knows of one sample besides its features."""
+
+    sample: Sample
+    status: Status
+    """`bad` samples have no features: they are quarantined."""
+    reason: str | None
+    """Why a sample is bad."""
+    grids: Mapping[str, Grid]
+    """By level (`pixel`, `patch`, `merged`); empty for a bad sample."""
+    frames: tuple[int, ...] = (0,)
+    """Which frames of the original media were taken, counted from 0, one per time step of the pixels; of a clip."""
+
+    def to_json(self) -> dict[str, Any]:
+        frames = {"frames": list(self.frames)} if self.sample.media == "clip" else {}
+        return {
+            "sample": self.sample.to_json(),
+            "status": self.status,
+            "reason": self.reason,
+            "grids": {level: list(grid) for level, grid in self.grids.items()},
+            **frames,
+        }
+
+    @classmethod
+    def from_json(cls, record: Any, place: str) -> Self:
+        """Raises `ValueError` and `BadSample` where the record is not of format 1."""
+        is_clip = isinstance(record, dict) and "frames" in record
+        row = Fields.of(record, place, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
+        status = row.choice("status", _STATUSES)
+        grids = row.inner("grids", None if status == "ok" else ())
+        if status == "ok" and row.values["reason"] is not None:
+            raise ValueError(f"{place} is ok and has a reason to be bad")
+        sample = Sample.from_json(record["sample"])
+        if is_clip != (sample.media == "clip"):
+            raise ValueError(
+                f"{place} is of {'a clip' if sample.media == 'clip' else 'an image'}; only clips have frames"
+            )
+        return cls(
+            sample=sample,
+            status=status,
+            reason=row.text("reason") if status == "bad" else None,
+            grids={level: _grid(grids, level) for level in grids.values},
+            frames=_frames(row) if is_clip else (0,),
+        )
+
+
+def _frames(row: Fields) -> tuple[int, ...]:
+    frames = row.items("frames")
+    if not all(type(frame) is int and 0 <= frame <= _LARGEST_SIDE for frame in frames):
+        raise ValueError(f"{row.place}.frames is {ascii(frames)[:60]}, expected numbers of frames")
+    return tuple(frames)
+
+
+def _grid(grids: Fields, level: str) -> Grid:
+    if level not in GRID_LEVELS:
+        raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(GRID_LEVELS)}")
+    sizes = grids.items(level)
+    if len(sizes) != 3 or not all(type(size) is int and 0 < size <= _LARGEST_SIDE for size in sizes):
+        raise ValueError(f"{grids.place}.{level} is {ascii(sizes)[:60]}, expected three sizes [t, h, w]")
+    return Grid(*sizes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commit:
+    """One shard, whole."""
+
+    shard: int
+    fingerprint_sha256: str
+    source_sha256: str
+    """SHA-256 of the tar that the shard was made from."""
+    objects: Mapping[str, Mapping[str, Any]]
+    """By point: `sha256` and `bytes` of the shard object."""
+    rows: tuple[SampleRow, ...]
+    """In the order of the tar."""
+
+    def to_json(self) -> bytes:
+        body = {
+            "shard": self.shard,
+            "fingerprint_sha256": self.fingerprint_sha256,
+            "source_sha256": self.source_sha256,
+            "objects": self.objects,
+            "rows": [row.to_json() for row in self.rows],
+        }
+        return canonical_json(sealed(body))
+
+    @classmethod
+    def from_json(cls, data: bytes, place: str) -> Self:
+        """Raises `CorruptCache` where the record is not what was written."""
+        body = unsealed(parse_json(data, place), place)
+        try:
+            record = Fields.of(body, "record", ("shard", "fingerprint_sha256", "source_sha256", "objects", "rows"))
+            return cls(
+                shard=record.integer("shard"),
+                fingerprint_sha256=record.digest("fingerprint_sha256"),
+                source_sha256=record.digest("source_sha256"),
+                objects=_objects(record.inner("objects")),
+                rows=tuple(SampleRow.from_json(row, f"rows[{n}]") for n, row in enumerate(record.items("rows"))),
+            )
+        except (ValueError, BadSample) as error:
+            raise CorruptCache(f"{place} is no commit record of format 1: {error}; extract the shard again") from None
+
+    def check_belongs(self, cache: CacheLayout, key: str, place: str) -> None:
+        """Raises `CorruptCache` where this is not the record of this shard of this cache.
+
+        The record may have more points than `cache`, which another process may be adding.
+        """
+        if part_key(self.shard) != key or self.shard >= len(cache.shards):
+            problem = f"is of shard {self.shard}, not of this one"
+        elif self.fingerprint_sha256 != cache.digest:
+            problem = "is of a cache with another fingerprint"
+        elif self.source_sha256 != cache.shards[self.shard].sha256:
+            problem = "is of another tar"
+        elif len(self.rows) != cache.shards[self.shard].samples:
+            problem = f"has {len(self.rows)} rows, its shard has {cache.shards[self.shard].samples} samples"
+        elif too_large := [row.sample.id for row in self.rows if not _fits(row, cache, self.objects.keys())]:
+            problem = f"has the sample {too_large[0]} on a grid that its points cannot hold"
+        else:
+            return
+        raise CorruptCache(f"the commit record {place} {problem}; remove it and extract the shard again")
+
+
+def _fits(row: SampleRow, cache: CacheLayout, committed: Iterable[str]) -> bool:
+    points = [cache.points[name] for name in committed if name in cache.points]
+    grids = {**row.grids, "pooled": POOLED_GRID}
+    return row.status == "bad" or all(
+        point.level in grids and grids[point.level].tokens <= point.tokens for point in points
+    )
+
+
+def _objects(objects: Fields) -> dict[str, Mapping[str, Any]]:
+    found = {}
+    for name in objects.values:
+        entry = objects.inner(safe_point_name(name, objects.place))
+        entry.integer("bytes")
+        entry.digest("sha256")
+        if "statistics" in entry.values:
+            _check_statistics(entry.inner("statistics"))
+        found[name] = entry.values
+    return found
+
+
+def _check_statistics(statistics: Fields) -> None:
+    if not statistics.values:
+        return
+    numbers = [statistics.values.get(name) for name in ("mean", "std", "effective_rank")]
+    quantiles = statistics.items("norm_quantiles")
+    if len(quantiles) != 3 or not all(type(number) in (int, float) for number in (*numbers, *quantiles)):
+        raise ValueError(f"{statistics.place} holds what are no statistics")

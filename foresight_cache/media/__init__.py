@@ -1,0 +1,1 @@
+"""Images and clips: from encoded bytes to pixels."""
