@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from foresight_cache import preparation
 from foresight_cache.datasets import shapes
 from foresight_cache.errors import DatasetError, ManifestError, ShardError, UnknownName, UsageError
 from foresight_cache.media.images import decode_image
 from foresight_cache.preparation import PreparationSummary, prepare
+from foresight_cache.preparing import request
 from foresight_cache.shards import open_shards, read_shard
 
 
@@ -320,7 +320,7 @@ def test_a_share_is_counted_exactly(raw: Path, tmp_path: Path) -> None:
 
 @given(bad=st.integers(1, 200), good=st.integers(1, 200_000))
 def test_the_suggested_share_is_enough(bad: int, good: int) -> None:
-    share = float(preparation._share_above(bad, bad + good))
+    share = float(request._share_above(bad, bad + good))
     assert bad <= int(share * (bad + good) + 1e-9)
     assert share <= 1.11 * bad / (bad + good) + 0.01
 
