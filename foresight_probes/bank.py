@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from foresight_cache.progress import Advance, silent
 from foresight_cache.samples import Grid
 from foresight_probes import heads
+from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import Standardisation
-from foresight_probes.members import Member, Selection
+from foresight_probes.learning.members import Member, Selection
+from foresight_probes.learning.stacking import Rates, Stack, stacks
+from foresight_probes.learning.workers import Workers
 from foresight_probes.options import TrainingOptions
-from foresight_probes.separable import Separable
-from foresight_probes.stacking import Rates, Stack, stacks
 from foresight_probes.tasks import Task
-from foresight_probes.workers import Workers
 
 WARM_UP = 0.1
 """Share of the steps in which the step size rises."""

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.standardisation import Standardisation
+from foresight_probes.reading.standardisation import Standardisation
 
 HEAD = "head."
 """Before the names of the head's parameters."""

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Batch
-from foresight_probes.loading import Batches, Order
 from foresight_probes.options import TrainingOptions
-from foresight_probes.point_features import PointFeatures
-from foresight_probes.sources import (
+from foresight_probes.reading.loading import Batches, Order
+from foresight_probes.reading.point_features import PointFeatures
+from foresight_probes.reading.sources import (
     TOGETHER,
     PixelPatches,
     PointTokens,
@@ -23,8 +23,8 @@ from foresight_probes.sources import (
     open_sources,
     patchify,
 )
+from foresight_probes.reading.standardisation import Standardisation
 from foresight_probes.splits import Split
-from foresight_probes.standardisation import Standardisation
 
 __all__ = [
     "FeatureData",

@@ -10,14 +10,14 @@ from foresight_cache.errors import ProbeError, UsageError
 from foresight_cache.reader import Cache
 from foresight_probes import heads as registry
 from foresight_probes.batches import Outputs
-from foresight_probes.closed_forms import solvable
 from foresight_probes.controls import MEAN_PREDICTOR
 from foresight_probes.features import Targets
-from foresight_probes.members import Member
+from foresight_probes.learning.closed_forms import solvable
+from foresight_probes.learning.members import Member
 from foresight_probes.options import TrainingOptions
 from foresight_probes.questions import largest_grid, load_tasks, questions, split_cache
+from foresight_probes.reading.sources import TOGETHER
 from foresight_probes.results import Result, identity, load_result, result_path
-from foresight_probes.sources import TOGETHER
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 

@@ -16,18 +16,18 @@ from foresight_cache.reader import Cache
 from foresight_probes import heads as head_registry
 from foresight_probes.bank import Bank
 from foresight_probes.checkpoints import to_bytes
-from foresight_probes.closed_forms import ClosedForms
 from foresight_probes.controls import MEAN_PREDICTOR, Constant
 from foresight_probes.features import FeatureData, Source, Standardisation
-from foresight_probes.fitting import fit
+from foresight_probes.learning.closed_forms import ClosedForms
+from foresight_probes.learning.fitting import fit
+from foresight_probes.learning.members import Member
 from foresight_probes.loggers import open_loggers
-from foresight_probes.members import Member
 from foresight_probes.options import TrainingOptions, options_from_yaml
 from foresight_probes.plans import Plan, Sweep, data_digest, plan_sweep, run_identity
 from foresight_probes.questions import finest_grid
+from foresight_probes.reading.sources import TOGETHER, open_sources
 from foresight_probes.results import Result, identity, in_order, save_result
 from foresight_probes.scores import SampleScore
-from foresight_probes.sources import TOGETHER, open_sources
 from foresight_probes.splits import SIDES, Split, resplit
 from foresight_probes.statistics import bootstrap
 

@@ -4,6 +4,6 @@ from foresight_probes.heads import pooled_linear
 
 
 class Head(pooled_linear.Head):
-    """pooled [B, D] -> values [B, P, C]; see `foresight_probes.closed_forms`."""
+    """pooled [B, D] -> values [B, P, C]; see `learning.closed_forms`."""
 
     solver = "ridge"

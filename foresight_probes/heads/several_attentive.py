@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from foresight_probes.attention import WIDTH, Look, places
 from foresight_probes.batches import Features, Outputs
-from foresight_probes.several import Several
+from foresight_probes.layers.attention import WIDTH, Look, places
+from foresight_probes.layers.several import Several
 
 
 class Head(Several):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from foresight_probes.alignment import on_first_grid
 from foresight_probes.batches import Features, Outputs
-from foresight_probes.several import Several
+from foresight_probes.layers.alignment import on_first_grid
+from foresight_probes.layers.several import Several
 
 
 class Head(Several):

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from foresight_probes.alignment import on_first_grid
-from foresight_probes.attention import WIDTH
 from foresight_probes.batches import Features, Outputs
-from foresight_probes.several import Several
+from foresight_probes.layers.alignment import on_first_grid
+from foresight_probes.layers.attention import WIDTH
+from foresight_probes.layers.several import Several
 
 
 class Head(Several):

@@ -4,6 +4,6 @@ from foresight_probes.heads import token_linear
 
 
 class Head(token_linear.Head):
-    """tokens [B, N, D] -> values [B, N, C], each with its token's cell; see `foresight_probes.closed_forms`."""
+    """tokens [B, N, D] -> values [B, N, C], each with its token's cell; see `learning.closed_forms`."""
 
     solver = "logistic"

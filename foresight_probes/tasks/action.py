@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.choice import Choice
+from foresight_probes.answers.choice import Choice
 from foresight_probes.metrics import classification
 
 

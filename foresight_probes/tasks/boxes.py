@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
+from foresight_probes.answers.matching import by_cell, hungarian
 from foresight_probes.batches import Outputs, Prediction
-from foresight_probes.matching import by_cell, hungarian
 from foresight_probes.metrics import boxes as metric
 
 MOST = 10

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import classification
-from foresight_probes.separable import Separable
 
 
 class Task(Separable):

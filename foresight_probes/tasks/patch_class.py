@@ -11,10 +11,10 @@ from torch.nn import functional
 from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
+from foresight_probes.answers.matching import by_cell
+from foresight_probes.answers.pictures import grid_of
 from foresight_probes.batches import Features, Outputs, Prediction
-from foresight_probes.matching import by_cell
 from foresight_probes.metrics import segmentation
-from foresight_probes.pictures import grid_of
 from foresight_probes.tasks import Setting
 
 NO_ANSWER = -1

@@ -18,11 +18,11 @@ from foresight_cache.writer import CacheWriter
 from foresight_probes.bank import Bank
 from foresight_probes.batches import Batch
 from foresight_probes.features import FeatureData, open_source
-from foresight_probes.fitting import fit
-from foresight_probes.loading import Batches
-from foresight_probes.members import Member
+from foresight_probes.learning.fitting import fit
+from foresight_probes.learning.members import Member
 from foresight_probes.options import TrainingOptions
 from foresight_probes.questions import load_tasks, questions, split_cache
+from foresight_probes.reading.loading import Batches
 from pipelines.ratios import Figure, medians
 
 POINT = "vit.block_01"

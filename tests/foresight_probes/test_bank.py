@@ -14,8 +14,8 @@ from foresight_cache.errors import Interrupted, UsageError
 from foresight_probes import heads, tasks
 from foresight_probes.bank import Bank, step_size
 from foresight_probes.features import FeatureData, open_source
-from foresight_probes.fitting import fit
-from foresight_probes.members import Member
+from foresight_probes.learning.fitting import fit
+from foresight_probes.learning.members import Member
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Setting

@@ -11,10 +11,10 @@ from test_registries import EVEN, features
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes import heads
-from foresight_probes.alignment import nearest, on_first_grid
-from foresight_probes.attention import places, times
 from foresight_probes.batches import Features, Outputs
-from foresight_probes.capacity import hidden_width
+from foresight_probes.layers.alignment import nearest, on_first_grid
+from foresight_probes.layers.attention import places, times
+from foresight_probes.layers.capacity import hidden_width
 
 PICTURE = Outputs(slots=1, channels=1 * 28 * 28 * 3, forms=("tokens",), grid=Grid(1, 4, 4), cell=(1, 28, 28, 3))
 

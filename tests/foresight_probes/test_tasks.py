@@ -12,10 +12,10 @@ from pycocotools.coco import COCO
 from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
+from foresight_probes.answers.pictures import cut, join
 from foresight_probes.batches import Features, Prediction
 from foresight_probes.features import cells, patchify
 from foresight_probes.metrics.edges import edge_map
-from foresight_probes.pictures import cut, join
 from foresight_probes.tasks import Setting, Task
 from foresight_probes.tasks.detection import NOTHING_WEIGHT, QUERIES
 from foresight_probes.tasks.patch_class import majority

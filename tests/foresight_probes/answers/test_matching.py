@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from foresight_cache.samples import Grid
+from foresight_probes.answers.matching import by_cell, hungarian
 from foresight_probes.features import cells
-from foresight_probes.matching import by_cell, hungarian
 
 
 @pytest.mark.parametrize("seed", range(10))

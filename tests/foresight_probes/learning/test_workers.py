@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from foresight_probes.workers import Workers
+from foresight_probes.learning.workers import Workers
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

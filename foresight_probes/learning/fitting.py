@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from foresight_cache.errors import Interrupted, UsageError
 from foresight_probes.bank import Bank
 from foresight_probes.features import FeatureData
-from foresight_probes.workers import Workers
+from foresight_probes.learning.workers import Workers
 
 SMALL_BATCH = 16 * 1024**2
 """Bytes of features in a batch below which one thread is as fast as several."""

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from foresight_probes.batches import Features
-from foresight_probes.loading import ahead
-from foresight_probes.sources import Source, cells
-from foresight_probes.standardisation import Moments, Standardisation, moments
+from foresight_probes.reading.loading import ahead
+from foresight_probes.reading.sources import Source, cells
+from foresight_probes.reading.standardisation import Moments, Standardisation, moments
 
 
 class PointFeatures:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.normal_equations import Linear
+from foresight_probes.learning.normal_equations import Linear
 
 Chunks = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Starts a pass over the data: pieces x [R, D] float64 with classes [R] int64."""

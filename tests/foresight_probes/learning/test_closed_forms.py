@@ -10,10 +10,11 @@ import torch
 from sklearn import linear_model
 
 from foresight_cache.errors import UsageError
-from foresight_probes import logistic_regression, tasks
+from foresight_probes import tasks
 from foresight_probes.checkpoints import load_weights
 from foresight_probes.features import FeatureData, open_source
-from foresight_probes.normal_equations import NormalEquations
+from foresight_probes.learning import logistic_regression
+from foresight_probes.learning.normal_equations import NormalEquations
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import resplit
 from foresight_probes.tasks import Setting

@@ -14,8 +14,8 @@ import torch.multiprocessing
 from foresight_cache.errors import CacheError, CorruptCache
 from foresight_cache.reader import open_cache
 from foresight_probes.features import FeatureData, open_source, open_sources
-from foresight_probes.loading import BUFFERS, Batches, Order
 from foresight_probes.options import TrainingOptions
+from foresight_probes.reading.loading import BUFFERS, Batches, Order
 from foresight_probes.splits import Split
 
 SHARDS = [list(range(first, first + 10)) for first in range(0, 100, 10)]

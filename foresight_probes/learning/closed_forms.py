@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from foresight_cache.progress import Advance, silent
 from foresight_cache.samples import Grid
-from foresight_probes import heads, logistic_regression
+from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import FeatureData, Standardisation
-from foresight_probes.members import Member, Selection
-from foresight_probes.normal_equations import Linear, NormalEquations
+from foresight_probes.learning import logistic_regression
+from foresight_probes.learning.members import Member, Selection
+from foresight_probes.learning.normal_equations import Linear, NormalEquations
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task

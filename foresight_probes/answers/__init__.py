@@ -1,0 +1,1 @@
+"""What tasks are made of: kinds of answers, and how they are compared with the truth."""

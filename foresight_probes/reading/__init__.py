@@ -1,0 +1,1 @@
+"""What `features` is made of: sources, order, memory and scale of the features of a point."""
