@@ -1,20 +1,44 @@
 """A cached point as a labelled lazy `xarray.DataArray`."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-if TYPE_CHECKING:
-    from foresight_cache.reader import CachedPoint
+from foresight_cache.format.layout import PointLayout
+
+
+class Table(Protocol):
+    """What is asked of a cache."""
+
+    digest: str
+
+    @property
+    def rows(self) -> Sequence[Any]: ...
+
+
+class Point(Protocol):
+    """What is asked of a cached point."""
+
+    name: str
+    layout: PointLayout
+
+    @property
+    def cache(self) -> Table: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, index: int) -> np.ndarray: ...
 
 
 class _LazyPoint(BackendArray):
     """Reads a sample when, and only when, an index asks for it."""
 
-    def __init__(self, point: "CachedPoint") -> None:
+    def __init__(self, point: Point) -> None:
         self.point = point
         self.shape = point.shape
         self.dtype = np.dtype(np.float32)
@@ -41,7 +65,7 @@ class _LazyPoint(BackendArray):
         return np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
 
 
-def data_array(point: "CachedPoint") -> xr.DataArray:
+def data_array(point: Point) -> xr.DataArray:
     """Dimensions as in the store's `dimension_names`; samples are labelled by id, tokens by row and column.
 
     Tokens are labelled only where all samples have one grid.

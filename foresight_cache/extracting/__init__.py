@@ -1,1 +1,1 @@
-"""What `extraction` is made of, and what tells beforehand how it will go."""
+"""What `extraction` is made of: inputs, recording, guards, and room on the disk."""

@@ -27,8 +27,8 @@ from pipelines.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from foresight_cache.extracting.batch_trials import BatchTrial
-    from foresight_cache.extracting.planning import Plan
+    from foresight_cache.planning.batch_trials import BatchTrial
+    from foresight_cache.planning.plan import Plan
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 TryBatches = Annotated[bool, typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.")]
@@ -65,8 +65,8 @@ def run(
 
     Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.extracting.batch_trials import try_batches
-    from foresight_cache.extracting.planning import plan
+    from foresight_cache.planning.batch_trials import try_batches
+    from foresight_cache.planning.plan import plan
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(
@@ -138,7 +138,7 @@ def _times(plan: "Plan") -> dict[str, str]:
 
 def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
     """A line for each size of a batch, and which one to take."""
-    from foresight_cache.extracting.batch_trials import fastest
+    from foresight_cache.planning.batch_trials import fastest
 
     if not trials:
         return []

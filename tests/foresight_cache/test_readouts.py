@@ -13,11 +13,11 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UsageError
 from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.rerun import rerun
 from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
 from foresight_cache.points import Point, resolve
 from foresight_cache.preparation import prepare
+from foresight_cache.rerun import rerun
 from foresight_cache.samples import Sample
 from foresight_cache.shards import ShardSet, open_shards, read_shard, write_shard
 from foresight_cache.verify import verify

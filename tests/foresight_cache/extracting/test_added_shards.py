@@ -11,10 +11,10 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.planning import plan
 from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
 from foresight_cache.format.layout import CacheLayout, ShardSource
+from foresight_cache.planning.plan import plan
 from foresight_cache.points import resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import open_shards

@@ -13,13 +13,13 @@ from foresight_cache.datasets import bouncing_balls
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UnknownName
 from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.planning import plan
-from foresight_cache.extracting.rerun import rerun
 from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
+from foresight_cache.planning.plan import plan
 from foresight_cache.points import Point, resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.reader import Cache
+from foresight_cache.rerun import rerun
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.verify import verify
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.pilot import Pilot, run_pilot
 from foresight_cache.extracting.space import mean_tokens, missing, needed, object_sizes, room_at, survey
 from foresight_cache.extraction import array_names, plan_cache
 from foresight_cache.format import layout
+from foresight_cache.planning.pilot import Pilot, run_pilot
 from foresight_cache.shards import ShardSet
 from foresight_cache.writer import joined
 

@@ -13,13 +13,14 @@ from PIL import Image
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import CacheError, FingerprintMismatch
-from foresight_cache.extracting import pilot, space
+from foresight_cache.extracting import space
 from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.planning import plan
 from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract, plan_cache
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.shard_object import ShardObjectWriter
+from foresight_cache.planning import pilot
+from foresight_cache.planning.plan import plan
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.preparation import prepare
 from foresight_cache.shards import ShardSet, open_shards

@@ -9,11 +9,11 @@ from foresight_cache import Cache, encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.rerun import TOLERANCE, rerun
 from foresight_cache.extracting.sizes import InputSize
 from foresight_cache.extraction import extract
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.preparation import prepare
+from foresight_cache.rerun import TOLERANCE, rerun
 from foresight_cache.shards import open_shards
 from foresight_cache.writer import CacheWriter
 
