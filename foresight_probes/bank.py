@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import cast
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from foresight_cache.progress import Advance, silent
@@ -18,8 +16,11 @@ from foresight_probes import heads
 from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features import Standardisation
+from foresight_probes.learning.alone import Alone, strange
+from foresight_probes.learning.asked import Answer, Asked
 from foresight_probes.learning.members import Member, Selection
-from foresight_probes.learning.stacking import Rates, Stack, stacks
+from foresight_probes.learning.rates import Rates
+from foresight_probes.learning.stacking import Stack, stacks
 from foresight_probes.learning.workers import Workers
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
@@ -29,25 +30,6 @@ WARM_UP = 0.1
 
 _ONE_TOKEN = Grid(1, 1, 1)
 _UNIT = Rates()
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What one head, or several, say of the samples of a batch that have a question for a task."""
-
-    task: str
-    places: tuple[int, ...]
-    """Of the heads in the bank."""
-    prediction: Prediction
-    """Of all samples by the first head, then of all by the second, and so on."""
-    targets: Sequence[Tensor]
-    rows: list[int]
-    """Of the cache's sample table, one per sample."""
-
-    @property
-    def truth(self) -> Tensor:
-        """The targets of a separable task, for one prediction after another."""
-        return torch.stack(list(self.targets)).repeat(len(self.places))
 
 
 class Bank(LightningModule):
@@ -97,24 +79,22 @@ class Bank(LightningModule):
         self._stacks: dict[tuple[str, str], list[Stack]] = {}
         """By task and head."""
         self._stack_of: dict[int, Stack] = {}
+        self._alone: dict[int, Alone] = {}
+        """Heads that are not stacked."""
         self._steps = 0
         self.workers = Workers()
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardisation = self.standardisation.to(self.device)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer | None:
-        """For the heads that are not stacked: stacks have their own."""
-        places = range(len(self.members))
-        self._stack({place: self._rates(place) for place in places})
-        groups: dict[float, list[nn.Parameter]] = {}  # a call costs as much as the arithmetic of many heads
-        for place in places:
-            if place not in self._stack_of:
-                groups.setdefault(self.learning_rate(place), []).extend(self.heads[place].parameters())
-        if not groups:
-            return None
-        parameters = [{"params": some, "lr": rate, "peak": rate} for rate, some in groups.items()]
-        return torch.optim.Adam(parameters, fused=self.device.type in ("cpu", "cuda"))
+    def configure_optimizers(self) -> None:
+        """Heads have optimisers of their own."""
+        self._stack({place: self._rates(place) for place in range(len(self.members))})
+        self._alone = {
+            place: Alone(head, self._rates(place))
+            for place, head in enumerate(self.heads)
+            if place not in self._stack_of
+        }
 
     def learning_rate(self, place: int) -> float:
         """Peak step size of a member: its own, that of the options, else its head's."""
@@ -148,36 +128,45 @@ class Bank(LightningModule):
     def _reads(self, place: int) -> str:
         return str(getattr(self.heads[place], "reads", "tokens"))
 
-    def _decay(self, place: int, factor: float) -> None:
-        """Decoupled decay of the weights of a head that is not stacked; see `Rates` for biases."""
-        shrunk = 1 - factor * self._rates(place).decay
-        weights = [parameter.data for parameter in self.heads[place].parameters() if parameter.ndim > 1]
-        torch._foreach_mul_(weights, shrunk)
-
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        losses = {answer.places: self._losses(answer) for answer in self._answers(batch)}
+        factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
+        features, asked = self._asked(batch)
+        self._learn_alone(asked, factor)
+        losses = {answer.heads: self._losses(answer) for answer in self._stacked(features, asked)}
         if kept := self._kept(losses):
-            optimiser = cast(LightningOptimizer, self.optimizers())
-            optimiser.zero_grad()
             self.manual_backward(torch.cat(list(kept.values())).sum())
-            factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
             self.workers.each(lambda stack: stack.learn(factor), self._stacks_in_use())
-            if others := [place for place in chain(*kept) if place not in self._stack_of]:
-                for group in optimiser.param_groups:
-                    group["lr"] = group["peak"] * factor
-                for place in others:
-                    self._decay(place, factor)
-                optimiser.step()
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
 
-    def _losses(self, answer: "_Answer") -> Tensor:
+    def _learn_alone(self, asked: Mapping[str, Asked], factor: float) -> None:
+        wrong: dict[int, float] = {}
+
+        def learn(place: int) -> None:
+            question = asked[self.members[place].task]
+            found = self._alone[place].learn(
+                question.features, lambda said: question.task.loss(said, question.targets), factor
+            )
+            if found is not None:
+                wrong[place] = found
+
+        self._each_alone(learn, asked)
+        for place in sorted(wrong):
+            self._fail(place, wrong[place])
+
+    def _each_alone(self, work: Callable[[int], None], asked: Mapping[str, Asked]) -> None:
+        """For the heads that are not stacked and have a question: large ones in turn, others beside each other."""
+        places = [place for place in self._active if place in self._alone and self.members[place].task in asked]
+        self.workers.in_turn(work, [place for place in places if self._alone[place].large])
+        self.workers.each(work, [place for place in places if not self._alone[place].large])
+
+    def _losses(self, answer: Answer) -> Tensor:
         """[H], of each of the heads."""
         task = self.tasks[answer.task]
         if not isinstance(task, Separable):
             return task.loss(answer.prediction, answer.targets).view(1)
         losses = task.sample_losses(answer.prediction, answer.truth)
-        return losses.view(len(answer.places), -1).mean(1)
+        return losses.view(len(answer.heads), -1).mean(1)
 
     def _kept(self, losses: Mapping[tuple[int, ...], Tensor]) -> dict[tuple[int, ...], Tensor]:
         """Those that are finite; members with others are left out from now on."""
@@ -196,7 +185,7 @@ class Bank(LightningModule):
             for place, found in self._scores(answer, whole=False):
                 self._validation_scores[place].update(zip(answer.rows, found, strict=True))
 
-    def _scores(self, answer: "_Answer", *, whole: bool) -> Iterator[tuple[int, list[np.ndarray]]]:
+    def _scores(self, answer: Answer, *, whole: bool) -> Iterator[tuple[int, list[np.ndarray]]]:
         """By place the scores of each sample: all that there is to know, or what selection needs."""
         task = self.tasks[answer.task]
         if isinstance(task, Separable):
@@ -204,7 +193,7 @@ class Bank(LightningModule):
         else:
             scores = (task.scores if whole else task.selection_scores)(answer.prediction, answer.targets)
         count = len(answer.rows)
-        for number, place in enumerate(answer.places):
+        for number, place in enumerate(answer.heads):
             yield place, scores[number * count : (number + 1) * count]
 
     def on_validation_epoch_end(self) -> None:
@@ -246,53 +235,57 @@ class Bank(LightningModule):
     def _stacks_in_use(self) -> list[Stack]:
         return [stack for stack in self._all_stacks() if stack.places]
 
-    def _answers(self, batch: Batch) -> list["_Answer"]:
-        """What the members that are still in the bank say of the samples that have a question for their task."""
+    def _asked(self, batch: Batch) -> tuple[Features, dict[str, Asked]]:
+        """The standardised features of a batch, and by task what it asks."""
         features = self.standardisation(batch.features, self._memory)
-        self.workers.each(lambda stack: stack.compute(getattr(features, stack.reads)), self._stacks_in_use())
-        without_tokens = replace(features, tokens=features.tokens[:, :0], others=())
-        answers: list[_Answer] = []
-        alone: list[_Answer] = []
-        for name, task in self.tasks.items():
-            asked = [place for place, target in enumerate(batch.targets[name]) if target is not None]
-            if not asked:
-                continue
-            whole = len(asked) == len(batch.rows)
-            rows = [batch.rows[place] for place in asked]
-            targets: Sequence[Tensor] = [target for target in batch.targets[name] if target is not None]
-            shaped = without_tokens if whole else without_tokens.select(asked)
-            for places, said in self._stacked(task, name, asked):
-                shape = cast(Callable[[Tensor, Features], Prediction], self.heads[places[0]].shape)
-                answers.append(_Answer(name, places, shape(said, shaped), targets, rows))
-            rest = [p for p in self._active if p not in self._stack_of and self.members[p].task == name]
-            if rest:
-                chosen = features if whole else features.select(asked)
-                if task.prepares:
-                    chosen, targets = task.prepare(chosen, targets)
-                alone += [_Answer(name, (place,), self.heads[place](chosen), targets, rows) for place in rest]
-        fine = self._finite({answer.places[0]: answer.prediction.values for answer in alone})
-        return answers + [answer for answer in alone if answer.places[0] in fine]
+        alone = {self.members[place].task for place in self._active if place in self._alone}
+        found = {
+            name: Asked.of(batch, features, name, task, tokens=name in alone)
+            for name, task in self.tasks.items()
+            if any(self.members[place].task == name for place in self._active)
+        }
+        return features, {name: question for name, question in found.items() if question}
 
-    def _stacked(self, task: Task, name: str, asked: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-        """What stacked heads say of these samples of the batch: [B, columns], or [B, N, columns] of tokens.
+    def _answers(self, batch: Batch) -> list[Answer]:
+        """What the members that are still in the bank say of the samples that have a question for their task."""
+        features, asked = self._asked(batch)
+        predictions: dict[int, Prediction] = {}
+
+        @torch.no_grad()
+        def answer(place: int) -> None:
+            predictions[place] = self.heads[place](asked[self.members[place].task].features)
+
+        self._each_alone(answer, asked)
+        fine = self._finite({place: predictions[place].values for place in sorted(predictions)})
+        alone = [
+            Answer(name, (place,), predictions[place], asked[name].targets, asked[name].rows)
+            for place in sorted(fine)
+            for name in (self.members[place].task,)
+        ]
+        return [*self._stacked(features, asked), *alone]
+
+    def _stacked(self, features: Features, asked: Mapping[str, Asked]) -> Iterator[Answer]:
+        """What stacked heads say.
 
         Where heads read no tokens, predictions have no places, and several are compared with the truth at once.
         """
-        for (owner, _), several in self._stacks.items():
+        self.workers.each(lambda stack: stack.compute(getattr(features, stack.reads)), self._stacks_in_use())
+        for (name, _), several in self._stacks.items():
             some = [stack for stack in several if stack.places]
-            if owner != name or not some:
+            if name not in asked or not some:
                 continue
+            question = asked[name]
             places = tuple(chain.from_iterable(stack.places for stack in some))
             each = torch.cat([stack.answers() for stack in some])
-            each = each if len(asked) == each.shape[1] else each[:, asked]
+            each = each if question.places is None else each[:, question.places]
             if not all(stack.finite for stack in some):
                 fine = self._finite(dict(zip(places, each, strict=True)))
                 each = each[[place in fine for place in places]]
                 places = tuple(place for place in places if place in fine)
-            if isinstance(task, Separable) and some[0].reads == "pooled" and places:
-                yield places, each.flatten(0, 1)
-            else:
-                yield from (((place,), said) for place, said in zip(places, each, strict=True))
+            together = isinstance(question.task, Separable) and some[0].reads == "pooled"
+            for group, said in _groups(places, each, together=together):
+                shape = cast(Callable[[Tensor, Features], Prediction], self.heads[group[0]].shape)
+                yield Answer(name, group, shape(said, question.features), question.targets, question.rows)
 
     def _finite(self, values: Mapping[int, Tensor]) -> set[int]:
         """Places of those that are finite everywhere; members with others are left out from now on."""
@@ -301,10 +294,20 @@ class Bank(LightningModule):
         finite = torch.stack([each.isfinite().all() for each in values.values()]).tolist()
         for (place, each), fine in zip(values.items(), finite, strict=True):
             if not fine:
-                wrong = each[~each.isfinite()].flatten()[0].item()
-                self.failures[place] = f"the loss of {self.members[place]} became {wrong}; use a smaller learning_rate."
-                self._leave_out(place)
+                self._fail(place, cast(float, strange(each)))
         return {place for place, fine in zip(values, finite, strict=True) if fine}
+
+    def _fail(self, place: int, value: float) -> None:
+        self.failures[place] = f"the loss of {self.members[place]} became {value}; use a smaller learning_rate."
+        self._leave_out(place)
+
+
+def _groups(places: tuple[int, ...], each: Tensor, *, together: bool) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """From [H, B, ...] what one head says after the other, or all of them as [H * B, ...]."""
+    if together and places:
+        yield places, each.flatten(0, 1)
+    else:
+        yield from (((place,), said) for place, said in zip(places, each, strict=True))
 
 
 def step_size(step: int, steps: int) -> float:

@@ -7,12 +7,13 @@ them, so the matrix holds the weights of each head divided by its step size, and
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
+
+from foresight_probes.learning.rates import Rates
 
 LIMIT = {"pooled": 128, "tokens": 32}
 """Columns of a matrix, by what its heads read."""
@@ -21,17 +22,6 @@ LANES = 32
 treat each column alike, so that a head's numbers do not depend on its place."""
 HEADS = 16
 """That a matrix has room for where they have few columns: a single one would pay for more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """How one head learns."""
-
-    step: float = 1.0
-    """Peak step size."""
-    decay: float = 0.0
-    """Share of the weights that a step of full size takes away; biases stay, because the best constant answer must
-    stay in reach."""
 
 
 class Stack:

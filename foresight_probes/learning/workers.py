@@ -12,7 +12,7 @@ _Piece = TypeVar("_Piece")
 
 
 class Workers:
-    """So many threads, the caller's among them; torch computes each piece in one of them alone.
+    """So many threads, the caller's among them; torch computes each piece of `each` in one of them alone.
 
     Unlike the threads inside of torch's operations they do not wait for each other at every operation, and whatever
     their number, results are the same to the last bit.
@@ -43,3 +43,13 @@ class Workers:
         share(0)
         for future in waiting:
             future.result()
+
+    def in_turn(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
+        """One piece after the other, with so many threads inside of torch's operations: for pieces that are large."""
+        usual = torch.get_num_threads()
+        torch.set_num_threads(max(usual, self._count))
+        try:
+            for piece in pieces:
+                work(piece)
+        finally:
+            torch.set_num_threads(usual)

@@ -11,7 +11,7 @@ import scenes
 import torch
 
 from foresight_cache.errors import Interrupted, UsageError
-from foresight_probes import heads, tasks
+from foresight_probes import heads, learning, tasks
 from foresight_probes.bank import Bank, step_size
 from foresight_probes.features import FeatureData, open_source
 from foresight_probes.learning.fitting import fit
@@ -67,9 +67,20 @@ def assert_same_result(company: Bank, alone: Bank, member: Member) -> None:
         np.testing.assert_array_equal(scores, company.test_scores[ours][row])
 
 
+ALONE = [Member("boxes", head, seed) for head in ("attentive", "mlp") for seed in (0, 1)]
+"""Heads that share no matrix with others."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("members", [ALL, GRID], ids=["heads", "grid"])
-def test_a_head_is_the_same_alone_and_in_any_company(cache: "scenes.Cache", members: list[Member]) -> None:
+@pytest.mark.parametrize(
+    ("members", "large"),
+    [(ALL, 0), (GRID, 0), (ALONE, 0), (ALONE, 1)],
+    ids=["heads", "grid", "alone", "large"],
+)
+def test_a_head_is_the_same_alone_and_in_any_company(
+    cache: "scenes.Cache", members: list[Member], large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning.alone, "LARGE", large or learning.alone.LARGE)
     company = trained(cache, members)
     other = trained(cache, [*members[::-2], *members[-2::-2]])
     for member in members:
@@ -176,10 +187,11 @@ def test_the_others_learn_the_same_beside_a_head_that_diverges(cache: "scenes.Ca
         assert_same_result(bank, alone, member)
 
 
-def test_a_loss_that_is_not_finite_is_a_failure_of_that_member_alone(cache: "scenes.Cache") -> None:
-    wild = Member("boxes", "token-linear", 0, learning_rate=1e38)
+@pytest.mark.parametrize("head", ["token-linear", "mlp"])
+def test_a_loss_that_is_not_finite_is_a_failure_of_that_member_alone(cache: "scenes.Cache", head: str) -> None:
+    wild = Member("boxes", head, 0, learning_rate=1e38)
     bank = trained(cache, [wild, ALL[2]], epochs=20)
-    assert re.fullmatch(r"the loss of boxes/token-linear-lr1e\+38-seed0 became .*; use a smaller .*", bank.failures[0])
+    assert re.fullmatch(rf"the loss of boxes/{head}-lr1e\+38-seed0 became .*; use a smaller .*", bank.failures[0])
     alone = trained(cache, ALL[2:3], epochs=20)
     assert torch.equal(bank.heads[1].linear.weight, alone.heads[0].linear.weight)
 
@@ -190,6 +202,14 @@ def test_answers_that_are_not_finite_are_not_scored(cache: "scenes.Cache", task:
     bank = trained(cache, [Member(task, "pooled-linear", 0, learning_rate=1e38)], epochs=1, batch_size=24)
     assert re.search("became (-?inf|nan);", bank.failures[0])
     assert not bank.selections[0].epoch
+
+
+@pytest.mark.parametrize(("head", "rate"), [("mlp", 1e12), ("pooled-linear", 1e25)])
+def test_finite_answers_whose_loss_is_not_are_a_failure(cache: "scenes.Cache", head: str, rate: float) -> None:
+    """Their squares overflow."""
+    bank = trained(cache, [Member("counting", head, 0, learning_rate=rate)], epochs=2, batch_size=24)
+    assert "became inf;" in bank.failures[0]
+    assert bank.selections[0].epoch == 1
 
 
 def test_a_device_that_is_not_there(cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:

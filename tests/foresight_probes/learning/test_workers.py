@@ -44,3 +44,15 @@ def test_an_error_of_a_piece_arrives(place: int) -> None:
 
     with Workers(2) as workers, pytest.raises(ZeroDivisionError):
         workers.each(work, range(2))
+
+
+def test_large_pieces_have_all_threads_one_after_the_other() -> None:
+    usual, seen = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        with Workers(3) as workers:
+            workers.in_turn(lambda piece: seen.append((piece, torch.get_num_threads())), range(2))
+        assert seen == [(0, 3), (1, 3)]
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(usual)
