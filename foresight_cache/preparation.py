@@ -2,7 +2,7 @@
 
 Every sample that the annotations list ends up in a shard or, with the reason, in the index's list of quarantined
 samples. The index is written last and only when no more samples are bad than was allowed, so what can be opened can
-be used. A preparation that is refused leaves the place as it was; one that is interrupted is gone on with by the same
+be used. A preparation that is refused leaves nothing in its place; one that is interrupted is gone on with by the same
 command. However it came about, the same input gives the same bytes.
 """
 
@@ -43,8 +43,8 @@ class PreparationSummary:
     """What the splits have beside what their manifest expects."""
     absent: int
     """Samples that are listed and were left out of a part of the set, as their files are not there."""
-    duplicates: int
-    """Samples whose media equal those of another one, with which they share a group."""
+    duplicates: int | None
+    """Samples whose media equal those of another one, with which they share a group; None where nothing was packed."""
     already_there: bool
     """Whether the same set had been prepared before, so that nothing was done."""
 
@@ -181,26 +181,20 @@ def _found_done(request: Request) -> PreparationSummary:
         pairs[f"--{name}"] = (shard_set.request.get(name), request.recorded.get(name))
     for name, (stored, wanted) in pairs.items():
         if stored != wanted:
-            raise UsageError(
-                f"{request.out} already holds shards with {name} {_said(stored)}, not {_said(wanted)}; "
-                "choose another --out"
-            )
+            was = "not given" if stored is None else repr(stored)
+            but = "but now it is not given" if wanted is None else f"not {wanted!r}"
+            raise UsageError(f"{request.out} already holds shards with {name} {was}, {but}; choose another --out")
     found = listing(request, request.folder) if request.folder is not None else None
     if found is not None and found.source != shard_set.source:
         raise UsageError(
             f"{request.out} already holds shards of other annotations than {request.root} has; choose another --out"
         )
     refuse_bad(request, shard_set.quarantined, shard_set.samples)
-    repeated = len(duplicates.shared(shard_set, shard_set))
-    return _summary(request, shard_set, found, repeated, already_there=True)
-
-
-def _said(value: object) -> str:
-    return "not given" if value is None else repr(value)
+    return _summary(request, shard_set, found, None, already_there=True)
 
 
 def _summary(
-    request: Request, shard_set: ShardSet, found: Listing | None, repeated: int, *, already_there: bool
+    request: Request, shard_set: ShardSet, found: Listing | None, repeated: int | None, *, already_there: bool
 ) -> PreparationSummary:
     prefix = len(request.manifest.name) + 1
     splits = Counter(each[prefix:].split("/")[0] for shard in shard_set.shards for each in shard.ids)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import cast
 
@@ -83,13 +84,15 @@ class Bank(LightningModule):
         """Heads that are not stacked."""
         self._steps = 0
         self.workers = Workers()
+        self.crowded = False
+        """Whether batches hold so many tokens that several threads inside of an operation on them pay."""
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardisation = self.standardisation.to(self.device)
 
     def configure_optimizers(self) -> None:
         """Heads have optimisers of their own."""
-        self._stack({place: self._rates(place) for place in range(len(self.members))})
+        self._build_stacks({place: self._rates(place) for place in range(len(self.members))})
         self._alone = {
             place: Alone(head, self._rates(place))
             for place, head in enumerate(self.heads)
@@ -105,7 +108,7 @@ class Bank(LightningModule):
         step = self.learning_rate(place)
         return Rates(step, step * self.members[place].options(self.options).weight_decay)
 
-    def _stack(self, rates: Mapping[int, Rates]) -> None:
+    def _build_stacks(self, rates: Mapping[int, Rates]) -> None:
         """Those of these members that are linear maps, on the device where they are now."""
         alike: dict[tuple[str, str], dict[int, nn.Linear]] = {}
         for place in rates:
@@ -121,9 +124,9 @@ class Bank(LightningModule):
         """The one linear map that the head is, if it is one that can be stacked."""
         head, task = self.heads[place], self.tasks[self.members[place].task]
         linear = getattr(head, "linear", None)
-        alone = linear is not None and linear.bias is not None and len(list(head.parameters())) == 2
+        sole = linear is not None and linear.bias is not None and len(list(head.parameters())) == 2
         usual = hasattr(head, "shape") and not task.prepares and not self.standardisation.others
-        return linear if alone and usual else None
+        return linear if sole and usual else None
 
     def _reads(self, place: int) -> str:
         return str(getattr(self.heads[place], "reads", "tokens"))
@@ -132,12 +135,28 @@ class Bank(LightningModule):
         factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
         features, asked = self._asked(batch)
         self._learn_alone(asked, factor)
-        losses = {answer.heads: self._losses(answer) for answer in self._stacked(features, asked)}
-        if kept := self._kept(losses):
-            self.manual_backward(torch.cat(list(kept.values())).sum())
-            self.workers.each(lambda stack: stack.learn(factor), self._stacks_in_use())
+        for wide in (False, True):
+            self._learn_stacked(features, asked, factor, wide=wide)
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
+
+    def _learn_stacked(self, features: Features, asked: Mapping[str, Asked], factor: float, *, wide: bool) -> None:
+        with self._inside(wide=wide):
+            answers = self._stacked_answers(features, asked, wide=wide)
+            if kept := self._kept({answer.heads: self._losses(answer) for answer in answers}):
+                self.manual_backward(torch.cat(list(kept.values())).sum())
+                self._over(lambda stack: stack.learn(factor), self._stacks_in_use(wide=wide), wide=wide)
+
+    def _wide(self, place: int) -> bool:
+        """Whether it pays that a head has several threads inside of operations, for what it reads."""
+        member = self.members[place]
+        return self.crowded and (self._reads(place) == "tokens" or self.tasks[member.task].prepares)
+
+    def _inside(self, *, wide: bool) -> AbstractContextManager[None]:
+        return self.workers.inside() if wide else nullcontext()
+
+    def _over(self, work: Callable[[Stack], None], some: Sequence[Stack], *, wide: bool) -> None:
+        (self.workers.in_turn if wide else self.workers.each)(work, some)
 
     def _learn_alone(self, asked: Mapping[str, Asked], factor: float) -> None:
         wrong: dict[int, float] = {}
@@ -155,10 +174,11 @@ class Bank(LightningModule):
             self._fail(place, wrong[place])
 
     def _each_alone(self, work: Callable[[int], None], asked: Mapping[str, Asked]) -> None:
-        """For the heads that are not stacked and have a question: large ones in turn, others beside each other."""
+        """For the heads that are not stacked and have a question: large work in turn, other beside each other."""
         places = [place for place in self._active if place in self._alone and self.members[place].task in asked]
-        self.workers.in_turn(work, [place for place in places if self._alone[place].large])
-        self.workers.each(work, [place for place in places if not self._alone[place].large])
+        large = [place for place in places if self._alone[place].large or self._wide(place)]
+        self.workers.in_turn(work, large)
+        self.workers.each(work, [place for place in places if place not in large])
 
     def _losses(self, answer: Answer) -> Tensor:
         """[H], of each of the heads."""
@@ -188,10 +208,11 @@ class Bank(LightningModule):
     def _scores(self, answer: Answer, *, whole: bool) -> Iterator[tuple[int, list[np.ndarray]]]:
         """By place the scores of each sample: all that there is to know, or what selection needs."""
         task = self.tasks[answer.task]
-        if isinstance(task, Separable):
-            scores = task.sample_scores(answer.prediction, answer.truth)
-        else:
-            scores = (task.scores if whole else task.selection_scores)(answer.prediction, answer.targets)
+        with self._inside(wide=self._wide(answer.heads[0])):
+            if isinstance(task, Separable):
+                scores = task.sample_scores(answer.prediction, answer.truth)
+            else:
+                scores = (task.scores if whole else task.selection_scores)(answer.prediction, answer.targets)
         count = len(answer.rows)
         for number, place in enumerate(answer.heads):
             yield place, scores[number * count : (number + 1) * count]
@@ -218,7 +239,7 @@ class Bank(LightningModule):
         self._active = dict.fromkeys(place for place, best in enumerate(self.selections) if best.epoch)
         for place in self._active:
             self.heads[place].load_state_dict(self.selections[place].weights)
-        self._stack(dict.fromkeys(self._active, _UNIT))
+        self._build_stacks(dict.fromkeys(self._active, _UNIT))
 
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         for answer in self._answers(batch):
@@ -232,18 +253,20 @@ class Bank(LightningModule):
         if not self._active:
             self.trainer.should_stop = True
 
-    def _stacks_in_use(self) -> list[Stack]:
-        return [stack for stack in self._all_stacks() if stack.places]
+    def _stacks_in_use(self, *, wide: bool) -> list[Stack]:
+        """Those with heads that still learn, and for whose operations several threads pay or not."""
+        return [stack for stack in self._all_stacks() if stack.places and self._wide(stack.places[0]) == wide]
 
     def _asked(self, batch: Batch) -> tuple[Features, dict[str, Asked]]:
         """The standardised features of a batch, and by task what it asks."""
-        features = self.standardisation(batch.features, self._memory)
         alone = {self.members[place].task for place in self._active if place in self._alone}
-        found = {
-            name: Asked.of(batch, features, name, task, tokens=name in alone)
-            for name, task in self.tasks.items()
-            if any(self.members[place].task == name for place in self._active)
-        }
+        with self._inside(wide=self.crowded):
+            features = self.standardisation(batch.features, self._memory)
+            found = {
+                name: Asked.of(batch, features, name, task, tokens=name in alone)
+                for name, task in self.tasks.items()
+                if any(self.members[place].task == name for place in self._active)
+            }
         return features, {name: question for name, question in found.items() if question}
 
     def _answers(self, batch: Batch) -> list[Answer]:
@@ -262,16 +285,17 @@ class Bank(LightningModule):
             for place in sorted(fine)
             for name in (self.members[place].task,)
         ]
-        return [*self._stacked(features, asked), *alone]
+        return [*chain.from_iterable(self._stacked_answers(features, asked, wide=w) for w in (False, True)), *alone]
 
-    def _stacked(self, features: Features, asked: Mapping[str, Asked]) -> Iterator[Answer]:
+    def _stacked_answers(self, features: Features, asked: Mapping[str, Asked], *, wide: bool) -> Iterator[Answer]:
         """What stacked heads say.
 
         Where heads read no tokens, predictions have no places, and several are compared with the truth at once.
         """
-        self.workers.each(lambda stack: stack.compute(getattr(features, stack.reads)), self._stacks_in_use())
+        in_use = self._stacks_in_use(wide=wide)
+        self._over(lambda stack: stack.compute(getattr(features, stack.reads)), in_use, wide=wide)
         for (name, _), several in self._stacks.items():
-            some = [stack for stack in several if stack.places]
+            some = [stack for stack in several if stack in in_use]
             if name not in asked or not some:
                 continue
             question = asked[name]

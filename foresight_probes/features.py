@@ -72,12 +72,11 @@ class FeatureData(LightningDataModule):
         sizes = [sum(each.grid(row).tokens for row in rows) * each.width * each.dtype.itemsize for each in sources]
         self.size = sum(sizes)
         """Bytes of all features as they are stored."""
-        means = len(rows) * sum(each.width for each in sources) * 4
-        pooled = means <= options.resident_bytes
+        pooled = len(rows) * sum(each.width for each in sources) * 4 <= options.resident_bytes
         self.tokens = tokens or not pooled
         """Whether batches hold tokens, and not the means over them alone."""
-        self.size_of_batch = (self.size if self.tokens else means) * options.batch_size // len(rows)
-        """Bytes of what a batch holds, on average."""
+        self.size_of_batch = self.size * options.batch_size // len(rows)
+        """The same of a batch, on average, whether it holds them or not."""
         place = residence(self.size, options) if self.tokens else None
         self._features = [PointFeatures(each, rows, keep_pooled=pooled, keep_tokens=place) for each in sources]
         self._shards = sources[0].shard

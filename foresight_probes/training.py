@@ -4,6 +4,7 @@ import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,9 @@ class _Trained:
         needs_tokens = per_token or any(task.prepares for task in self.tasks.values())
         targets = {name: self.plan.targets[name] for name in self.tasks}
         sources = self._sources(per_token)
-        data = FeatureData(sources, self.plan.split, targets, self.options, tokens=needs_tokens)
+        closed = head_registry.solver(self.members[0].head) is not None
+        options = replace(self.options, device="cpu") if closed else self.options  # they are solved in float64 there
+        data = FeatureData(sources, self.plan.split, targets, options, tokens=needs_tokens)
         standardisation = data.standardisation()
         bank = self._fitted(data, standardisation, out, loggers, advance)
         self._shared: dict[str, Any] = {

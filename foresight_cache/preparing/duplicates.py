@@ -12,6 +12,7 @@ from pathlib import Path
 
 from foresight_cache.datasets import Broken, Found
 from foresight_cache.errors import BadSample
+from foresight_cache.preparing.selection import Record
 from foresight_cache.raw.clip_files import frame_files
 from foresight_cache.samples import Sample
 from foresight_cache.shards import ShardSet, read_shard
@@ -20,8 +21,6 @@ from foresight_cache.shards.members import Members, frames_of
 _TAIL = 4096
 """Bytes at the end of a file by which files of equal size are told apart before they are read whole."""
 _BLOCK = 1 << 20
-
-Record = Found | Broken
 
 
 def grouped(records: Sequence[Record], also: Sequence[ShardSet] = ()) -> tuple[list[Record], int]:
@@ -135,7 +134,7 @@ def _tail(path: Path) -> bytes | None:
 
 
 def _digest(files: Sequence[Path]) -> str | None:
-    """As `shards.media_digest` of what will be packed."""
+    """As `media_digest` of what will be packed."""
     sha256 = hashlib.sha256()
     try:
         for path in files:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from foresight_cache.preparing.selection import Selection
 from foresight_cache.shards import Quarantined, ShardSet
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What is to be prepared, valid in itself."""
 
@@ -50,9 +51,9 @@ class Request:
         """The raw folder; none of a generated set, whose `root` is the file that it takes its material from."""
         return None if self.manifest.generator else self.root
 
-    @property
+    @cached_property
     def recorded(self) -> dict[str, Any]:
-        """Options that decide what is packed, those that are given."""
+        """Options that decide what is packed, those that are given; a file is read once."""
         options = {
             "split": self.split,
             "limit": self.selection.limit,

@@ -81,6 +81,8 @@ def are_whole(suffixes: Iterable[str]) -> bool:
     (True, True)
     >>> are_whole(["jpg", "png"]), are_whole(["seg.png"]), are_whole(["00000.jpg", "00002.jpg"])
     (False, False, False)
+    >>> are_whole(["00000.jpg", "seg.png"])
+    False
     """
     names = set(suffixes)
     labels = {name for name in names if _is_labels(name)}
@@ -89,7 +91,7 @@ def are_whole(suffixes: Iterable[str]) -> bool:
     if not frames:
         return len(media) == 1 and _MEDIA_SUFFIX.fullmatch(f".{next(iter(media))}") is not None and labels <= {LABELS}
     wanted = {frame_member(number, frames[0][2]) for number in range(len(media))}
-    return media == wanted and all(label == LABELS or int(label[:5]) < len(media) for label in labels)
+    return media == wanted and all(label != LABELS and int(label[:5]) < len(media) for label in labels)
 
 
 def _is_labels(suffix: str) -> bool:

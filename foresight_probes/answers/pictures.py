@@ -1,6 +1,6 @@
 """Pictures in pieces: each token draws its own cell, so that any head that predicts per token can draw.
 
-A piece is the values of a cell in the order frames, height, width, channels, as in `features.patchify`.
+A piece is the values of a cell in the order frames, height, width, channels, as in `reading.sources.patchify`.
 """
 
 from collections.abc import Mapping, Sequence

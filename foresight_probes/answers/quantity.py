@@ -29,7 +29,8 @@ class Quantity(Separable):
     def __init__(self, setting: Setting) -> None:
         answers = [answer for sample in setting.training if (answer := self.answer(sample)) is not None]
         self._mean = float(np.mean(answers)) if answers else 0.0
-        self._scale = float(np.std(answers) or 1.0) if answers else 1.0
+        spread = float(np.std(answers)) if answers else 0.0
+        self._scale = spread if spread > 1e-6 * (1 + abs(self._mean)) else 1.0  # equal answers differ by rounding
 
     @abstractmethod
     def answer(self, sample: Mapping[str, Any]) -> float | None:
@@ -46,8 +47,8 @@ class Quantity(Separable):
 
     def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
         """See `regression.numbers`."""
-        found = prediction.values[:, 0, 0].double() * self._scale + self._mean
-        return regression.numbers(found, truth.double())
+        found = prediction.values[:, 0, 0].cpu().double() * self._scale + self._mean
+        return regression.numbers(found, truth.cpu().double())
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         return regression.number_summary(scores)

@@ -18,7 +18,7 @@ from foresight_probes.features import FeatureData
 from foresight_probes.learning.workers import Workers
 
 SMALL_BATCH = 16 * 1024**2
-"""Bytes of features in a batch below which one thread is as fast as several."""
+"""Bytes of tokens in a batch below which one thread is as fast as several."""
 
 
 def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
@@ -28,9 +28,10 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
     """
     _require_device(bank.options.device)
+    bank.crowded = data.size_of_batch >= SMALL_BATCH
     with (
         _quiet(),
-        _workers(data.size_of_batch, bank.options.device) as bank.workers,
+        Workers(_threads(bank.options.device)) as bank.workers,
         tempfile.TemporaryDirectory() as folder,
     ):
         trainer = Trainer(
@@ -65,25 +66,10 @@ def _require_device(name: str) -> None:
         raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'.")
 
 
-def _has_gpu() -> bool:
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
-
-
-@contextmanager
-def _workers(size: int, device: str) -> Iterator[Workers]:
-    """What to share work out to: heads, or, where a batch is large, what is inside of each operation on it.
-
-    Inside of small operations threads only wait for each other, many times longer on a busy machine.
-    """
-    usual = torch.get_num_threads()
-    small = size < SMALL_BATCH
-    gpu = device not in ("auto", "cpu") or (device == "auto" and _has_gpu())
-    torch.set_num_threads(1 if small else usual)
-    try:
-        with Workers(usual if small and not gpu else 1) as workers:
-            yield workers
-    finally:
-        torch.set_num_threads(usual)
+def _threads(device: str) -> int:
+    """To share out work to: those of the CPU where that is what computes."""
+    gpu = device == "auto" and (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return 1 if gpu or device not in ("auto", "cpu") else torch.get_num_threads()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ LANES = 32
 """Columns of a matrix with several heads are a multiple of this, and rows of numbers too: vector instructions then
 treat each column alike, so that a head's numbers do not depend on its place."""
 HEADS = 16
-"""That a matrix has room for where they have few columns: a single one would pay for more."""
+"""That a matrix has room for, or a few more, where they have few columns: a single one would pay for more."""
 
 
 class Stack:
@@ -102,7 +102,7 @@ class Stack:
         )
 
     def leave_out(self, place: int) -> None:
-        """A head that learns no more; what it says is not computed."""
+        """A head that learns no more; what it says is no longer given out."""
         slot = list(self._heads).index(place)
         self._active.remove(slot)
         # left as they are, averages would fade into numbers that are slow to compute with

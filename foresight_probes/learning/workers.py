@@ -1,7 +1,8 @@
 """Threads that share out work whose pieces do not see each other."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -12,17 +13,22 @@ _Piece = TypeVar("_Piece")
 
 
 class Workers:
-    """So many threads, the caller's among them; torch computes each piece of `each` in one of them alone.
+    """So many threads, the caller's among them, from `with` on to its end.
 
-    Unlike the threads inside of torch's operations they do not wait for each other at every operation, and whatever
-    their number, results are the same to the last bit.
+    In between, an operation of torch has a single thread, unless it is called `inside`: in small operations several
+    threads only wait for each other, many times longer on a busy machine. So what a piece of work gives, to the last
+    bit, depends on whether it is done inside, and not on what is done beside it.
     """
 
     def __init__(self, count: int = 1) -> None:
-        self._count = count
-        self._pool = ThreadPoolExecutor(count - 1, "probes", partial(torch.set_num_threads, 1)) if count > 1 else None
+        self._count, self._usual = count, count
+        self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
+        self._usual = torch.get_num_threads()
+        torch.set_num_threads(1)
+        if self._count > 1:
+            self._pool = ThreadPoolExecutor(self._count - 1, "probes", partial(torch.set_num_threads, 1))
         return self
 
     def __exit__(
@@ -30,26 +36,37 @@ class Workers:
     ) -> None:
         if self._pool:
             self._pool.shutdown()
+        self._pool = None
+        torch.set_num_threads(self._usual)
 
     def each(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
-        """Returns when all pieces are done; raises what one of them raised."""
+        """Pieces beside each other. Returns when all are done; raises what one of them raised."""
+        shares = max(1, min(self._count, len(pieces))) if self._pool else 1
 
         def share(number: int) -> None:
-            for piece in pieces[number :: self._count]:
+            for piece in pieces[number::shares]:
                 work(piece)
 
-        others = range(1, min(self._count, len(pieces)))
-        waiting = [self._pool.submit(share, number) for number in others] if self._pool else []
-        share(0)
+        waiting = [self._pool.submit(share, number) for number in range(1, shares)] if self._pool else []
+        try:
+            share(0)
+        finally:
+            wait(waiting)
         for future in waiting:
             future.result()
 
     def in_turn(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
-        """One piece after the other, with so many threads inside of torch's operations: for pieces that are large."""
+        """One piece after the other, each `inside`: for those that are large."""
+        with self.inside():
+            for piece in pieces:
+                work(piece)
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """So many threads inside of each operation of torch."""
         usual = torch.get_num_threads()
         torch.set_num_threads(max(usual, self._count))
         try:
-            for piece in pieces:
-                work(piece)
+            yield
         finally:
             torch.set_num_threads(usual)

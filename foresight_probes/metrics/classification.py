@@ -25,11 +25,12 @@ def choices(logits: Tensor, truth: Tensor) -> list[np.ndarray]:
     >>> [found.round(2).tolist() for found in choices(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([2]))]
     [[0.0, 0.67, 1.0, 2.0]]
     """
+    logits, truth = logits.cpu(), truth.cpu()
     own = logits.gather(1, truth[:, None])
-    earlier = torch.arange(logits.shape[1], device=logits.device) < truth[:, None]
+    earlier = torch.arange(logits.shape[1]) < truth[:, None]
     rank = ((logits > own) | ((logits == own) & earlier)).sum(1)
     confidence = logits.double().softmax(1).max(1).values
-    return list(torch.stack([rank == 0, confidence, rank, truth], dim=1).double().cpu().numpy())
+    return list(torch.stack([rank == 0, confidence, rank, truth], dim=1).double().numpy())
 
 
 def choice_summary(scores: Sequence[np.ndarray], *, top: int | None = None) -> dict[str, float]:
@@ -70,7 +71,7 @@ def verdicts(logits: Tensor, truth: Tensor) -> list[np.ndarray]:
         logits: [B] float.
         truth: [B], 1 for yes and 0 for no.
     """
-    return list(torch.stack([truth.double(), logits.double()], dim=1).cpu().numpy())
+    return list(torch.stack([truth.cpu().double(), logits.cpu().double()], dim=1).numpy())
 
 
 def verdict_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:

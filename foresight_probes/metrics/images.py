@@ -42,7 +42,8 @@ def ssim(found: Tensor, truth: Tensor) -> Tensor:
             f"SSIM looks through windows of {WINDOW}×{WINDOW} pixels, but the pictures have {height}×{width}; "
             "extract with a larger --size."
         )
-    one, other = found.double(), truth.double()
+    elsewhere = found.device.type == "mps"  # which has no float64
+    one, other = ((each.cpu() if elsewhere else each).double() for each in (found, truth))
     means = _windows(torch.stack([one, other, one * one, other * other, one * other]))
     mean, true_mean = means[0], means[1]
     variance, true_variance, covariance = means[2] - mean**2, means[3] - true_mean**2, means[4] - mean * true_mean

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 def numbers(found: Tensor, truth: Tensor) -> list[np.ndarray]:
     """What the metrics need to know of one number per sample: (found, true); both are [B]."""
-    return list(torch.stack([found, truth], dim=1).double().cpu().numpy())
+    return list(torch.stack([found, truth], dim=1).cpu().double().numpy())
 
 
 def number_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
@@ -35,9 +35,10 @@ def number_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
 
 def vectors(found: Tensor, truth: Tensor) -> np.ndarray:
     """What the metrics need to know of the vectors [N, D] of one sample: (Σ residual², Σ true², mean cosine)."""
-    residual, total = (found - truth).double().square().sum(), truth.double().square().sum()
-    cosine = functional.cosine_similarity(found.double(), truth.double(), dim=-1).mean()
-    return torch.stack([residual, total, cosine]).cpu().numpy()
+    found, truth = found.cpu().double(), truth.cpu().double()
+    residual, total = (found - truth).square().sum(), truth.square().sum()
+    cosine = functional.cosine_similarity(found, truth, dim=-1).mean()
+    return torch.stack([residual, total, cosine]).numpy()
 
 
 def vector_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:

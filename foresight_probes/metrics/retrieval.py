@@ -22,8 +22,9 @@ def ranks(found: Tensor, candidates: Tensor) -> "np.ndarray":
     >>> ranks(torch.tensor([[1.0, 0.1], [1.0, 0.2]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [0, 1]
     """
-    near = functional.normalize(found.double(), dim=-1) @ functional.normalize(candidates.double(), dim=-1).mT
-    as_near: np.ndarray = (near >= near.diagonal()[:, None] - ROUNDING).sum(1).sub(1).cpu().numpy()
+    left, right = (functional.normalize(each.cpu().double(), dim=-1) for each in (found, candidates))
+    near = left @ right.mT
+    as_near: np.ndarray = (near >= near.diagonal()[:, None] - ROUNDING).sum(1).sub(1).numpy()
     return as_near
 
 

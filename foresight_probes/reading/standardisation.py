@@ -23,11 +23,6 @@ class Standardisation:
     """Of the further points, where heads take several."""
 
     @classmethod
-    def fit(cls, samples: Iterable[Tensor]) -> Self:
-        """From the tokens [N, D] of the training samples, in one pass."""
-        return cls.of(moments(sample.float().numpy().copy()) for sample in samples)
-
-    @classmethod
     def of(cls, samples: Iterable["Moments"]) -> Self:
         """From each training sample's own moments."""
         tokens = pooled = None

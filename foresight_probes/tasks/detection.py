@@ -93,13 +93,13 @@ class Task(tasks.Task):
         found = []
         for place, target in enumerate(targets):
             size = target[0, :2].repeat(2)
-            true = target[1:].double().cpu().numpy()
+            true = target[1:].cpu().double().numpy()
             found.append(
                 metric.record(
-                    boxes=(fractions[place] * size).double().cpu().numpy(),
+                    boxes=(fractions[place] * size).cpu().double().numpy(),
                     classes=classes[place].cpu().numpy(),
-                    scores=probability[place].double().cpu().numpy(),
-                    true_boxes=(target[1:, :4] * size).double().cpu().numpy(),
+                    scores=probability[place].cpu().double().numpy(),
+                    true_boxes=(target[1:, :4] * size).cpu().double().numpy(),
                     true_classes=true[:, 4],
                     areas=true[:, 5],
                     crowds=true[:, 6].astype(bool),

@@ -31,7 +31,7 @@ class Task(boxes.Task):
         truth = torch.cat(list(targets))
         iou = metric.overlap(chosen, truth)[0]
         parts = [iou, metric.centre_error(chosen, truth), metric.size_error(chosen, truth)]
-        return list(torch.stack(parts, dim=1).double().cpu().numpy())
+        return list(torch.stack(parts, dim=1).cpu().double().numpy())
 
     def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
         iou, centre, size = np.stack(scores).T

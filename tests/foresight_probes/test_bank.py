@@ -48,7 +48,7 @@ def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, 
         name: {row: t for row in range(40) if (t := task.target(cache.rows[row])) is not None and row != 5}
         for name, task in known.items()
     }
-    pooled = all(member.head in ("pooled-linear", "mlp") for member in members)
+    pooled = all(member.head == "pooled-linear" or member.head.startswith("mlp") for member in members)
     data = FeatureData(open_source(cache, "vit.block_01"), split, targets, chosen, tokens=not pooled)
     bank = Bank(members, known, data.standardisation(), chosen, grid=data.grid)
     fit(bank, data)
@@ -86,6 +86,24 @@ def test_a_head_is_the_same_alone_and_in_any_company(
     for member in members:
         assert_same_result(company, trained(cache, [member]), member)
         assert_same_result(other, company, member)
+
+
+@pytest.mark.slow
+def test_how_many_threads_a_head_has_does_not_depend_on_its_company(
+    cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that reads means is the same beside one whose tokens take several threads; eight round differently."""
+    monkeypatch.setattr(learning.fitting, "SMALL_BATCH", 3000)
+    members = [Member("boxes", "mlp", 0), Member("boxes", "mlp-512-256-128", 0), Member("boxes", "token-linear", 0)]
+    usual = torch.get_num_threads()
+    torch.set_num_threads(8)
+    try:
+        company = trained(cache, members)
+        for member in members:
+            assert_same_result(company, trained(cache, [member]), member)
+        assert torch.get_num_threads() == 8
+    finally:
+        torch.set_num_threads(usual)
 
 
 def test_a_head_stops_when_it_becomes_no_better_and_others_go_on(cache: "scenes.Cache") -> None:

@@ -11,6 +11,7 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes.features import FeatureData, PixelPatches, PointTokens, Standardisation, open_source, patchify
 from foresight_probes.options import TrainingOptions
+from foresight_probes.reading.standardisation import moments
 from foresight_probes.splits import Split
 
 
@@ -106,7 +107,7 @@ def test_standardised_padding_stays_zero_and_constant_channels_too(ragged: "scen
     batch = data(ragged, "vit.block_01").batch([2, 0])
     features = data(ragged, "vit.block_01").standardisation()(batch.features)
     assert not features.tokens[1, 64:].any()
-    constant = Standardisation.fit(iter([torch.full((5, 2), 1000.1), torch.full((3, 2), 1000.1)]))
+    constant = Standardisation.of(moments(np.full((tokens, 2), 1000.1, np.float32)) for tokens in (5, 3))
     assert torch.equal(constant.token_scale, torch.ones(2))
 
 

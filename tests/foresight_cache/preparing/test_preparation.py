@@ -183,6 +183,7 @@ def test_another_request_into_the_same_place_is_refused(
 
 def test_another_seed_or_other_annotations_are_refused(raw: Path, tmp_path: Path) -> None:
     prepare("shapes", out=tmp_path / "a", limit=1)
+    assert "--limit 1, but now it is not given; choose" in refusal(UsageError, dataset="shapes", out=tmp_path / "a")
     assert "--seed 0, not 5" in refusal(UsageError, dataset="shapes", out=tmp_path / "a", limit=1, seed=5)
     prepare("coco", root=raw, out=tmp_path / "b")
     edit(raw, lambda document: document["annotations"][0].update(area=1))

@@ -10,6 +10,7 @@ import torch
 from sklearn import linear_model
 
 from foresight_cache.errors import UsageError
+from foresight_probes import features as feature_data
 from foresight_probes import tasks
 from foresight_probes.checkpoints import load_weights
 from foresight_probes.features import FeatureData, open_source
@@ -166,3 +167,18 @@ def test_a_task_without_numbers_has_no_ridge(cache: "scenes.Cache", tmp_path: Pa
     with pytest.raises(UsageError, match="no head of ridge fits the task 'boxes'; use one of .*mlp"):
         train(cache, tasks=["boxes"], heads=["ridge"], out=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_features_of_closed_forms_stay_on_the_cpu(
+    cache: "scenes.Cache", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is a GPU too: they are solved in float64 on the CPU."""
+    kept, asked = feature_data.residence, []
+
+    def residence(size: int, options: TrainingOptions) -> torch.device | None:
+        asked.append(options.device)
+        return kept(size, options)
+
+    monkeypatch.setattr(feature_data, "residence", residence)
+    train(cache, tasks=["patch-class"], points=["vit.block_01"], heads=["token-logistic"], out=tmp_path, options=OPTIONS)
+    assert asked[-1] == "cpu"
