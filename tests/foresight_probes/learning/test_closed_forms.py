@@ -169,10 +169,12 @@ def test_a_task_without_numbers_has_no_ridge(cache: "scenes.Cache", tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_features_of_closed_forms_stay_on_the_cpu(
-    cache: "scenes.Cache", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_of_closed_forms_stay_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is a GPU too: they are solved in float64 on the CPU."""
+    cache = scenes.write(tmp_path / "cache", 40)
+    for row in cache.rows:
+        for each in row["annotations"]["objects"]:
+            each["category_id"] = 1
     kept, asked = feature_data.residence, []
 
     def residence(size: int, options: TrainingOptions) -> torch.device | None:
@@ -180,5 +182,6 @@ def test_features_of_closed_forms_stay_on_the_cpu(
         return kept(size, options)
 
     monkeypatch.setattr(feature_data, "residence", residence)
-    train(cache, tasks=["patch-class"], points=["vit.block_01"], heads=["token-logistic"], out=tmp_path, options=OPTIONS)
-    assert asked[-1] == "cpu"
+    chosen = {"points": ["vit.block_01"], "out": tmp_path / "runs", "options": OPTIONS}
+    train(cache, tasks=["patch-class"], heads=["token-linear", "token-logistic"], **chosen)
+    assert asked == ["auto", "auto", "cpu"]  # the mean predictor, the linear head, the closed form
