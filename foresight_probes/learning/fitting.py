@@ -28,7 +28,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
     """
     _require_device(bank.options.device)
-    bank.crowded = data.size_of_batch >= SMALL_BATCH
+    bank.crowded = data.tokens and data.size_of_batch >= SMALL_BATCH
     with (
         _quiet(),
         Workers(_threads(bank.options.device)) as bank.workers,
