@@ -201,6 +201,6 @@ def _finished(
     }
     differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
     raise ProbeError(
-        f"{path} was made with another {', '.join(differing) or 'run'}; "
+        f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
         "write to another --out, or remove it to train that run again."
     )

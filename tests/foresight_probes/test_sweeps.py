@@ -175,7 +175,7 @@ def test_processes_share_out_the_points(cache: "scenes.Cache", tmp_path: Path) -
         (result.point, result.run, result.scores) for result in alone
     ]
     assert sum(seen) > 0
-    with pytest.raises(ProbeError, match="was made with another epochs"):
+    with pytest.raises(ProbeError, match="whose epochs differed"):
         train_on(cache, replace(sweep, options=replace(QUICK, epochs=3)), tmp_path / "two", devices=2)
 
 

@@ -101,16 +101,20 @@ def test_results_of_another_recipe_or_cache_are_not_replaced(cache: "scenes.Cach
     chosen = {"tasks": ["boxes"], "points": ["vit.block_01"], "heads": ["token-linear"], "out": tmp_path / "runs"}
     train(cache, options=QUICK, **chosen)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
-    with pytest.raises(ProbeError, match=r"was made with another epochs; write to another --out"):
+    with pytest.raises(
+        ProbeError, match=r"is the result of another run, whose epochs differed; write to another --out"
+    ):
         train(cache, options=TrainingOptions(epochs=3, resamples=50), **chosen)
     other = scenes.write(tmp_path / "other", 160, weights="pretrained")
-    with pytest.raises(ProbeError, match=r"was made with another cache; write to another --out"):
+    with pytest.raises(ProbeError, match=r"is the result of another run, whose cache differed; write to another --out"):
         train(other, options=QUICK, **chosen)
     same_ids = scenes.write(tmp_path / "same", 160, tars="b")
-    with pytest.raises(ProbeError, match=r"was made with another data; write to another --out"):
+    with pytest.raises(ProbeError, match=r"is the result of another run, whose data differed; write to another --out"):
         train(same_ids, options=QUICK, **chosen)
     more = scenes.write(tmp_path / "more", 170)
-    with pytest.raises(ProbeError, match=r"was made with another data, split; write to another --out"):
+    with pytest.raises(
+        ProbeError, match=r"is the result of another run, whose data, split differed; write to another --out"
+    ):
         train(more, options=QUICK, **chosen)
     assert {path: path.read_bytes() for path in before} == before
 
