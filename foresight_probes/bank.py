@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import cast
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from foresight_probes.learning.rates import Rates
 from foresight_probes.learning.stacking import Stack, stacks
 from foresight_probes.learning.workers import Workers
 from foresight_probes.options import TrainingOptions
+from foresight_probes.scores import Gathered, Scores
 from foresight_probes.tasks import Task
 
 WARM_UP = 0.1
@@ -71,9 +71,9 @@ class Bank(LightningModule):
         self.selections = [Selection() for _ in members]
         self.failures: dict[int, str] = {}
         """By place of a member what became of its loss."""
-        self.test_scores: list[dict[int, np.ndarray]] = [{} for _ in members]
-        """Per member the scores of each test sample, by row of the sample table."""
-        self._validation_scores: list[dict[int, np.ndarray]] = [{} for _ in members]
+        self.test_scores = [Gathered() for _ in members]
+        """Per member those of each test sample."""
+        self._validation_scores = [Gathered() for _ in members]
         self._active = dict.fromkeys(range(len(members)))
         self._advance = advance
         self._memory: list[Tensor] = []
@@ -203,9 +203,9 @@ class Bank(LightningModule):
     def validation_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         for answer in self._answers(batch):
             for place, found in self._scores(answer, whole=False):
-                self._validation_scores[place].update(zip(answer.rows, found, strict=True))
+                self._validation_scores[place].add(answer.rows, found)
 
-    def _scores(self, answer: Answer, *, whole: bool) -> Iterator[tuple[int, list[np.ndarray]]]:
+    def _scores(self, answer: Answer, *, whole: bool) -> Iterator[tuple[int, Scores]]:
         """By place the scores of each sample: all that there is to know, or what selection needs."""
         task = self.tasks[answer.task]
         with self._inside(wide=self._wide(answer.heads[0])):
@@ -222,7 +222,7 @@ class Bank(LightningModule):
         for place in list(self._active):
             member, best = self.members[place], self.selections[place]
             task = self.tasks[member.task]
-            value = task.metrics(list(self._validation_scores[place].values())).get(task.primary, math.nan)
+            value = task.metrics(self._validation_scores[place].scores).get(task.primary, math.nan)
             values[f"{member}/{task.primary}"] = value
             if value > best.value or not best.epoch:
                 if place in self._stack_of:
@@ -231,7 +231,7 @@ class Bank(LightningModule):
                 self.selections[place] = Selection(value if value > -math.inf else -math.inf, epoch, weights)
             elif self.options.patience and epoch - best.epoch >= self.options.patience:
                 self._leave_out(place)
-            self._validation_scores[place].clear()
+            self._validation_scores[place] = Gathered()
         for logger in self.loggers:
             logger.log_metrics(values, step=epoch)
 
@@ -244,7 +244,7 @@ class Bank(LightningModule):
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         for answer in self._answers(batch):
             for place, found in self._scores(answer, whole=True):
-                self.test_scores[place].update(zip(answer.rows, found, strict=True))
+                self.test_scores[place].add(answer.rows, found)
 
     def _leave_out(self, place: int) -> None:
         del self._active[place]

@@ -1,13 +1,62 @@
-"""What the metrics know of each test sample, kept so that paired tests between runs need no training.
+"""What the metrics know of each sample: as it comes from batches, and as it is kept of the test samples.
 
-A Parquet file with the columns `id`, `group` and `scores` (a list of float64), for pandas, DuckDB and their like.
+The latter is a Parquet file with the columns `id`, `group` and `scores` (a list of float64), for pandas, DuckDB and
+their like, so that paired tests between runs need no training.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
 
 from foresight_cache.errors import ProbeError
+
+Scores: TypeAlias = np.ndarray | Sequence[np.ndarray]
+"""Of several samples, a flat float64 array each: [N, K] where all have K numbers, so that a thousand resamples of many
+samples take no time, else a list."""
+
+
+def chosen(scores: Scores, places: np.ndarray) -> Scores:
+    """Those at these places, which may occur several times.
+
+    >>> chosen(np.array([[1.0], [2.0]]), np.array([1, 1])).tolist()
+    [[2.0], [2.0]]
+    """
+    return scores[places] if isinstance(scores, np.ndarray) else [scores[place] for place in places]
+
+
+class Gathered:
+    """Scores of samples from batches in any order.
+
+    >>> some = Gathered()
+    >>> some.add([7, 3], np.array([[0.7], [0.3]]))
+    >>> some.add([5], np.array([[0.5]]))
+    >>> some.rows.tolist(), some.scores.tolist()
+    ([3, 5, 7], [[0.3], [0.5], [0.7]])
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._parts: list[Scores] = []
+
+    def add(self, rows: Sequence[int], scores: Scores) -> None:
+        """Of the samples in these rows of the sample table."""
+        self._rows += rows
+        self._parts.append(scores)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[N] int64, rising."""
+        return np.sort(np.array(self._rows, np.int64))
+
+    @property
+    def scores(self) -> Scores:
+        """In the order of `rows`."""
+        whole = [part for part in self._parts if isinstance(part, np.ndarray)]
+        every = np.concatenate(whole) if whole else list(chain(*self._parts))
+        return chosen(every, np.argsort(np.array(self._rows, np.int64)))
 
 
 class SampleScore(NamedTuple):

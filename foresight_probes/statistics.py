@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Scores = Sequence["np.ndarray"]
-"""One float array per sample; a task's metrics are functions of all of them together."""
+from foresight_probes.scores import Scores, chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +36,18 @@ def bootstrap(
     A statistic that is undefined for a resample (it is missing, or NaN) takes its interval from the others; one that
     is undefined for all samples is missing in the result.
 
-    >>> scores = [np.array([0.0]), np.array([0.5]), np.array([1.0])]
+    >>> scores = np.array([[0.0], [0.5], [1.0]])
     >>> bootstrap(scores, ["a", "b", "c"], lambda some: {"mean": float(np.mean(some))}, seed=1)
     {'mean': Interval(value=0.5, low=0.0, high=1.0)}
     """
-    members: defaultdict[str, list[int]] = defaultdict(list)
-    for place, group in enumerate(groups):
-        members[group].append(place)
-    clusters = list(members.values())
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    of_samples = np.array([numbers[group] for group in groups])
+    by_group, sizes = np.argsort(of_samples, kind="stable"), np.bincount(of_samples)
     generator = np.random.default_rng(seed)
     drawn: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(resamples):
-        picks = generator.integers(len(clusters), size=len(clusters))
-        sample = [scores[place] for pick in picks for place in clusters[pick]]
-        for name, value in statistic(sample).items():
+        picks = generator.integers(len(numbers), size=len(numbers))
+        for name, value in statistic(chosen(scores, _members(by_group, sizes, picks))).items():
             if np.isfinite(value):
                 drawn[name].append(value)
     tail = 50 * (1 - confidence)
@@ -59,3 +56,19 @@ def bootstrap(
         for name, value in statistic(scores).items()
         if np.isfinite(value)
     }
+
+
+def _members(by_group: np.ndarray, sizes: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """All samples of these groups, one group after the other.
+
+    Args:
+        by_group: [N] samples, those of the first group first.
+        sizes: [G] numbers of samples of each group.
+
+    >>> _members(np.array([0, 2, 1]), np.array([2, 1]), np.array([1, 0, 1])).tolist()
+    [1, 0, 2, 1]
+    """
+    many = sizes[groups]
+    skipped = (sizes.cumsum() - sizes)[groups] - (many.cumsum() - many)
+    members: np.ndarray = by_group[np.arange(many.sum()) + np.repeat(skipped, many)]
+    return members

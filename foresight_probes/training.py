@@ -207,9 +207,8 @@ class _Trained:
         """Raises `ProbeError` where the primary metric is not defined."""
         member, best = bank.members[place], bank.selections[place]
         task, options = self.tasks[member.task], member.options(self.options)
-        by_row = dict(sorted(bank.test_scores[place].items()))
-        scores = list(by_row.values())
-        samples = [self.cache.rows[row] for row in by_row]
+        tested = bank.test_scores[place]
+        scores, samples = tested.scores, [self.cache.rows[row] for row in tested.rows]
         metrics = bootstrap(
             scores,
             [sample["group"] for sample in samples],

@@ -1,10 +1,9 @@
 """Tasks whose answer is one of several classes, told from the whole sample."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,6 +11,7 @@ from torch.nn import functional
 from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import classification
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
 
@@ -39,11 +39,11 @@ class Choice(Separable):
     def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
         return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
 
-    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
         """See `classification.choices`."""
         return classification.choices(prediction.values[:, 0], truth)
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return classification.choice_summary(scores)
 
     def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token

@@ -1,7 +1,7 @@
 """Tasks whose answer is one number, told from the whole sample."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.nn import functional
 from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import regression
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
 
@@ -45,12 +46,12 @@ class Quantity(Separable):
         """In squared standard deviations."""
         return functional.mse_loss(prediction.values[:, 0, 0], (truth - self._mean) / self._scale, reduction="none")
 
-    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
         """See `regression.numbers`."""
         found = prediction.values[:, 0, 0].cpu().double() * self._scale + self._mean
         return regression.numbers(found, truth.cpu().double())
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return regression.number_summary(scores)
 
     def values_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - one value for all

@@ -3,11 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from foresight_probes.batches import Prediction
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Task
 
 
@@ -22,11 +22,11 @@ class Separable(Task):
         """[B] float32, the loss of each sample; `truth` [B] are the targets."""
 
     @abstractmethod
-    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
         """As `scores`; `truth` [B] are the targets."""
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         return self.sample_losses(prediction, torch.stack(list(targets))).mean()
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         return self.sample_scores(prediction, torch.stack(list(targets)))

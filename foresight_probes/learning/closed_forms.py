@@ -18,6 +18,7 @@ from foresight_probes.learning import logistic_regression
 from foresight_probes.learning.members import Member, Selection
 from foresight_probes.learning.normal_equations import Linear, NormalEquations
 from foresight_probes.options import TrainingOptions
+from foresight_probes.scores import Gathered, Scores
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 
@@ -73,7 +74,7 @@ class ClosedForms:
         ]
         self.selections = [Selection() for _ in members]
         self.failures: dict[int, str] = {}
-        self.test_scores: list[dict[int, np.ndarray]] = [{} for _ in members]
+        self.test_scores = [Gathered() for _ in members]
         self._memory: list[Tensor] = []
 
     def learning_rate(self, place: int) -> float:  # noqa: ARG002 - as of a `Bank`
@@ -87,7 +88,7 @@ class ClosedForms:
         scores = self._evaluate(data, solutions, wanted, lambda task: task.selection_scores)
         for place, member in enumerate(self.members):
             task = self.tasks[member.task]
-            values = [task.metrics(list(some.values())).get(task.primary, -math.inf) for some in scores[place]]
+            values = [task.metrics(some.scores).get(task.primary, -math.inf) for some in scores[place]]
             best = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
             self._keep(place, solutions[place][best], values[best])
             solutions[place] = [solutions[place][best]]
@@ -146,10 +147,10 @@ class ClosedForms:
         data: FeatureData,
         solutions: Mapping[int, Sequence[Linear]],
         wanted: Mapping[int, frozenset[int]],
-        judge: Callable[[Task], Callable[[Prediction, Sequence[Tensor]], list[np.ndarray]]],
-    ) -> dict[int, list[dict[int, np.ndarray]]]:
-        """By place and solution the scores of the wanted samples, by row of the sample table."""
-        found: dict[int, list[dict[int, np.ndarray]]] = {place: [{} for _ in some] for place, some in solutions.items()}
+        judge: Callable[[Task], Callable[[Prediction, Sequence[Tensor]], Scores]],
+    ) -> dict[int, list[Gathered]]:
+        """By place and solution the scores of the wanted samples."""
+        found = {place: [Gathered() for _ in some] for place, some in solutions.items()}
         for batch in self._batches(data, list(solutions), wanted):
             for place, some in solutions.items():
                 seen = self._seen(batch, self._prepared(place))
@@ -167,8 +168,7 @@ class ClosedForms:
                     for number, solution in enumerate(some):
                         flat = (x @ solution.weight.T + solution.bias).float()
                         prediction = self.heads[place].shape(flat, features)  # type: ignore[operator]
-                        scores = judge(self.tasks[task])(prediction, list(asked.values()))
-                        found[place][number] |= dict(zip(rows, scores, strict=True))
+                        found[place][number].add(rows, judge(self.tasks[task])(prediction, list(asked.values())))
         return found
 
     def _keep(self, place: int, solution: Linear, value: float) -> None:

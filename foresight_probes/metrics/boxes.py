@@ -3,13 +3,13 @@
 Boxes are (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
+
+from foresight_probes.scores import Scores
 
 SUPPRESSION = 0.5
 """Of two predictions that overlap by more than this IoU the one with the lower score is dropped."""
@@ -96,7 +96,7 @@ def object_scores(boxes: Tensor, scores: Tensor, truth: Tensor) -> "np.ndarray":
     return found
 
 
-def summary(scores: Sequence["np.ndarray"]) -> dict[str, float]:
+def summary(scores: Scores) -> dict[str, float]:
     """Metrics over the objects of all images; `scores` holds one array of IoUs per image.
 
     >>> summary([np.array([0.9]), np.array([0.6, 0.0])])
@@ -111,7 +111,7 @@ def summary(scores: Sequence["np.ndarray"]) -> dict[str, float]:
     }
 
 
-def by_count(scores: Sequence["np.ndarray"]) -> dict[str, dict[str, float]]:
+def by_count(scores: Scores) -> dict[str, dict[str, float]]:
     """The summary for images with 1, 2, 3, 4-5 and more objects apart, with the number of images and objects.
 
     Numbers of objects that no image has are left out.

@@ -15,6 +15,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from foresight_probes.scores import Scores
+
 MOST = 100
 """Detections of a class in an image that count: those with the highest scores."""
 
@@ -150,7 +152,7 @@ def _precision(parts: Sequence[Matched]) -> np.ndarray:
     return np.where(objects[:, :, 0] > 0, found, np.nan)
 
 
-def summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
+def summary(scores: Scores) -> dict[str, float]:
     """COCO's mAP at IoU 0.5, 0.75 and 0.5:0.95, and the last by area; `scores` holds one `record` per image.
 
     Ranges of area without objects are left out.

@@ -1,19 +1,20 @@
 """How far numbers and vectors are from the true ones."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_probes.scores import Scores
 
-def numbers(found: Tensor, truth: Tensor) -> list[np.ndarray]:
+
+def numbers(found: Tensor, truth: Tensor) -> np.ndarray:
     """What the metrics need to know of one number per sample: (found, true); both are [B]."""
-    return list(torch.stack([found, truth], dim=1).cpu().double().numpy())
+    pairs: np.ndarray = torch.stack([found, truth], dim=1).cpu().double().numpy()
+    return pairs
 
 
-def number_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
+def number_summary(scores: Scores) -> dict[str, float]:
     """R², mean absolute error, and mean relative error |found - true| / |true| over samples that are not 0.
 
     R² = 1 - Σ (true - found)² / Σ (true - mean)²; it is left out where all true values are equal, and the relative
@@ -22,7 +23,7 @@ def number_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
     >>> number_summary([np.array([1.0, 1.0]), np.array([3.0, 2.0]), np.array([3.0, 3.0])])
     {'mae': 0.3333333333333333, 'r2': 0.5, 'relative_error': 0.16666666666666666}
     """
-    found, truth = np.stack(scores).T
+    found, truth = np.asarray(scores).T
     distance = np.abs(found - truth)
     total = np.square(truth - truth.mean()).sum()
     there = truth != 0
@@ -41,7 +42,7 @@ def vectors(found: Tensor, truth: Tensor) -> np.ndarray:
     return torch.stack([residual, total, cosine]).numpy()
 
 
-def vector_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
+def vector_summary(scores: Scores) -> dict[str, float]:
     """R² over all channels of all vectors, and the mean cosine.
 
     True vectors are standardised, so that their mean over the training samples is 0 and R² = 1 - Σ residual² / Σ true²
@@ -51,6 +52,6 @@ def vector_summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
     >>> {name: round(value, 4) for name, value in vector_summary([one]).items()}
     {'cosine': 0.7071, 'r2': 0.5}
     """
-    residual, total, cosine = np.stack(scores).T
+    residual, total, cosine = np.asarray(scores).T
     explained = {"r2": float(1 - residual.sum() / total.sum())} if total.sum() > 0 else {}
     return {"cosine": float(cosine.mean()), **explained}

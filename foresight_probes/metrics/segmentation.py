@@ -1,8 +1,8 @@
 """Agreement of two maps of classes."""
 
-from collections.abc import Sequence
-
 import numpy as np
+
+from foresight_probes.scores import Scores
 
 
 def record(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def record(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return rows[(counts[1] + counts[2]) > 0].astype(np.float64).reshape(-1)
 
 
-def summary(scores: Sequence[np.ndarray]) -> dict[str, float]:
+def summary(scores: Scores) -> dict[str, float]:
     """Accuracy over all places, and mIoU: hits / (found + true - hits) of each class over all samples, then the mean.
 
     Classes that are neither found nor true in any sample are left out of the mean (Long et al., "Fully Convolutional

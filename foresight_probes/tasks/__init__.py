@@ -19,8 +19,9 @@ from foresight_cache.samples import Grid
 from foresight_probes.batches import Features, Outputs, Prediction
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
+
+    from foresight_probes.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,18 +86,18 @@ class Task(ABC):
         """A scalar to be made small: the mean over the samples of the batch, of which there is at least one."""
 
     @abstractmethod
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """For each sample a flat float64 array, all that the metrics need to know about it."""
 
-    def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """The same, or as much of it as `primary` needs and NaN for what is costly, after each epoch of training."""
         return self.scores(prediction, targets)
 
     @abstractmethod
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         """Metrics of these samples together, by name; those that are undefined for them are left out."""
 
-    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:  # noqa: ARG002
+    def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
         """The same for parts of the samples, by the part's name."""
         return {}
 

@@ -1,12 +1,11 @@
 """Which action a clip shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from foresight_probes.answers.choice import Choice
 from foresight_probes.metrics import classification
+from foresight_probes.scores import Scores
 
 
 class Task(Choice):
@@ -18,5 +17,5 @@ class Task(Choice):
         found: int | None = sample["annotations"].get("action", {}).get("class_id")
         return found
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return classification.choice_summary(scores, top=5)

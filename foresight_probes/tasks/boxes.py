@@ -14,6 +14,7 @@ from foresight_probes import tasks
 from foresight_probes.answers.matching import by_cell, hungarian
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
+from foresight_probes.scores import Scores
 
 MOST = 10
 """Objects of an image that are kept: the largest."""
@@ -73,7 +74,7 @@ class Task(tasks.Task):
         per_object = sum(map(len, targets))
         return (fit + SCORE_WEIGHT * score) / per_object
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """IoU of each true object."""
         boxes, logits = decode(prediction)
         return [
@@ -81,10 +82,10 @@ class Task(tasks.Task):
             for place, (mask, target) in enumerate(zip(prediction.mask, targets, strict=True))
         ]
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return metric.summary(scores)
 
-    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
+    def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:
         return metric.by_count(scores)
 
 

@@ -1,11 +1,12 @@
 """How many objects an image has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from foresight_probes.answers.quantity import Quantity
+from foresight_probes.scores import Scores
 
 
 class Task(Quantity):
@@ -17,7 +18,7 @@ class Task(Quantity):
             return None
         return float(len(objects))
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         """Those of a number, and accuracy: the share of images whose number is right after rounding."""
-        found, truth = np.stack(scores).T
+        found, truth = np.asarray(scores).T
         return {**super().metrics(scores), "accuracy": float((found.round() == truth).mean())}

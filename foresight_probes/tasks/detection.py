@@ -16,6 +16,7 @@ from foresight_probes.answers.matching import hungarian
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as overlap_metric
 from foresight_probes.metrics import detection as metric
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
 
@@ -86,7 +87,7 @@ class Task(tasks.Task):
         weight[self.classes] = NOTHING_WEIGHT
         return fit.sum() / counts.sum().clamp(min=1) + functional.cross_entropy(logits.mT, classes, weight)
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """See `metrics.detection.record`."""
         probability, classes = prediction.values[..., 4:].softmax(-1)[..., : self.classes].max(-1)
         fractions = decode_boxes(prediction)
@@ -107,5 +108,5 @@ class Task(tasks.Task):
             )
         return found
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return metric.summary(scores)

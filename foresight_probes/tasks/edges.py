@@ -14,6 +14,7 @@ from foresight_probes import tasks
 from foresight_probes.answers.pictures import cell_of, cut, join
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
 EDGE_WEIGHT = 3.0
@@ -57,15 +58,15 @@ class Task(tasks.Task):
             losses.append(functional.binary_cross_entropy_with_logits(pieces[: grid.tokens], truth, pos_weight=weight))
         return torch.stack(losses).mean()
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """F1 of the edges, one value."""
         found = []
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
             frames, height, width, channels = target.shape
             cell = (frames // grid.t, height // grid.h, width // grid.w, channels)
             drawn = join(pieces[: grid.tokens] > 0, grid, cell)[..., 0].cpu().numpy()
-            found.append(np.array([clip_edge_f1(drawn, target[..., 0].cpu().numpy())]))
-        return found
+            found.append([clip_edge_f1(drawn, target[..., 0].cpu().numpy())])
+        return np.array(found)
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
-        return {"edge_f1": float(np.concatenate(scores).mean())}
+    def metrics(self, scores: Scores) -> dict[str, float]:
+        return {"edge_f1": float(np.mean(scores))}

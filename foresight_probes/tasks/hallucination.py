@@ -1,9 +1,8 @@
 """Whether the answer that a model gave about an image is hallucinated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +10,7 @@ from torch.nn import functional
 from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import classification
+from foresight_probes.scores import Scores
 
 
 class Task(Separable):
@@ -28,12 +28,12 @@ class Task(Separable):
     def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
         return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
 
-    def sample_scores(self, prediction: Prediction, truth: Tensor) -> list[np.ndarray]:
+    def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
         """See `classification.verdicts`."""
         no, yes = prediction.values[:, 0].unbind(-1)
         return classification.verdicts(yes - no, truth)
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return classification.verdict_summary(scores)
 
     def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token

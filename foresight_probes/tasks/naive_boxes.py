@@ -16,6 +16,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
+from foresight_probes.scores import Scores
 
 MOST = 10
 
@@ -41,7 +42,7 @@ class Task(tasks.Task):
         truth = torch.stack([functional.pad(target, (0, 0, 0, MOST - len(target))) for target in targets])
         return functional.l1_loss(prediction.values.sigmoid(), truth)
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """The best IoU of each of the first K slots."""
         found = prediction.values.sigmoid()
         return [
@@ -49,8 +50,8 @@ class Task(tasks.Task):
             for boxes, target in zip(found, targets, strict=True)
         ]
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return metric.summary(scores)
 
-    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:
+    def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:
         return metric.by_count(scores)

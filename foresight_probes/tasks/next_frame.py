@@ -13,6 +13,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, Outputs, Prediction
 from foresight_probes.metrics import regression, retrieval
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
 LEVELS = ("grid_patch", "grid_merged")
@@ -59,18 +60,19 @@ class Task(tasks.Task):
         ]
         return torch.stack(losses).mean()
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """Sums for R² and the mean cosine of the prediction, then of the copy, and the mean rank."""
         found = []
         for values, (true, before) in zip(prediction.values, targets, strict=True):
             own = values[: len(true)]
             rank = retrieval.mean_rank(retrieval.ranks(own, true))
-            found.append(np.array([*regression.vectors(own, true), *regression.vectors(before, true), rank]))
-        return found
+            found.append([*regression.vectors(own, true), *regression.vectors(before, true), rank])
+        return np.array(found)
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
-        own, copied = (regression.vector_summary([score[part] for score in scores]) for part in _PARTS)
-        rank = float(np.mean([score[-1] for score in scores]))
+    def metrics(self, scores: Scores) -> dict[str, float]:
+        every = np.asarray(scores)
+        own, copied = (regression.vector_summary(every[:, part]) for part in _PARTS)
+        rank = float(every[:, -1].mean())
         return {**own, **{f"copy_{name}": value for name, value in copied.items()}, "mean_rank": rank}
 
 

@@ -15,6 +15,7 @@ from foresight_probes.answers.matching import by_cell
 from foresight_probes.answers.pictures import grid_of
 from foresight_probes.batches import Features, Outputs, Prediction
 from foresight_probes.metrics import segmentation
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
 NO_ANSWER = -1
@@ -94,7 +95,7 @@ class Task(tasks.Task):
             losses.append(each / (answers != NO_ANSWER).sum().clamp(min=1))
         return torch.stack(losses).mean()
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """See `segmentation.record`."""
         chosen = prediction.values.argmax(-1).cpu().numpy()
         return [
@@ -102,7 +103,7 @@ class Task(tasks.Task):
             for found, answers in zip(chosen, targets, strict=True)
         ]
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
+    def metrics(self, scores: Scores) -> dict[str, float]:
         return segmentation.summary(scores)
 
     def _boxes(self, sample: Mapping[str, Any]) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import boxes
 
 
@@ -23,7 +24,7 @@ class Task(boxes.Task):
         alone = len(sample["annotations"].get("objects", ())) == 1
         return found if alone else None
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """IoU, distance of the centres as a fraction of the image's side, and relative error of the size."""
         found, logits = boxes.decode(prediction)
         best = logits.masked_fill(~prediction.mask, -torch.inf).argmax(1)
@@ -31,12 +32,12 @@ class Task(boxes.Task):
         truth = torch.cat(list(targets))
         iou = metric.overlap(chosen, truth)[0]
         parts = [iou, metric.centre_error(chosen, truth), metric.size_error(chosen, truth)]
-        return list(torch.stack(parts, dim=1).cpu().double().numpy())
+        return torch.stack(parts, dim=1).cpu().double().numpy()
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
-        iou, centre, size = np.stack(scores).T
+    def metrics(self, scores: Scores) -> dict[str, float]:
+        iou, centre, size = np.asarray(scores).T
         return {**metric.summary([iou]), "centre_error": float(centre.mean()), "size_error": float(size.mean())}
 
-    def breakdown(self, scores: Sequence[np.ndarray]) -> dict[str, dict[str, float]]:  # noqa: ARG002
+    def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
         """There is nothing to break down: every image has one object."""
         return {}

@@ -17,6 +17,7 @@ from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
 from foresight_probes.metrics.images import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
+from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
@@ -71,17 +72,17 @@ class Task(tasks.Task):
         """[N, C] float32: the true pieces of the cells [N, 4]."""
         return cut(target, grid_of(cells)) / 255
 
-    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """One value per name of `NAMES`, NaN where it is not measured."""
-        return [self._score(*pair) for pair in self._pairs(prediction, targets)]
+        return np.array([self._score(*pair) for pair in self._pairs(prediction, targets)])
 
-    def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[np.ndarray]:
+    def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """The signal-to-noise ratio alone."""
         nothing = [math.nan] * (len(NAMES) - 1)
-        return [np.array([psnr(*pair).mean().item(), *nothing]) for pair in self._pairs(prediction, targets)]
+        return np.array([[psnr(*pair).mean().item(), *nothing] for pair in self._pairs(prediction, targets)])
 
-    def metrics(self, scores: Sequence[np.ndarray]) -> dict[str, float]:
-        means = np.stack(scores).mean(0)
+    def metrics(self, scores: Scores) -> dict[str, float]:
+        means = np.mean(scores, axis=0)
         return {name: float(mean) for name, mean in zip(NAMES, means, strict=True) if not math.isnan(mean)}
 
     def _pairs(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -94,15 +95,15 @@ class Task(tasks.Task):
             pairs.append((found.permute(0, 3, 1, 2), target.permute(0, 3, 1, 2) / 255))
         return pairs
 
-    def _score(self, found: Tensor, truth: Tensor) -> np.ndarray:
-        values = [psnr(found, truth), math.nan, math.nan, self._edges(found, truth), math.nan]
+    def _score(self, found: Tensor, truth: Tensor) -> list[float]:
+        values: list[Tensor | float] = [psnr(found, truth), math.nan, math.nan, self._edges(found, truth), math.nan]
         if "ssim" not in self.not_measured:
             values[1] = ssim(found, truth)
         if self._distance:
             distance = self._distance.to(found.device)
             values[2] = distance(found, truth)
             values[4] = gram_distance(distance.maps(found), distance.maps(truth))
-        return np.array([value.mean().item() if isinstance(value, Tensor) else value for value in values])
+        return [float(value.mean()) if isinstance(value, Tensor) else value for value in values]
 
     def _edges(self, found: Tensor, truth: Tensor) -> float:
         maps = [[edge_map(frame) for frame in frames.permute(0, 2, 3, 1).cpu().numpy()] for frames in (found, truth)]

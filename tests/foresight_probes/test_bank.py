@@ -62,9 +62,10 @@ def assert_same_result(company: Bank, alone: Bank, member: Member) -> None:
     assert all(torch.equal(found, weights[name]) for name, found in company.heads[ours].state_dict().items()), member
     assert company.selections[ours].epoch == alone.selections[theirs].epoch
     assert company.selections[ours].value == alone.selections[theirs].value
-    assert company.test_scores[ours].keys() == alone.test_scores[theirs].keys()
-    for row, scores in alone.test_scores[theirs].items():
-        np.testing.assert_array_equal(scores, company.test_scores[ours][row])
+    found, expected = company.test_scores[ours], alone.test_scores[theirs]
+    assert found.rows.tolist() == expected.rows.tolist()
+    for one, other in zip(found.scores, expected.scores, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 ALONE = [Member("boxes", head, seed) for head in ("attentive", "mlp") for seed in (0, 1)]
@@ -184,8 +185,8 @@ def test_the_test_split_has_no_part_in_training_or_selection(cache: "scenes.Cach
     less = trained(cache, ALL[2:3], Split(train=SPLIT.train, validation=SPLIT.validation, test=(39,), digest=""))
     assert whole.selections[0].epoch == less.selections[0].epoch
     assert all(torch.equal(a, b) for a, b in zip(whole.heads[0].parameters(), less.heads[0].parameters(), strict=True))
-    assert sorted(whole.test_scores[0]) == list(range(32, 40))
-    assert sorted(less.test_scores[0]) == [39]
+    assert whole.test_scores[0].rows.tolist() == list(range(32, 40))
+    assert less.test_scores[0].rows.tolist() == [39]
 
 
 def test_validation_decides(cache: "scenes.Cache") -> None:

@@ -41,6 +41,21 @@ def test_groups_are_resampled_whole() -> None:
     assert fooled.high - fooled.low < 0.5 * (grouped.high - grouped.low)
 
 
+def test_groups_of_many_sizes_by_hand() -> None:
+    """Every resample is drawn here once more, one sample after the other; a matrix and a list give the same."""
+    generator = np.random.default_rng(0)
+    values, groups = generator.normal(size=(40, 2)), [f"group {k}" for k in generator.integers(12, size=40)]
+    known = list(dict.fromkeys(groups))
+    expected = []
+    drawing = np.random.default_rng(7)
+    for _ in range(50):
+        picked = [known[pick] for pick in drawing.integers(len(known), size=len(known))]
+        expected.append(float(np.mean([values[k] for name in picked for k in range(40) if groups[k] == name])))
+    for scores in (values, list(values)):
+        found = bootstrap(scores, groups, lambda some: {"mean": float(np.mean(some))}, resamples=50, seed=7)["mean"]
+        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])), rel=1e-12)
+
+
 def test_the_seed_decides() -> None:
     scores = [np.array([v]) for v in np.random.default_rng(0).normal(size=20)]
     groups = [str(k) for k in range(20)]
