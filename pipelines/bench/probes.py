@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ml_dtypes
 import numpy as np
@@ -21,12 +22,15 @@ from foresight_probes.features import FeatureData, open_source
 from foresight_probes.learning.fitting import fit
 from foresight_probes.learning.members import Member
 from foresight_probes.options import TrainingOptions
+from foresight_probes.plans import Sweep
 from foresight_probes.questions import load_tasks, questions, split_cache
 from foresight_probes.reading.loading import Batches
+from foresight_probes.training import train_sweep
 from pipelines.ratios import Figure, medians
 
 POINT = "vit.block_01"
-TASKS = ("counting", "relation", "action", "hallucination", "direction")
+TASKS = ("speed", "relation", "action", "hallucination", "direction")
+WAYS = ("left", "right", "up", "down")
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 DECAYS = (0.0, 1e-3, 1e-2, 1e-1)
 SCAN_BATCH = 16
@@ -41,6 +45,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     options = TrainingOptions(epochs=10, batch_size=64, device="cpu", strengths=(1.0,))
     return [
         *_banks(cache, options, repeats),
+        _sweeps(cache, options, repeats),
         *_reading(cache, options, repeats),
         _waiting(cache, replace(options, epochs=2, batch_size=16)),
     ]
@@ -90,7 +95,7 @@ def _sample(number: int, generator: np.random.Generator) -> Sample:
     annotations = {
         "objects": objects,
         "action": {"class_id": int(generator.integers(20))},
-        "motion": {"objects": [{"direction": str(generator.choice(["left", "right", "up", "down"]))}]},
+        "motion": {"objects": [{"direction": str(generator.choice(WAYS)), "speed": float(generator.random())}]},
         "qa": {"hallucinated": bool(generator.integers(2))},
     }
     return Sample(
@@ -120,6 +125,25 @@ def _banks(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Fig
         chosen = replace(options, epochs=2) if members is tokens else options
         single, many = medians([partial(_train, cache, some, chosen) for some in (alone, members)], repeats)
         yield Figure(name=name, value=many / single, target=target, detail=f"{many:.2f} s to {single:.2f} s")
+
+
+def _sweeps(cache: Cache, options: TrainingOptions, repeats: int) -> Figure:
+    """The forty as a user has them."""
+
+    def run(tasks: Sequence[str], rates: Sequence[float]) -> None:
+        sweep = Sweep(
+            tasks=tuple(tasks),
+            points=(POINT,),
+            heads=("pooled-linear",),
+            learning_rates=tuple(rates),
+            options=options,
+        )
+        with TemporaryDirectory(dir=Path(cache.path).parent) as folder:
+            train_sweep(cache, sweep, Path(folder))
+
+    single, many = medians([partial(run, TASKS[1:2], RATES[:1]), partial(run, TASKS, RATES)], repeats)
+    name = "train-probe with 40 linear runs to one, intervals, mean predictors and files of results included"
+    return Figure(name=name, value=many / single, target="", detail=f"{many:.2f} s to {single:.2f} s")
 
 
 def _train(cache: Cache, members: Sequence[Member], options: TrainingOptions) -> None:
