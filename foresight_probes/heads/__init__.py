@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Protocol, cast
 
 from foresight_cache.errors import UnknownName, UsageError
@@ -108,7 +109,7 @@ def build(name: str, *, width: int | tuple[int, ...], outputs: Outputs, seed: in
         )
     widths = (width,) if isinstance(width, int) else width
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big"))
+        torch.default_generator.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big"))
         if getattr(head, "several", False):
             return cast(SeveralPointsHeadClass, head)(widths=widths, outputs=outputs)
         return head(width=sum(widths), outputs=outputs)
@@ -117,6 +118,7 @@ def build(name: str, *, width: int | tuple[int, ...], outputs: Outputs, seed: in
 _FORMS = {"slots": "the whole sample", "tokens": "each token"}
 
 
+@cache
 def _class(name: str) -> HeadClass:
     (name,) = resolve([name])
     return cast(HeadClass, importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Head)

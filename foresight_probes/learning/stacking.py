@@ -65,7 +65,8 @@ class Stack:
         """From features [..., D] what all heads say of them."""
         self._features = features
         self._answers = functional.linear(features, self._weight, self._bias).mul_(self._steps)
-        self.finite = bool(self._chosen(self._answers).isfinite().all())
+        # a sum, which is quick to take, tells that all are finite; where it is not finite, they may be
+        self.finite = bool(self._answers.sum().isfinite()) or bool(self._chosen(self._answers).isfinite().all())
 
     def answers(self) -> Tensor:
         """[heads of `places`, ..., columns of a head], what was computed last.
