@@ -212,7 +212,7 @@ class _Trained:
         metrics = bootstrap(
             scores,
             [sample["group"] for sample in samples],
-            task.metrics,
+            task.summaries,
             resamples=options.resamples,
             confidence=options.confidence,
         )

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -43,8 +44,8 @@ class Choice(Separable):
         """See `classification.choices`."""
         return classification.choices(prediction.values[:, 0], truth)
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return classification.choice_summary(scores)
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return classification.choice_summary(scores, counts)
 
     def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
         """The class that a perfect head's highest logit stands for, an int64 scalar."""

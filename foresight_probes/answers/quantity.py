@@ -51,8 +51,8 @@ class Quantity(Separable):
         found = prediction.values[:, 0, 0].cpu().double() * self._scale + self._mean
         return regression.numbers(found, truth.cpu().double())
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return regression.number_summary(scores)
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return regression.number_summary(scores, counts)
 
     def values_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - one value for all
         """[1, 1] float32: what a perfect head would predict."""

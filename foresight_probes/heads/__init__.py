@@ -108,8 +108,9 @@ def build(name: str, *, width: int | tuple[int, ...], outputs: Outputs, seed: in
             f"{_FORMS[outputs.forms[0]]}; use one of {', '.join(each for each in names() if fitting(each, outputs))}."
         )
     widths = (width,) if isinstance(width, int) else width
+    start = int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big")
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big"))
+        torch.default_generator.manual_seed(start)
         if getattr(head, "several", False):
             return cast(SeveralPointsHeadClass, head)(widths=widths, outputs=outputs)
         return head(width=sum(widths), outputs=outputs)

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
+from foresight_probes.metrics.resamples import mean, median, once
 from foresight_probes.scores import Scores
 
 SUPPRESSION = 0.5
@@ -96,18 +97,19 @@ def object_scores(boxes: Tensor, scores: Tensor, truth: Tensor) -> "np.ndarray":
     return found
 
 
-def summary(scores: Scores) -> dict[str, float]:
+def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics over the objects of all images; `scores` holds one array of IoUs per image.
 
-    >>> summary([np.array([0.9]), np.array([0.6, 0.0])])
+    >>> once(summary, [np.array([0.9]), np.array([0.6, 0.0])])
     {'mean_iou': 0.5, 'median_iou': 0.6, 'share_above_0.5': 0.6666666666666666, 'share_above_0.7': 0.3333333333333333}
     """
     iou = np.concatenate(scores)
+    counts = np.repeat(counts, list(map(len, scores)), axis=1)
     return {
-        "mean_iou": float(iou.mean()),
-        "median_iou": float(np.median(iou)),
-        "share_above_0.5": float((iou > 0.5).mean()),
-        "share_above_0.7": float((iou > 0.7).mean()),
+        "mean_iou": mean(iou, counts),
+        "median_iou": median(iou, counts),
+        "share_above_0.5": mean(iou > 0.5, counts),
+        "share_above_0.7": mean(iou > 0.7, counts),
     }
 
 
@@ -125,7 +127,7 @@ def by_count(scores: Scores) -> dict[str, dict[str, float]]:
     for name, least, most in COUNTS:
         some = [iou for iou in scores if least <= len(iou) <= (most or len(iou))]
         if some:
-            buckets[name] = {"images": len(some), "objects": sum(map(len, some)), **summary(some)}
+            buckets[name] = {"images": len(some), "objects": sum(map(len, some)), **once(summary, some)}
     return buckets
 
 

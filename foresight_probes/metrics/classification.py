@@ -5,6 +5,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from foresight_probes.metrics.resamples import mean, share, totals
 from foresight_probes.scores import Scores
 
 BINS = 15
@@ -33,35 +34,36 @@ def choices(logits: Tensor, truth: Tensor) -> np.ndarray:
     return found
 
 
-def choice_summary(scores: Scores, *, top: int | None = None) -> dict[str, float]:
+def choice_summary(scores: Scores, counts: np.ndarray, *, top: int | None = None) -> dict[str, np.ndarray]:
     """Accuracy, balanced accuracy (the mean over classes), expected calibration error, and with `top` accuracy in it.
 
     >>> answers = choices(torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1, 1]))
-    >>> {name: round(value, 3) for name, value in choice_summary(answers).items()}
+    >>> from foresight_probes.metrics.resamples import once
+    >>> {name: round(value, 3) for name, value in once(choice_summary, answers).items()}
     {'accuracy': 0.667, 'balanced_accuracy': 0.75, 'calibration_error': 0.214}
     """
     right, confidence, rank, truth = np.asarray(scores).T
-    times = np.bincount(truth.astype(int))
-    of_class = np.bincount(truth.astype(int), weights=right)[times > 0] / times[times > 0]
+    classes = truth.astype(int)
+    times, hits = (totals(each, classes, counts) for each in (np.ones_like(right), right))
     return {
-        "accuracy": float(right.mean()),
-        **({f"top_{top}": float((rank < top).mean())} if top else {}),
-        "balanced_accuracy": float(of_class.mean()),
-        "calibration_error": calibration_error(confidence, right),
+        "accuracy": mean(right, counts),
+        **({f"top_{top}": mean(rank < top, counts)} if top else {}),
+        "balanced_accuracy": share((hits / np.maximum(times, 1)).sum(-1), (times > 0).sum(-1)),
+        "calibration_error": calibration_error(confidence, right, counts),
     }
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+def calibration_error(confidence: np.ndarray, right: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Expected calibration error: |accuracy - confidence| in each of 15 bins of confidence, weighted by their size.
 
     Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017).
 
-    >>> calibration_error(np.array([0.9, 0.9, 0.5]), np.array([1.0, 0.0, 1.0]))  # 2/3 · |0.5 - 0.9| + 1/3 · |1 - 0.5|
-    0.43333333333333335
+    >>> sure, right = np.array([0.9, 0.9, 0.5]), np.array([1.0, 0.0, 1.0])
+    >>> calibration_error(sure, right, np.array([[1, 1, 1]])).round(4)  # 2/3 · |0.5 - 0.9| + 1/3 · |1 - 0.5|
+    array([0.4333])
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return share(np.abs(totals(right - confidence, bins, counts)).sum(-1), counts.sum(-1))
 
 
 def verdicts(logits: Tensor, truth: Tensor) -> np.ndarray:
@@ -75,53 +77,52 @@ def verdicts(logits: Tensor, truth: Tensor) -> np.ndarray:
     return found
 
 
-def verdict_summary(scores: Scores) -> dict[str, float]:
+def verdict_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """AUROC, AUPRC (average precision), accuracy at a probability of 0.5, and calibration error of "yes".
 
-    AUROC is undefined where only one answer is true, and AUPRC where none is yes; they are left out there.
+    AUROC is undefined where only one answer is true, and AUPRC where none is yes.
 
-    >>> some = [np.array(pair) for pair in ([0.0, -1.4], [1.0, 0.4], [0.0, 0.8], [1.0, 2.2])]
-    >>> {name: round(value, 3) for name, value in verdict_summary(some).items()}
+    >>> some = np.array([[0.0, -1.4], [1.0, 0.4], [0.0, 0.8], [1.0, 2.2]])
+    >>> from foresight_probes.metrics.resamples import once
+    >>> {name: round(value, 3) for name, value in once(verdict_summary, some).items()}
     {'auroc': 0.75, 'auprc': 0.833, 'accuracy': 0.75, 'calibration_error': 0.347}
     """
     truth, logits = np.asarray(scores).T
-    ranks = np.unique(logits, return_inverse=True)[1]  # probabilities would not do: they are rounded
-    yes, every = np.bincount(ranks, weights=truth), np.bincount(ranks)
-    found = {}
-    if 0 < truth.mean() < 1:
-        found["auroc"] = auroc(yes, every - yes)
-    if truth.any():
-        found["auprc"] = average_precision(yes, every)
-    probability = expit(logits)
+    ranks = np.unique(logits, return_inverse=True)[1]  # of probabilities they would not do, which are rounded
+    yes, every = (totals(each, ranks, counts) for each in (truth, np.ones_like(truth)))
     right = (logits >= 0) == (truth == 1)
-    return {**found, "accuracy": float(right.mean()), "calibration_error": calibration_error(probability, truth)}
+    return {
+        "auroc": auroc(yes, every - yes),
+        "auprc": average_precision(yes, every),
+        "accuracy": mean(right, counts),
+        "calibration_error": calibration_error(expit(logits), truth, counts),
+    }
 
 
-def auroc(yes: np.ndarray, no: np.ndarray) -> float:
+def auroc(yes: np.ndarray, no: np.ndarray) -> np.ndarray:
     """How often a "yes" has a higher score than a "no", equal ones counting half, which is the area under ROC's curve.
 
-    Hanley and McNeil, "The Meaning and Use of the Area under a ROC Curve" (Radiology 1982). Libraries take
-    milliseconds, and the interval of every run asks a thousand times.
+    Hanley and McNeil, "The Meaning and Use of the Area under a ROC Curve" (Radiology 1982).
 
     Args:
-        yes: [S] how many samples whose answer is yes have each of the scores, which rise.
-        no: [S] the same for no.
+        yes: [R, S] how many samples whose answer is yes have each of the scores, which rise.
+        no: [R, S] the same for no.
 
-    >>> auroc(np.array([0, 1]), np.array([1, 1]))
-    0.75
+    >>> auroc(np.array([[0, 1]]), np.array([[1, 1]]))
+    array([0.75])
     """
-    return float(yes @ (no.cumsum() - no / 2) / (yes.sum() * no.sum()))
+    return share((yes * (no.cumsum(-1) - no / 2)).sum(-1), yes.sum(-1) * no.sum(-1))
 
 
-def average_precision(yes: np.ndarray, every: np.ndarray) -> float:
+def average_precision(yes: np.ndarray, every: np.ndarray) -> np.ndarray:
     """The mean over samples whose answer is yes of the share of yes among all with at least as high a score.
 
     Args:
-        yes: [S] how many samples whose answer is yes have each of the scores, which rise.
-        every: [S] how many samples have it.
+        yes: [R, S] how many samples whose answer is yes have each of the scores, which rise.
+        every: [R, S] how many samples have it.
 
-    >>> average_precision(np.array([1, 0, 1]), np.array([1, 1, 1]))  # 1/1 and 2/3
-    0.8333333333333333
+    >>> average_precision(np.array([[1, 0, 1]]), np.array([[1, 1, 1]])).round(3)  # 1/1 and 2/3
+    array([0.833])
     """
-    precision = yes[::-1].cumsum() / every[::-1].cumsum()
-    return float(precision @ yes[::-1] / yes.sum())
+    precision = yes[:, ::-1].cumsum(-1) / np.maximum(1, every[:, ::-1].cumsum(-1))
+    return share((precision * yes[:, ::-1]).sum(-1), yes.sum(-1))

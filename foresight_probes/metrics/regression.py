@@ -5,7 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_probes.metrics.resamples import mean, share
 from foresight_probes.scores import Scores
+
+ROUNDING = 1e-12
+"""Share of the mean square that a variance must be above, since equal numbers differ by rounding."""
 
 
 def numbers(found: Tensor, truth: Tensor) -> np.ndarray:
@@ -14,23 +18,27 @@ def numbers(found: Tensor, truth: Tensor) -> np.ndarray:
     return pairs
 
 
-def number_summary(scores: Scores) -> dict[str, float]:
+def number_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """R², mean absolute error, and mean relative error |found - true| / |true| over samples that are not 0.
 
-    R² = 1 - Σ (true - found)² / Σ (true - mean)²; it is left out where all true values are equal, and the relative
+    R² = 1 - Σ (true - found)² / Σ (true - mean)²; it is undefined where all true values are equal, and the relative
     error where all are 0.
 
-    >>> number_summary([np.array([1.0, 1.0]), np.array([3.0, 2.0]), np.array([3.0, 3.0])])
+    >>> from foresight_probes.metrics.resamples import once
+    >>> once(number_summary, np.array([[1.0, 1.0], [3.0, 2.0], [3.0, 3.0]]))
     {'mae': 0.3333333333333333, 'r2': 0.5, 'relative_error': 0.16666666666666666}
     """
     found, truth = np.asarray(scores).T
     distance = np.abs(found - truth)
-    total = np.square(truth - truth.mean()).sum()
+    centred = truth - truth.mean()
+    square = mean(np.square(centred), counts)
+    variance = square - np.square(mean(centred, counts))
+    varies = variance > ROUNDING * square
     there = truth != 0
     return {
-        "mae": float(distance.mean()),
-        **({"r2": float(1 - np.square(distance).sum() / total)} if total > 0 else {}),
-        **({"relative_error": float((distance[there] / np.abs(truth[there])).mean())} if there.any() else {}),
+        "mae": mean(distance, counts),
+        "r2": 1 - share(mean(np.square(distance), counts), np.where(varies, variance, 0)),
+        "relative_error": mean(distance[there] / np.abs(truth[there]), counts[:, there]),
     }
 
 
@@ -42,16 +50,16 @@ def vectors(found: Tensor, truth: Tensor) -> np.ndarray:
     return torch.stack([residual, total, cosine]).numpy()
 
 
-def vector_summary(scores: Scores) -> dict[str, float]:
+def vector_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """R² over all channels of all vectors, and the mean cosine.
 
     True vectors are standardised, so that their mean over the training samples is 0 and R² = 1 - Σ residual² / Σ true²
-    compares with that mean; it is left out where all true vectors are 0.
+    compares with that mean; it is undefined where all true vectors are 0.
 
     >>> one = vectors(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
-    >>> {name: round(value, 4) for name, value in vector_summary([one]).items()}
+    >>> from foresight_probes.metrics.resamples import once
+    >>> {name: round(value, 4) for name, value in once(vector_summary, [one]).items()}
     {'cosine': 0.7071, 'r2': 0.5}
     """
     residual, total, cosine = np.asarray(scores).T
-    explained = {"r2": float(1 - residual.sum() / total.sum())} if total.sum() > 0 else {}
-    return {"cosine": float(cosine.mean()), **explained}
+    return {"cosine": mean(cosine, counts), "r2": 1 - share(counts @ residual, counts @ total)}

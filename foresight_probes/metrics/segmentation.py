@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from foresight_probes.metrics.resamples import share, totals
 from foresight_probes.scores import Scores
 
 
@@ -21,17 +22,20 @@ def record(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return rows[(counts[1] + counts[2]) > 0].astype(np.float64).reshape(-1)
 
 
-def summary(scores: Scores) -> dict[str, float]:
+def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Accuracy over all places, and mIoU: hits / (found + true - hits) of each class over all samples, then the mean.
 
     Classes that are neither found nor true in any sample are left out of the mean (Long et al., "Fully Convolutional
     Networks for Semantic Segmentation", CVPR 2015).
 
-    >>> summary([record(np.array([0, 0, 1]), np.array([0, 1, 1]))])  # IoUs of 1/2 and 1/2
+    >>> from foresight_probes.metrics.resamples import once
+    >>> once(summary, [record(np.array([0, 0, 1]), np.array([0, 1, 1]))])  # IoUs of 1/2 and 1/2
     {'miou': 0.5, 'accuracy': 0.6666666666666666}
     """
-    rows = np.concatenate([score.reshape(-1, 4) for score in scores])
-    hits, found, true = (np.bincount(rows[:, 0].astype(int), weights=rows[:, column]) for column in (1, 2, 3))
+    tables = [score.reshape(-1, 4) for score in scores]
+    kinds, *columns = np.concatenate(tables).T
+    of_rows = np.repeat(counts, list(map(len, tables)), axis=1)
+    hits, found, true = (totals(column, kinds.astype(int), of_rows) for column in columns)
     union = found + true - hits
-    occurs = union > 0
-    return {"miou": float((hits[occurs] / union[occurs]).mean()), "accuracy": float(hits.sum() / true.sum())}
+    overlap = (hits / np.maximum(1, union)).sum(-1)
+    return {"miou": share(overlap, (union > 0).sum(-1)), "accuracy": share(hits.sum(-1), true.sum(-1))}

@@ -19,6 +19,7 @@ from foresight_cache.samples import Grid
 from foresight_probes.batches import Features, Outputs, Prediction
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from foresight_probes.scores import Scores
@@ -94,8 +95,17 @@ class Task(ABC):
         return self.scores(prediction, targets)
 
     @abstractmethod
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Metrics of resamples of these samples, by name; `counts` [R, N] say how often each has each sample.
+
+        Returns: [R] float64 of each, NaN where it is undefined.
+        """
+
     def metrics(self, scores: Scores) -> dict[str, float]:
         """Metrics of these samples together, by name; those that are undefined for them are left out."""
+        from foresight_probes.metrics.resamples import once
+
+        return once(self.summaries, scores)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
         """The same for parts of the samples, by the part's name."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from foresight_probes.answers.choice import Choice
 from foresight_probes.metrics import classification
 from foresight_probes.scores import Scores
@@ -17,5 +19,5 @@ class Task(Choice):
         found: int | None = sample["annotations"].get("action", {}).get("class_id")
         return found
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return classification.choice_summary(scores, top=5)
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return classification.choice_summary(scores, counts, top=5)

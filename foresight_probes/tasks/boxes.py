@@ -82,8 +82,8 @@ class Task(tasks.Task):
             for place, (mask, target) in enumerate(zip(prediction.mask, targets, strict=True))
         ]
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return metric.summary(scores)
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return metric.summary(scores, counts)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:
         return metric.by_count(scores)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from foresight_probes.answers.quantity import Quantity
+from foresight_probes.metrics.resamples import mean
 from foresight_probes.scores import Scores
 
 
@@ -18,7 +19,7 @@ class Task(Quantity):
             return None
         return float(len(objects))
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         """Those of a number, and accuracy: the share of images whose number is right after rounding."""
         found, truth = np.asarray(scores).T
-        return {**super().metrics(scores), "accuracy": float((found.round() == truth).mean())}
+        return {**super().summaries(scores, counts), "accuracy": mean(found.round() == truth, counts)}

@@ -14,6 +14,7 @@ from foresight_probes import tasks
 from foresight_probes.answers.pictures import cell_of, cut, join
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
+from foresight_probes.metrics.resamples import mean
 from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
@@ -68,5 +69,5 @@ class Task(tasks.Task):
             found.append([clip_edge_f1(drawn, target[..., 0].cpu().numpy())])
         return np.array(found)
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return {"edge_f1": float(np.mean(scores))}
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return {"edge_f1": mean(np.asarray(scores)[:, 0], counts)}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -33,8 +34,8 @@ class Task(Separable):
         no, yes = prediction.values[:, 0].unbind(-1)
         return classification.verdicts(yes - no, truth)
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return classification.verdict_summary(scores)
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return classification.verdict_summary(scores, counts)
 
     def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
         """The answer, whose logit a perfect head makes the higher one."""

@@ -13,6 +13,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, Outputs, Prediction
 from foresight_probes.metrics import regression, retrieval
+from foresight_probes.metrics.resamples import mean
 from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
@@ -69,11 +70,14 @@ class Task(tasks.Task):
             found.append([*regression.vectors(own, true), *regression.vectors(before, true), rank])
         return np.array(found)
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         every = np.asarray(scores)
-        own, copied = (regression.vector_summary(every[:, part]) for part in _PARTS)
-        rank = float(every[:, -1].mean())
-        return {**own, **{f"copy_{name}": value for name, value in copied.items()}, "mean_rank": rank}
+        own, copied = (regression.vector_summary(every[:, part], counts) for part in _PARTS)
+        return {
+            **own,
+            **{f"copy_{name}": value for name, value in copied.items()},
+            "mean_rank": mean(every[:, -1], counts),
+        }
 
 
 _PARTS = (slice(0, 3), slice(3, 6))

@@ -103,8 +103,8 @@ class Task(tasks.Task):
             for found, answers in zip(chosen, targets, strict=True)
         ]
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        return segmentation.summary(scores)
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return segmentation.summary(scores, counts)
 
     def _boxes(self, sample: Mapping[str, Any]) -> Tensor:
         rows = [

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
+from foresight_probes.metrics.resamples import mean
 from foresight_probes.scores import Scores
 from foresight_probes.tasks import boxes
 
@@ -34,9 +35,10 @@ class Task(boxes.Task):
         parts = [iou, metric.centre_error(chosen, truth), metric.size_error(chosen, truth)]
         return torch.stack(parts, dim=1).cpu().double().numpy()
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         iou, centre, size = np.asarray(scores).T
-        return {**metric.summary([iou]), "centre_error": float(centre.mean()), "size_error": float(size.mean())}
+        errors = {"centre_error": mean(centre, counts), "size_error": mean(size, counts)}
+        return {**metric.summary(iou[:, None], counts), **errors}
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
         """There is nothing to break down: every image has one object."""

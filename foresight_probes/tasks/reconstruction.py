@@ -17,6 +17,7 @@ from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
 from foresight_probes.metrics.images import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
+from foresight_probes.metrics.resamples import mean
 from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 
@@ -81,9 +82,8 @@ class Task(tasks.Task):
         nothing = [math.nan] * (len(NAMES) - 1)
         return np.array([[psnr(*pair).mean().item(), *nothing] for pair in self._pairs(prediction, targets)])
 
-    def metrics(self, scores: Scores) -> dict[str, float]:
-        means = np.mean(scores, axis=0)
-        return {name: float(mean) for name, mean in zip(NAMES, means, strict=True) if not math.isnan(mean)}
+    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: mean(values, counts) for name, values in zip(NAMES, np.asarray(scores).T, strict=True)}
 
     def _pairs(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """Per sample the found and the true frames, [T, 3, H, W] from 0 to 1."""

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from foresight_probes.scores import Scores
 from foresight_probes.statistics import Interval, bootstrap
 
 
-def mean(scores: "list[np.ndarray]") -> dict[str, float]:
-    return {"mean": float(np.concatenate(scores).mean())}
+def mean(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """One sample after the other."""
+    values = [float(each[0]) for each in scores]
+    drawn = [[value for value, times in zip(values, row, strict=True) for _ in range(times)] for row in counts]
+    return {"mean": np.array([sum(some) / len(some) for some in drawn])}
 
 
 def test_by_hand() -> None:
@@ -44,7 +48,7 @@ def test_groups_are_resampled_whole() -> None:
 def test_groups_of_many_sizes_by_hand() -> None:
     """Every resample is drawn here once more, one sample after the other; a matrix and a list give the same."""
     generator = np.random.default_rng(0)
-    values, groups = generator.normal(size=(40, 2)), [f"group {k}" for k in generator.integers(12, size=40)]
+    values, groups = generator.normal(size=(40, 1)), [f"group {k}" for k in generator.integers(12, size=40)]
     known = list(dict.fromkeys(groups))
     expected = []
     drawing = np.random.default_rng(7)
@@ -52,7 +56,7 @@ def test_groups_of_many_sizes_by_hand() -> None:
         picked = [known[pick] for pick in drawing.integers(len(known), size=len(known))]
         expected.append(float(np.mean([values[k] for name in picked for k in range(40) if groups[k] == name])))
     for scores in (values, list(values)):
-        found = bootstrap(scores, groups, lambda some: {"mean": float(np.mean(some))}, resamples=50, seed=7)["mean"]
+        found = bootstrap(scores, groups, mean, resamples=50, seed=7)["mean"]
         assert (found.low, found.high) == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])), rel=1e-12)
 
 

@@ -1,0 +1,83 @@
+"""Metrics of many resamples of the same samples at once, since intervals need a thousand of each run.
+
+A resample is told by how often it has each sample: `counts`, [R, N] of R resamples of N samples.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from foresight_probes.scores import Scores, chosen
+
+Statistic = Callable[[Scores, np.ndarray], Mapping[str, np.ndarray]]
+"""From scores of N samples and counts [R, N] to named values [R], NaN for resamples for which they are undefined."""
+
+
+def once(statistic: Statistic, scores: Scores) -> dict[str, float]:
+    """Of all samples, each of them once; what is undefined is left out.
+
+    >>> once(lambda scores, counts: {"mean": mean(scores[:, 0], counts)}, np.array([[1.0], [2.0]]))
+    {'mean': 1.5}
+    """
+    found = statistic(scores, np.ones((1, len(scores)), np.int64))
+    return {name: float(values[0]) for name, values in found.items() if np.isfinite(values[0])}
+
+
+def one_by_one(
+    statistic: Callable[[Scores], Mapping[str, float]], scores: Scores, counts: np.ndarray
+) -> dict[str, np.ndarray]:
+    """A `Statistic` from one that knows a single resample and leaves out what is undefined.
+
+    >>> some = np.array([[1.0], [2.0]])
+    >>> one_by_one(lambda scores: {"most": scores.max()}, some, np.array([[2, 0], [1, 1]]))
+    {'most': array([1., 2.])}
+    """
+    found: dict[str, np.ndarray] = {}
+    for row, count in enumerate(counts):
+        for name, value in statistic(chosen(scores, np.repeat(np.arange(len(count)), count))).items():
+            found.setdefault(name, np.full(len(counts), np.nan))[row] = value
+    return found
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Their quotient, NaN where the whole is 0.
+
+    >>> share(np.array([1.0, 0.0]), np.array([2, 0]))
+    array([0.5, nan])
+    """
+    found = np.full(np.broadcast(part, whole).shape, np.nan)
+    np.divide(part, whole, out=found, where=whole != 0)
+    return found
+
+
+def mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[R], of values [N].
+
+    >>> mean(np.array([1.0, 4.0]), np.array([[1, 1], [2, 1], [0, 0]]))
+    array([2.5, 2. , nan])
+    """
+    return share(counts @ values, counts.sum(-1))
+
+
+def totals(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[R, K], the sums of values [N] over the samples of each kind; `kinds` [N] are numbers from 0.
+
+    >>> totals(np.array([1.0, 2.0, 4.0]), np.array([1, 0, 1]), np.array([[1, 1, 1], [3, 0, 0]]))
+    array([[2., 5.],
+           [0., 3.]])
+    """
+    size = kinds.max(initial=-1) + 1
+    return np.stack([np.bincount(kinds, weights=values * count, minlength=size) for count in counts])
+
+
+def median(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[R], of values [N]; the mean of the middle two where their number is even.
+
+    >>> median(np.array([3.0, 1.0, 2.0]), np.array([[1, 1, 1], [1, 1, 0], [0, 2, 1]]))
+    array([2., 2., 1.])
+    """
+    order = np.argsort(values)
+    upto = counts[:, order].cumsum(-1)
+    lower, upper = ((upto <= (upto[:, -1:] - less) // 2).sum(-1) for less in (1, 0))
+    middle: np.ndarray = (values[order][lower] + values[order][upper]) / 2
+    return middle
