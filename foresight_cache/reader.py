@@ -145,6 +145,10 @@ class Cache:
 
     def __len__(self) -> int:
         """Number of committed samples."""
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
         return sum(len(commit.rows) for commit in self.commits)
 
     @property

@@ -114,8 +114,18 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """What Lightning calls to bring a batch to its device."""
-        moved = {
-            task: [None if target is None else target.to(device) for target in targets]
-            for task, targets in self.targets.items()
-        }
+        moved = {task: _moved(targets, device) for task, targets in self.targets.items()}
         return replace(self, features=self.features.to(device), targets=moved)
+
+
+def _moved(targets: Sequence[Tensor | None], device: torch.device | str) -> Sequence[Tensor | None]:
+    """Scalars in a single copy: a GPU would wait for many small ones longer than for the training itself."""
+    import torch
+
+    there = [target for target in targets if target is not None]
+    if all(target.device == torch.device(device) for target in there):
+        return targets
+    if all(target.ndim == 0 for target in there):
+        there = list(torch.stack(there).to(device).unbind())
+    moved = iter(there)
+    return [None if target is None else next(moved).to(device) for target in targets]

@@ -126,3 +126,19 @@ def test_pixels_need_another_point(tmp_path: Path) -> None:
 
     with pytest.raises(ProbeError, match="here has no point besides pixels"):
         PixelPatches(PixelsOnly())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", "meta"])
+def test_targets_move_with_the_batch(ragged: "scenes.Cache", device: str) -> None:
+    """`cpu:0` is another name of where they are, so that they are moved and can still be compared."""
+    numbers = {row: torch.tensor(float(row)) for row in (1, 3, 4)}
+    maps = {row: torch.arange(row + 1) for row in (0, 1)}
+    targets = {"speed": numbers, "maps": maps}
+    whole = FeatureData(open_source(ragged, "vit.block_01"), SPLIT, targets, TrainingOptions())
+    batch = whole.batch([3, 0, 1, 2]).to(device)
+    for name, by_row in targets.items():
+        for row, target in zip(batch.rows, batch.targets[name], strict=True):
+            assert (target is None) == (row not in by_row)
+            if target is not None:
+                assert target.device.type == torch.device(device).type
+                assert device == "meta" or torch.equal(target, by_row[row])
