@@ -193,7 +193,8 @@ class _Trained:
             fit(bank, data, open_loggers(loggers, out, self.point))
             return bank
         groups = [sample["group"] for sample in self.cache.rows]
-        splits = {member.seed: resplit(self.plan.split, groups, member.seed) for member in self.members}
+        divided = self.point != MEAN_PREDICTOR  # which all seeds are compared with
+        splits = {each.seed: resplit(self.plan.split, groups, each.seed * divided) for each in self.members}
         closed = ClosedForms(self.members, self.tasks, standardisation, self.options, grid=data.grid, splits=splits)
         closed.fit(data)
         return closed

@@ -17,6 +17,8 @@ class Separable(Task):
     What it says of a sample depends on that sample alone, to the last bit, whatever stands beside it.
     """
 
+    constant_head = "constant"
+
     @abstractmethod
     def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
         """[B] float32, the loss of each sample; `truth` [B] are the targets."""

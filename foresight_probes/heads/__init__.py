@@ -71,7 +71,7 @@ def resolve(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def solver(name: str) -> str | None:
-    """`ridge` or `logistic` for a head that is solved in closed form, None for one that is trained step by step.
+    """`ridge`, `logistic` or `constant` for a head that is solved and not trained, None for one that is trained.
 
     Raises `UnknownName`.
     """

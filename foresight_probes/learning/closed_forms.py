@@ -4,10 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from foresight_cache.progress import Advance, silent
 from foresight_cache.samples import Grid
@@ -22,15 +24,22 @@ from foresight_probes.scores import Gathered, Scores
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 
-_ASKS = {"ridge": "values_for", "logistic": "class_for"}
-"""What a task must have to be solved so: the values, or the class, that a perfect head would give."""
+_ASKS = {"ridge": ("values_for",), "logistic": ("class_for",), "constant": ("class_for", "values_for")}
+"""What a task must have one of to be solved so: the class, or the values, that a perfect head would give."""
+_UNSEEN = 0.5
+"""Of a sample that a class counts for which no training sample has, so that its logit is finite."""
 
 
 def solvable(task: Task, head: str) -> bool:
     """Whether a head is no closed form, or one that the task has targets for: numbers for ridge, classes for logistic
-    regression."""
-    solver = heads.solver(head)
-    return solver is None or hasattr(task, _ASKS[solver])
+    regression, either for a constant."""
+    return heads.solver(head) is None or _target(task, head) is not None
+
+
+def _target(task: Task, head: str) -> Callable[[Tensor, Tensor | None], Tensor] | None:
+    """What makes a target from an answer."""
+    makers = (getattr(task, name, None) for name in _ASKS[str(heads.solver(head))])
+    return next((maker for maker in makers if maker), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +54,11 @@ class _Seen:
 
 
 class ClosedForms:
-    """Ridge and logistic heads on one point. The members are as independent of each other as those of a `Bank`.
+    """Ridge, logistic and constant heads on one point, whose members are as independent as those of a `Bank`.
 
     A member's seed decides which samples train and which select (`splits.resplit`), the strength of its penalty is
-    selected on validation, and the test split is seen once. Ridge heads are solved from sums over a single pass
-    over the features, logistic ones from many.
+    selected on validation, and the test split is seen once. Ridge and constant heads are solved from sums over a
+    single pass, logistic ones from many.
     """
 
     def __init__(
@@ -83,7 +92,7 @@ class ClosedForms:
 
     def fit(self, data: FeatureData) -> None:
         """Solves, selects on validation and evaluates the test split once."""
-        solutions = self._solve_ridge(data) | self._solve_logistic(data)
+        solutions = self._solve_ridge(data) | self._solve_logistic(data) | self._solve_constant(data)
         wanted = {place: frozenset(split.validation) for place, split in enumerate(self._splits)}
         scores = self._evaluate(data, solutions, wanted, lambda task: task.selection_scores)
         for place, member in enumerate(self.members):
@@ -140,6 +149,28 @@ class ClosedForms:
                     classes=outputs,
                     strengths=self.options.strengths,
                 )
+        return found
+
+    def _solve_constant(self, data: FeatureData) -> dict[int, list[Linear]]:
+        """By place the logarithms of the classes' shares, of least cross-entropy, or the mean, of least squares."""
+        training = [frozenset(split.train) for split in self._splits]
+        places = [place for place, each in enumerate(self.members) if heads.solver(each.head) == "constant"]
+        sums = [torch.zeros_like(_linear(self.heads[place]).bias, dtype=torch.float64) for place in places]
+        rows = [0] * len(places)
+        for batch in self._batches(data, places, training):
+            for number, place in enumerate(places):
+                if seen := self._seen(batch, self._prepared(place)):
+                    _, lengths = _inputs(seen.features, self._reads(place))
+                    answers, known = self._answers(place, seen, lengths, training[place])
+                    chosen = answers[known]
+                    every = chosen if chosen.ndim == 2 else functional.one_hot(chosen, len(sums[number]))
+                    sums[number] += every.double().sum(0)
+                    rows[number] += len(chosen)
+        found = {}
+        for place, total, count in zip(places, sums, rows, strict=True):
+            of_classes = self._of_classes(place)
+            bias = (total.clamp(min=_UNSEEN) / count).log() if of_classes else total / count
+            found[place] = [Linear(0.0, torch.zeros_like(_linear(self.heads[place]).weight).double(), bias)]
         return found
 
     def _evaluate(
@@ -213,24 +244,26 @@ class ClosedForms:
     ) -> tuple[Tensor, Tensor]:
         """For each row of the inputs the values [R, C] or class [R] of a perfect head, and whether it trains, [R]."""
         member, per_token = self.members[place], self._reads(place) == "tokens"
-        solver = heads.solver(member.head)
-        make = getattr(self.tasks[member.task], _ASKS[str(solver)])
-        channels = _linear(self.heads[place]).out_features
-        answers = torch.full((sum(lengths), channels) if solver == "ridge" else (sum(lengths),), torch.nan)
+        make = cast(Callable[[Tensor, Tensor | None], Tensor], _target(self.tasks[member.task], member.head))
+        of_classes, channels = self._of_classes(place), _linear(self.heads[place]).out_features
+        answers = torch.full((sum(lengths),) if of_classes else (sum(lengths), channels), torch.nan)
         start = 0
         for number, (row, target, length) in enumerate(
             zip(seen.samples, seen.targets[member.task], lengths, strict=True)
         ):
             if target is not None and row in wanted:
                 made = make(target, seen.features.cells[number, :length] if per_token else None)
-                shape = (-1, channels) if solver == "ridge" else (-1,)
+                shape = (-1,) if of_classes else (-1, channels)
                 answers[start : start + length] = made.reshape(shape).expand(length, *shape[1:])
             start += length
-        if solver == "ridge":
-            known = ~answers.isnan().any(1)
-            return answers.nan_to_num(), known
-        known = answers >= 0
-        return answers.nan_to_num().long(), known
+        if of_classes:
+            return answers.nan_to_num().long(), answers >= 0
+        return answers.nan_to_num(), ~answers.isnan().any(1)
+
+    def _of_classes(self, place: int) -> bool:
+        """Whether targets are classes, and not values."""
+        member = self.members[place]
+        return _target(self.tasks[member.task], member.head) == getattr(self.tasks[member.task], "class_for", None)
 
 
 def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:

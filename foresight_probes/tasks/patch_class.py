@@ -32,7 +32,7 @@ class Task(tasks.Task):
 
     heads = ("token-linear",)
     primary = "miou"
-    constant_head = "token-linear"
+    constant_head = "token-constant"
     prepares = True
 
     def __init__(self, setting: Setting) -> None:
