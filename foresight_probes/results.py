@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.scores import SampleScore, from_parquet, to_parquet
+from foresight_probes.scores import SampleScore, from_parquet, require_parquet, to_parquet
 from foresight_probes.statistics import Interval
 
 FORMAT = "foresight-probe-result"
@@ -68,10 +68,15 @@ class Result:
     """Heads that were trained in the same pass."""
     bytes_read: int
     """Bytes of features that the point's pass, or passes, read from the cache, for all of `company` together."""
-    scores: tuple[SampleScore, ...]
-    """Of each test sample."""
+    stored: tuple[SampleScore, ...] | Path
+    """What `scores` gives, or the file that holds it: a study has thousands of runs on thousands of samples."""
     fresh: bool = False
     """Whether this call trained it, rather than found it finished; not stored."""
+
+    @property
+    def scores(self) -> tuple[SampleScore, ...]:
+        """Of each test sample; read at each call where they are in a file. Raises `ProbeError` for a damaged one."""
+        return from_parquet(self.stored) if isinstance(self.stored, Path) else self.stored
 
     @property
     def value(self) -> Interval:
@@ -87,9 +92,9 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Any]:
-        body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "fresh"}
+        apart = {"fresh", "stored"}  # scores lie in a file of their own
+        body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}
         body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
-        del body["scores"]  # they lie in a file of their own
         return {"format": FORMAT, "version": VERSION, **body}
 
 
@@ -207,8 +212,9 @@ def _from_json(record: Mapping[str, Any], path: Path) -> Result:
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     if record["primary"] not in metrics:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
-    scores = from_parquet(path.with_suffix(".parquet"))
-    return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, scores=scores)
+    stored = path.with_suffix(".parquet")
+    require_parquet(stored)
+    return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, stored=stored)
 
 
 _ENDS = ("value", "low", "high")

@@ -4,7 +4,8 @@ The latter is a Parquet file with the columns `id`, `group` and `scores` (a list
 their like, so that paired tests between runs need no training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -85,13 +86,33 @@ def to_parquet(scores: Sequence[SampleScore]) -> bytes:
 
 def from_parquet(path: Path) -> tuple[SampleScore, ...]:
     """Raises `ProbeError` for a file that is missing or damaged."""
-    import pyarrow
     from pyarrow import parquet
 
-    try:
-        table = parquet.read_table(path, columns=["id", "group", "scores"]).to_pydict()
-        rows = zip(table["id"], table["group"], table["scores"], strict=True)
+    with _told(path):
+        table = parquet.read_table(path, columns=_COLUMNS).to_pydict()
+        rows = zip(*(table[name] for name in _COLUMNS), strict=True)
         return tuple(SampleScore(str(name), str(group), tuple(map(float, scores))) for name, group, scores in rows)
+
+
+def require_parquet(path: Path) -> None:
+    """Raises `ProbeError` for a file that is missing, cut off or of other columns, told without reading its rows."""
+    from pyarrow import parquet
+
+    with _told(path):
+        missing = set(_COLUMNS) - set(parquet.read_schema(path).names)
+        if missing:
+            raise KeyError(f"no column {min(missing)}")
+
+
+_COLUMNS = list(SampleScore._fields)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
     except (OSError, KeyError, TypeError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise ProbeError(f"{path} is missing or damaged ({reason}); remove its run and train it again.") from error

@@ -171,8 +171,8 @@ class _Trained:
             except ProbeError as error:
                 failures[place] = str(error)
                 continue
-            save_result(result, out, to_bytes(bank.selections[place].weights, standardisation, result.identity))
-            self.results.append(result)
+            path = save_result(result, out, to_bytes(bank.selections[place].weights, standardisation, result.identity))
+            self.results.append(replace(result, stored=path.with_suffix(".parquet")))
         return list(failures.values())
 
     def _sources(self, per_token: bool) -> Sequence[Source]:
@@ -241,7 +241,7 @@ class _Trained:
             learning_rate=bank.learning_rate(place),
             split=_split_json(self.plan, member.task),
             parameters=sum(parameter.numel() for parameter in bank.heads[place].parameters()),
-            scores=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
+            stored=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
             **self._shared,
         )
 

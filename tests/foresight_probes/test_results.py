@@ -41,7 +41,7 @@ def result(**changes: object) -> Result:
         "wall_seconds": 1.5,
         "company": 3,
         "bytes_read": 1000,
-        "scores": (SampleScore("shapes/train/1", "shapes/train/1", (0.5,)),),
+        "stored": (SampleScore("shapes/train/1", "shapes/train/1", (0.5,)),),
     }
     body |= changes
     return Result(**{"run": f"{body['head']}-seed{body['seed']}", **body})  # type: ignore[arg-type]
@@ -50,7 +50,9 @@ def result(**changes: object) -> Result:
 def test_round_trip(tmp_path: Path) -> None:
     path = save_result(result(fresh=True), tmp_path)
     assert path == tmp_path / "boxes" / "vit.block_01" / "mlp-seed0.json"
-    assert load_result(path) == result()
+    found = load_result(path)
+    assert found.scores == result().scores
+    assert dataclasses.replace(found, stored=result().stored) == result()
     assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", "mlp-seed0.parquet"]
     assert str(result()) == (
         "boxes    vit.block_01     mlp            seed 0  mean_iou 0.500 (0.400–0.600), chance 0.100"
@@ -102,7 +104,7 @@ def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [field.name for field in dataclasses.fields(Result) if field.name not in ("fresh", "scores")]
+    "field", [field.name for field in dataclasses.fields(Result) if field.name not in ("fresh", "stored")]
 )
 def test_every_field_is_needed_and_of_its_kind(tmp_path: Path, field: str) -> None:
     path = save_result(result(), tmp_path)
@@ -124,12 +126,29 @@ def test_it_is_json_without_nan(tmp_path: Path) -> None:
 
 def test_scores_are_read_back_by_pandas(tmp_path: Path) -> None:
     scores = (SampleScore("a", "g", (0.5, 1 / 3)), SampleScore("b", "g", ()), SampleScore("c", "h", (float("nan"),)))
-    path = save_result(result(scores=scores), tmp_path)
+    path = save_result(result(stored=scores), tmp_path)
     table = pandas.read_parquet(path.with_suffix(".parquet"))
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["scores"][0].tolist() == [0.5, 1 / 3]
     assert load_result(path).scores[:2] == scores[:2]
-    path.with_suffix(".parquet").write_bytes(b"PAR1")
+
+
+def test_damaged_scores_are_told(tmp_path: Path) -> None:
+    """A cut file, a foreign one and a missing one at once; damaged rows when they are read."""
+    path = save_result(result(), tmp_path)
+    stored = path.with_suffix(".parquet")
+    whole = stored.read_bytes()
+    found = load_result(path)
+    stored.write_bytes(whole[:4] + bytes(len(whole) // 4) + whole[4 + len(whole) // 4 :])
+    with pytest.raises(ProbeError, match=r"mlp-seed0.parquet is missing or damaged .* train it again"):
+        _ = found.scores
+    pandas.DataFrame({"id": ["a"], "group": ["g"]}).to_parquet(stored)
+    with pytest.raises(ProbeError, match=r"mlp-seed0.parquet is missing or damaged .*no column scores"):
+        load_result(path)
+    stored.write_bytes(whole[:-100])
+    with pytest.raises(ProbeError, match=r"mlp-seed0.parquet is missing or damaged .* train it again"):
+        load_result(path)
+    stored.unlink()
     with pytest.raises(ProbeError, match=r"mlp-seed0.parquet is missing or damaged .* train it again"):
         load_result(path)
 
