@@ -19,15 +19,6 @@ Scores: TypeAlias = np.ndarray | Sequence[np.ndarray]
 samples take no time, else a list."""
 
 
-def chosen(scores: Scores, places: np.ndarray) -> Scores:
-    """Those at these places, which may occur several times.
-
-    >>> chosen(np.array([[1.0], [2.0]]), np.array([1, 1])).tolist()
-    [[2.0], [2.0]]
-    """
-    return scores[places] if isinstance(scores, np.ndarray) else [scores[place] for place in places]
-
-
 class Gathered:
     """Scores of samples from batches in any order.
 
@@ -56,8 +47,11 @@ class Gathered:
     def scores(self) -> Scores:
         """In the order of `rows`."""
         whole = [part for part in self._parts if isinstance(part, np.ndarray)]
-        every = np.concatenate(whole) if whole else list(chain(*self._parts))
-        return chosen(every, np.argsort(np.array(self._rows, np.int64)))
+        order = np.argsort(np.array(self._rows, np.int64))
+        if whole:
+            return np.concatenate(whole)[order]
+        every = list(chain(*self._parts))
+        return [every[place] for place in order]
 
 
 class SampleScore(NamedTuple):

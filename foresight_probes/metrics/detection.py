@@ -15,6 +15,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from foresight_probes.metrics.resamples import share
 from foresight_probes.scores import Scores
 
 MOST = 100
@@ -116,48 +117,55 @@ def _evaluate(table: np.ndarray) -> COCOeval:
     return evaluation
 
 
-def average_precision(images: Sequence[Mapping[int, Matched]]) -> np.ndarray:
-    """[A, T] average precision over classes, NaN for a range of area without objects.
+def average_precision(images: Sequence[Mapping[int, Matched]], counts: np.ndarray) -> np.ndarray:
+    """[R, A, T] average precision over classes of resamples, NaN for a range of area without objects.
 
     As COCO computes it: per class, the detections of all images by falling score; precision made to fall with recall;
     its mean over 101 recalls. Equal to `COCOeval.accumulate` and much faster.
+
+    Args:
+        images: Per image what is `matched` in it.
+        counts: [R, N] how often each resample has each image.
     """
-    by_class: defaultdict[int, list[Matched]] = defaultdict(list)
-    for image in images:
+    by_class: defaultdict[int, dict[int, Matched]] = defaultdict(dict)
+    for number, image in enumerate(images):
         for name, part in image.items():
-            by_class[name].append(part)
-    precisions = [_precision(by_class[name]) for name in sorted(by_class)]
-    found = np.full((len(precisions), len(AREAS), len(THRESHOLDS)), np.nan)
-    for place, precision in enumerate(precisions):
-        found[place] = precision
-    measured = ~np.isnan(found)
-    count = measured.sum(0)
-    return np.where(count > 0, np.where(measured, found, 0).sum(0) / np.maximum(count, 1), np.nan)
+            by_class[name][number] = part
+    total, measured = np.zeros((2, len(counts), len(AREAS), len(THRESHOLDS)))
+    for name in sorted(by_class):
+        precision = _precision(by_class[name], counts)
+        there = ~np.isnan(precision)
+        total, measured = total + np.where(there, precision, 0), measured + there
+    return share(total, measured)
 
 
-def _precision(parts: Sequence[Matched]) -> np.ndarray:
-    """[A, T] of one class, NaN where it has no objects."""
-    objects = np.sum([part.objects for part in parts], axis=0)[:, None, None]
-    order = np.argsort(-np.concatenate([part.scores for part in parts]), kind="stable")
-    hits = np.concatenate([part.hits for part in parts], axis=2)[:, :, order]
-    counted = ~np.concatenate([part.ignored for part in parts], axis=2)[:, :, order]
-    right, wrong = (hits & counted).cumsum(2), (~hits & counted).cumsum(2)
-    recall = right / np.maximum(objects, 1)
-    precision = right / (right + wrong + np.spacing(1))
-    falling = np.maximum.accumulate(precision[:, :, ::-1], axis=2)[:, :, ::-1]
-    padded = np.concatenate([falling, np.zeros((*falling.shape[:2], 1))], axis=2)
-    found = np.empty(falling.shape[:2])
-    for place in np.ndindex(*found.shape):
-        found[place] = padded[place][np.searchsorted(recall[place], RECALLS, side="left")].mean()
-    return np.where(objects[:, :, 0] > 0, found, np.nan)
+def _precision(parts: Mapping[int, Matched], counts: np.ndarray) -> np.ndarray:
+    """[R, A, T] of one class, NaN where it has no objects; `parts` by number of the image."""
+    images, every = list(parts), list(parts.values())
+    objects = counts[:, images] @ np.stack([part.objects for part in every])
+    order = np.argsort(-np.concatenate([part.scores for part in every]), kind="stable")
+    image_of = np.repeat(images, [len(part.scores) for part in every])[order]
+    counted = ~np.concatenate([part.ignored for part in every], axis=2)[:, :, order]
+    hits = np.concatenate([part.hits for part in every], axis=2)[:, :, order] & counted
+    found = np.full((*objects.shape, len(THRESHOLDS)), np.nan)
+    for row, count in enumerate(counts):
+        # an image that is there twice has its detections twice in a row, which is one step of twice the height
+        right, judged = ((each * count[image_of]).cumsum(2) for each in (hits, counted))
+        precision = right / (judged + np.spacing(1))
+        falling = np.maximum.accumulate(precision[:, :, ::-1], axis=2)[:, :, ::-1]
+        padded = np.concatenate([falling, np.zeros((*falling.shape[:2], 1))], axis=2)
+        for area in np.flatnonzero(objects[row]):
+            recalls = right[area] / objects[row, area]
+            at = np.stack([np.searchsorted(recall, RECALLS, side="left") for recall in recalls])
+            found[row, area] = np.take_along_axis(padded[area], at, axis=1).mean(1)
+    return found
 
 
-def summary(scores: Scores) -> dict[str, float]:
+def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """COCO's mAP at IoU 0.5, 0.75 and 0.5:0.95, and the last by area; `scores` holds one `record` per image.
 
-    Ranges of area without objects are left out.
+    Ranges of area without objects are undefined.
     """
-    found = average_precision([matched(image) for image in scores])
-    named = {"map_0.5": found[0, 0], "map_0.75": found[0, 5], "map_0.5:0.95": found[0].mean()}
-    by_area = {f"map_{name}": found[place].mean() for place, name in enumerate(AREAS) if place}
-    return {name: float(value) for name, value in (named | by_area).items() if not np.isnan(value)}
+    found = average_precision([matched(image) for image in scores], counts)
+    named = {"map_0.5": found[:, 0, 0], "map_0.75": found[:, 0, 5], "map_0.5:0.95": found[:, 0].mean(-1)}
+    return named | {f"map_{name}": found[:, place].mean(-1) for place, name in enumerate(AREAS) if place}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from foresight_probes.scores import Scores, chosen
+from foresight_probes.scores import Scores
 
 Statistic = Callable[[Scores, np.ndarray], Mapping[str, np.ndarray]]
 """From scores of N samples and counts [R, N] to named values [R], NaN for resamples for which they are undefined."""
@@ -21,22 +21,6 @@ def once(statistic: Statistic, scores: Scores) -> dict[str, float]:
     """
     found = statistic(scores, np.ones((1, len(scores)), np.int64))
     return {name: float(values[0]) for name, values in found.items() if np.isfinite(values[0])}
-
-
-def one_by_one(
-    statistic: Callable[[Scores], Mapping[str, float]], scores: Scores, counts: np.ndarray
-) -> dict[str, np.ndarray]:
-    """A `Statistic` from one that knows a single resample and leaves out what is undefined.
-
-    >>> some = np.array([[1.0], [2.0]])
-    >>> one_by_one(lambda scores: {"most": scores.max()}, some, np.array([[2, 0], [1, 1]]))
-    {'most': array([1., 2.])}
-    """
-    found: dict[str, np.ndarray] = {}
-    for row, count in enumerate(counts):
-        for name, value in statistic(chosen(scores, np.repeat(np.arange(len(count)), count))).items():
-            found.setdefault(name, np.full(len(counts), np.nan))[row] = value
-    return found
 
 
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

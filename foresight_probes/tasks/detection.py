@@ -16,7 +16,6 @@ from foresight_probes.answers.matching import hungarian
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as overlap_metric
 from foresight_probes.metrics import detection as metric
-from foresight_probes.metrics.resamples import one_by_one
 from foresight_probes.scores import Scores
 from foresight_probes.tasks import Setting
 from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
@@ -110,4 +109,4 @@ class Task(tasks.Task):
         return found
 
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return one_by_one(metric.summary, scores, counts)
+        return metric.summary(scores, counts)
