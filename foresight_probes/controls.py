@@ -13,8 +13,8 @@ MEAN_PREDICTOR = "mean-predictor"
 class Constant:
     """Features without information: the value zero for every sample, in one token or in a token per cell.
 
-    On them a head has nothing but its biases, so training finds the constant answer with the least loss: for a
-    regression the mean, for boxes a fixed set of boxes. What it reaches is chance.
+    On them a head has nothing but its biases, so that it becomes a constant answer: the mean or the shares of classes,
+    which are known, or a fixed set of boxes or picture, which is trained. What it reaches is chance.
     """
 
     name = MEAN_PREDICTOR

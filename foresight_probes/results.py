@@ -19,7 +19,7 @@ from foresight_probes.scores import SampleScore, from_parquet, require_parquet, 
 from foresight_probes.statistics import Interval
 
 FORMAT = "foresight-probe-result"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,9 @@ class Gathered:
         self._parts: list[Scores] = []
 
     def add(self, rows: Sequence[int], scores: Scores) -> None:
-        """Of the samples in these rows of the sample table."""
+        """Of the samples in these rows of the sample table. Raises `ValueError` where they are not as many."""
+        if len(rows) != len(scores):
+            raise ValueError(f"{len(scores)} scores came for {len(rows)} samples")
         self._rows += rows
         self._parts.append(scores)
 
@@ -46,9 +48,9 @@ class Gathered:
     @property
     def scores(self) -> Scores:
         """In the order of `rows`."""
-        whole = [part for part in self._parts if isinstance(part, np.ndarray)]
         order = np.argsort(np.array(self._rows, np.int64))
-        if whole:
+        whole = [part for part in self._parts if isinstance(part, np.ndarray)]
+        if whole and len(whole) == len(self._parts):
             return np.concatenate(whole)[order]
         every = list(chain(*self._parts))
         return [every[place] for place in order]

@@ -10,7 +10,7 @@ from foresight_probes.metrics.resamples import Statistic, once
 from foresight_probes.scores import Scores
 
 _BLOCK = 2**18
-"""Counts of samples that are held at a time, so that they stay in the processor's memory."""
+"""Counts of samples that are held at a time."""
 
 
 @dataclass(frozen=True, slots=True)

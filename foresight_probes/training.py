@@ -193,8 +193,7 @@ class _Trained:
             fit(bank, data, open_loggers(loggers, out, self.point))
             return bank
         groups = [sample["group"] for sample in self.cache.rows]
-        divided = self.point != MEAN_PREDICTOR  # which all seeds are compared with
-        splits = {each.seed: resplit(self.plan.split, groups, each.seed * divided) for each in self.members}
+        splits = {member.seed: resplit(self.plan.split, groups, member.seed) for member in self.members}
         closed = ClosedForms(self.members, self.tasks, standardisation, self.options, grid=data.grid, splits=splits)
         closed.fit(data)
         return closed
@@ -223,7 +222,8 @@ class _Trained:
                 f"{task.primary} of {member} on {self.point} is not defined on the {side} split; "
                 "extract more samples, so that it has all kinds of answers."
             )
-        mean_predictor = self.chances.get((member.task, task.constant_head or "", member.seed))
+        constant = (member.task, task.constant_head or "")
+        mean_predictor = self.chances.get((*constant, member.seed)) or self.chances.get((*constant, 0))
         chance = {name: each.value for name, each in (mean_predictor.metrics if mean_predictor else metrics).items()}
         return Result(
             identity=identity(run_identity(self.cache, self.point, member, self.plan.split, self.options)),

@@ -30,16 +30,19 @@ _UNSEEN = 0.5
 """Of a sample that a class counts for which no training sample has, so that its logit is finite."""
 
 
+Maker = Callable[[Tensor, Tensor | None], Tensor]
+
+
 def solvable(task: Task, head: str) -> bool:
     """Whether a head is no closed form, or one that the task has targets for: numbers for ridge, classes for logistic
     regression, either for a constant."""
     return heads.solver(head) is None or _target(task, head) is not None
 
 
-def _target(task: Task, head: str) -> Callable[[Tensor, Tensor | None], Tensor] | None:
-    """What makes a target from an answer."""
-    makers = (getattr(task, name, None) for name in _ASKS[str(heads.solver(head))])
-    return next((maker for maker in makers if maker), None)
+def _target(task: Task, head: str) -> tuple[Maker, bool] | None:
+    """What makes a target from an answer, and whether that is a class."""
+    makers = ((getattr(task, name, None), name == "class_for") for name in _ASKS[str(heads.solver(head))])
+    return next(((maker, of_class) for maker, of_class in makers if maker), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,10 @@ class ClosedForms:
         return found
 
     def _solve_constant(self, data: FeatureData) -> dict[int, list[Linear]]:
-        """By place the logarithms of the classes' shares, of least cross-entropy, or the mean, of least squares."""
+        """By place the logarithms of the classes' shares, of least cross-entropy, or the mean, of least squares.
+
+        Tokens weigh the same, whatever sample they are of.
+        """
         training = [frozenset(split.train) for split in self._splits]
         places = [place for place, each in enumerate(self.members) if heads.solver(each.head) == "constant"]
         sums = [torch.zeros_like(_linear(self.heads[place]).bias, dtype=torch.float64) for place in places]
@@ -168,8 +174,8 @@ class ClosedForms:
                     rows[number] += len(chosen)
         found = {}
         for place, total, count in zip(places, sums, rows, strict=True):
-            of_classes = self._of_classes(place)
-            bias = (total.clamp(min=_UNSEEN) / count).log() if of_classes else total / count
+            _, of_classes = self._target(place)
+            bias = (total.clamp(min=_UNSEEN) / max(1, count)).log() if of_classes else total / max(1, count)
             found[place] = [Linear(0.0, torch.zeros_like(_linear(self.heads[place]).weight).double(), bias)]
         return found
 
@@ -208,7 +214,8 @@ class ClosedForms:
             linear.weight.copy_(solution.weight)
             linear.bias.copy_(solution.bias)
         weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
-        self.selections[place] = Selection(value, 1, weights, solution.strength)
+        strength = None if heads.solver(self.members[place].head) == "constant" else solution.strength
+        self.selections[place] = Selection(value, 1, weights, strength)
 
     def _batches(
         self, data: FeatureData, places: Sequence[int], wanted: Mapping[int, frozenset[int]] | Sequence[frozenset[int]]
@@ -244,8 +251,8 @@ class ClosedForms:
     ) -> tuple[Tensor, Tensor]:
         """For each row of the inputs the values [R, C] or class [R] of a perfect head, and whether it trains, [R]."""
         member, per_token = self.members[place], self._reads(place) == "tokens"
-        make = cast(Callable[[Tensor, Tensor | None], Tensor], _target(self.tasks[member.task], member.head))
-        of_classes, channels = self._of_classes(place), _linear(self.heads[place]).out_features
+        make, of_classes = self._target(place)
+        channels = _linear(self.heads[place]).out_features
         answers = torch.full((sum(lengths),) if of_classes else (sum(lengths), channels), torch.nan)
         start = 0
         for number, (row, target, length) in enumerate(
@@ -260,10 +267,9 @@ class ClosedForms:
             return answers.nan_to_num().long(), answers >= 0
         return answers.nan_to_num(), ~answers.isnan().any(1)
 
-    def _of_classes(self, place: int) -> bool:
-        """Whether targets are classes, and not values."""
+    def _target(self, place: int) -> tuple[Maker, bool]:
         member = self.members[place]
-        return _target(self.tasks[member.task], member.head) == getattr(self.tasks[member.task], "class_for", None)
+        return cast(tuple[Maker, bool], _target(self.tasks[member.task], member.head))
 
 
 def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:

@@ -5,11 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.metrics.resamples import mean, share
+from foresight_probes.metrics.resamples import mean, share, variance
 from foresight_probes.scores import Scores
-
-ROUNDING = 1e-12
-"""Share of the mean square that a variance must be above, since equal numbers differ by rounding."""
 
 
 def numbers(found: Tensor, truth: Tensor) -> np.ndarray:
@@ -30,14 +27,10 @@ def number_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """
     found, truth = np.asarray(scores).T
     distance = np.abs(found - truth)
-    centred = truth - truth.mean()
-    square = mean(np.square(centred), counts)
-    variance = square - np.square(mean(centred, counts))
-    varies = variance > ROUNDING * square
     there = truth != 0
     return {
         "mae": mean(distance, counts),
-        "r2": 1 - share(mean(np.square(distance), counts), np.where(varies, variance, 0)),
+        "r2": 1 - share(mean(np.square(distance), counts), variance(truth, counts)),
         "relative_error": mean(distance[there] / np.abs(truth[there]), counts[:, there]),
     }
 

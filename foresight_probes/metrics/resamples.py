@@ -9,17 +9,20 @@ import numpy as np
 
 from foresight_probes.scores import Scores
 
+ROUNDING = 1e-24
+"""Share of the mean square below which a variance is due to rounding."""
+
 Statistic = Callable[[Scores, np.ndarray], Mapping[str, np.ndarray]]
 """From scores of N samples and counts [R, N] to named values [R], NaN for resamples for which they are undefined."""
 
 
 def once(statistic: Statistic, scores: Scores) -> dict[str, float]:
-    """Of all samples, each of them once; what is undefined is left out.
+    """Of all samples, each of them once; what is undefined is left out, and of no samples all is.
 
     >>> once(lambda scores, counts: {"mean": mean(scores[:, 0], counts)}, np.array([[1.0], [2.0]]))
     {'mean': 1.5}
     """
-    found = statistic(scores, np.ones((1, len(scores)), np.int64))
+    found = statistic(scores, np.ones((1, len(scores)), np.int64)) if len(scores) else {}
     return {name: float(values[0]) for name, values in found.items() if np.isfinite(values[0])}
 
 
@@ -43,6 +46,17 @@ def mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return share(counts @ values, counts.sum(-1))
 
 
+def variance(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[R], of values [N]; exactly 0 where they differ by rounding alone.
+
+    >>> variance(np.array([1.0, 3.0]), np.array([[1, 1], [0, 2]]))
+    array([1., 0.])
+    """
+    away = values - mean(values, counts)[:, None]  # squares that lie far from zero would cancel each other
+    found = share(np.einsum("rn,rn->r", counts, np.square(away)), counts.sum(-1))
+    return np.where(found > ROUNDING * mean(np.square(values), counts), found, 0)
+
+
 def totals(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """[R, K], the sums of values [N] over the samples of each kind; `kinds` [N] are numbers from 0.
 
@@ -57,11 +71,11 @@ def totals(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndar
 def median(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """[R], of values [N]; the mean of the middle two where their number is even.
 
-    >>> median(np.array([3.0, 1.0, 2.0]), np.array([[1, 1, 1], [1, 1, 0], [0, 2, 1]]))
-    array([2., 2., 1.])
+    >>> median(np.array([3.0, 1.0, 2.0]), np.array([[1, 1, 1], [1, 1, 0], [0, 2, 1], [0, 0, 0]]))
+    array([ 2.,  2.,  1., nan])
     """
     order = np.argsort(values)
-    upto = counts[:, order].cumsum(-1)
+    rising, upto = np.append(values[order], np.nan), counts[:, order].cumsum(-1)
     lower, upper = ((upto <= (upto[:, -1:] - less) // 2).sum(-1) for less in (1, 0))
-    middle: np.ndarray = (values[order][lower] + values[order][upper]) / 2
+    middle: np.ndarray = (rising[lower] + rising[upper]) / 2
     return middle

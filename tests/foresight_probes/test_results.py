@@ -91,8 +91,8 @@ def test_no_results(tmp_path: Path) -> None:
         ("", "is damaged, it is not JSON"),
         ("[1, 2]", "is not a probe result"),
         ('{"format": "something"}', "is not a probe result"),
-        ('{"format": "foresight-probe-result", "version": 1}', "of version 1, expected 2"),
-        ('{"format": "foresight-probe-result", "version": 2}', r"is damaged \(identity is None\)"),
+        ('{"format": "foresight-probe-result", "version": 1}', "of version 1, expected 3"),
+        ('{"format": "foresight-probe-result", "version": 3}', r"is damaged \(identity is None\)"),
     ],
 )
 def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 
 from foresight_probes import tasks
 from foresight_probes.metrics import detection, segmentation
-from foresight_probes.metrics.resamples import mean, median, totals
+from foresight_probes.metrics.resamples import mean, median, totals, variance
 from foresight_probes.scores import Scores
 
 SAMPLES = 23
@@ -96,6 +97,7 @@ def test_sums_means_and_medians_equal_numpy() -> None:
         drawn, drawn_kinds = np.repeat(values, count), np.repeat(kinds, count)
         assert mean(values, counts)[row] == pytest.approx(np.mean(drawn))
         assert median(values, counts)[row] == pytest.approx(np.median(drawn))
+        assert variance(values, counts)[row] == pytest.approx(np.var(drawn))
         for kind in range(4):
             assert totals(values, kinds, counts)[row, kind] == pytest.approx(drawn[drawn_kinds == kind].sum())
 
@@ -107,3 +109,14 @@ def test_equal_answers_have_no_explained_variance() -> None:
     counts = np.array([[1] * 7 + [0], [1] * 8])
     assert np.isfinite(task.summaries(scores, counts)["r2"]).tolist() == [False, True]
     assert "r2" not in task.metrics(scores[:7])
+
+
+def test_an_outlier_does_not_swallow_the_rest() -> None:
+    """R² of a resample without it is that of scikit-learn, and not a difference of large numbers."""
+    generator = np.random.default_rng(0)
+    truth = np.concatenate([generator.normal(size=50), [1e9]])
+    found = truth + generator.normal(size=51) * 0.3
+    counts = np.ones((2, 51), np.int64)
+    counts[1, -1] = 0
+    r2 = tasks.load("speed").summaries(np.stack([found, truth], axis=1), counts)["r2"]
+    assert r2[1] == pytest.approx(r2_score(truth[:-1], found[:-1]), rel=1e-6)
