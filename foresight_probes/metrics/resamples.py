@@ -9,6 +9,8 @@ import numpy as np
 
 from foresight_probes.scores import Scores
 
+_BLOCK = 2**15
+"""Counts that are looked at together, so that they stay in the processor's own memory."""
 ROUNDING = 1e-24
 """Share of the mean square below which a variance is due to rounding."""
 
@@ -64,8 +66,14 @@ def totals(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndar
     array([[2., 5.],
            [0., 3.]])
     """
-    size = kinds.max(initial=-1) + 1
-    return np.stack([np.bincount(kinds, weights=values * count, minlength=size) for count in counts])
+    size, step = kinds.max(initial=-1) + 1, max(1, _BLOCK // max(1, len(kinds)))
+    places = (kinds + size * np.arange(step)[:, None]).ravel()
+    found = []
+    for first in range(0, len(counts), step):
+        weights = (values * counts[first : first + step]).ravel()
+        rows = len(weights) // max(1, len(kinds))
+        found.append(np.bincount(places[: len(weights)], weights=weights, minlength=rows * size).reshape(rows, size))
+    return np.concatenate(found)
 
 
 def median(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
