@@ -16,7 +16,7 @@ demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
 	$(BIN)/foresight demo --out demo
 
 test: .venv  ## all tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
 	$(BIN)/python -m pytest -s tests/foresight_cache/fuzz

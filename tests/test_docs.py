@@ -34,32 +34,16 @@ def run(block: Block, folder: Path) -> None:
     assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where the commands of the README were run."""
-    folder = tmp_path_factory.mktemp("docs")
-    for block in blocks(ROOT / "README.md"):
-        if block.language == "bash" and not block.reason:
-            run(block, folder)
-    return folder
-
-
 @pytest.mark.slow
-@pytest.mark.xdist_group("docs")
-def test_the_commands_of_the_readme_run(workplace: Path) -> None:
-    assert (workplace / "report/report.html").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("docs")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_runs(page: Path, workplace: Path) -> None:
-    for block in blocks(page):
+def test_every_block_runs(tmp_path: Path) -> None:
+    """The commands of the README first, then all others where these were run."""
+    readme = [block for block in blocks(ROOT / "README.md") if block.language == "bash"]
+    others = [block for page in PAGES for block in blocks(page) if block not in readme]
+    for block in [*readme, *others]:
         assert block.language in ("bash", "python", "yaml", "json"), f"a {block.language} block that is not tested"
-        if block.language == "python" and not block.reason:
-            run(block, workplace)
-        if block.language == "bash" and page.name != "README.md" and not block.reason:
-            run(block, workplace)
+        if block.language in ("bash", "python") and not block.reason:
+            run(block, tmp_path)
+    assert (tmp_path / "report/report.html").exists()
 
 
 def test_a_rotten_block_is_found(tmp_path: Path) -> None:
