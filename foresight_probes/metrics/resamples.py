@@ -66,7 +66,8 @@ def totals(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndar
     array([[2., 5.],
            [0., 3.]])
     """
-    size, step = kinds.max(initial=-1) + 1, max(1, _BLOCK // max(1, len(kinds)))
+    size = kinds.max(initial=-1) + 1
+    step = min(len(counts), max(1, _BLOCK // max(1, len(kinds))))
     places = (kinds + size * np.arange(step)[:, None]).ravel()
     found = []
     for first in range(0, len(counts), step):
