@@ -72,7 +72,7 @@ class Bank(LightningModule):
         self.failures: dict[int, str] = {}
         """By place of a member what became of its loss."""
         self.test_scores = [Gathered() for _ in members]
-        """Per member those of each test sample."""
+        """Per member the scores of each test sample."""
         self._validation_scores = [Gathered() for _ in members]
         self._active = dict.fromkeys(range(len(members)))
         self._advance = advance

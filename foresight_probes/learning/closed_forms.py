@@ -28,9 +28,7 @@ _ASKS = {"ridge": ("values_for",), "logistic": ("class_for",), "constant": ("cla
 """What a task must have one of to be solved so: the class, or the values, that a perfect head would give."""
 _UNSEEN = 0.5
 """Of a sample that a class counts for which no training sample has, so that its logit is finite."""
-
-
-Maker = Callable[[Tensor, Tensor | None], Tensor]
+_Maker = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def solvable(task: Task, head: str) -> bool:
@@ -39,7 +37,7 @@ def solvable(task: Task, head: str) -> bool:
     return heads.solver(head) is None or _target(task, head) is not None
 
 
-def _target(task: Task, head: str) -> tuple[Maker, bool] | None:
+def _target(task: Task, head: str) -> tuple[_Maker, bool] | None:
     """What makes a target from an answer, and whether that is a class."""
     makers = ((getattr(task, name, None), name == "class_for") for name in _ASKS[str(heads.solver(head))])
     return next(((maker, of_class) for maker, of_class in makers if maker), None)
@@ -267,9 +265,9 @@ class ClosedForms:
             return answers.nan_to_num().long(), answers >= 0
         return answers.nan_to_num(), ~answers.isnan().any(1)
 
-    def _target(self, place: int) -> tuple[Maker, bool]:
+    def _target(self, place: int) -> tuple[_Maker, bool]:
         member = self.members[place]
-        return cast(tuple[Maker, bool], _target(self.tasks[member.task], member.head))
+        return cast(tuple[_Maker, bool], _target(self.tasks[member.task], member.head))
 
 
 def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:
