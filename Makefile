@@ -19,7 +19,7 @@ test: .venv  ## all tests, on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
-	$(BIN)/python -m pytest -s tests/foresight_cache/fuzz
+	$(BIN)/python -m pytest -s tests/cache/fuzz
 
 lint: .venv  ## style and types
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foresight_cache.errors import BadSample
-from foresight_cache.format.records import shown
+from foresight_cache.records import shown
 
 _LARGEST = 1e15
 """No number is larger. What is compared with it is a number: NaN is not below it, nor is infinity."""

@@ -17,7 +17,7 @@ from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.shard_object import ShardObjectReader
-from foresight_cache.format.store import Store, open_store
+from foresight_cache.format.stores import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, resolve
 from foresight_cache.samples import Grid
 
@@ -323,7 +323,7 @@ class CachedPoint:
 
     def to_xarray(self) -> "xr.DataArray":
         """A labelled lazy float32 array [sample, token, channel]; missing tokens and bad samples are NaN."""
-        from foresight_cache.labelled import data_array
+        from foresight_cache.xarray_view import data_array
 
         return data_array(self)
 

@@ -10,8 +10,8 @@ from foresight_cache.errors import CacheError
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.shard_object import ShardObjectReader
-from foresight_cache.progress import Advance, silent
 from foresight_cache.reader import Cache
+from foresight_cache.runtime.progress import Advance, silent
 
 _BLOCK = 1 << 24
 _COMMIT = re.compile(rf"{layout.SAMPLES}/\d+\.json")

@@ -26,7 +26,7 @@ def run_demo(out: Path) -> None:
 
 
 def _prepare(shards: Path) -> None:
-    from foresight_cache.preparation import prepare
+    from foresight_cache.preparation.prepare import prepare
 
     with progress("prepare", SCENES) as advance:
         prepare("shapes", root=None, out=shards, limit=SCENES, advance=advance)
@@ -34,9 +34,9 @@ def _prepare(shards: Path) -> None:
 
 def _extract(shards: Path, cache: Path) -> None:
     from foresight_cache.encoders import LoadOptions, load
-    from foresight_cache.extracting.options import ExtractionOptions
-    from foresight_cache.extracting.sizes import InputSize
-    from foresight_cache.extraction import extract
+    from foresight_cache.extraction.extract import extract
+    from foresight_cache.extraction.input_size import InputSize
+    from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
 
@@ -49,7 +49,7 @@ def _extract(shards: Path, cache: Path) -> None:
 
 def _train(cache: Path, runs: Path) -> None:
     from foresight_probes.options import TrainingOptions
-    from foresight_probes.training import train
+    from foresight_probes.sweeps.run import train
 
     opened = open_cache(cache)
     with progress("train-probe", None, "runs") as advance:

@@ -70,9 +70,9 @@ def test_every_command_and_component_is_documented() -> None:
 
 def test_every_field_of_a_fingerprint_is_documented() -> None:
     from foresight_cache.encoders import LoadOptions, load
-    from foresight_cache.extracting.options import ExtractionOptions
-    from foresight_cache.extracting.sizes import InputSize
-    from foresight_cache.extraction import fingerprint_of
+    from foresight_cache.extraction.extract import fingerprint_of
+    from foresight_cache.extraction.input_size import InputSize
+    from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.points import Point
 
     encoder = load("tiny:qwen2_5_vl", LoadOptions())

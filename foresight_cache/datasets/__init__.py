@@ -5,15 +5,13 @@ A family turns a raw folder in its own published layout into samples. To add one
 A file with a function `generate` makes a synthetic set instead, in a layout that one of the readers reads.
 """
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from foresight_cache.errors import UnknownName
+from foresight_cache.registry import Registry
 from foresight_cache.samples import Sample
 
 
@@ -67,31 +65,30 @@ class Generator(Protocol):
         """One that may take its material from a file has an argument `source: Path | None = None`."""
 
 
-def names() -> tuple[str, ...]:
-    """Families and generators, by file name; nothing is imported."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+_LAYOUTS = Registry(f"{__name__}.layouts", "dataset family")
+_SYNTHETIC = Registry(f"{__name__}.synthetic", "dataset generator")
+
+
+def layout_names() -> tuple[str, ...]:
+    """Lists the families of raw folders that can be read, by file name; imports none of them."""
+    return _LAYOUTS.names()
+
+
+def generator_names() -> tuple[str, ...]:
+    """Lists the generators of synthetic sets, by file name; imports none of them."""
+    return _SYNTHETIC.names()
 
 
 def reader(family: str) -> type[Reader]:
     """Raises `UnknownName`."""
-    return cast(type[Reader], _member(family, "Reader", "dataset family"))
+    return cast(type[Reader], _LAYOUTS.module(family).Reader)
 
 
 def generator(name: str) -> Generator:
     """Raises `UnknownName`."""
-    return cast(Generator, _member(name, "generate", "dataset generator"))
+    return cast(Generator, _SYNTHETIC.module(name).generate)
 
 
 def takes_source(name: str) -> bool:
     """Whether a generator may take its material from a file. Raises `UnknownName`."""
     return "source" in inspect.signature(generator(name)).parameters
-
-
-def _member(name: str, attribute: str, kind: str) -> object:
-    if name in names():
-        module = importlib.import_module(f"{__name__}.{name}")
-        if hasattr(module, attribute):
-            return getattr(module, attribute)
-    # Only now, on the way to an error, are all families imported to tell readers from generators.
-    every = {known: importlib.import_module(f"{__name__}.{known}") for known in names()}
-    raise UnknownName(kind, name, [known for known, module in every.items() if hasattr(module, attribute)])

@@ -5,8 +5,6 @@ into raster order. To add one, add a file with a class `Family` that derives fro
 shared shapes in `architectures/`; the contract suite in `tests/foresight_cache/encoders` then runs over it by itself.
 """
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.points import Point
+from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid, Media
 
 if TYPE_CHECKING:
@@ -149,9 +148,12 @@ TINY, RANDOM = "tiny", "random"
 """Schemes of model texts: `tiny:<family>` and `random:<hub id or directory>`."""
 
 
+_REGISTRY = Registry(__name__, "model family")
+
+
 def names() -> tuple[str, ...]:
     """Families, by file name; nothing is imported."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+    return _REGISTRY.names()
 
 
 def family_of(model: str) -> str:
@@ -167,7 +169,7 @@ def family_of(model: str) -> str:
     place = rest if scheme == RANDOM else model
     if not place.strip():
         raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
-    from foresight_cache.architectures.model_files import model_type
+    from foresight_cache.encoders.weights.model_files import model_type
 
     # A vision tower that was saved alone, such as `clip_vision_model`, is of the family of the whole.
     kind = model_type(place).removesuffix("_vision_model")
@@ -190,5 +192,4 @@ def describe(model: str, options: LoadOptions) -> Encoder:
 
 
 def _family(model: str) -> type[Encoder]:
-    module = importlib.import_module(f"{__name__}.{family_of(model)}")
-    return cast(type[Encoder], module.Family)
+    return cast(type[Encoder], _REGISTRY.module(family_of(model)).Family)

@@ -6,9 +6,9 @@ for the class token alone, so that there is no `vit.final_norm`. The class token
 
 from typing import Any
 
-from foresight_cache.architectures.pixels import TOWERS
-from foresight_cache.architectures.tiny_models import make
-from foresight_cache.architectures.vision import VisionEncoder
+from foresight_cache.encoders.bases.towers import TOWERS
+from foresight_cache.encoders.bases.vision import VisionEncoder
+from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):

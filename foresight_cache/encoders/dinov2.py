@@ -5,9 +5,9 @@
 
 from typing import Any
 
-from foresight_cache.architectures.pixels import Tower
-from foresight_cache.architectures.tiny_models import make
-from foresight_cache.architectures.vision import VisionEncoder
+from foresight_cache.encoders.bases.towers import Tower
+from foresight_cache.encoders.bases.vision import VisionEncoder
+from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):

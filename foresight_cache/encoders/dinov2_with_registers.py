@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from foresight_cache.architectures.tiny_models import make
 from foresight_cache.encoders import Tap, dinov2
+from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(dinov2.Family):

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from foresight_cache.architectures import tiny_models
-from foresight_cache.architectures.projected import ProjectedEncoder
-from foresight_cache.architectures.tiny_models import make
 from foresight_cache.encoders import Tap
+from foresight_cache.encoders.bases.projected import ProjectedEncoder
+from foresight_cache.encoders.weights import tiny_models
+from foresight_cache.encoders.weights.tiny_models import make
 from foresight_cache.samples import Media
 
 

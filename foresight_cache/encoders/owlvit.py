@@ -7,9 +7,9 @@ block, from which the heads start; the norm after it is for the class token alon
 
 from typing import Any
 
-from foresight_cache.architectures.pixels import TOWERS
-from foresight_cache.architectures.tiny_models import make
-from foresight_cache.architectures.vision import VisionEncoder
+from foresight_cache.encoders.bases.towers import TOWERS
+from foresight_cache.encoders.bases.vision import VisionEncoder
+from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from foresight_cache import order
-from foresight_cache.architectures import tiny_models
-from foresight_cache.architectures.qwen import QwenEncoder
-from foresight_cache.architectures.tiny_models import make
 from foresight_cache.encoders import Tap
+from foresight_cache.encoders.bases.qwen import QwenEncoder
+from foresight_cache.encoders.capture import order
+from foresight_cache.encoders.weights import tiny_models
+from foresight_cache.encoders.weights.tiny_models import make
 from foresight_cache.samples import Grid, Media
 
 

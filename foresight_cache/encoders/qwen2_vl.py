@@ -6,9 +6,9 @@ is what enters the merger: the output of the last block, before the merger's own
 
 from typing import Any
 
-from foresight_cache.architectures import tiny_models
-from foresight_cache.architectures.qwen import QwenEncoder
-from foresight_cache.architectures.tiny_models import make
+from foresight_cache.encoders.bases.qwen import QwenEncoder
+from foresight_cache.encoders.weights import tiny_models
+from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(QwenEncoder):

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 from foresight_cache.errors import BadSample, CorruptCache
 from foresight_cache.fingerprint import canonical_json
 from foresight_cache.format.layout import GRID_LEVELS, POOLED_GRID, CacheLayout, parse_json, part_key, sealed, unsealed
-from foresight_cache.format.records import Fields, safe_point_name, shown
+from foresight_cache.records import Fields, safe_point_name, shown
 from foresight_cache.samples import Grid, Sample
 
 Status = Literal["ok", "bad"]

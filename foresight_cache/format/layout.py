@@ -10,7 +10,7 @@ import numpy as np
 
 from foresight_cache.errors import CorruptCache, NotACache, UnsupportedFormat
 from foresight_cache.fingerprint import canonical_json, digest
-from foresight_cache.format.records import Fields, is_deep, safe_point_name, unique
+from foresight_cache.records import Fields, is_deep, safe_point_name, unique
 from foresight_cache.samples import Grid
 
 FORMAT_VERSION = 1

@@ -9,8 +9,8 @@ from typing import Any
 
 from foresight_cache.errors import ShardError
 from foresight_cache.fingerprint import digest
+from foresight_cache.runtime.durable_files import replacing
 from foresight_cache.shards.shard_set import AGAIN, Quarantined, ShardInfo, ShardSet, check_size, shard_name
-from foresight_cache.shards.whole_file import replacing
 
 FORMAT_VERSION = 1
 INDEX = "index.json"

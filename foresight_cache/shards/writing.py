@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foresight_cache.fingerprint import canonical_json
+from foresight_cache.runtime.durable_files import replacing
 from foresight_cache.samples import Sample
 from foresight_cache.shards.members import RECORD, Content, Members
 from foresight_cache.shards.shard_set import ShardInfo, shard_name
 from foresight_cache.shards.tar_blocks import ending, header, padding
-from foresight_cache.shards.whole_file import replacing
 
 _MOST_BLOCKS = 1024
 """Blocks that one call may write (`IOV_MAX` of Linux)."""

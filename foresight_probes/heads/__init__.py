@@ -7,13 +7,12 @@ A head turns a batch of features into predictions. To add one, add a file with a
 from __future__ import annotations
 
 import hashlib
-import importlib
-import pkgutil
 from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, cast
 
 from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,13 +47,16 @@ class SeveralPointsHeadClass(Protocol):
     def __call__(self, *, widths: tuple[int, ...], outputs: Outputs) -> nn.Module: ...
 
 
+_REGISTRY = Registry(__name__, "head", hyphens=True)
+
+
 def names() -> tuple[str, ...]:
     """Heads, by file name; nothing is imported.
 
     >>> {"pooled-linear", "token-linear", "mlp"} <= set(names())
     True
     """
-    return tuple(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+    return _REGISTRY.names()
 
 
 def resolve(texts: Iterable[str]) -> tuple[str, ...]:
@@ -122,4 +124,4 @@ _FORMS = {"slots": "the whole sample", "tokens": "each token"}
 @cache
 def _class(name: str) -> HeadClass:
     (name,) = resolve([name])
-    return cast(HeadClass, importlib.import_module(f"{__name__}.{name.replace('-', '_')}").Head)
+    return cast(HeadClass, _REGISTRY.module(name).Head)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.heads.layers.attention import WIDTH, Look
 from foresight_probes.heads.pooled_linear import slots, spread_linear
-from foresight_probes.layers.attention import WIDTH, Look
 
 
 class Head(nn.Module):

@@ -1,6 +1,6 @@
 """A perceptron with 5 million parameters, for studies of how much a head's capacity matters."""
 
-from foresight_probes.layers.capacity import Rung
+from foresight_probes.heads.layers.capacity import Rung
 
 
 class Head(Rung):

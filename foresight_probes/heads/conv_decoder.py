@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from foresight_cache.samples import Grid
-from foresight_probes.answers.pictures import cut
 from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.features.patches import cut
 
 WIDEST = 256
 """Channels at the resolution of the tokens; half as many after each doubling."""

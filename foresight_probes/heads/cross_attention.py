@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.heads.layers.attention import WIDTH, Look, places
 from foresight_probes.heads.pooled_linear import SPREAD
-from foresight_probes.layers.attention import WIDTH, Look, places
 
 
 class Head(nn.Module):

@@ -7,8 +7,8 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foresight_probes.answers.pictures import cut
 from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.features.patches import cut
 
 START = (512, 7, 7)
 """Channels, rows and columns that the mean is mapped to."""

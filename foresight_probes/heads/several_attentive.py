@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, Outputs
-from foresight_probes.layers.attention import WIDTH, Look, places
-from foresight_probes.layers.several import Several
+from foresight_probes.heads.layers.attention import WIDTH, Look, places
+from foresight_probes.heads.layers.multi_point import Several
 
 
 class Head(Several):

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, Outputs
-from foresight_probes.layers.alignment import on_first_grid
-from foresight_probes.layers.attention import WIDTH
-from foresight_probes.layers.several import Several
+from foresight_probes.heads.layers.alignment import on_first_grid
+from foresight_probes.heads.layers.attention import WIDTH
+from foresight_probes.heads.layers.multi_point import Several
 
 
 class Head(Several):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from foresight_probes.metrics.resamples import mean, median, once
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 SUPPRESSION = 0.5
 """Of two predictions that overlap by more than this IoU the one with the lower score is dropped."""

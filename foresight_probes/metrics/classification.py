@@ -6,7 +6,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from foresight_probes.metrics.resamples import mean, share, totals
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 BINS = 15
 """Of equal width, in which confidence is compared with accuracy (Guo et al., ICML 2017)."""

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from foresight_probes.metrics.resamples import share
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 MOST = 100
 """Detections of a class in an image that count: those with the highest scores."""

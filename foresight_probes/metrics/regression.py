@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.metrics.resamples import mean, share, variance
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 
 def numbers(found: Tensor, truth: Tensor) -> np.ndarray:

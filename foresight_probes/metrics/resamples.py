@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 _BLOCK = 2**15
 """Counts that are looked at together, so that they stay in the processor's own memory."""

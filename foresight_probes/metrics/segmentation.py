@@ -3,7 +3,7 @@
 import numpy as np
 
 from foresight_probes.metrics.resamples import share, totals
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 
 def record(found: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.results import load_results
+from foresight_probes.results.result import load_results
 
 __all__ = ["write_report"]
 
@@ -17,7 +17,7 @@ def write_report(runs: Path, out: Path) -> Path:
     Raises `ProbeError` where there are no results, they are damaged, they do not belong together, or `out` cannot
     be written.
     """
-    from foresight_probes.report.figure import draw
+    from foresight_probes.report.figures.points import draw
     from foresight_probes.report.page import page, render
 
     content = page(load_results(runs))

@@ -10,9 +10,9 @@ import jinja2
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.points import PIXELS
-from foresight_probes.controls import MEAN_PREDICTOR
-from foresight_probes.results import Result, best_of_grids, format_interval
-from foresight_probes.statistics import Interval
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.results.result import Result, best_of_grids, format_interval
+from foresight_probes.statistics.bootstrap import Interval
 
 RANDOM_WEIGHTS = (
     "The weights of this model are random: it has the real architecture and was never trained. The numbers show "
@@ -132,7 +132,7 @@ def caption(section: Section) -> str:
 def render(template: str, content: Page, figure: str) -> str:
     """Fills a template of this folder; everything in HTML is escaped but the figure, which is ours."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=jinja2.select_autoescape(("html.jinja",), default=False),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

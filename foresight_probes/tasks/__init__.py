@@ -6,15 +6,13 @@ To add one, add a file with a class `Task` that derives from the one below and h
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from foresight_cache.errors import UnknownName
+from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Features, Outputs, Prediction
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from foresight_probes.scores import Scores
+    from foresight_probes.results.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,18 +110,18 @@ class Task(ABC):
         return {}
 
 
+_REGISTRY = Registry(__name__, "task", hyphens=True)
+
+
 def names() -> tuple[str, ...]:
     """Tasks, by file name; nothing is imported.
 
     >>> "boxes" in names()
     True
     """
-    return tuple(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+    return _REGISTRY.names()
 
 
 def load(name: str, setting: Setting | None = None) -> Task:
     """Raises `UnknownName`, and what the task raises for its setting."""
-    if name not in names():
-        raise UnknownName("task", name, names())
-    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    return cast(Task, module.Task(setting or Setting()))
+    return cast(Task, _REGISTRY.module(name).Task(setting or Setting()))

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.answers.choice import Choice
 from foresight_probes.metrics import classification
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
+from foresight_probes.tasks.kinds.classification import Choice
 
 
 class Task(Choice):

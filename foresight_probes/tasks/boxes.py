@@ -11,10 +11,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.answers.matching import by_cell, hungarian
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
+from foresight_probes.tasks.kinds.matching import by_cell, hungarian
 
 MOST = 10
 """Objects of an image that are kept: the largest."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.answers.quantity import Quantity
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
+from foresight_probes.tasks.kinds.regression import Quantity
 
 
 class Task(Quantity):

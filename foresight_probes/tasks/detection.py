@@ -12,13 +12,13 @@ from torch.nn.utils.rnn import pad_sequence
 from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.answers.matching import hungarian
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as overlap_metric
 from foresight_probes.metrics import detection as metric
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import Setting
 from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
+from foresight_probes.tasks.kinds.matching import hungarian
 
 QUERIES = 100
 """Predictions from a whole sample."""

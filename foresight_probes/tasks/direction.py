@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from foresight_probes.answers.choice import Choice
+from foresight_probes.tasks.kinds.classification import Choice
 
 
 class Task(Choice):

@@ -11,11 +11,11 @@ from torch.nn import functional
 
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
-from foresight_probes.answers.pictures import cell_of, cut, join
 from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.features.patches import cell_of, cut, join
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import Setting
 
 EDGE_WEIGHT = 3.0

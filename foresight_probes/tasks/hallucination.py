@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.answers.separable import Separable
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import classification
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
+from foresight_probes.tasks.kinds.per_sample import Separable
 
 
 class Task(Separable):

@@ -16,7 +16,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 
 MOST = 10
 

@@ -14,7 +14,7 @@ from foresight_probes import tasks
 from foresight_probes.batches import Features, Outputs, Prediction
 from foresight_probes.metrics import regression, retrieval
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import Setting
 
 LEVELS = ("grid_patch", "grid_merged")

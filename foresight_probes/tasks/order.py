@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foresight_probes.answers.choice import Choice
 from foresight_probes.batches import Features
+from foresight_probes.tasks.kinds.classification import Choice
 
 
 class Task(Choice):

@@ -11,12 +11,12 @@ from torch.nn import functional
 from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.answers.matching import by_cell
-from foresight_probes.answers.pictures import grid_of
 from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import segmentation
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import Setting
+from foresight_probes.tasks.kinds.matching import by_cell
 
 NO_ANSWER = -1
 """Class of a token of which nobody knows what it shows; it is neither trained nor evaluated."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from foresight_probes.batches import Outputs, Prediction
 from foresight_probes.metrics import boxes as metric
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import boxes
 
 

@@ -11,14 +11,14 @@ from torch import Tensor
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
-from foresight_probes.answers.pictures import cell_of, cut, grid_of, join
 from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.features.patches import cell_of, cut, grid_of, join
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
 from foresight_probes.metrics.images import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.scores import Scores
+from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import Setting
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")

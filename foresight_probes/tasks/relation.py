@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from foresight_cache.geometry import input_fractions
-from foresight_probes.answers.choice import Choice
+from foresight_probes.tasks.kinds.classification import Choice
 
 CLEAR = 1.25
 """How many times farther apart two objects must be along one axis than along the other."""

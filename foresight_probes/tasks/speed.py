@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.answers.quantity import Quantity
+from foresight_probes.tasks.kinds.regression import Quantity
 
 
 class Task(Quantity):

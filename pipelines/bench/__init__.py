@@ -4,13 +4,11 @@ A part has a function `run(folder, quick)` that measures in an empty folder. Wha
 on the same data, in turn, since only ratios travel.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from foresight_cache.errors import UnknownName
+from foresight_cache.registry import Registry
 from pipelines.ratios import Figure
 
 
@@ -22,13 +20,14 @@ class Part(Protocol):
         ...
 
 
+_REGISTRY = Registry(__name__, "benchmark")
+
+
 def names() -> tuple[str, ...]:
     """Parts, by file name; nothing is imported."""
-    return tuple(module.name for module in pkgutil.iter_modules(__path__))
+    return _REGISTRY.names()
 
 
 def part(name: str) -> Part:
     """Raises `UnknownName`."""
-    if name not in names():
-        raise UnknownName("benchmark", name, names())
-    return cast(Part, importlib.import_module(f"{__name__}.{name}"))
+    return cast(Part, _REGISTRY.module(name))

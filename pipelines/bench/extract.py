@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from foresight_cache.architectures.tiny_models import byte_tokenizer, make, qwen_ids, qwen_processor, qwen_text
 from foresight_cache.encoders import Encoder, LoadOptions, load
-from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.sizes import InputSize
-from foresight_cache.extraction import extract
+from foresight_cache.encoders.weights.tiny_models import byte_tokenizer, make, qwen_ids, qwen_processor, qwen_text
+from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.input_size import InputSize
+from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.media.images import decode_image
 from foresight_cache.points import resolve
-from foresight_cache.preparation import prepare
+from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import ShardSet, open_shards, read_shard
 from foresight_cache.shards.members import frames_of
 from pipelines.ratios import Figure, medians

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from foresight_cache.preparation import prepare
+from foresight_cache.preparation.prepare import prepare
 from pipelines.ratios import Figure, medians
 
 _HEIGHT, _WIDTH = 480, 640

@@ -16,16 +16,16 @@ from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource,
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
-from foresight_probes.bank import Bank
 from foresight_probes.batches import Batch
-from foresight_probes.features import FeatureData, open_source
-from foresight_probes.learning.fitting import fit
-from foresight_probes.learning.members import Member
+from foresight_probes.features.batch_sampler import Batches
+from foresight_probes.features.datamodule import FeatureData, open_source
 from foresight_probes.options import TrainingOptions
-from foresight_probes.plans import Sweep
-from foresight_probes.questions import load_tasks, questions, split_cache
-from foresight_probes.reading.loading import Batches
-from foresight_probes.training import train_sweep
+from foresight_probes.sweeps.plan import Sweep
+from foresight_probes.sweeps.run import train_sweep
+from foresight_probes.sweeps.targets import load_tasks, questions, split_cache
+from foresight_probes.training.bank import Bank
+from foresight_probes.training.runs import Member
+from foresight_probes.training.trainer import fit
 from pipelines.ratios import Figure, medians
 
 POINT = "vit.block_01"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from foresight_cache.manifests import Manifest
+    from foresight_cache.datasets.manifests import Manifest
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 """`foresight datasets` and its commands."""
@@ -22,7 +22,7 @@ def run(context: typer.Context) -> None:
     """
     if context.invoked_subcommand:
         return
-    from foresight_cache import manifests
+    from foresight_cache.datasets import manifests
 
     listed = [manifests.load(name) for name in manifests.names()]
     width = max(len(manifest.name) for manifest in listed)
@@ -36,7 +36,7 @@ def show(name: Name) -> None:
 
     Example: foresight datasets show ade20k
     """
-    from foresight_cache import manifests
+    from foresight_cache.datasets import manifests
 
     manifest = manifests.load(name)
     print(f"{manifest.name}: {manifest.title}\n")
@@ -53,7 +53,7 @@ def duplicates(first: First, second: Second) -> None:
 
     Example: foresight datasets duplicates shards/train shards/test
     """
-    from foresight_cache.preparing.duplicates import shared
+    from foresight_cache.preparation.duplicates import shared
     from foresight_cache.shards import open_shards
 
     pairs = shared(open_shards(first), open_shards(second))

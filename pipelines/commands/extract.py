@@ -47,9 +47,9 @@ def run(
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.extracting.stage_times import StageTimes
-    from foresight_cache.extraction import check_share_of_bad, extract
+    from foresight_cache.extraction.extract import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
+    from foresight_cache.runtime.stage_times import StageTimes
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(

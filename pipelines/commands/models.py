@@ -55,7 +55,7 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     """
     from foresight_cache.encoders import LoadOptions, describe
     from foresight_cache.errors import UsageError
-    from foresight_cache.extracting.sizes import InputSize
+    from foresight_cache.extraction.input_size import InputSize
 
     encoder = describe(model, LoadOptions(dtype=dtype, device="cpu"))
     wanted = InputSize.parse(size or USUAL_SIZE).fixed
@@ -97,7 +97,7 @@ def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    from foresight_cache.extracting.space import human
+    from foresight_cache.extraction.size_estimate import human
 
     head = ("tap", "grid", "width", "per sample", "class token", "alias")
     cells = [

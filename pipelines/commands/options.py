@@ -7,7 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder
-    from foresight_cache.extracting.options import ExtractionOptions
+    from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.shards import ShardSet
 
 Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.")]
@@ -62,8 +62,8 @@ def opened(
 ) -> "tuple[ShardSet, Encoder, ExtractionOptions]":
     """Loads only what the points need. Raises `ShardError`, `ModelError` and `UsageError`."""
     from foresight_cache.encoders import LoadOptions, describe, load
-    from foresight_cache.extracting.options import ExtractionOptions
-    from foresight_cache.extracting.sizes import InputSize
+    from foresight_cache.extraction.input_size import InputSize
+    from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
 

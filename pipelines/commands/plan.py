@@ -27,8 +27,8 @@ from pipelines.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from foresight_cache.planning.batch_trials import BatchTrial
-    from foresight_cache.planning.plan import Plan
+    from foresight_cache.extraction.planning.batch_trials import BatchTrial
+    from foresight_cache.extraction.planning.plan import Plan
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 TryBatches = Annotated[bool, typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.")]
@@ -65,8 +65,8 @@ def run(
 
     Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.planning.batch_trials import try_batches
-    from foresight_cache.planning.plan import plan
+    from foresight_cache.extraction.planning.batch_trials import try_batches
+    from foresight_cache.extraction.planning.plan import plan
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(
@@ -104,7 +104,7 @@ def _text(plan: "Plan") -> str:
 
 
 def _facts(plan: "Plan") -> dict[str, str]:
-    from foresight_cache.extracting.space import human
+    from foresight_cache.extraction.size_estimate import human
 
     left = f"{plan.samples_left:,} of them in {_shards(plan.shards_left)} are left" if plan.exists else "all are left"
     facts = {"samples": f"{plan.samples:,} in {_shards(plan.shards)}, {left if plan.shards_left else 'none is left'}"}
@@ -122,7 +122,7 @@ def _shards(count: int) -> str:
 
 
 def _times(plan: "Plan") -> dict[str, str]:
-    from foresight_cache.extracting.space import human
+    from foresight_cache.extraction.size_estimate import human
 
     if not plan.shards_left:
         return {"time": "nothing to do"}
@@ -138,7 +138,7 @@ def _times(plan: "Plan") -> dict[str, str]:
 
 def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
     """A line for each size of a batch, and which one to take."""
-    from foresight_cache.planning.batch_trials import fastest
+    from foresight_cache.extraction.planning.batch_trials import fastest
 
     if not trials:
         return []
@@ -152,7 +152,7 @@ def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
 
 
 def _table(plan: "Plan") -> list[str]:
-    from foresight_cache.extracting.space import human
+    from foresight_cache.extraction.size_estimate import human
 
     head = ("point", "tokens", "channels", "type", "in all", "left")
     rows = [

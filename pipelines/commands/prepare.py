@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from foresight_cache.preparation import PreparationSummary
+    from foresight_cache.preparation.prepare import PreparationSummary
 
 Dataset = Annotated[str, typer.Argument(help="Name of a dataset ('foresight datasets') or path of a manifest YAML.")]
 Root = Annotated[
@@ -56,7 +56,7 @@ def run(
 
     Example: foresight prepare coco --root data/coco --split val2017 --out shards/coco
     """
-    from foresight_cache.preparation import prepare
+    from foresight_cache.preparation.prepare import prepare
     from pipelines.progress import progress, say
 
     with progress("prepare", limit) as advance:

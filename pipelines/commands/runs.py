@@ -31,8 +31,8 @@ def run(
 
     Example: foresight runs runs/coco --where task=boxes --where "value>0.3" --sort -value
     """
-    from foresight_probes.results import load_results, summary_row
-    from foresight_probes.tables import DEFAULT, select, table
+    from foresight_probes.results.result import load_results, summary_row
+    from foresight_probes.results.tables import DEFAULT, select, table
     from pipelines.lists import words
 
     found = [summary_row(result) for result in load_results(runs)]

@@ -56,10 +56,10 @@ def run(
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache import open_cache
-    from foresight_probes.devices import train_on
-    from foresight_probes.plans import plan_sweep
-    from foresight_probes.results import summary_row
-    from foresight_probes.sweeps import request
+    from foresight_probes.results.result import summary_row
+    from foresight_probes.sweeps.plan import plan_sweep
+    from foresight_probes.sweeps.processes import train_on
+    from foresight_probes.sweeps.request import request
     from pipelines.progress import progress, say
 
     named = {

@@ -6,7 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from foresight_cache import Cache
-    from foresight_cache.rerun import Difference
+    from foresight_cache.extraction.rerun import Difference
     from foresight_cache.verify import Finding
 
 Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
@@ -70,8 +70,8 @@ def _verified(cache: "Cache", sample: int | None, seed: int) -> "tuple[list[Find
 
 def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str) -> "list[Difference]":
     from foresight_cache.encoders import load
+    from foresight_cache.extraction.rerun import load_options, rerun
     from foresight_cache.points import PIXELS
-    from foresight_cache.rerun import load_options, rerun
 
     taps = [point.partition("@")[0] for point in cache.points if point != PIXELS]
     encoder = load(model or cache.fingerprint["model"]["name"], load_options(cache, device), taps)
@@ -79,6 +79,6 @@ def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str
 
 
 def _too_far(differences: "list[Difference]") -> bool:
-    from foresight_cache.rerun import TOLERANCE
+    from foresight_cache.extraction.rerun import TOLERANCE
 
     return any(row.relative > TOLERANCE for row in differences)

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import foresight, said
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
-from foresight_cache.extracting.options import ExtractionOptions
-from foresight_cache.extracting.sizes import InputSize
-from foresight_cache.extraction import extract
+from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.input_size import InputSize
+from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.points import resolve
-from foresight_cache.preparation import prepare
+from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import open_shards
+from tests.support.command import foresight, said
 
 
 @pytest.fixture(scope="module")

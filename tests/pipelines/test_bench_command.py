@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import said
 
 from foresight_cache.samples import Grid
 from foresight_probes.options import TrainingOptions
-from foresight_probes.questions import load_tasks, questions, split_cache
+from foresight_probes.sweeps.targets import load_tasks, questions, split_cache
 from pipelines.bench import probes
 from pipelines.ratios import Figure, medians, table
+from tests.support.command import said
 
 
 def test_the_cache_of_noise_has_questions_for_every_task(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import zarr
-from command import FORESIGHT, foresight, said
 from PIL import Image
 
 from foresight_cache import open_cache
+from tests.support.command import FORESIGHT, foresight, said
 
 POINTS = "E1,E2,E3,E4,E5,E6,E7,E8"
 

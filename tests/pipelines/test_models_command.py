@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import foresight, said
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.errors import UsageError
+from tests.support.command import foresight, said
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import FORESIGHT, foresight, said
 
 from foresight_cache import open_cache
 from pipelines.commands import extract, plan
+from tests.support.command import FORESIGHT, foresight, said
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_full_disk_still_has_a_plan(scenes: Path, small_disk: Path) -> None:
 
 
 def test_native_sizes_of_some_samples(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foresight_cache.extracting.space.MOST_RECORDS", 8)
+    monkeypatch.setattr("foresight_cache.extraction.size_estimate.MOST_RECORDS", 8)
     run = foresight("plan", *arguments(scenes, tmp_path / "C", "--size", "native"))
     assert "  sizes       native, known of 8 samples; the others are taken to be like them\n" in run.stdout
 

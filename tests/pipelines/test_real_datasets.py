@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import foresight, said
 from PIL import Image
 from pycocotools import mask
 
 from foresight_cache import open_cache
 from foresight_cache.geometry import input_placement
 from foresight_cache.reader import Cache
+from tests.support.command import foresight, said
 
 
 def through(dataset: str, root: Path, out: Path, *more: object) -> Cache:

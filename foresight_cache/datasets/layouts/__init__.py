@@ -1,0 +1,1 @@
+"""Readers of raw folders, one file per published layout."""

@@ -1,0 +1,78 @@
+"""HaloQuest as its authors publish it: a table of questions per split, images fetched from the addresses in it.
+
+    ROOT/haloquest-<split>.csv    image_name, url, image type, hallucination type, question,
+                                  groundtruth responses, split
+    ROOT/images/<image_name>      or   ROOT/<split>/<image_name>   or   ROOT/<image_name>
+
+`groundtruth responses` are right answers, separated by `;`. The columns `answer` and `hallucinated` (true or false)
+may be added: a model's answer, and whether it was graded as hallucinated.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets.parts.qa import Questions
+from foresight_cache.errors import DatasetError
+from foresight_cache.samples import is_safe_name
+
+_LAYOUT = "expected ROOT/haloquest-<split>.csv"
+_COLUMNS = ("image_name", "hallucination type", "question", "groundtruth responses")
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
+
+
+class Reader:
+    """The dataset family `haloquest`; see `Questions` for ids and groups."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+
+    def splits(self) -> tuple[str, ...]:
+        """Raises `DatasetError` where there is no table."""
+        if not self._root.is_dir():
+            raise DatasetError(f"there is no folder {self._root}; {_LAYOUT}")
+        names = [re.fullmatch(r"haloquest-(.+)\.csv", path.name) for path in sorted(self._root.iterdir())]
+        splits = tuple(name[1] for name in names if name and is_safe_name(name[1]))
+        if not splits:
+            raise DatasetError(f"{self._root} holds no table of questions; {_LAYOUT}")
+        return splits
+
+    def samples(self, split: str) -> Iterator[Found | Broken]:
+        """In the order of the table. Raises `DatasetError`."""
+        if split not in (splits := self.splits()):
+            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
+        questions = Questions(self._name, split, self._root)
+        folders = (self._root / "images", self._root / split, self._root)
+        for number, row in enumerate(_rows(self._root / f"haloquest-{split}.csv"), start=1):
+            yield questions.record(_qa(row), row["image_name"], place=f"row {number}", folders=folders)
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, restval="")
+            missing = [column for column in _COLUMNS if column not in (table.fieldnames or ())]
+            if missing:
+                raise DatasetError(f"{path} has no column {missing[0]!r}; expected {', '.join(_COLUMNS)}")
+            yield from table
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} is no table of comma-separated text: {error}; get it again") from None
+
+
+def _qa(row: Mapping[str, str]) -> dict[str, Any]:
+    """
+    >>> _qa({"question": "Q?", "groundtruth responses": "a; b;", "hallucination type": "false premises"})["references"]
+    ['a', 'b']
+    """
+    graded = row.get("hallucinated", "").strip().lower()
+    return {
+        "question": row["question"],
+        "answer": row.get("answer") or None,
+        "hallucinated": _FLAGS.get(graded, graded),
+        "references": [text.strip() for text in row["groundtruth responses"].split(";") if text.strip()],
+        "type": row["hallucination type"].strip() or None,
+    }

@@ -1,0 +1,67 @@
+"""Questions about images, one JSON object a line.
+
+    ROOT/<split>.jsonl    {"image": "images/cup.jpg", "question": "…", "answer": "…", "hallucinated": false}
+
+`image` is a path below ROOT. `answer` and `hallucinated` may be null or missing; `id`, `references` (right answers)
+and `type` may be added.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets.parts.qa import Questions
+from foresight_cache.errors import DatasetError
+from foresight_cache.samples import is_safe_name
+
+_LAYOUT = "expected ROOT/<split>.jsonl with one JSON object a line"
+_LONGEST = 1 << 20
+"""Bytes that a line may have."""
+_KEYS = {"image", "question", "answer", "hallucinated", "id", "references", "type"}
+
+
+class Reader:
+    """The dataset family `qa_jsonl`; see `Questions` for ids and groups."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+
+    def splits(self) -> tuple[str, ...]:
+        """Raises `DatasetError` where there is no file of questions."""
+        if not self._root.is_dir():
+            raise DatasetError(f"there is no folder {self._root}; {_LAYOUT}")
+        files = sorted(path for path in self._root.glob("*.jsonl") if is_safe_name(path.stem))
+        if not files:
+            raise DatasetError(f"{self._root} holds no *.jsonl; {_LAYOUT}")
+        return tuple(path.stem for path in files)
+
+    def samples(self, split: str) -> Iterator[Found | Broken]:
+        """In the order of the lines; empty lines are passed over. Raises `DatasetError`."""
+        if split not in (splits := self.splits()):
+            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
+        questions = Questions(self._name, split, self._root)
+        with (self._root / f"{split}.jsonl").open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield self._record(line, f"line {number}", split, questions)
+
+    def _record(self, line: bytes, place: str, split: str, questions: Questions) -> Found | Broken:
+        try:
+            entry = _entry(line)
+        except (ValueError, RecursionError) as error:
+            return Broken(id=f"{self._name}/{split}/{place}", reason=f"the line cannot be used: {error}")
+        return questions.record(entry, entry.get("image"), place=place, folders=(self._root,), own_id=entry.get("id"))
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    if len(line) > _LONGEST:
+        raise ValueError(f"it has {len(line)} bytes, expected at most {_LONGEST}")
+    entry = json.loads(line)
+    if not isinstance(entry, dict):
+        raise ValueError(f"it is a JSON {type(entry).__name__}, expected an object")
+    if unknown := sorted(entry.keys() - _KEYS):
+        raise ValueError(f"it has the key {ascii(unknown[0])[:60]}; keys: {', '.join(sorted(_KEYS))}")
+    return entry

@@ -1,0 +1,210 @@
+"""Something-Something v2, with the annotation files of either generation and the clips in any of their forms.
+
+    ROOT/<annotations>     something-something-v2-{labels,train,validation,test}.json    the older names
+                           {labels,train,validation,test}.json, test-answers.csv         the newer ones
+    ROOT/<clips>/<id>.webm (or .mp4, .avi), or ROOT/<clips>/<id>/img_00001.jpg
+
+Annotations lie in ROOT or in its folder `labels` or `annotations`; clips in ROOT or in its folder
+`20bn-something-something-v2`, `videos` or `rawframes`, the first of these that there is.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
+from foresight_cache.datasets.parts.safe_paths import is_text, shown
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
+from foresight_cache.samples import Sample
+
+SPLITS = ("train", "validation", "test")
+_PREFIXES = ("something-something-v2-", "")
+_ANNOTATION_FOLDERS = ("", "labels", "annotations")
+_CLIP_FOLDERS = ("20bn-something-something-v2", "videos", "rawframes", "")
+_ANSWERS = "test-answers.csv"
+_LAYOUT = "expected ROOT/{,labels/,annotations/}{something-something-v2-,}{labels,train,validation,test}.json"
+
+DIRECTIONS: Mapping[str, tuple[str, ...]] = {
+    "left": ("Pulling something from right to left", "Pushing something from right to left"),
+    "right": ("Pulling something from left to right", "Pushing something from left to right"),
+    "up": (
+        "Moving something up",
+        "Picking something up",
+        "Lifting something up completely without letting it drop down",
+        "Lifting up one end of something without letting it drop down",
+    ),
+    "down": (
+        "Moving something down",
+        "Something falling like a feather or paper",
+        "Something falling like a rock",
+        "Letting something roll down a slanted surface",
+    ),
+    "towards": ("Moving something towards the camera",),
+    "away": ("Moving something away from the camera",),
+    "together": ("Moving something closer to something", "Moving something and something closer to each other"),
+    "apart": ("Moving something away from something", "Moving something and something away from each other"),
+    "camera left": ("Turning the camera left while filming something",),
+    "camera right": ("Turning the camera right while filming something",),
+    "camera up": ("Turning the camera upwards while filming something",),
+    "camera down": ("Turning the camera downwards while filming something",),
+    "camera towards": ("Approaching something with your camera",),
+    "camera away": ("Moving away from something with your camera",),
+}
+"""Classes that say which way something moves, by direction; the others have none.
+
+What moves with the camera is kept apart: when the camera turns left, the picture moves right.
+"""
+_DIRECTION_OF = {name.lower(): direction for direction, names in DIRECTIONS.items() for name in names}
+
+
+class Reader:
+    """The dataset family `ssv2`. Sample ids are `<name>/<split>/<clip id>`.
+
+    A clip of the test split has an action only where `test-answers.csv` says it.
+    """
+
+    def __init__(self, name: str, root: Path) -> None:
+        self._name = name
+        self._root = root
+
+    def splits(self) -> tuple[str, ...]:
+        """Splits that have an annotation file. Raises `DatasetError` where there is none."""
+        splits = tuple(split for split in SPLITS if self._file(f"{split}.json"))
+        if not splits:
+            raise DatasetError(f"{self._root} is no folder of Something-Something v2: it has no annotations; {_LAYOUT}")
+        return splits
+
+    def samples(self, split: str) -> Iterator[Found | Broken]:
+        """In the order of the annotation file. Raises `DatasetError`."""
+        path = self._file(f"{split}.json") if split in SPLITS else None
+        if path is None:
+            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(self.splits())}")
+        classes = self._classes()
+        answers = self._answers() if split == "test" else {}
+        folder = self._clip_folder()
+        clips = clips_by_stem(folder)
+        records = _records(path)
+        for index, record in enumerate(records):
+            clip_id = _clip_id(record)
+            sample_id = f"{self._name}/{split}/{clip_id or f'records[{index}]'}"
+            try:
+                if clip_id is None:
+                    raise BadSample(f"the entry {index} has no number or text without '/' under 'id'")
+                clip = one_clip(clip_id, clips.get(clip_id, []), folder)
+                annotations = _annotations({**record, **answers.get(clip_id, {})}, classes, split)
+            except BadSample as error:
+                yield Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
+                continue
+            sample = Sample(
+                id=sample_id,
+                dataset=self._name,
+                split=split,
+                group=sample_id,
+                media="clip",
+                file_name=clip.relative_to(self._root).as_posix(),
+                width=0,
+                height=0,
+                annotations=annotations,
+            )
+            yield Found(sample=sample, path=clip)
+
+    def _file(self, name: str) -> Path | None:
+        """An annotation file of either generation."""
+        places = [self._root / folder / (prefix + name) for prefix in _PREFIXES for folder in _ANNOTATION_FOLDERS]
+        return next((path for path in places if path.is_file()), None)
+
+    def _clip_folder(self) -> Path:
+        return next(self._root / name for name in _CLIP_FOLDERS if (self._root / name).is_dir())
+
+    def _classes(self) -> dict[str, int]:
+        """Numbers of the classes by name, lower case. Raises `DatasetError`."""
+        path = self._file("labels.json")
+        if path is None:
+            raise DatasetError(f"{self._root} has no list of the classes: there is no labels.json; {_LAYOUT}")
+        listed = _parsed(path)
+        if not isinstance(listed, dict) or not all(str(number).isdecimal() for number in listed.values()):
+            raise DatasetError(f"{path} is no list of classes: expected a number for each class; get the file again")
+        return {_class_of(name).lower(): int(number) for name, number in listed.items()}
+
+    def _answers(self) -> dict[str, dict[str, str]]:
+        """What is known of clips of the test split, by clip. Raises `DatasetError`."""
+        path = self._file(_ANSWERS)
+        if path is None:
+            return {}
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}); get the file again") from None
+        answers = {}
+        for number, line in enumerate(lines, start=1):
+            clip_id, separator, name = line.partition(";" if ";" in line else ",")
+            if line.strip() and not (separator and name.strip()):
+                raise DatasetError(
+                    f"{path}, line {number}: expected the id of a clip and its class; get the file again"
+                )
+            answers[clip_id.strip()] = {"template": name.strip().strip('"')}
+        return answers
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
+
+
+def _records(path: Path) -> list[Any]:
+    """Raises `DatasetError` where it is no list, or has a clip twice."""
+    records = _parsed(path)
+    if not isinstance(records, list):
+        raise DatasetError(f"{path} is no list of clips; get the annotation file again")
+    ids = Counter(clip_id for record in records if (clip_id := _clip_id(record)))
+    if repeated := [clip_id for clip_id, times in ids.items() if times > 1]:
+        raise DatasetError(
+            f"{path} lists the same clip more than once: {', '.join(repeated[:5])}; which entry is meant cannot be "
+            "told, so mend the file"
+        )
+    return records
+
+
+def _clip_id(record: Any) -> str | None:
+    found = record.get("id") if isinstance(record, dict) else None
+    text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+    return text if is_text(text) and text.isprintable() and "/" not in text and text not in (".", "..") else None
+
+
+def _annotations(record: Mapping[str, Any], classes: Mapping[str, int], split: str) -> dict[str, Any]:
+    """The action of a clip. Raises `BadSample`."""
+    template = record.get("template")
+    if template is None and split == "test":
+        return {}
+    if not is_text(template):
+        raise BadSample(f"its template is {shown(template)}, expected a text")
+    name = _class_of(template)
+    if name.lower() not in classes:
+        raise BadSample(f"its template {template!a} is no class: labels.json does not list {name!a}")
+    placeholders = record.get("placeholders", [])
+    if not isinstance(placeholders, list) or not all(map(is_text, placeholders)):
+        raise BadSample(f"its placeholders are {shown(placeholders)}, expected a list of texts")
+    label = record.get("label")
+    return {
+        "action": {
+            "label": label if is_text(label) else name,
+            "template": template,
+            "class": name,
+            "class_id": classes[name.lower()],
+            "direction": _DIRECTION_OF.get(name.lower()),
+            "placeholders": placeholders,
+        }
+    }
+
+
+def _class_of(template: str) -> str:
+    """
+    >>> _class_of("Holding [something] next to [something]")
+    'Holding something next to something'
+    """
+    return template.replace("[", "").replace("]", "")

@@ -1,0 +1,1 @@
+"""What readers and generators share: safe paths, files of clips, outlines, questions, trajectories, digits."""

@@ -1,0 +1,106 @@
+"""COCO's outlines of objects, whichever of its three ways they are published in, as compressed run lengths.
+
+Polygons and run lengths reach pycocotools' C code only after they were checked: it believes what it is given.
+"""
+
+import math
+from array import array
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+from foresight_cache.datasets.parts.safe_paths import shown
+from foresight_cache.errors import BadSample
+
+_LONGEST = 1 << 20
+"""Numbers of an outline, or characters of its compressed run lengths, that no object has."""
+
+
+def pack(entry: dict[str, Any]) -> dict[str, Any]:
+    """The same JSON object with its outline in a tenth of the memory; meant as `object_hook`."""
+    outline = entry.get("segmentation")
+    if isinstance(outline, list):
+        entry["segmentation"] = [_packed(polygon) for polygon in outline]
+    if isinstance(counts := entry.get("counts"), list):
+        entry["counts"] = _packed(counts)
+    return entry
+
+
+def _packed(numbers: Any) -> Any:
+    """An array of doubles, or the value itself where it is not a list of numbers."""
+    if not isinstance(numbers, list) or not {type(number) for number in numbers} <= {int, float}:
+        return numbers
+    try:
+        return array("d", numbers)
+    except OverflowError:
+        return numbers
+
+
+def run_lengths(outline: Any, who: str, width: int, height: int) -> dict[str, Any] | None:
+    """`{"size": [height, width], "counts": text}` of a published outline; None where there is none.
+
+    The pixels are those that `pycocotools.coco.COCO.annToRLE` gives. Raises `BadSample`.
+    """
+    if outline is None or outline == []:
+        return None
+    if isinstance(outline, list):
+        return _encoded(_polygons(outline, who, width, height), width, height)
+    if isinstance(outline, dict) and outline.get("size") == [height, width]:
+        counts = outline.get("counts")
+        if isinstance(counts, array) and _covers(counts, width, height):
+            return _encoded({"size": [height, width], "counts": [int(count) for count in counts]}, width, height)
+        if _is_short_text(counts) and _covers(array("d", _decompressed(counts)), width, height):
+            return {"size": [height, width], "counts": counts}
+    raise BadSample(f"{who} has a segmentation that is neither polygons nor the run lengths of {width}×{height} pixels")
+
+
+def _polygons(outline: list[Any], who: str, width: int, height: int) -> list[list[float]]:
+    for polygon in outline:
+        if not isinstance(polygon, array) or len(polygon) % 2 or not 4 <= len(polygon) < _LONGEST:
+            shape = f"{len(polygon)} numbers" if isinstance(polygon, array | list) else shown(polygon)
+            raise BadSample(f"{who} has a polygon of {shape}, expected x and y of three or more points")
+        # A little outside is drawn as pycocotools draws it; far outside it would take memory without end.
+        if not all(map(math.isfinite, polygon)) or not (
+            all(-width <= x <= 2 * width for x in polygon[::2])
+            and all(-height <= y <= 2 * height for y in polygon[1::2])
+        ):
+            raise BadSample(f"{who} has a polygon that lies outside its image of {width}×{height} pixels")
+    return [list(polygon) for polygon in outline]
+
+
+def _encoded(outline: Any, width: int, height: int) -> dict[str, Any]:
+    from pycocotools import mask
+
+    found = mask.frPyObjects(outline, height, width)
+    merged = mask.merge(found) if isinstance(found, list) else found
+    return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
+
+
+def _is_short_text(counts: Any) -> TypeGuard[str]:
+    return isinstance(counts, str) and counts.isascii() and len(counts) < _LONGEST
+
+
+def _covers(counts: "array[float]", width: int, height: int) -> bool:
+    return all(count >= 0 and count.is_integer() for count in counts) and sum(counts) == width * height
+
+
+def _decompressed(text: str) -> Iterator[int]:
+    """The run lengths of COCO's compressed text: six bits per character, differences to the last but one.
+
+    Format: `rleFrString` of the COCO API's `maskApi.c`.
+
+    >>> list(_decompressed("05"))
+    [0, 5]
+    """
+    counts: list[int] = []
+    value, shift = 0, 0
+    for letter in text:
+        bits = ord(letter) - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        yield counts[-1]
+        value, shift = 0, 0

@@ -1,0 +1,1 @@
+"""Generators of synthetic sets, one file each, in layouts that a reader reads."""

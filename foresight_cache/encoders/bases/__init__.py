@@ -1,0 +1,1 @@
+"""Shapes that model families derive from: towers, projectors, language models, prompts."""

@@ -1,0 +1,36 @@
+"""LLaVA's models: features of one layer of the tower through a two-layer projector, one token for each patch.
+
+Their processors cut a larger image into tiles and put the view of the whole image before them. Only that view is
+taken here: as language models are causal, its tokens are what they are in front of tiles as well.
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from foresight_cache.encoders.bases.projected import ProjectedEncoder
+
+
+class LlavaEncoder(ProjectedEncoder):
+    """As in the model's own code for a single view, a learned newline stands behind the tokens of a sample. It is no
+    raster token and not `last_vision`.
+    """
+
+    def merged_side(self, frames: int) -> int:  # noqa: ARG002 - of an image, and of each frame unless pooled
+        return self._size // self._patch
+
+    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        inner = self.root(self.model)
+        states = inner.get_submodule("vision_tower")(
+            inputs["pixel_values"].to(self.model.dtype), output_hidden_states=True
+        ).hidden_states[self.config.vision_feature_layer]
+        if self.config.vision_feature_select_strategy == "default":
+            states = states[:, 1:]
+        projected = inner.get_submodule("multi_modal_projector")(states)
+        newline = inner.get_parameter("image_newline")[None]
+        parts = torch.split(projected, self.frames(inputs))
+        return torch.cat([row for part in parts for row in (self.in_sequence(part), newline)])
+
+    def in_sequence(self, frames_FND: torch.Tensor) -> torch.Tensor:
+        """A sample's projected frames as they enter the language model, [N, D]."""
+        return frames_FND.flatten(0, 1)

@@ -1,0 +1,241 @@
+"""Qwen's vision-language models: patches packed without padding, in merge groups, and a merger after the tower."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from math import isqrt
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from foresight_cache.encoders import Given, Level, Tap
+from foresight_cache.encoders.bases.language import (
+    FRAMES_PER_SECOND,
+    IMAGE_SETTINGS,
+    LanguageEncoder,
+    is_language,
+    language_taps,
+    without_text,
+)
+from foresight_cache.encoders.bases.transformers_encoder import Hidden
+from foresight_cache.encoders.capture import order
+from foresight_cache.encoders.weights import model_files
+from foresight_cache.errors import BadSample, UsageError
+from foresight_cache.samples import Grid, Media
+
+_MAX_ASPECT = 200
+"""Longest side over shortest that the processor accepts."""
+
+
+class QwenEncoder(LanguageEncoder):
+    """Inputs of `forward`, as `preprocess` makes them for B samples with P patches in all:
+
+    `pixel_values` [P, 3·2·14·14] and `image_grid_thw` [B, 3] (for clips `pixel_values_videos`, `video_grid_thw`),
+    `input_ids`, `attention_mask` and `mm_token_type_ids` [B, L], right-padded. Where prompts have several images,
+    `image_grid_thw` has a row for each and `images` [B] says how many.
+    """
+
+    processor_class: ClassVar[str]
+    media = ("image", "clip")
+    image_settings = (*IMAGE_SETTINGS, "patch_size", "temporal_patch_size", "merge_size", "size")
+
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        super().__init__(*arguments, **others)
+        if self.processor is not None:
+            # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
+            self.processor.video_processor.cap_pixels_per_frame = False
+        self.patch_multiple = self._patch * self._merge
+        self._placed: tuple[torch.Tensor | None, dict[tuple[Level, bool], torch.Tensor | None]] = (None, {})
+
+    @classmethod
+    def load_processor(cls, path: Path) -> Any:
+        import transformers
+
+        return model_files.load_processor(getattr(transformers, cls.processor_class), path)
+
+    @staticmethod
+    def vision_widths(config: Any) -> tuple[int, int]:
+        """Channels inside the tower and after the merger."""
+        return config.vision_config.hidden_size, config.vision_config.out_hidden_size
+
+    @classmethod
+    def taps_of(cls, config: Any) -> tuple[Tap, ...]:
+        inside, after = cls.vision_widths(config)
+        width, layers = config.text_config.hidden_size, config.text_config.num_hidden_layers
+        blocks = [(f"vit.block_{k + 1:02d}", f"visual.blocks.{k}") for k in range(config.vision_config.depth)]
+        return (
+            *(
+                Tap(name=name, module=module, side="output", level="patch", width=inside)
+                for name, module in [("vit.patch_embed", "visual.patch_embed"), *blocks]
+            ),
+            Tap(name="vit.pre_merge", module="visual.merger", side="input", level="patch", width=inside),
+            Tap(name="vit.post_merge", module="visual.merger", side="output", level="merged", width=after),
+            *language_taps(width, layers),
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        return {**super().identity(), "second_per_grid": self._second_per_grid}
+
+    def native_size(self, height: int, width: int) -> tuple[int, int]:
+        """Raises `BadSample` where one side is more than 200 times the other."""
+        from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+        if max(height, width) > _MAX_ASPECT * min(height, width):
+            raise BadSample(
+                f"media of {height}×{width} pixels is too narrow; one side may be {_MAX_ASPECT} times the other"
+            )
+        low, high = self._pixel_bounds
+        size: tuple[int, int] = smart_resize(height, width, self.patch_multiple, min_pixels=low, max_pixels=high)
+        return size
+
+    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
+        side = self.patch_multiple
+        return max(1, round(height / side)) * side, max(1, round(width / side)) * side
+
+    def max_tokens(self, level: Level, frames: int) -> int:
+        side = self._patch if level == "patch" else self.patch_multiple
+        return self._steps(frames) * (self.max_pixels // side**2)
+
+    @property
+    def max_pixels(self) -> int:
+        budget = self._pixel_bounds[1]
+        # The narrowest strip keeps one unit of height, whatever the budget.
+        return max(budget, self.patch_multiple * isqrt(_MAX_ASPECT * budget))
+
+    def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:
+        if frames < 1 or height < 1 or width < 1 or height % self.patch_multiple or width % self.patch_multiple:
+            near = " × ".join(map(str, self.nearest_size(height, width)))
+            raise UsageError(
+                f"size {height} × {width} with {frames} frames is not possible for {self.family}: height and width "
+                f"must be multiples of {self.patch_multiple} pixels and frames at least 1; the nearest size is {near}"
+            )
+        side = self._patch if level == "patch" else self.patch_multiple
+        return Grid(self._steps(frames), height // side, width // side)
+
+    def preprocess(
+        self, clips: Sequence[np.ndarray], media: Given, texts: Sequence[str] | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Raises `UsageError` for a size that is not possible, and for an image of several frames."""
+        self.check_media(clips, media)
+        if media == "images":
+            return self._preprocessed(clips, "image", texts) | {"images": torch.tensor(list(map(len, clips)))}
+        return self._preprocessed(clips, media, texts)
+
+    def _preprocessed(
+        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None
+    ) -> dict[str, torch.Tensor]:
+        words = [None] * len(clips) if texts is None else texts
+        counts = [len(clip) if media == "image" else 1 for clip in clips]
+        made = self.processor(
+            text=[self.turn(media, text, count) for text, count in zip(words, counts, strict=True)],
+            **(_images(clips) if media == "image" else _videos(clips)),
+            padding=True,
+            padding_side="right",
+            return_mm_token_type_ids=True,
+            return_tensors="pt",
+        )
+        inputs = {name: made[name] for name in self.model_inputs(media)}
+        visual = self.is_visual(inputs["input_ids"])
+        if texts is None:
+            return self.complete(without_text(inputs, visual, self.processor.tokenizer.pad_token_id), media)
+        return self.complete(inputs, media)
+
+    def model_inputs(self, media: Media) -> tuple[str, ...]:
+        """What of the processor's output the model takes."""
+        pixels = ("pixel_values", "image_grid_thw") if media == "image" else ("pixel_values_videos", "video_grid_thw")
+        return (*pixels, "input_ids", "attention_mask", "mm_token_type_ids")
+
+    def complete(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:  # noqa: ARG002
+        """Adds what a family's model takes beside that."""
+        return inputs
+
+    def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
+        inner = self.root(self.model)
+        if any(is_language(tap) for tap in taps):
+            inner(**{name: tensor for name, tensor in inputs.items() if name != "images"}, use_cache=False)
+        else:
+            pixels, grid_thw = _vision_inputs(inputs)
+            inner.get_submodule("visual")(pixels.type(self.model.dtype), grid_thw=grid_thw)
+
+    def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+        return [int(row[0]) for row in _vision_inputs(inputs)[1]]
+
+    def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        return [Grid(t, h // self._merge, w // self._merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
+
+    def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        grid_thw = _vision_inputs(inputs)[1]
+        places = self._places(tap, grid_thw)
+        share = self._merge**2 if tap.level == "merged" else 1
+        tokens = hidden if places is None else hidden[places]
+        return list(torch.split(tokens, [int(count) // share for count in grid_thw.prod(dim=1)]))
+
+    def _places(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
+        """Where each token of the raster stands at a tap, on the device; found once for all taps of a batch."""
+        if self._placed[0] is not grid_thw:
+            self._placed = grid_thw, {}
+        known, kind = self._placed[1], (tap.level, tap.name == "vit.patch_embed")
+        if kind not in known:
+            places = self.order_at(tap, [Grid(*row) for row in grid_thw.tolist()])
+            known[kind] = None if places is None else order.inverse(places).to(self.device, non_blocking=True)
+        return known[kind]
+
+    def order_at(self, tap: Tap, grids: Sequence[Grid]) -> torch.Tensor | None:
+        """The order of the packed tokens at a tap of the tower; None where it is raster order already.
+
+        It may differ between the patch embedding, other taps of patches, and taps of merged tokens, and no further.
+        """
+        return order.merge_group_order(grids, self._merge) if tap.level == "patch" else None
+
+    def _steps(self, frames: int) -> int:
+        """Temporal grid steps; the processor repeats the last frame until its patches are full."""
+        return -(-frames // self._temporal_patch)
+
+    @property
+    def _second_per_grid(self) -> float:
+        """Seconds between two temporal grid steps of a clip."""
+        return self._temporal_patch / FRAMES_PER_SECOND
+
+    @cached_property
+    def _patch(self) -> int:
+        return int(self.config.vision_config.patch_size)
+
+    @cached_property
+    def _merge(self) -> int:
+        return int(self.config.vision_config.spatial_merge_size)
+
+    @cached_property
+    def _temporal_patch(self) -> int:
+        return int(self.config.vision_config.temporal_patch_size)
+
+    @cached_property
+    def _pixel_bounds(self) -> tuple[int, int]:
+        size = self.processor.image_processor.size
+        return int(size["shortest_edge"]), int(size["longest_edge"])
+
+
+def _vision_inputs(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels, and the patch grid of each sample."""
+    if "pixel_values" in inputs:
+        return inputs["pixel_values"], inputs["image_grid_thw"]
+    return inputs["pixel_values_videos"], inputs["video_grid_thw"]
+
+
+def _images(clips: Sequence[np.ndarray]) -> dict[str, Any]:
+    options = {"do_resize": False, "input_data_format": "channels_last"}
+    return {"images": [frame for clip in clips for frame in clip], "images_kwargs": options}
+
+
+def _videos(clips: Sequence[np.ndarray]) -> dict[str, Any]:
+    metadata = [
+        {"fps": FRAMES_PER_SECOND, "total_num_frames": len(clip), "frames_indices": list(range(len(clip)))}
+        for clip in clips
+    ]
+    options = {
+        "do_resize": False,
+        "do_sample_frames": False,
+        "input_data_format": "channels_last",
+        "video_metadata": metadata,
+    }
+    return {"videos": list(clips), "videos_kwargs": options}

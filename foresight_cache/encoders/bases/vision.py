@@ -1,0 +1,143 @@
+"""Vision-only encoders: a tower of blocks over the patches of one image, with or without a class token."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from math import ceil, floor, sqrt
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from foresight_cache.encoders import Given, Level, Tap
+from foresight_cache.encoders.bases.towers import SETTINGS, Tower, normalised
+from foresight_cache.encoders.bases.transformers_encoder import FrozenEncoder, Hidden
+from foresight_cache.encoders.weights import loading, model_files
+from foresight_cache.errors import UsageError
+from foresight_cache.samples import Grid
+
+
+class VisionEncoder(FrozenEncoder):
+    """Inputs of `forward`: `pixels`, normalised float32 of all frames one after another, and `sizes` [B, 3], which
+    are frames, height and width. A clip is taken frame by frame. Frames of one size are run together.
+
+    `vit.pre_merge` is the output of the last block, before the final norm. Patches and merged tokens are the same.
+    Positions are resampled, by the model's own code, to inputs of other sizes than the one it was trained at. An
+    input of native size keeps its aspect ratio and, in whole patches, its size, between a quarter and all of the
+    patches that the model was trained at.
+    """
+
+    media = ("image", "clip")
+    kept_on_host = frozenset({"sizes"})
+    tower: ClassVar[Tower]
+    resampling: ClassVar[Mapping[str, bool]] = {"interpolate_pos_encoding": True}
+    """Arguments that let the tower take any size."""
+
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        super().__init__(*arguments, **others)
+        self.patch_multiple = int(self.config.patch_size)
+
+    @classmethod
+    def load_processor(cls, path: Path) -> Any:
+        from transformers import AutoImageProcessor
+
+        return model_files.load_processor(AutoImageProcessor, path)
+
+    @staticmethod
+    def root(model: nn.Module) -> nn.Module:
+        """The tower itself, which some classes hold one level down."""
+        inner = getattr(model, "vision_model", model)
+        return inner if isinstance(inner, nn.Module) else model
+
+    @classmethod
+    def taps_of(cls, config: Any) -> tuple[Tap, ...]:
+        return cls.tower.taps(config.num_hidden_layers, config.hidden_size)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {**super().identity(), "image_processor": loading.settings(self.processor, SETTINGS)}
+
+    def native_size(self, height: int, width: int) -> tuple[int, int]:
+        if (height, width) == (self._trained, self._trained):
+            return height, width
+        side, most = self.patch_multiple, self._patches
+        rows, columns = height / side, width / side
+        if rows * columns > most:
+            scale = sqrt(most / (rows * columns))
+            rows, columns = max(1, floor(rows * scale)), max(1, floor(columns * scale))
+        else:
+            scale = max(1.0, sqrt(most / 4 / (rows * columns)))
+            rows, columns = ceil(rows * scale), ceil(columns * scale)
+        if rows * columns > most:  # of a strip, which keeps one patch across, the ends
+            rows, columns = min(rows, most // min(rows, columns)), min(columns, most // min(rows, columns))
+        return rows * side, columns * side
+
+    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
+        if (height, width) == (self._trained, self._trained):
+            return height, width
+        side = self.patch_multiple
+        return max(1, round(height / side)) * side, max(1, round(width / side)) * side
+
+    def max_tokens(self, level: Level, frames: int) -> int:  # noqa: ARG002 - all levels are one
+        return frames * self._patches
+
+    @property
+    def max_pixels(self) -> int:
+        return self._trained**2
+
+    def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - all levels are one
+        if frames < 1 or min(height, width) < 1 or (height, width) != self.nearest_size(height, width):
+            near = " × ".join(map(str, self.nearest_size(height, width)))
+            raise UsageError(
+                f"size {height} × {width} with {frames} frames is not possible for {self.family}: height and width "
+                f"must be multiples of {self.patch_multiple} pixels and frames at least 1; the nearest size is {near}"
+            )
+        return Grid(frames, height // self.patch_multiple, width // self.patch_multiple)
+
+    def preprocess(
+        self,
+        clips: Sequence[np.ndarray],
+        media: Given,
+        texts: Sequence[str] | None = None,  # noqa: ARG002 - there is nobody to read them
+    ) -> dict[str, torch.Tensor]:
+        """Raises `UsageError` for a size that is not possible, and for an image of several frames."""
+        if media == "image" and any(len(clip) != 1 for clip in clips):
+            raise UsageError("an image has exactly one frame; preprocess several frames as a clip")
+        for clip in clips:
+            self.grid("patch", *clip.shape[:3])
+        pixels = [normalised(clip, self.processor).flatten() for clip in clips]
+        return {"pixels": torch.cat(pixels), "sizes": torch.tensor([clip.shape[:3] for clip in clips])}
+
+    def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+        return [int(size[0]) for size in inputs["sizes"]]
+
+    def groups(self, inputs: Mapping[str, torch.Tensor]) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
+        """By height and width."""
+        sizes = [tuple(row) for row in inputs["sizes"].tolist()]
+        if len({size[1:] for size in sizes}) == 1:
+            return [(range(len(sizes)), inputs)]
+        parts = torch.split(inputs["pixels"], [3 * t * h * w for t, h, w in sizes])
+        members: dict[tuple[int, ...], list[int]] = {}
+        for number, size in enumerate(sizes):
+            members.setdefault(size[1:], []).append(number)
+        return [
+            (numbers, {"pixels": torch.cat([parts[n] for n in numbers]), "sizes": inputs["sizes"][numbers]})
+            for numbers in members.values()
+        ]
+
+    def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:  # noqa: ARG002 - hooks stop it
+        height, width = inputs["sizes"][0, 1:].tolist()
+        self.model(inputs["pixels"].view(-1, 3, height, width), **self.resampling)
+
+    def raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        return self.tower.raster(tap, hidden, self.frames(inputs))
+
+    @cached_property
+    def _trained(self) -> int:
+        """Pixels along a side of the inputs that the model was trained at."""
+        return int(self.config.image_size)
+
+    @cached_property
+    def _patches(self) -> int:
+        """Patches that the model was trained at."""
+        return (self._trained // self.patch_multiple) ** 2

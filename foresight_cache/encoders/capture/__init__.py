@@ -1,0 +1,1 @@
+"""From modules of a running model to tokens in raster order: hooks, orders, readouts."""

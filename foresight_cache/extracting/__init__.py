@@ -1,1 +1,0 @@
-"""What `extraction` is made of: inputs, recording, guards, and room on the disk."""

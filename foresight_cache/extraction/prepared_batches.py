@@ -1,0 +1,92 @@
+"""Batches of samples, decoded and preprocessed: what the model is given next."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foresight_cache.encoders import Encoder
+from foresight_cache.encoders.bases.prompts import asked
+from foresight_cache.errors import BadSample
+from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.points import LABELS
+from foresight_cache.samples import Media, Sample
+from foresight_cache.shards import ShardSet, read_shard
+from foresight_cache.writer import PendingShard
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Samples of one shard that go through the model together."""
+
+    shard: PendingShard
+    positions: Sequence[int]
+    samples: Sequence[Sample]
+    members: Sequence[Mapping[str, bytes]]
+    is_last: bool
+    """Whether it is the shard's last batch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A batch whose inputs are ready; samples that could not be decoded have left it."""
+
+    shard: PendingShard
+    positions: Sequence[int]
+    samples: Sequence[Sample]
+    pixels: Sequence[np.ndarray]
+    texts: Sequence[str] | None
+    """The user's words to each sample, where they are run."""
+    media: Media
+    labels: Sequence[np.ndarray | None]
+    """Dense labels of each sample's pixels, uint8 [N, 1]; None where it has none."""
+    inputs: "Mapping[str, torch.Tensor]"
+    bad: Sequence[tuple[int, SampleRow]]
+    is_last: bool
+
+
+def batches_of(
+    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, pending: Iterator[PendingShard]
+) -> Iterator[Batch]:
+    """All batches of all pending shards, in order. A shard has samples, so it has a batch."""
+    for shard in pending:
+        content = list(read_shard(shards, shard.number))
+        planned = options.inputs.batches(encoder, [sample for sample, _ in content], options.batch_tokens)
+        for positions in planned:
+            samples, members = zip(*(content[position] for position in positions), strict=True)
+            is_last = positions is planned[-1]
+            yield Batch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
+
+
+def prepared(batch: Batch, encoder: Encoder, options: ExtractionOptions) -> Prepared:
+    """Decoded, resized and preprocessed; runs in a thread."""
+    rule, media = options.inputs, batch.samples[0].media
+    good: list[tuple[int, Sample, np.ndarray, np.ndarray | None, str]] = []
+    bad: list[tuple[int, SampleRow]] = []
+    for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
+        try:
+            text = asked(encoder.options.prompt, sample.annotations) if options.with_text else ""
+            labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
+            good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
+        except BadSample as error:
+            row = SampleRow(sample=sample, status="bad", reason=str(error), grids={})
+            bad.append((position, row))
+    pixels = [pixels for _, _, pixels, *_ in good]
+    texts = [text for *_, text in good] if options.with_text else None
+    return Prepared(
+        shard=batch.shard,
+        positions=[position for position, *_ in good],
+        samples=[sample for _, sample, *_ in good],
+        pixels=pixels,
+        labels=[labels for *_, labels, _ in good],
+        texts=texts,
+        media=media,
+        inputs=rule.preprocess(encoder, pixels, media, texts),
+        bad=bad,
+        is_last=batch.is_last,
+    )

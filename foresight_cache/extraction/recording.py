@@ -1,0 +1,97 @@
+"""From computed batches to committed shards."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from functools import partial
+
+import numpy as np
+
+from foresight_cache.extraction.feature_checks import DuplicateGuard, check_extremes
+from foresight_cache.extraction.host_copies import HostCopies
+from foresight_cache.extraction.prepared_batches import Prepared
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.points import LABELS, PIXELS
+from foresight_cache.runtime.progress import Advance
+from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
+
+RowsOf = Callable[[Prepared], Iterator[SampleRow]]
+Computed = tuple[HostCopies, HostCopies]
+"""The features of a batch by point and sample, and their extremes by point."""
+
+
+class ShardRecorder:
+    """Takes the batches of one shard after another, and commits a shard with its last batch.
+
+    The points of a batch are checked, hashed and written side by side. One thread at a time may call it.
+    """
+
+    def __init__(self, cache: CacheWriter, rows_of: RowsOf, threads: int, advance: Advance) -> None:
+        self._cache, self._rows_of, self._advance = cache, rows_of, advance
+        self._threads = ThreadPoolExecutor(threads)
+        self._stack = ExitStack()
+        self._shard: _OpenShard | None = None
+
+    def take(self, batch: Prepared, computed: Computed, halved: int) -> None:
+        """The next batch, of which `halved` were computed in halves.
+
+        Raises `FeatureError` for values that no cache should hold, and what writing raises.
+        """
+        if self._shard is None:
+            self._shard = _OpenShard(self._stack.enter_context(self._cache.shard(batch.shard)), batch.shard)
+        shard = self._shard
+        features, extremes = (copies.arrays() for copies in computed)
+        check_extremes({point: found for point, (found,) in extremes.items()}, [sample.id for sample in batch.samples])
+        self._add(shard, batch, features)
+        shard.rows |= dict(batch.bad) | dict(zip(batch.positions, self._rows_of(batch), strict=True))
+        shard.halved += halved
+        if batch.is_last:
+            shard.writer.commit([shard.rows[position] for position in sorted(shard.rows)], halved=shard.halved)
+            self.drop()
+            self._advance(len(shard.rows), shard.writer.size)
+
+    def drop(self) -> None:
+        """Leaves nothing of a shard that is not committed."""
+        self._stack.close()
+        self._shard = None
+
+    def close(self) -> None:
+        """Ends the threads; a shard that is not committed is dropped."""
+        self._threads.shutdown()
+        self.drop()
+
+    def _add(self, shard: "_OpenShard", batch: Prepared, features: Mapping[str, Sequence[np.ndarray]]) -> None:
+        added = [
+            self._threads.submit(partial(_add_features, shard, batch, point, samples))
+            for point, samples in features.items()
+        ]
+        added.append(self._threads.submit(partial(_add_pictures, shard, batch)))
+        wait(added)  # all of them, before the files may be closed
+        for each in added:
+            each.result()
+
+
+class _OpenShard:
+    """A shard that is being written, and what was found of it so far."""
+
+    def __init__(self, writer: ShardWriter, pending: PendingShard) -> None:
+        self.writer = writer
+        self.points = pending.points
+        self.rows: dict[int, SampleRow] = {}
+        self.duplicates = DuplicateGuard()
+        self.halved = 0
+
+
+def _add_features(shard: _OpenShard, batch: Prepared, point: str, samples: Sequence[np.ndarray]) -> None:
+    for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
+        if "@last" not in point:  # a prompt ends alike for all images, and so may their last patches
+            shard.duplicates.check(sample.id, pixels, {point: tokens})
+        shard.writer.add(position, point, tokens)
+
+
+def _add_pictures(shard: _OpenShard, batch: Prepared) -> None:
+    for position, pixels, labels in zip(batch.positions, batch.pixels, batch.labels, strict=True):
+        if PIXELS in shard.points:
+            shard.writer.add(position, PIXELS, pixels.reshape(-1, 3))
+        if labels is not None:
+            shard.writer.add(position, LABELS, labels)

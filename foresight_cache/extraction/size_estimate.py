@@ -1,0 +1,287 @@
+"""How many bytes a cache takes, from its layout alone, and whether the disk has room for them.
+
+Objects of inputs of one size are exact to the byte. Else they follow from the samples' records: of every
+sample or, in a large dataset, of shards spread evenly over it.
+"""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from foresight_cache.encoders import Encoder
+from foresight_cache.errors import BadSample, CacheError
+from foresight_cache.extraction.inputs import InputRule
+from foresight_cache.format import layout
+from foresight_cache.format.commits import Commit
+from foresight_cache.format.layout import CacheLayout, PointLayout
+from foresight_cache.format.shard_object import checksum, index_size
+from foresight_cache.samples import Grid, Sample
+from foresight_cache.shards import ShardSet
+
+MOST_RECORDS = 8192
+"""Records that are read to learn native sizes; their mean is then known to well under a percent."""
+_ROW = 160
+"""Bytes of a row of the sample table beside the sample's own record: status, reason, grids."""
+_ENTRY = 512
+"""Bytes of what a commit says of itself and of each of its objects."""
+_FOLDERS = 2
+"""Folders that an object's key makes, a block each on many filesystems."""
+_TAR_BLOCK = 512
+"""Bytes of a tar's header, and what its members are rounded up to."""
+
+
+class Tokens(NamedTuple):
+    """Of one sample, by level."""
+
+    pixel: int
+    patch: int
+    merged: int
+
+    @classmethod
+    def of(cls, grids: Mapping[str, Grid]) -> Self:
+        return cls(**{level: grids[level].tokens for level in cls._fields})
+
+    @property
+    def pooled(self) -> int:
+        return layout.POOLED_GRID.tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What the records say of a dataset's inputs."""
+
+    sizes: Mapping[int, Counter[Tokens]]
+    """Per shard, of all or of some, how many samples have how many tokens."""
+    record_bytes: float
+    """Mean bytes of a sample's record."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Bytes that an extraction has still to write."""
+
+    objects: Mapping[str, int]
+    """Of shard objects, by point."""
+    records: int
+    """Of commits and metadata, about."""
+    on_disk: int
+    """Of all, with files in whole blocks of the filesystem."""
+
+    @property
+    def bytes(self) -> int:
+        """Of objects and records together."""
+        return sum(self.objects.values()) + self.records
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """What the disk of a place has left."""
+
+    folder: Path
+    """The nearest folder that exists."""
+    free: int | None
+    """Bytes that this user may still write; None where the filesystem does not tell."""
+    block: int
+    """Bytes of a block of the filesystem."""
+
+
+def check_room(
+    out: Path, shards: ShardSet, encoder: Encoder, rule: InputRule, cache: CacheLayout, points: Sequence[str]
+) -> None:
+    """Raises `CacheError` where the disk of `out` cannot hold what is still to be written there; writes nothing."""
+    lacking = missing(out, cache, points)
+    if not lacking:
+        return
+    room = room_at(out)
+    found = survey(shards, encoder, rule)
+    need = needed(cache, object_sizes(cache, found), lacking, found.record_bytes, room.block)
+    if room.free is not None and need.on_disk > room.free:
+        raise CacheError(
+            f"the cache at {out} needs {human(need.on_disk)} more and the disk of {room.folder} has {human(room.free)} "
+            f"free; free {human(need.on_disk - room.free)} there, name another --out or keep fewer --points"
+        )
+
+
+def missing(out: Path, cache: CacheLayout, points: Sequence[str]) -> dict[int, tuple[str, ...]]:
+    """The shards that lack some of `points`, each with those. Raises `CorruptCache` for a damaged commit."""
+    lacking = {}
+    for number in range(len(cache.shards)):
+        path = out / layout.part_key(number)
+        committed = Commit.from_json(path.read_bytes(), str(path)).objects if path.exists() else {}
+        if left := tuple(point for point in points if point not in committed):
+            lacking[number] = left
+    return lacking
+
+
+def survey(shards: ShardSet, encoder: Encoder, rule: InputRule) -> Survey:
+    """Reads headers of one tar or, where samples differ in size, the records of up to `MOST_RECORDS` samples; no media.
+
+    A tar that cannot be read is passed over here; the extraction, which checks every byte, says what is wrong.
+    """
+    common = rule.common_grids(encoder, shards.media)
+    count = 1 if common else max(1, MOST_RECORDS // shards.samples_per_shard)
+    sizes, lengths = {}, [0]
+    for number in _spread(len(shards.shards), count):
+        try:
+            records = _records(shards, number)
+            sizes[number] = _counted(records, encoder, rule)
+        except (OSError, ValueError, RecursionError, BadSample):
+            continue
+        lengths += map(len, records)
+    if common:
+        alike = Tokens.of(common)
+        sizes = {number: Counter({alike: len(shard.ids)}) for number, shard in enumerate(shards.shards)}
+    return Survey(sizes=sizes, record_bytes=sum(lengths) / max(1, len(lengths) - 1))
+
+
+def object_sizes(cache: CacheLayout, found: Survey) -> dict[str, list[int]]:
+    """Bytes of each shard's object, by point; of a shard that was not surveyed, by the mean of the others."""
+    return {name: _object_sizes(cache, point, _chunk_bytes(point, found)) for name, point in cache.points.items()}
+
+
+def mean_tokens(point: PointLayout, found: Survey) -> float:
+    """Tokens of a sample of mean size at a point; 0 where no size is known."""
+    sizes = sum(found.sizes.values(), Counter[Tokens]())
+    total: int = sum(count * getattr(each, point.level) for each, count in sizes.items())
+    return total / max(1, sizes.total())
+
+
+def needed(
+    cache: CacheLayout,
+    sizes: Mapping[str, Sequence[int]],
+    lacking: Mapping[int, Sequence[str]],
+    record_bytes: float,
+    block: int,
+) -> Need:
+    """What is left to write: objects of `sizes` for the shards in `lacking`, their commits, and the metadata.
+
+    `block` is the filesystem's, in bytes.
+    """
+    objects = dict.fromkeys(cache.points, 0)
+    if not lacking:
+        return Need(objects=objects, records=0, on_disk=0)
+    files = [len(cache.root_json()), *(len(cache.array_json(point)) for point in cache.points)]
+    for number, points in lacking.items():
+        for point in points:
+            objects[point] += sizes[point][number]
+        rows = round(cache.shards[number].samples * (record_bytes + _ROW))
+        files.append(rows + _ENTRY * (1 + len(cache.points)))
+    written = [sizes[point][number] for number, points in lacking.items() for point in points]
+    blocks = sum(-(-size // block) for size in [*files, *written]) + _FOLDERS * len(written)
+    return Need(objects=objects, records=sum(files), on_disk=blocks * block)
+
+
+def room_at(out: Path) -> Room:
+    """What is free where a cache is or would be.
+
+    Bytes of shards that are being written there count as free: they are part of what is still needed, or left by a
+    killed process and swept at the next start.
+    """
+    folder = nearest_folder(out)
+    status = os.statvfs(folder)
+    block = status.f_frsize or status.f_bsize or 1
+    free = status.f_bavail * block + _under_way(out / layout.PARTIAL)
+    return Room(folder=folder, free=free if status.f_blocks else None, block=block)
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists.
+
+    >>> str(nearest_folder(Path("/no/such/folder")))
+    '/'
+    """
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def human(size: float) -> str:
+    """Bytes in units of 1000, as disks are sold.
+
+    >>> human(999), human(3_932_160), human(2.5e12), human(999_999)
+    ('999 B', '3.9 MB', '2.5 TB', '1.0 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.95:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def _chunk_bytes(point: PointLayout, found: Survey) -> dict[int, int]:
+    """Bytes of all chunks of each surveyed shard, with their checksums and without the object's index."""
+    step = point.tokens_per_chunk
+    chunk = step * point.width * point.numpy_dtype.itemsize + len(checksum(b""))
+    return {
+        number: sum(samples * -(-getattr(each, point.level) // step) for each, samples in sizes.items()) * chunk
+        for number, sizes in found.sizes.items()
+    }
+
+
+def _object_sizes(cache: CacheLayout, point: PointLayout, chunks: Mapping[int, int]) -> list[int]:
+    index = index_size(cache.samples_per_shard * point.chunks_per_sample)
+    counted = sum(cache.shards[number].samples for number in chunks)
+    mean = sum(chunks.values()) / max(1, counted)
+    return [
+        index + (chunks[number] if number in chunks else round(mean * shard.samples))
+        for number, shard in enumerate(cache.shards)
+    ]
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """Up to `count` of the numbers below `length`, evenly over all.
+
+    >>> _spread(3, 8), _spread(100, 3), _spread(100, 1)
+    ([0, 1, 2], [0, 50, 99], [0])
+    """
+    count = min(count, length)
+    return [round(place * (length - 1) / max(1, count - 1)) for place in range(count)]
+
+
+def _counted(records: Sequence[bytes], encoder: Encoder, rule: InputRule) -> Counter[Tokens]:
+    """Tokens of the samples; of those that the model cannot take there will be nothing."""
+    found: Counter[Tokens] = Counter()
+    for record in records:
+        sample = Sample.from_json(json.loads(record))
+        try:
+            found[Tokens.of(rule.grids(encoder, sample))] += 1
+        except BadSample:
+            continue
+    return found
+
+
+def _records(shards: ShardSet, number: int) -> list[bytes]:
+    """The records in a prepared tar, passing over the media. Raises `ValueError` for a tar that is not as prepared.
+
+    Header by header, since `tarfile` would believe and allocate whatever size a damaged header claims.
+    """
+    shard = shards.shards[number]
+    records, start = [], 0
+    with (shards.path / shard.name).open("rb", buffering=0) as file:
+        while (header := os.pread(file.fileno(), _TAR_BLOCK, start)).strip(b"\0"):
+            name, length = header[:100].rstrip(b"\0"), int(header[124:136].strip(b"\0 ") or b"0", 8)
+            start += _TAR_BLOCK
+            if not re.fullmatch(rb"\d{9}\.[a-z0-9.]+", name) or not 0 <= length <= shard.size - start:
+                raise ValueError(f"{shard.name} has a member {name!r} of {length} bytes at {start}")
+            if name.endswith(b".json"):
+                records.append(os.pread(file.fileno(), length, start))
+            start += -(-length // _TAR_BLOCK) * _TAR_BLOCK
+    if len(records) != len(shard.ids):
+        raise ValueError(f"{shard.name} has {len(records)} records, {len(shard.ids)} were prepared")
+    return records
+
+
+def _under_way(partial: Path) -> int:
+    """Bytes on disk under a folder; files may vanish meanwhile."""
+    total = 0
+    for folder, _, names in os.walk(partial):
+        for name in names:
+            try:
+                total += (Path(folder) / name).stat().st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,1 +1,0 @@
-"""What tasks are made of: kinds of answers, and how they are compared with the truth."""

@@ -1,0 +1,155 @@
+"""From a cache to batches: the LightningDataModule over one point or several."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from foresight_cache.samples import Grid
+from foresight_probes.batches import Batch
+from foresight_probes.features.batch_sampler import Batches, Order
+from foresight_probes.features.point_features import PointFeatures
+from foresight_probes.features.sources import (
+    TOGETHER,
+    PixelPatches,
+    PointTokens,
+    Source,
+    cells,
+    open_source,
+    open_sources,
+    patchify,
+)
+from foresight_probes.features.standardization import Standardisation
+from foresight_probes.options import TrainingOptions
+from foresight_probes.splits import Split
+
+__all__ = [
+    "FeatureData",
+    "PixelPatches",
+    "PointTokens",
+    "Source",
+    "Standardisation",
+    "Targets",
+    "cells",
+    "open_source",
+    "open_sources",
+    "patchify",
+]
+
+Targets = Mapping[str, Mapping[int, Tensor]]
+"""By task and row of the sample table; rows without a question for the task are left out."""
+
+
+class FeatureData(LightningDataModule):
+    """Batches of a point, or of several points aligned by sample, over the three sides of a split.
+
+    The same for the same options, whatever is kept in memory. One pass over the features, before the first batch,
+    verifies every byte, fits the standardisation and takes the means over tokens, which are kept. Tokens are kept
+    too where they fit (`TrainingOptions.resident`), on the GPU if there is one; otherwise they are read again in
+    each epoch, shard by shard, into a few batches' worth of memory, without hashing again what was verified before.
+    Where only means over tokens are asked for, nothing is read after the first pass.
+
+    Under `torch.distributed` each process gets its part of every batch.
+    """
+
+    def __init__(
+        self,
+        source: Source | Sequence[Source],
+        split: Split,
+        targets: Targets,
+        options: TrainingOptions,
+        *,
+        tokens: bool = True,
+    ) -> None:
+        super().__init__()
+        sources = list(source) if isinstance(source, Sequence) else [source]
+        self.split, self.targets, self.options = split, targets, options
+        self.name = TOGETHER.join(each.name for each in sources)
+        rows = [*split.train, *split.validation, *split.test]
+        sizes = [sum(each.grid(row).tokens for row in rows) * each.width * each.dtype.itemsize for each in sources]
+        self.size = sum(sizes)
+        """Bytes of all features as they are stored."""
+        pooled = len(rows) * sum(each.width for each in sources) * 4 <= options.resident_bytes
+        self.tokens = tokens or not pooled
+        """Whether batches hold tokens, and not the means over them alone."""
+        self.size_of_batch = self.size * options.batch_size // len(rows)
+        """The same of a batch, on average, whether it holds them or not."""
+        place = residence(self.size, options) if self.tokens else None
+        self._features = [PointFeatures(each, rows, keep_pooled=pooled, keep_tokens=place) for each in sources]
+        self._shards = sources[0].shard
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each point."""
+        return tuple(each.source.width for each in self._features)
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of features that were read from the cache so far."""
+        return sum(each.bytes_read for each in self._features)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The largest grid of the first point's samples, along each axis on its own."""
+        grids = {self._features[0].source.grid(row) for row in self._rows()}
+        return Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
+
+    def standardisation(self) -> Standardisation:
+        """Fitted to the training samples alone."""
+        first, *others = (each.survey(self.split.train, self._rows()) for each in self._features)
+        return replace(first, others=tuple(others))
+
+    def train_dataloader(self) -> Batches[Batch]:
+        shards: dict[int, list[int]] = {}
+        for row in self.split.train:
+            shards.setdefault(self._shards(row), []).append(row)
+        options = self.options
+        return self._loader(list(shards.values()), seed=options.shuffle_seed, mixed=options.shuffle_shards)
+
+    def val_dataloader(self) -> Batches[Batch]:
+        return self._loader([self.split.validation])
+
+    def test_dataloader(self) -> Batches[Batch]:
+        return self._loader([self.split.test])
+
+    def in_order(self, rows: Sequence[int]) -> Batches[Batch]:
+        """Batches of these rows as they come, for a single process."""
+        return Batches(Order([rows], self.options.batch_size), self.batch)
+
+    def batch(self, rows: Sequence[int], buffer: int | None = None) -> Batch:
+        """Features and targets of these rows of the sample table, padded to the longest.
+
+        With the number of a `buffer` its tokens lie in memory that the next batch with that number will use.
+        """
+        first, *others = (each.gather(rows, buffer, tokens=self.tokens) for each in self._features)
+        features = replace(first, others=tuple(others))
+        targets = {task: [by_row.get(row) for row in rows] for task, by_row in self.targets.items()}
+        size = sum((each.tokens if self.tokens else each.pooled).nbytes for each in features.every)
+        return Batch(rows=tuple(rows), features=features, targets=targets, size=size)
+
+    def _rows(self) -> list[int]:
+        return [*self.split.train, *self.split.validation, *self.split.test]
+
+    def _loader(self, shards: Sequence[Sequence[int]], *, seed: int | None = None, mixed: int = 1) -> Batches[Batch]:
+        world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        rank = torch.distributed.get_rank() if world > 1 else 0
+        order = Order(shards, self.options.batch_size, seed=seed, mixed=mixed, rank=rank, world=world)
+        return Batches(order, self.batch)
+
+
+def residence(size: int, options: TrainingOptions) -> torch.device | None:
+    """Where so many bytes of tokens are kept while they are trained on; None where they are read again and again.
+
+    With `resident` auto: the GPU's memory if they take less than half of what is free there, else the host's if
+    they take no more than `resident_bytes`.
+    """
+    host, cuda = torch.device("cpu"), torch.device("cuda")
+    has_gpu = options.device in ("auto", "cuda") and torch.cuda.is_available()
+    if options.resident == "auto":
+        if has_gpu and 2 * size < torch.cuda.mem_get_info()[0]:
+            return cuda
+        return host if size <= options.resident_bytes else None
+    return {"device": cuda if has_gpu else host, "host": host, "none": None}[options.resident]

@@ -1,1 +1,0 @@
-"""What `features` is made of: sources, order, memory and scale of the features of a point."""

@@ -1,0 +1,236 @@
+"""The result of a run, from which all reports are made: `RUNS/<task>/<point>/<run>.json`.
+
+Beside it lie the scores of each test sample, `<run>.parquet` (`scores`), so that tests between runs need no training,
+and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: with it a run is finished.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.errors import ProbeError
+from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
+from foresight_probes.statistics.bootstrap import Interval
+
+FORMAT = "foresight-probe-result"
+VERSION = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One head on one point for one task, from one seed."""
+
+    identity: str
+    """SHA-256 of all that the result depends on: run, cache, split and recipe."""
+    task: str
+    point: str
+    head: str
+    seed: int
+    run: str
+    """Name of the file: the head, its values in a grid, the seed."""
+    order: int
+    """Place of the point in the order of computation; -1 for what is no point of the model."""
+    primary: str
+    """Name of the metric that selected the epoch and is drawn over points."""
+    metrics: Mapping[str, Interval]
+    """On the test split, with confidence intervals."""
+    breakdown: Mapping[str, Mapping[str, float]]
+    """Metrics of parts of the test split, by the part's name."""
+    validation: Mapping[str, float]
+    """`value` of the primary metric on the validation split at the `epoch` (from 1) that was selected; of a closed form
+    also the `strength` that was."""
+    not_measured: Mapping[str, str]
+    """Metrics of the task that are missing, with the reason."""
+    chance: Mapping[str, float]
+    """Metrics of the mean predictor on the same test split."""
+    options: Mapping[str, Any]
+    """The training options, with the run's own values where it is one of a grid."""
+    learning_rate: float
+    """Peak step size that was used: that of the options, or else the head's own; 0 of a closed form."""
+    split: Mapping[str, Any]
+    """`digest`, samples on each side (`train`, `validation`, `test`) and those without a question (`left_out`)."""
+    cache: Mapping[str, Any]
+    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset`."""
+    width: int
+    """Channels of the features."""
+    parameters: int
+    """Trained numbers of the head."""
+    versions: Mapping[str, str]
+    wall_seconds: float
+    """Time that the point took, all heads of `company` together."""
+    company: int
+    """Heads that were trained in the same pass."""
+    bytes_read: int
+    """Bytes of features that the point's pass, or passes, read from the cache, for all of `company` together."""
+    stored: tuple[SampleScore, ...] | Path
+    """What `scores` gives, or the file that holds it: a study has thousands of runs on thousands of samples."""
+    fresh: bool = False
+    """Whether this call trained it, rather than found it finished; not stored."""
+
+    @property
+    def scores(self) -> tuple[SampleScore, ...]:
+        """Of each test sample; read at each call where they are in a file. Raises `ProbeError` for a damaged one."""
+        return from_parquet(self.stored) if isinstance(self.stored, Path) else self.stored
+
+    @property
+    def value(self) -> Interval:
+        """The primary metric."""
+        return self.metrics[self.primary]
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        name = f"{self.task:8} {self.point:16} {self.run.removesuffix(f'-seed{self.seed}'):14} seed {self.seed}"
+        chance = self.chance.get(self.primary)
+        return f"{name}  {self.primary} {format_interval(self.value)}" + (
+            "" if chance is None else f", chance {chance:.3f}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        apart = {"fresh", "stored"}  # scores lie in a file of their own
+        body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}
+        body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
+        return {"format": FORMAT, "version": VERSION, **body}
+
+
+def format_interval(interval: Interval) -> str:
+    """
+    >>> format_interval(Interval(0.34567, 0.28, 0.4))
+    '0.346 (0.280–0.400)'
+    """
+    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
+def result_path(runs: Path, *, task: str, point: str, run: str) -> Path:
+    return runs / task / point / f"{run}.json"
+
+
+def identity(parts: Mapping[str, Any]) -> str:
+    """SHA-256 of the JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> Path:
+    """Writes each file whole or not at all. Raises `ProbeError` where the folder cannot be written."""
+    path = result_path(runs, task=result.task, point=result.point, run=result.run)
+    body = result.to_json()
+    text = json.dumps(body, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path.with_suffix(".parquet"), to_parquet(result.scores))
+        if checkpoint is not None:
+            replace_file(path.with_suffix(".safetensors"), checkpoint)
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise ProbeError(f"cannot write the result {path}: {error.strerror or error}.") from error
+    return path
+
+
+def load_result(path: Path) -> Result:
+    """Raises `ProbeError` for a file that is damaged, foreign or of another version."""
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ProbeError(f"cannot read the result {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise ProbeError(f"{path} is damaged, it is not JSON ({error}); remove it and train that run again.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ProbeError(f"{path} is not a probe result; a folder of runs holds nothing else, so move it away.")
+    if record.get("version") != VERSION:
+        raise ProbeError(
+            f"{path} is a probe result of version {record.get('version')!r}, expected {VERSION}; "
+            "read it with the version that wrote it, or train again with another --out."
+        )
+    try:
+        return _from_json(record, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProbeError(f"{path} is damaged ({error}); remove it and train that run again.") from error
+
+
+def summary_row(result: Result) -> dict[str, Any]:
+    """What a table shows of a result: plain numbers and texts by column, every metric by its name."""
+    value = result.value
+    return {
+        **{"task": result.task, "point": result.point, "run": result.run, "head": result.head, "seed": result.seed},
+        **{"metric": result.primary, "value": value.value, "low": value.low, "high": value.high},
+        **{"chance": result.chance.get(result.primary), "validation": result.validation["value"]},
+        "epoch": int(result.validation["epoch"]),
+        "strength": result.validation.get("strength"),
+        "learning_rate": result.learning_rate,
+        "weight_decay": result.options.get("weight_decay"),
+        **{"parameters": result.parameters, "width": result.width, "company": result.company},
+        **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
+        **{name: interval.value for name, interval in result.metrics.items()},
+    }
+
+
+def best_of_grids(results: Iterable[Result]) -> list[Result]:
+    """Of runs that differ in their values of a grid alone, the one that is best on validation, in the given order."""
+    best: dict[tuple[str, str, str, int], Result] = {}
+    for result in results:
+        key = (result.task, result.point, result.head, result.seed)
+        if key not in best or result.validation["value"] > best[key].validation["value"]:
+            best[key] = result
+    return list(best.values())
+
+
+def in_order(results: Iterable[Result]) -> list[Result]:
+    """By task, then in the order of computation, then by head and seed."""
+    return sorted(results, key=lambda each: (each.task, each.order, each.point, each.head, each.seed, each.run))
+
+
+def load_results(runs: Path) -> list[Result]:
+    """All results under a folder, by task, then in the order of computation, then by head and seed.
+
+    Raises `ProbeError` where there is none, or one cannot be read.
+    """
+    paths = sorted(runs.glob("*/*/*.json"))
+    if not paths:
+        raise ProbeError(f"{runs} holds no probe results; make some with 'foresight train-probe'.")
+    return in_order(map(load_result, paths))
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("identity", "task", "point", "head", "run", "primary"), str),
+    **dict.fromkeys(("seed", "order", "width", "parameters", "company", "bytes_read"), int),
+    **dict.fromkeys(
+        ("breakdown", "validation", "not_measured", "chance", "options", "split", "cache", "versions"), dict
+    ),
+    **dict.fromkeys(("learning_rate", "wall_seconds"), (int, float)),
+}
+
+
+def _from_json(record: Mapping[str, Any], path: Path) -> Result:
+    for name, kind in {**_KINDS, "metrics": dict}.items():
+        if not isinstance(record.get(name), kind):
+            raise TypeError(f"{name} is {record.get(name)!r}")
+    metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
+    if record["primary"] not in metrics:
+        raise ValueError(f"the primary metric {record['primary']!r} is missing")
+    stored = path.with_suffix(".parquet")
+    require_parquet(stored)
+    return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, stored=stored)
+
+
+_ENDS = ("value", "low", "high")
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all. Raises `OSError`."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""How sure a number is: functions of scores and groups alone."""

@@ -1,0 +1,63 @@
+"""Confidence intervals that respect that samples of one group are not independent."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foresight_probes.metrics.resamples import Statistic, once
+from foresight_probes.results.scores import Scores
+
+_BLOCK = 2**18
+"""Counts of samples that are held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with the ends of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(
+    scores: Scores,
+    groups: Sequence[str],
+    statistic: Statistic,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Percentile intervals of named statistics, resampling whole groups with replacement.
+
+    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13, applied
+    to clusters: each resample draws as many groups as there are and takes all samples of each. Deterministic
+    given the seed. With a single group the interval is the value itself, which says nothing about uncertainty.
+
+    A statistic that is undefined for a resample takes its interval from the others; one that is undefined for all
+    samples is missing in the result.
+
+    >>> scores = np.array([[0.0], [0.5], [1.0]])
+    >>> bootstrap(scores, ["a", "b", "c"], lambda some, counts: {"mean": counts @ some[:, 0] / 3}, seed=1)
+    {'mean': Interval(value=0.5, low=0.0, high=1.0)}
+    """
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    group_of = np.array([numbers[group] for group in groups])
+    generator = np.random.default_rng(seed)
+    drawn: defaultdict[str, list[np.ndarray]] = defaultdict(list)
+    block = max(1, _BLOCK // len(groups))
+    for first in range(0, resamples, block):
+        picks = generator.integers(len(numbers), size=(min(block, resamples - first), len(numbers)))
+        counts = np.stack([np.bincount(each, minlength=len(numbers)) for each in picks])
+        for name, values in statistic(scores, counts[:, group_of]).items():
+            drawn[name].append(values[np.isfinite(values)])
+    tail = 50 * (1 - confidence)
+    found = {}
+    for name, value in once(statistic, scores).items():
+        values = np.concatenate(drawn[name])
+        low, high = np.percentile(values if len(values) else [value], [tail, 100 - tail])
+        found[name] = Interval(value, float(low), float(high))
+    return found

@@ -1,0 +1,37 @@
+"""Every family in its `tiny:` form, and the reference that it may bring along."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import pytest
+import torch
+
+from foresight_cache import encoders
+from foresight_cache.encoders import Encoder, LoadOptions
+from tests.support import references
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tiny tensors gain nothing from threads, and test workers would fight over the cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", params=encoders.names())
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    return encoders.load(f"tiny:{request.param}", LoadOptions(dtype="float32", device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def reference(encoder: Encoder) -> ModuleType:
+    """The model run by hand: `support/references/<name>.py`, by the family or else by the shape that it derives from.
+
+    Without one, a family is held to the black-box tests only.
+    """
+    shapes = [kind.__module__.rpartition(".")[2] for kind in type(encoder).__mro__]
+    known = {module.name for module in pkgutil.iter_modules(references.__path__)}
+    name = next((name for name in (encoder.family, *shapes) if name in known), None)
+    if name is None:
+        pytest.skip(f"{encoder.family} has no reference in tests/support/references")
+    return importlib.import_module(f"{references.__name__}.{name}")

@@ -1,0 +1,105 @@
+"""Controls: with one correction taken away, these proofs fail and no other. The windows are in `test_qwen2_5_vl`."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from foresight_cache import encoders
+from foresight_cache.encoders import LoadOptions, Tap
+from foresight_cache.encoders.bases import language
+from foresight_cache.encoders.bases.towers import Tower
+from foresight_cache.encoders.capture import order
+from foresight_cache.samples import Grid
+from tests.support.order_proofs import PROOFS, make
+
+
+def leave_merge_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raster(grids: list[Grid], merge: int) -> torch.Tensor:
+        return torch.arange(sum(grid.tokens for grid in grids))
+
+    monkeypatch.setattr(order, "merge_group_order", raster)
+
+
+def leave_class_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tokens as there are patches, from the first one on."""
+
+    def from_the_first(tap: Tap, hidden: torch.Tensor, frames: Sequence[int]) -> list[torch.Tensor]:
+        hidden = hidden.flatten(2).transpose(1, 2) if hidden.dim() == 4 else hidden
+        tokens = hidden[:, : hidden.shape[1] - tap.leading]
+        return [part.flatten(0, 1) for part in tokens.split(list(frames))]
+
+    monkeypatch.setattr(Tower, "raster", staticmethod(from_the_first))
+
+
+def take_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visual tokens are what follows the first one, as if no text stood between them."""
+
+    def run(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
+        starts = visual.int().argmax(dim=1) + torch.arange(len(visual)) * visual.shape[1]
+        return torch.cat([start + torch.arange(count) for start, count in zip(starts, counts, strict=True)])
+
+    monkeypatch.setattr(language, "visual_places", run)
+
+
+def begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visual tokens are the first of the sequence."""
+
+    def first(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
+        return torch.cat([torch.arange(count) + number * visual.shape[1] for number, count in enumerate(counts)])
+
+    monkeypatch.setattr(language, "visual_places", first)
+
+
+GROUPED = {"patch embedding", "merger", "tower", "windowed tower"}
+TOWER = {"tower", "windowed tower"}
+MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, set[str]]]] = {
+    "merge groups left": (leave_merge_groups, "mixed sizes", {"qwen2_vl": GROUPED, "qwen3_vl": GROUPED}),
+    "class token left": (
+        leave_class_token,
+        "three of a size",
+        {
+            "clip": TOWER,
+            "dinov2": TOWER,
+            "dinov2_with_registers": TOWER,
+            "owlvit": TOWER,
+            "llava_next": TOWER,
+            "internvl": {*TOWER, "merger"},
+        },
+    ),
+    "one run of visual tokens": (
+        take_one_run,
+        "clip",
+        {"qwen3_vl": {"language model"}, "internvl": {"language model"}, "qwen2_vl": set(), "llava_onevision": set()},
+    ),
+    "visual tokens from position 0": (
+        begin_at_zero,
+        "mixed sizes",
+        {
+            family: {"language model"}
+            for family in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "llava_next", "llava_onevision", "internvl")
+        },
+    ),
+}
+"""By mistake: how it is made, a batch, and per family the proofs that must fail."""
+REFERENCES = {"qwen": "qwen", "llava": "projected", "internvl": "projected"}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "family"), [(mistake, family) for mistake, (_, _, families) in MISTAKES.items() for family in families]
+)
+def test_a_missing_correction_fails_its_proofs(mistake: str, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it, batch, expected = MISTAKES[mistake]
+    name = next((module for start, module in REFERENCES.items() if family.startswith(start)), "vision")
+    reference: Any = importlib.import_module(f"tests.support.references.{name}")
+    encoder = encoders.load(f"tiny:{family}", LoadOptions(dtype="float32", device="cpu"))
+    break_it(monkeypatch)
+    failed = set()
+    for proof, prove in PROOFS.items():
+        try:
+            prove(encoder, reference, *make(encoder, batch))
+        except AssertionError:
+            failed.add(proof)
+    assert failed == expected[family]

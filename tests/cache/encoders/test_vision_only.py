@@ -1,0 +1,70 @@
+"""What the vision-only families share: sizes, and towers that are loaded out of larger models."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from foresight_cache import encoders
+from foresight_cache.encoders import Encoder, LoadOptions
+from foresight_cache.errors import UsageError
+from tests.support.order_proofs import make, tokens
+
+FLOAT = LoadOptions(dtype="float32", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("given", "resized"),
+    [
+        ((112, 112), (112, 112)),  # 64 patches, as trained
+        ((480, 640), (84, 126)),  # 34.3 × 45.7 patches, times √(64 / 1567), rounded down
+        ((100, 100), (112, 112)),  # in whole patches
+        ((84, 70), (84, 70)),
+        ((14, 14), (56, 56)),  # a quarter of the patches at least
+        ((40, 56), (56, 70)),  # 2.9 × 4 patches, times √(16 / 11.4), rounded up
+        ((30, 3000), (14, 896)),  # a strip keeps one patch across
+    ],
+)
+def test_native_sizes_worked_by_hand(given: tuple[int, int], resized: tuple[int, int]) -> None:
+    assert encoders.describe("tiny:dinov2", FLOAT).native_size(*given) == resized
+
+
+def test_a_trained_size_that_is_no_multiple_of_the_patch() -> None:
+    siglip = encoders.load("tiny:siglip", FLOAT)
+    assert siglip.grid("patch", 1, 118, 118).tokens == 64
+    assert siglip.native_size(118, 118) == (118, 118)
+    with pytest.raises(UsageError, match="multiples of 14 pixels"):
+        siglip.grid("patch", 1, 118, 112)
+
+
+WHOLE = {
+    "clip": ("CLIPConfig", "CLIPModel"),
+    "siglip": ("SiglipConfig", "SiglipModel"),
+    "owlvit": ("OwlViTConfig", "OwlViTForObjectDetection"),
+}
+
+
+@pytest.mark.parametrize("family", WHOLE)
+def test_the_tower_of_a_whole_model(family: str, tmp_path: Path) -> None:
+    """Text towers and heads are in the files of published models; the vision tower gives the same without them."""
+    import transformers
+
+    tower: Any = encoders.load(f"tiny:{family}", FLOAT)
+    config_class, model_class = (getattr(transformers, name) for name in WHOLE[family])
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**tower.config.to_dict(), "projection_dim": 32}
+    torch.manual_seed(0)
+    whole = model_class(config_class(vision_config=vision, text_config=small, projection_dim=32)).eval()
+    whole.save_pretrained(tmp_path)
+    tower.processor.save_pretrained(tmp_path)
+    loaded: Encoder = encoders.load(str(tmp_path), FLOAT)
+    assert loaded.family == family
+    clips, media = make(loaded, "square")
+    found = tokens(loaded, clips, media, "vit.block_03")["vit.block_03"][0]
+    pixels = tower.processor(clips[0][0], do_resize=False, do_center_crop=False, return_tensors="pt")["pixel_values"]
+    inside = next(module for name, module in whole.named_modules() if name.endswith("vision_model"))
+    with torch.no_grad():
+        states = inside(pixels, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
+    assert_close(found, states[3][0, -len(found) :], rtol=1e-4, atol=1e-4)

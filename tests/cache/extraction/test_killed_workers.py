@@ -1,0 +1,26 @@
+"""A cache survives SIGKILL at any instant, with any number of workers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foresight_cache.preparation.prepare import prepare
+
+KILLS = int(os.environ.get("FORESIGHT_KILLS", "200"))
+
+
+@pytest.mark.slow
+def test_every_cache_equals_the_undisturbed_one(tmp_path: Path) -> None:
+    prepare("shapes", out=tmp_path / "S", limit=12, samples_per_shard=2)
+    (tmp_path / "W").mkdir()
+    program = [sys.executable, "-m", "tests.support.killed_workers"]
+    run = subprocess.run([*program, tmp_path / "S", tmp_path / "W", str(KILLS), "0"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    done = json.loads(run.stdout)
+    print(done)
+    assert done["kills"] >= KILLS
+    assert done["partly committed"] > 0, "no kill fell between two commits: the test shows nothing"

@@ -1,0 +1,65 @@
+"""A cache in an S3-compatible store: a real server on loopback."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foresight_cache import open_cache
+from foresight_cache.errors import NotACache, UsageError
+from foresight_cache.verify import verify, verify_sample
+from tests.support import planted
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().makedirs("features", exist_ok=True)
+    yield "s3://features"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.slow
+def test_a_cache_opens_from_an_object_store(bucket: str, tmp_path: Path) -> None:
+    import s3fs
+
+    planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
+    files = s3fs.S3FileSystem()
+    files.put(str(tmp_path / "C"), f"{bucket}/runs/C", recursive=True)
+    remote, local = open_cache(f"{bucket}/runs/C"), open_cache(tmp_path / "C")
+    assert remote.points == local.points
+    assert remote.samples.equals(local.samples)
+    for point in local.points:
+        np.testing.assert_array_equal(remote[point][9], local[point][9])
+    assert verify(remote) == []
+    files.pipe_file(f"{bucket}/runs/C/notes.txt", b"mine")
+    files.pipe_file(f"{bucket}/runs/C2/zarr.json", b"another cache with a longer name")
+    assert [(finding.place, finding.harmless) for finding in verify(remote)] == [("notes.txt", True)]
+    files.rm_file(f"{bucket}/runs/C/notes.txt")
+    files.rm_file(f"{bucket}/runs/C/pixels/c/1/0/0")
+    assert [finding.place for finding in verify(open_cache(f"{bucket}/runs/C"))] == ["pixels/c/1/0/0"]
+    assert [finding.place for finding in verify_sample(remote, 2).findings] == ["pixels/c/1/0/0"]
+
+
+@pytest.mark.slow
+def test_no_cache_in_a_bucket(bucket: str) -> None:
+    with pytest.raises(NotACache, match="holds no cache"):
+        open_cache(f"{bucket}/absent")
+
+
+def test_an_unknown_scheme() -> None:
+    with pytest.raises(UsageError, match="is not a place that can be read"):
+        open_cache("gopher://features/C")

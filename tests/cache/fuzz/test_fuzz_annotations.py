@@ -1,0 +1,131 @@
+"""Distorted COCO files: a refusal of the whole, a quarantined sample, or the annotations as they are published."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets.layouts.coco import Reader
+from foresight_cache.errors import ForesightError
+from foresight_cache.fingerprint import canonical_json
+from foresight_cache.preparation.prepare import prepare
+from foresight_cache.shards import ShardSet, open_shards, read_shard
+from tests.support.mutations import damaged, distorted, spelled, substitutions
+from tests.support.trial import Trials, generators, put
+
+SIDES = [(12, 9), (8, 8), (16, 10)]
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Three pictures with four objects, in a folder with a tree around it."""
+    root = tmp_path / "work" / "place" / "raw"
+    (root / "train").mkdir(parents=True)
+    (root / "annotations").mkdir()
+    for number, side in enumerate(SIDES):
+        Image.new("RGB", side, (number, 99, 7)).save(root / "train" / f"{number}.png")
+    boxes = [(0, [0, 0, 5.5, 4]), (1, [1, 1, 2, 2]), (1, [3.25, 3, 4, 4]), (2, [0, 0, 16, 10])]
+    document = {
+        "info": {"year": 2017},
+        "images": [
+            {"id": number, "file_name": f"{number}.png", "width": wide, "height": high}
+            for number, (wide, high) in enumerate(SIDES)
+        ],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": 1 + number % 2,
+                "bbox": box,
+                "area": 3.5,
+                "iscrowd": 0,
+                "segmentation": [[0, 0, 1, 1, 2, 2]],
+            }
+            for number, (image, box) in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "cat", "supercategory": "animal"}, {"id": 2, "name": "dog"}],
+    }
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(document))
+    return root
+
+
+def hostile(text: bytes, generator: random.Random) -> bytes:
+    if generator.random() < 0.3:
+        return damaged(text, generator, text)
+    return spelled(distorted(json.loads(text), generator), generator)
+
+
+def assert_published(record: Found | Broken, document: dict[str, Any]) -> None:
+    """A sample that is taken says what the file says, by an independent look into the file."""
+    if isinstance(record, Broken):
+        assert record.reason
+        canonical_json([record.id, record.reason])
+        return
+    sample = record.sample
+    entries = [image for image in document["images"] if isinstance(image, dict)]
+    image = next(each for each in entries if f"train/{each.get('file_name')}" == sample.file_name)
+    assert (sample.width, sample.height) == (image["width"], image["height"])
+    listed = [each for each in document["annotations"] if isinstance(each, dict)]
+    listed = [each for each in listed if not isinstance(each.get("image_id"), float)]  # a stray, told of on its own
+    mine = [each for each in listed if each.get("image_id") == image["id"]]
+    objects = sample.annotations["objects"]
+    assert [each["annotation_id"] for each in objects] == [each["id"] for each in mine]
+    names = {each["id"]: each["name"] for each in document["categories"]}
+    for found, published in zip(objects, mine, strict=True):
+        x, y, width, height = published["bbox"]
+        assert found["category"] == names[published["category_id"]]
+        assert found["box"] == pytest.approx([x, y, x + width, y + height], abs=1.0)
+        assert 0 <= found["box"][0] <= found["box"][2] <= sample.width
+        assert 0 <= found["box"][1] <= found["box"][3] <= sample.height
+
+
+@pytest.mark.slow
+def test_distorted_annotations_through_the_reader(raw: Path) -> None:
+    path = raw / "annotations" / "instances_train.json"
+    text = path.read_bytes()
+    document = json.loads(text)
+    few = {key: document[key][:1] for key in ("images", "annotations", "categories")}
+    del few["annotations"][0]["segmentation"]
+    texts = [(number, hostile(text, generator)) for number, generator in generators(4, 1300)]
+    texts += [(label, spelled(each, random.Random(label))) for label, each in substitutions(few)]  # noqa: S311
+    with Trials(raw) as trials:
+        for label, data in texts:
+            with put(path, data):
+                result = trials.run(label, lambda: list(Reader("made", raw).samples("train")))
+            if not isinstance(result, ForesightError):
+                for record in result:
+                    assert_published(record, json.loads(data))
+        trials.assert_nothing_outside_changed()
+    assert trials.outcomes["DatasetError"] > 200
+    assert trials.outcomes["accepted"] > 200
+
+
+@pytest.mark.slow
+def test_distorted_annotations_through_preparation(raw: Path) -> None:
+    path = raw / "annotations" / "instances_train.json"
+    text = path.read_bytes()
+    place = raw.parent
+    media = {f"train/{path.name}": path.read_bytes() for path in (raw / "train").iterdir()}
+
+    def prepared(out: Path) -> ShardSet:
+        return prepare("coco", root=raw, out=out, split="train", max_bad=1.0).shards
+
+    prepared(place / "whole")  # imports what it needs before memory is bounded, and must not fail
+    with Trials(place) as trials:
+        for number, generator in generators(5, 500):
+            out = place / f"out{number}"
+            with put(path, hostile(text, generator)):
+                result = trials.run(number, lambda out=out: prepared(out))
+            if isinstance(result, ForesightError):
+                assert not out.exists(), f"{number} left something behind"
+                continue
+            assert open_shards(out) == result
+            for sample, members in read_shard(result, 0):
+                assert members["png"] == media[sample.file_name], "the bytes of another file"
+        trials.assert_nothing_outside_changed()
+    assert trials.outcomes["DatasetError"] > 50
+    assert trials.outcomes["accepted"] > 50

@@ -1,0 +1,62 @@
+"""Signals that wait until they may interrupt."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from foresight_cache.runtime.interruption import deferred_interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_check(number: signal.Signals) -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts() as check:
+        check()
+        os.kill(os.getpid(), number)
+        steps.append("finished")
+        check()
+        steps.append("never")
+    assert steps == ["finished"]
+
+
+def test_a_signal_that_nobody_checked_is_raised_at_the_end() -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+        steps.append("finished")
+    assert steps == ["finished"]
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        steps.append("first")
+        os.kill(os.getpid(), signal.SIGINT)
+        steps.append("never")
+    assert steps == ["first"]
+
+
+def test_handlers_are_put_back_also_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ValueError, match="inner"), deferred_interrupts():
+        raise ValueError("inner")
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_another_thread_has_nothing_to_wait_for() -> None:
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with deferred_interrupts() as check:
+                check()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert not failures

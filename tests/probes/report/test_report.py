@@ -1,0 +1,160 @@
+"""The report says what the results say, plainly, in one file, and the same each time."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresight_cache.errors import ProbeError
+from foresight_probes.report import write_report
+from foresight_probes.report.page import RANDOM_WEIGHTS, page
+from foresight_probes.results.result import Result, save_result
+from foresight_probes.statistics.bootstrap import Interval
+from tests.probes.results.test_results import result
+
+POINTS = ("vit.patch_embed", "vit.block_08", "vit.pre_merge", "vit.post_merge", "llm.layer_01", "pixels")
+
+
+def runs(folder: Path, **changes: object) -> list[Result]:
+    """Two heads at six points, and the mean predictor."""
+    found = [result(point="mean-predictor", head="pooled-linear", order=-1, metrics=interval(0.1), **changes)]
+    for order, point in enumerate(POINTS):
+        for number, head in enumerate(("mlp", "token-linear")):
+            value = 0.2 + 0.05 * order + 0.2 * number
+            validation = {"value": value if point != "pixels" else 0.9, "epoch": 3}
+            found.append(
+                result(point=point, head=head, order=order, metrics=interval(value), validation=validation, **changes)
+            )
+    for each in found:
+        save_result(each, folder)
+    return found
+
+
+def interval(value: float) -> dict[str, Interval]:
+    return {name: Interval(value, value - 0.05, value + 0.06) for name in ("mean_iou", "share_above_0.5")}
+
+
+class Elements(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_files(tmp_path: Path) -> None:
+    runs(tmp_path / "runs")
+    assert write_report(tmp_path / "runs", tmp_path / "out") == tmp_path / "out" / "report.html"
+    names = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert names == [*(f"figures/metric-over-points.{kind}" for kind in ("png", "svg")), "report.html", "report.md"]
+    assert "](figures/metric-over-points.png)" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    runs(tmp_path / "runs")
+    tags = Elements(write_report(tmp_path / "runs", tmp_path / "out").read_text()).tags
+    names = {tag for tag, _ in tags}
+    assert "svg" in names
+    assert not names & {"script", "img", "link", "iframe"}
+    outside = [value for _, values in tags for name, value in values.items() if name in ("src", "href")]
+    assert not [value for value in outside if value and "#" not in value]
+
+
+def test_every_run_is_in_both_tables(tmp_path: Path) -> None:
+    found = runs(tmp_path / "runs")
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    for each in found:
+        value = each.value
+        shown = f"{value.value:.3f} ({value.low:.3f}–{value.high:.3f})"
+        assert re.search(rf"<code>{each.point}</code></td><td>{each.head}</td>.*{re.escape(shown)}", html)
+        assert re.search(rf"\| `{each.point}` \| {each.head} \| 0 \| {re.escape(shown)}", markdown)
+    assert html.count("<tr") == html.count("</tr>")
+
+
+def test_all_points_are_in_the_figure_in_the_order_of_computation(tmp_path: Path) -> None:
+    runs(tmp_path / "runs")
+    write_report(tmp_path / "runs", tmp_path / "out")
+    svg = (tmp_path / "out" / "figures" / "metric-over-points.svg").read_text()
+    ElementTree.fromstring(svg)  # noqa: S314 - made above
+    labels = re.findall(r"<!-- (.*?) -->", svg)
+    assert [label for label in labels if label in POINTS] == ["pixels", *POINTS[:-1]]
+    assert {"mlp", "token-linear", "mean predictor", "mean IoU"} <= set(labels)
+    pixels = np.asarray(Image.open(tmp_path / "out" / "figures" / "metric-over-points.png").convert("RGB"))
+    assert pixels.shape[1] > 900
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+
+
+def test_random_weights_are_said_loudly_and_only_then(tmp_path: Path) -> None:
+    runs(tmp_path / "random")
+    start = RANDOM_WEIGHTS.split(":")[0]
+    assert start == "The weights of this model are random"
+    assert f'class="notice"><strong>{start}:' in write_report(tmp_path / "random", tmp_path / "a").read_text()
+    assert f"> **{start}:**" in (tmp_path / "a" / "report.md").read_text()
+    cache = {**result().cache, "model": {"name": "real", "weights": "pretrained"}}
+    runs(tmp_path / "real", cache=cache)
+    assert start not in write_report(tmp_path / "real", tmp_path / "b").read_text()
+    assert start not in (tmp_path / "b" / "report.md").read_text()
+
+
+def test_what_is_named_is_chosen_by_validation_and_never_pixels(tmp_path: Path) -> None:
+    runs(tmp_path)
+    save_result(result(point="lucky", order=9, metrics=interval(0.99), validation={"value": 0.1, "epoch": 1}), tmp_path)
+    html = write_report(tmp_path, tmp_path / "out").read_text()
+    assert "would choose <code>token-linear</code> on <code>llm.layer_01</code>" in html
+
+
+def test_names_cannot_break_the_page(tmp_path: Path) -> None:
+    cache = {**result().cache, "path": "a|b<script>", "model": {"name": "<script>alert(1)</script>|", "weights": "x"}}
+    runs(tmp_path / "runs", cache=cache)
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "<script" not in markdown
+    assert r"a\|b" in markdown
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    runs(tmp_path / "runs")
+    for name in ("a", "b"):
+        write_report(tmp_path / "runs", tmp_path / name)
+    for path in (tmp_path / "a").rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path
+
+
+def test_two_tasks_and_two_seeds(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        runs(tmp_path / "runs", seed=seed)
+        runs(tmp_path / "runs", seed=seed, task="position")
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    assert "<h2>boxes</h2>" in html
+    assert "<h2>position</h2>" in html
+    assert "means over 2 seeds" in html
+
+
+def test_only_some_points(tmp_path: Path) -> None:
+    """Without pixels, without the mean predictor, a single run."""
+    save_result(result(), tmp_path / "runs")
+    assert "vit.block_01" in write_report(tmp_path / "runs", tmp_path / "out").read_text()
+
+
+def test_results_that_do_not_belong_together() -> None:
+    one, cache, split = result(), {**result().cache, "digest": "9" * 64}, {**result().split, "digest": "8" * 64}
+    with pytest.raises(ProbeError, match=r"more than one cache \(333333333333, 999999999999\)"):
+        page([one, result(cache=cache)])
+    with pytest.raises(ProbeError, match="more than one split of boxes"):
+        page([one, result(split=split)])
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    runs(tmp_path / "runs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ProbeError, match="cannot write the report to .*file: Not a directory"):
+        write_report(tmp_path / "runs", tmp_path / "file")

@@ -1,0 +1,67 @@
+"""The bootstrap against a hand case, scipy, and what grouping must do."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from foresight_probes.results.scores import Scores
+from foresight_probes.statistics.bootstrap import Interval, bootstrap
+
+
+def mean(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """One sample after the other."""
+    values = [float(each[0]) for each in scores]
+    drawn = [[value for value, times in zip(values, row, strict=True) for _ in range(times)] for row in counts]
+    return {"mean": np.array([sum(some) / len(some) for some in drawn])}
+
+
+def test_by_hand() -> None:
+    """Two groups of one sample, 0 and 1: a resample is 00, 01, 10 or 11, so a quarter of the means are 0."""
+    scores = [np.array([0.0]), np.array([1.0])]
+    wide = bootstrap(scores, ["a", "b"], mean, confidence=0.95)["mean"]
+    narrow = bootstrap(scores, ["a", "b"], mean, confidence=0.4)["mean"]
+    assert wide == Interval(0.5, 0.0, 1.0)
+    assert narrow == Interval(0.5, 0.5, 0.5)  # the middle 40 % of the resamples lie inside the half that is 0.5
+
+
+def test_against_scipy() -> None:
+    values = np.random.default_rng(0).beta(2, 5, size=200)
+    ours = bootstrap([np.array([v]) for v in values], [str(k) for k in range(200)], mean, resamples=4000)["mean"]
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.002)
+    assert ours.value == pytest.approx(values.mean())
+
+
+def test_groups_are_resampled_whole() -> None:
+    """Ten copies of a sample in one group are worth one sample: the interval is as wide as without the copies."""
+    values = np.random.default_rng(0).normal(size=30)
+    single = bootstrap([np.array([v]) for v in values], [str(k) for k in range(30)], mean)["mean"]
+    copies = [np.array([v]) for v in values for _ in range(10)]
+    grouped = bootstrap(copies, [str(k // 10) for k in range(300)], mean)["mean"]
+    fooled = bootstrap(copies, [str(k) for k in range(300)], mean)["mean"]
+    assert (grouped.low, grouped.high) == pytest.approx((single.low, single.high))
+    assert fooled.high - fooled.low < 0.5 * (grouped.high - grouped.low)
+
+
+def test_groups_of_many_sizes_by_hand() -> None:
+    """Every resample is drawn here once more, one sample after the other; a matrix and a list give the same."""
+    generator = np.random.default_rng(0)
+    values, groups = generator.normal(size=(40, 1)), [f"group {k}" for k in generator.integers(12, size=40)]
+    known = list(dict.fromkeys(groups))
+    expected = []
+    drawing = np.random.default_rng(7)
+    for _ in range(50):
+        picked = [known[pick] for pick in drawing.integers(len(known), size=len(known))]
+        expected.append(float(np.mean([values[k] for name in picked for k in range(40) if groups[k] == name])))
+    for scores in (values, list(values)):
+        found = bootstrap(scores, groups, mean, resamples=50, seed=7)["mean"]
+        assert (found.low, found.high) == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])), rel=1e-12)
+
+
+def test_the_seed_decides() -> None:
+    scores = [np.array([v]) for v in np.random.default_rng(0).normal(size=20)]
+    groups = [str(k) for k in range(20)]
+    assert bootstrap(scores, groups, mean, seed=3) == bootstrap(scores, groups, mean, seed=3)
+    assert bootstrap(scores, groups, mean, seed=3) != bootstrap(scores, groups, mean, seed=4)
