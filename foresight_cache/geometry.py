@@ -41,14 +41,14 @@ class Placement:
         return self.points(corners.reshape(*corners.shape[:-1], 2, 2)).reshape(corners.shape)
 
 
-def place(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
+def placement_for(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
     """How an original (height, width) is fitted into an input of a size (height, width).
 
     `stretch` fills the input and changes the proportions; `letterbox` keeps them, centres and leaves a border.
 
-    >>> place((100, 200), (448, 448), "stretch").boxes(np.array([[50, 50, 200, 100]])).tolist()
+    >>> placement_for((100, 200), (448, 448), "stretch").boxes(np.array([[50, 50, 200, 100]])).tolist()
     [[112.0, 224.0, 448.0, 448.0]]
-    >>> letterbox = place((100, 200), (448, 448), "letterbox")
+    >>> letterbox = placement_for((100, 200), (448, 448), "letterbox")
     >>> letterbox.top, letterbox.inner_height, letterbox.inner_width
     (112, 224, 448)
     >>> letterbox.boxes(np.array([0, 0, 200, 100])).tolist()
@@ -72,7 +72,7 @@ def place(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placeme
 
 def input_placement(row: Mapping[str, Any]) -> Placement:
     """The placement of a good sample of a cache, by its row in `Cache.rows`."""
-    return place((row["height"], row["width"]), row["grid_pixel"][1:], row["fit"])
+    return placement_for((row["height"], row["width"]), row["grid_pixel"][1:], row["fit"])
 
 
 def input_fractions(boxes: NDArray[np.floating[Any]], row: Mapping[str, Any]) -> NDArray[np.float64]:

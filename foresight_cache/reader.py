@@ -75,7 +75,7 @@ class Cache:
         Shards that were added to the cache since it was opened are not among them.
         """
         there = set(self.store.names(layout.SAMPLES))
-        keys = map(layout.part_key, range(len(self.layout.shards)))
+        keys = map(layout.commit_key, range(len(self.layout.shards)))
         return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
 
     @cached_property

@@ -55,7 +55,7 @@ def _inside(container: list[Any] | dict[str, Any]) -> Collection[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class JsonObject:
     """A JSON object. Each method gives one field, or raises `ValueError` with what is wrong and where."""
 
     values: Mapping[str, Any]
@@ -102,8 +102,8 @@ class Fields:
             raise ValueError(f"{self.place}.{name} is {shown(value)}, expected a list")
         return value
 
-    def inner(self, name: str, names: Collection[str] | None = None) -> "Fields":
-        return Fields.of(self.values.get(name), f"{self.place}.{name}", names)
+    def inner(self, name: str, names: Collection[str] | None = None) -> "JsonObject":
+        return JsonObject.of(self.values.get(name), f"{self.place}.{name}", names)
 
     def point_name(self, name: str) -> str:
         return safe_point_name(self.values.get(name), f"{self.place}.{name}")

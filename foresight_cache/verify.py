@@ -98,7 +98,7 @@ def _check_records(cache: Cache) -> _Records:
             findings.append(Finding(key, str(error)))
     there = {commit.shard for commit in commits}
     findings += [
-        Finding(layout.part_key(shard), f"the shard is not committed; {_AGAIN} to finish it")
+        Finding(layout.commit_key(shard), f"the shard is not committed; {_AGAIN} to finish it")
         for shard in range(len(cache.layout.shards))
         if shard not in there
     ]
@@ -205,4 +205,4 @@ def _used_chunks(row: SampleRow, shape: layout.PointLayout) -> int:
 
 
 def _remedy(commit: Commit) -> str:
-    return f"remove {layout.part_key(commit.shard)} and {_AGAIN}"
+    return f"remove {layout.commit_key(commit.shard)} and {_AGAIN}"

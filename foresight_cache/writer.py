@@ -52,14 +52,16 @@ class CacheWriter:
         Raises `NotACache`, `UnsupportedFormat` and `FingerprintMismatch`; then nothing was changed.
         """
         self.root = root
-        self.layout = joined(root, wanted)  # refused before anything is touched
+        self.layout = merged_layout(root, wanted)  # refused before anything is touched
         self._partial = root / layout.PARTIAL
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
         if _stale_metadata(root, _grown(root, wanted)):
             _make_folder(root / layout.SAMPLES)
             with self._claimed(JOIN) as scratch:
-                self.layout = joined(root, wanted)  # anew, since another process may have grown the cache meanwhile
+                self.layout = merged_layout(
+                    root, wanted
+                )  # anew, since another process may have grown the cache meanwhile
                 for key, data in _stale_metadata(root, _grown(root, wanted)).items():
                     _write_atomically(root, key, data, scratch)
 
@@ -124,7 +126,7 @@ class CacheWriter:
         )
 
     def _committed(self, number: int) -> Commit | None:
-        path = self.root / (key := layout.part_key(number))
+        path = self.root / (key := layout.commit_key(number))
         if not path.exists():
             return None
         commit = Commit.from_json(data := path.read_bytes(), str(path))
@@ -193,7 +195,7 @@ class ShardWriter:
             objects=records,
             rows=tuple(rows),
         )
-        _write_atomically(self._root, layout.part_key(self._pending.number), commit.to_json(), self._scratch)
+        _write_atomically(self._root, layout.commit_key(self._pending.number), commit.to_json(), self._scratch)
 
     def _check_whole(self, rows: Sequence[SampleRow]) -> None:
         expected = self._cache.shards[self._pending.number].samples
@@ -211,7 +213,7 @@ class ShardWriter:
             writer.close()
 
 
-def joined(root: Path, wanted: CacheLayout) -> CacheLayout:
+def merged_layout(root: Path, wanted: CacheLayout) -> CacheLayout:
     """The part of the cache that `wanted` asks for, with all points of the cache; changes nothing.
 
     The cache may have more shards. Raises `FingerprintMismatch` and `NotACache`.

@@ -11,7 +11,7 @@ from xarray.core import indexing
 from foresight_cache.format.layout import PointLayout
 
 
-class Table(Protocol):
+class ReadableTable(Protocol):
     """What is asked of a cache."""
 
     digest: str
@@ -20,14 +20,14 @@ class Table(Protocol):
     def rows(self) -> Sequence[Any]: ...
 
 
-class Point(Protocol):
+class ReadablePoint(Protocol):
     """What is asked of a cached point."""
 
     name: str
     layout: PointLayout
 
     @property
-    def cache(self) -> Table: ...
+    def cache(self) -> ReadableTable: ...
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -38,7 +38,7 @@ class Point(Protocol):
 class _LazyPoint(BackendArray):
     """Reads a sample when, and only when, an index asks for it."""
 
-    def __init__(self, point: Point) -> None:
+    def __init__(self, point: ReadablePoint) -> None:
         self.point = point
         self.shape = point.shape
         self.dtype = np.dtype(np.float32)
@@ -65,7 +65,7 @@ class _LazyPoint(BackendArray):
         return np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
 
 
-def data_array(point: Point) -> xr.DataArray:
+def data_array(point: ReadablePoint) -> xr.DataArray:
     """Dimensions as in the store's `dimension_names`; samples are labelled by id, tokens by row and column.
 
     Tokens are labelled only where all samples have one grid.

@@ -22,14 +22,14 @@ _ONE_TOKEN = Grid(1, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outputs:
+class OutputSpec:
     """What a task asks of a head."""
 
     slots: int
     """Predictions P that a pooling head makes; a head that predicts from each token makes one per token."""
     channels: int
     """Values C of each prediction."""
-    forms: tuple[str, ...] = ("slots", "tokens")
+    predicts: tuple[str, ...] = ("per_sample", "per_token")
     """Predictions that the task understands: `slots` from the whole sample, `tokens` with the cells they are about."""
     grid: Grid = _ONE_TOKEN
     """The largest grid of the tokens that the head will see."""

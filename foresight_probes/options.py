@@ -10,7 +10,7 @@ import yaml
 
 from foresight_cache.errors import UnknownName, UsageError
 
-WITHOUT_EFFECT = ("resident", "resident_bytes", "device")
+EXECUTION_FIELDS = ("resident", "resident_bytes", "device")
 """Options that change how fast a result comes and not what it is (up to rounding)."""
 
 
@@ -111,7 +111,7 @@ class TrainingOptions:
 
     def recipe(self) -> dict[str, Any]:
         """The options that a result depends on."""
-        return {name: value for name, value in self.to_json().items() if name not in WITHOUT_EFFECT}
+        return {name: value for name, value in self.to_json().items() if name not in EXECUTION_FIELDS}
 
 
 def options_from_yaml(path: Path) -> TrainingOptions:

@@ -16,7 +16,7 @@ from foresight_cache.samples import Sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class RawSample:
     """A sample whose annotations are sound; whether its media file is, is not yet known."""
 
     sample: Sample
@@ -27,7 +27,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Broken:
+class BrokenSample:
     """A sample that the annotations list but that cannot be used. Nothing is ever left out in silence."""
 
     id: str
@@ -46,7 +46,7 @@ class Reader(Protocol):
         """Splits that are present. Raises `DatasetError` where the layout is not recognised."""
         ...
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """Everything that the annotations list, in a fixed order, ids unique. Opens no media file.
 
         Raises `DatasetError` where the split is not there or its annotations as a whole are not as published;

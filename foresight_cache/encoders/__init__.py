@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Level = Literal["patch", "merged"]
 """Whether a tap's tokens lie on the patch grid or on the coarser grid that the language model sees."""
-Given = Literal["image", "clip", "images"]
+PromptMedia = Literal["image", "clip", "images"]
 """As what a model is given a sample: an image, a clip, or frames that are several images of one prompt."""
 
 
@@ -116,7 +116,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def preprocess(
-        self, clips: Sequence["np.ndarray"], media: Given, texts: Sequence[str] | None = None
+        self, clips: Sequence["np.ndarray"], media: PromptMedia, texts: Sequence[str] | None = None
     ) -> Mapping[str, "torch.Tensor"]:
         """Model inputs on the CPU for a batch of uint8 arrays [T, H, W, 3], already resized; T = 1 for an image.
 

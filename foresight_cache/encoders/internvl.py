@@ -41,7 +41,7 @@ class Family(ProjectedEncoder):
         token = self.processor.image_token if media == "image" else self.processor.video_token
         return int(self.processor.tokenizer.convert_tokens_to_ids(token))
 
-    def spelled(self, media: Media, frames: int) -> tuple[str, str]:
+    def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
         processor, count = self.processor, self.merged_side(1) ** 2
         tile = f"{processor.start_image_token}{processor.image_token * count}{processor.end_image_token}"
         if media == "image":

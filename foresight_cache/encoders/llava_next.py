@@ -20,7 +20,7 @@ class Family(LlavaEncoder):
     processor_class = "LlavaNextProcessor"
     media = ("image",)
 
-    def spelled(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images
+    def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images
         token = self.processor.image_token
         return token, token * (self.merged_side(1) ** 2 + 1)
 

@@ -28,7 +28,7 @@ class Family(LlavaEncoder):
     def kind(self, media: Media, frames: int) -> Media:
         return "image" if frames == 1 else media
 
-    def spelled(self, media: Media, frames: int) -> tuple[str, str]:
+    def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
         token = self.processor.image_token if media == "image" else self.processor.video_token
         return token, token * (frames * self.merged_side(frames) ** 2 + 1)
 

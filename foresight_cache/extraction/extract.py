@@ -11,12 +11,12 @@ from foresight_cache.encoders import Encoder, Tap
 from foresight_cache.errors import DatasetError
 from foresight_cache.extraction.feature_checks import extremes
 from foresight_cache.extraction.host_copies import HostCopies
-from foresight_cache.extraction.inputs import InputRule
+from foresight_cache.extraction.inputs import InputSpec
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.out_of_memory import Halving
-from foresight_cache.extraction.prepared_batches import Prepared, batches_of, prepared
+from foresight_cache.extraction.prepared_batches import PreparedBatch, prepare_batch, raw_batches
 from foresight_cache.extraction.recording import ShardRecorder
-from foresight_cache.extraction.size_estimate import check_room
+from foresight_cache.extraction.size_estimate import check_free_space
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.points import LABELS, PIXELS, Point
@@ -28,7 +28,7 @@ from foresight_cache.runtime.stage_times import StageTimes
 from foresight_cache.runtime.write_behind import WriteBehind
 from foresight_cache.samples import Media
 from foresight_cache.shards import ShardSet
-from foresight_cache.writer import CacheWriter, joined
+from foresight_cache.writer import CacheWriter, merged_layout
 
 if TYPE_CHECKING:
     import torch
@@ -55,14 +55,14 @@ def extract(
     """
     names = array_names(shards, options)
     planned = plan_cache(shards, encoder, options)
-    check_room(out, shards, encoder, options.inputs, joined(out, planned), names)
+    check_free_space(out, shards, encoder, options.inputs, merged_layout(out, planned), names)
     rows_of = partial(_rows, encoder=encoder, rule=options.inputs)
     halving = Halving(encoder, options.inputs)
     times = times or StageTimes()
     with deferred_interrupts() as check, CacheWriter(out, planned) as cache:
         while True:
-            work = batches_of(shards, encoder, options, cache.pending(names))
-            prepare = partial(prepared, encoder=encoder, options=options)
+            work = raw_batches(shards, encoder, options, cache.pending(names))
+            prepare = partial(prepare_batch, encoder=encoder, options=options)
             with (
                 closing(prefetch(work, prepare, threads=options.workers)) as ready,
                 closing(ShardRecorder(cache, rows_of, options.workers, advance)) as recorder,
@@ -75,7 +75,7 @@ def extract(
 
 
 def _computed(
-    batches: Iterable[Prepared],
+    batches: Iterable[PreparedBatch],
     halving: Halving,
     recorder: ShardRecorder,
     behind: WriteBehind,
@@ -93,13 +93,13 @@ def _computed(
                 under_way.wait()
             under_way = computed[0]
         with times.measured("writing"):
-            behind.put(partial(recorder.take, batch, computed, halving.told()))
+            behind.put(partial(recorder.add, batch, computed, halving.pop_halved()))
         check()
     with times.measured("writing"):
         behind.drain()
 
 
-def _features(batch: Prepared, halving: Halving) -> "dict[str, list[torch.Tensor]]":
+def _features(batch: PreparedBatch, halving: Halving) -> "dict[str, list[torch.Tensor]]":
     """Per point each sample's tokens, on the device."""
     points = [point for point in batch.shard.points if point not in (PIXELS, LABELS)]
     if not batch.positions or not points:
@@ -163,13 +163,13 @@ def fingerprint_of(
     }
 
 
-def _point_layout(point: Point, tap: Tap, encoder: Encoder, rule: InputRule, media: Media) -> PointLayout:
+def _point_layout(point: Point, tap: Tap, encoder: Encoder, rule: InputSpec, media: Media) -> PointLayout:
     if point.readout != "tokens":
         return PointLayout.fixed("pooled", encoder.options.dtype, 1, tap.width)
     return rule.point_layout(encoder, tap.level, encoder.options.dtype, tap.width, media)
 
 
-def _rows(batch: Prepared, encoder: Encoder, rule: InputRule) -> Iterator[SampleRow]:
+def _rows(batch: PreparedBatch, encoder: Encoder, rule: InputSpec) -> Iterator[SampleRow]:
     for sample in batch.samples:
         frames = tuple(rule.sampling.indices(sample))
         yield SampleRow(sample=sample, status="ok", reason=None, grids=rule.grids(encoder, sample), frames=frames)

@@ -11,7 +11,7 @@ from foresight_cache.errors import BadSample, UsageError
 from foresight_cache.extraction.batching import batches
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.format.layout import POOLED_GRID, DType, Level, PointLayout
-from foresight_cache.geometry import Fit, Placement, place
+from foresight_cache.geometry import Fit, Placement, placement_for
 from foresight_cache.media.clips import decode_clip
 from foresight_cache.media.images import decode_image, decode_labels, fit_image, fit_labels
 from foresight_cache.media.sampling import CHOICE, Sampling
@@ -28,7 +28,7 @@ Grids = dict[str, Grid]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InputRule:
+class InputSpec:
     """All that decides a sample's grids; what it says follows from the sample's record, without its pixels."""
 
     size: InputSize
@@ -164,7 +164,7 @@ class InputRule:
 
     def _placement(self, encoder: Encoder, sample: Sample) -> Placement:
         size = sample.height, sample.width
-        return place(size, self.size.of(encoder, *size), self.fit)
+        return placement_for(size, self.size.of(encoder, *size), self.fit)
 
     def grids_of(self, encoder: Encoder, pixel: Grid, media: Media) -> Grids:
         """Where the pixels are known; frames that are given one by one have a time step each."""

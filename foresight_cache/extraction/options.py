@@ -5,7 +5,7 @@ from typing import get_args
 
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.inputs import ClipsAs, InputRule
+from foresight_cache.extraction.inputs import ClipsAs, InputSpec
 from foresight_cache.geometry import FITS, Fit
 from foresight_cache.media.sampling import Sampling
 from foresight_cache.points import Point
@@ -51,7 +51,7 @@ class ExtractionOptions:
         return any(point.readout == "last_query" for point in self.points)
 
     @property
-    def inputs(self) -> InputRule:
+    def inputs(self) -> InputSpec:
         """Raises `UsageError`."""
         sampling = Sampling(frames=self.frames, per_second=self.frames_per_second)
-        return InputRule(size=self.size, fit=self.fit, sampling=sampling, clips_as=self.clips_as)
+        return InputSpec(size=self.size, fit=self.fit, sampling=sampling, clips_as=self.clips_as)

@@ -7,7 +7,7 @@ import numpy as np
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import ModelError
-from foresight_cache.extraction.inputs import InputRule
+from foresight_cache.extraction.inputs import InputSpec
 from foresight_cache.samples import Grid, Media
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 class Halving:
     """Forward passes of one encoder; a size that did not fit once is not tried again."""
 
-    def __init__(self, encoder: Encoder, rule: InputRule) -> None:
+    def __init__(self, encoder: Encoder, rule: InputSpec) -> None:
         self._encoder, self._rule = encoder, rule
         self._too_many: int | None = None
         self._halved = 0
 
-    def told(self) -> int:
+    def pop_halved(self) -> int:
         """How many batches were halved since this was last asked; a half that is halved again counts again."""
         halved, self._halved = self._halved, 0
         return halved

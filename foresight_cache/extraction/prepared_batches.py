@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foresight_cache.encoders import Encoder
-from foresight_cache.encoders.bases.prompts import asked
+from foresight_cache.encoders.bases.prompts import render_prompt
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.format.commits import SampleRow
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class RawBatch:
     """Samples of one shard that go through the model together."""
 
     shard: PendingShard
@@ -33,7 +33,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prepared:
+class PreparedBatch:
     """A batch whose inputs are ready; samples that could not be decoded have left it."""
 
     shard: PendingShard
@@ -50,9 +50,9 @@ class Prepared:
     is_last: bool
 
 
-def batches_of(
+def raw_batches(
     shards: ShardSet, encoder: Encoder, options: ExtractionOptions, pending: Iterator[PendingShard]
-) -> Iterator[Batch]:
+) -> Iterator[RawBatch]:
     """All batches of all pending shards, in order. A shard has samples, so it has a batch."""
     for shard in pending:
         content = list(read_shard(shards, shard.number))
@@ -60,17 +60,17 @@ def batches_of(
         for positions in planned:
             samples, members = zip(*(content[position] for position in positions), strict=True)
             is_last = positions is planned[-1]
-            yield Batch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
+            yield RawBatch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
 
 
-def prepared(batch: Batch, encoder: Encoder, options: ExtractionOptions) -> Prepared:
+def prepare_batch(batch: RawBatch, encoder: Encoder, options: ExtractionOptions) -> PreparedBatch:
     """Decoded, resized and preprocessed; runs in a thread."""
     rule, media = options.inputs, batch.samples[0].media
     good: list[tuple[int, Sample, np.ndarray, np.ndarray | None, str]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
-            text = asked(encoder.options.prompt, sample.annotations) if options.with_text else ""
+            text = render_prompt(encoder.options.prompt, sample.annotations) if options.with_text else ""
             labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
             good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
         except BadSample as error:
@@ -78,7 +78,7 @@ def prepared(batch: Batch, encoder: Encoder, options: ExtractionOptions) -> Prep
             bad.append((position, row))
     pixels = [pixels for _, _, pixels, *_ in good]
     texts = [text for *_, text in good] if options.with_text else None
-    return Prepared(
+    return PreparedBatch(
         shard=batch.shard,
         positions=[position for position, *_ in good],
         samples=[sample for _, sample, *_ in good],

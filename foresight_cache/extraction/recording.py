@@ -9,13 +9,13 @@ import numpy as np
 
 from foresight_cache.extraction.feature_checks import DuplicateGuard, check_extremes
 from foresight_cache.extraction.host_copies import HostCopies
-from foresight_cache.extraction.prepared_batches import Prepared
+from foresight_cache.extraction.prepared_batches import PreparedBatch
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.runtime.progress import Advance
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
 
-RowsOf = Callable[[Prepared], Iterator[SampleRow]]
+RowsOf = Callable[[PreparedBatch], Iterator[SampleRow]]
 Computed = tuple[HostCopies, HostCopies]
 """The features of a batch by point and sample, and their extremes by point."""
 
@@ -32,7 +32,7 @@ class ShardRecorder:
         self._stack = ExitStack()
         self._shard: _OpenShard | None = None
 
-    def take(self, batch: Prepared, computed: Computed, halved: int) -> None:
+    def add(self, batch: PreparedBatch, computed: Computed, halved: int) -> None:
         """The next batch, of which `halved` were computed in halves.
 
         Raises `FeatureError` for values that no cache should hold, and what writing raises.
@@ -60,7 +60,7 @@ class ShardRecorder:
         self._threads.shutdown()
         self.drop()
 
-    def _add(self, shard: "_OpenShard", batch: Prepared, features: Mapping[str, Sequence[np.ndarray]]) -> None:
+    def _add(self, shard: "_OpenShard", batch: PreparedBatch, features: Mapping[str, Sequence[np.ndarray]]) -> None:
         added = [
             self._threads.submit(partial(_add_features, shard, batch, point, samples))
             for point, samples in features.items()
@@ -82,14 +82,14 @@ class _OpenShard:
         self.halved = 0
 
 
-def _add_features(shard: _OpenShard, batch: Prepared, point: str, samples: Sequence[np.ndarray]) -> None:
+def _add_features(shard: _OpenShard, batch: PreparedBatch, point: str, samples: Sequence[np.ndarray]) -> None:
     for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
         if "@last" not in point:  # a prompt ends alike for all images, and so may their last patches
             shard.duplicates.check(sample.id, pixels, {point: tokens})
         shard.writer.add(position, point, tokens)
 
 
-def _add_pictures(shard: _OpenShard, batch: Prepared) -> None:
+def _add_pictures(shard: _OpenShard, batch: PreparedBatch) -> None:
     for position, pixels, labels in zip(batch.positions, batch.pixels, batch.labels, strict=True):
         if PIXELS in shard.points:
             shard.writer.add(position, PIXELS, pixels.reshape(-1, 3))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from foresight_cache.encoders import Encoder, LoadOptions
-from foresight_cache.encoders.bases.prompts import asked
+from foresight_cache.encoders.bases.prompts import render_prompt
 from foresight_cache.errors import FingerprintMismatch
-from foresight_cache.extraction.inputs import InputRule
+from foresight_cache.extraction.inputs import InputSpec
 from foresight_cache.fingerprint import differences
 from foresight_cache.points import PIXELS, Point
 from foresight_cache.reader import Cache
@@ -44,7 +44,7 @@ def rerun(cache: Cache, encoder: Encoder, count: int, seed: int = 0) -> list[Dif
     Raises `FingerprintMismatch` where the encoder is not the one that made the cache.
     """
     _check_same_model(cache, encoder)
-    rule = InputRule.from_json(cache.fingerprint["input"])
+    rule = InputSpec.from_json(cache.fingerprint["input"])
     good = [index for index, row in enumerate(cache.rows) if row["status"] == "ok"]
     chosen = random.Random(seed).sample(good, min(count, len(good)))  # noqa: S311 - a sample, no secret
     points = [point for point in cache.points if point != PIXELS]
@@ -66,7 +66,7 @@ def _texts(cache: Cache, encoder: Encoder, batch: Sequence[int]) -> list[str] | 
     """The user's words to each sample, where a point needs them."""
     if not any(Point.parse(name).readout == "last_query" for name in cache.points):
         return None
-    return [asked(encoder.options.prompt, cache.rows[index]["annotations"]) for index in batch]
+    return [render_prompt(encoder.options.prompt, cache.rows[index]["annotations"]) for index in batch]
 
 
 def _difference(point: str, stored: Sequence[np.ndarray], again: Sequence[np.ndarray]) -> Difference:
@@ -81,7 +81,7 @@ def _check_same_model(cache: Cache, encoder: Encoder) -> None:
         raise FingerprintMismatch(f"this model did not make {cache.path}: {'; '.join(found)}; name it with --model")
 
 
-def _batch_of(cache: Cache, encoder: Encoder, rule: InputRule, index: int) -> list[int]:
+def _batch_of(cache: Cache, encoder: Encoder, rule: InputSpec, index: int) -> list[int]:
     """The good samples that went through the model together with this one, in their order."""
     shard = cache.rows[index]["shard"]
     members = [other for other, row in enumerate(cache.rows) if row["shard"] == shard]

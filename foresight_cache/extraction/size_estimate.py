@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample, CacheError
-from foresight_cache.extraction.inputs import InputRule
+from foresight_cache.extraction.inputs import InputSpec
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.layout import CacheLayout, PointLayout
@@ -35,7 +35,7 @@ _TAR_BLOCK = 512
 """Bytes of a tar's header, and what its members are rounded up to."""
 
 
-class Tokens(NamedTuple):
+class TokenCounts(NamedTuple):
     """Of one sample, by level."""
 
     pixel: int
@@ -55,14 +55,14 @@ class Tokens(NamedTuple):
 class Survey:
     """What the records say of a dataset's inputs."""
 
-    sizes: Mapping[int, Counter[Tokens]]
+    sizes: Mapping[int, Counter[TokenCounts]]
     """Per shard, of all or of some, how many samples have how many tokens."""
     record_bytes: float
     """Mean bytes of a sample's record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Need:
+class SpaceNeeded:
     """Bytes that an extraction has still to write."""
 
     objects: Mapping[str, int]
@@ -79,7 +79,7 @@ class Need:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Room:
+class FreeSpace:
     """What the disk of a place has left."""
 
     folder: Path
@@ -90,35 +90,36 @@ class Room:
     """Bytes of a block of the filesystem."""
 
 
-def check_room(
-    out: Path, shards: ShardSet, encoder: Encoder, rule: InputRule, cache: CacheLayout, points: Sequence[str]
+def check_free_space(
+    out: Path, shards: ShardSet, encoder: Encoder, rule: InputSpec, cache: CacheLayout, points: Sequence[str]
 ) -> None:
     """Raises `CacheError` where the disk of `out` cannot hold what is still to be written there; writes nothing."""
-    lacking = missing(out, cache, points)
+    lacking = missing_points(out, cache, points)
     if not lacking:
         return
-    room = room_at(out)
+    room = free_space_at(out)
     found = survey(shards, encoder, rule)
-    need = needed(cache, object_sizes(cache, found), lacking, found.record_bytes, room.block)
+    need = space_needed(cache, object_sizes(cache, found), lacking, found.record_bytes, room.block)
     if room.free is not None and need.on_disk > room.free:
         raise CacheError(
-            f"the cache at {out} needs {human(need.on_disk)} more and the disk of {room.folder} has {human(room.free)} "
-            f"free; free {human(need.on_disk - room.free)} there, name another --out or keep fewer --points"
+            f"the cache at {out} needs {format_bytes(need.on_disk)} more and the disk of {room.folder} has "
+            f"{format_bytes(room.free)} free; free {format_bytes(need.on_disk - room.free)} there, "
+            "name another --out or keep fewer --points"
         )
 
 
-def missing(out: Path, cache: CacheLayout, points: Sequence[str]) -> dict[int, tuple[str, ...]]:
+def missing_points(out: Path, cache: CacheLayout, points: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """The shards that lack some of `points`, each with those. Raises `CorruptCache` for a damaged commit."""
     lacking = {}
     for number in range(len(cache.shards)):
-        path = out / layout.part_key(number)
+        path = out / layout.commit_key(number)
         committed = Commit.from_json(path.read_bytes(), str(path)).objects if path.exists() else {}
         if left := tuple(point for point in points if point not in committed):
             lacking[number] = left
     return lacking
 
 
-def survey(shards: ShardSet, encoder: Encoder, rule: InputRule) -> Survey:
+def survey(shards: ShardSet, encoder: Encoder, rule: InputSpec) -> Survey:
     """Reads headers of one tar or, where samples differ in size, the records of up to `MOST_RECORDS` samples; no media.
 
     A tar that cannot be read is passed over here; the extraction, which checks every byte, says what is wrong.
@@ -134,7 +135,7 @@ def survey(shards: ShardSet, encoder: Encoder, rule: InputRule) -> Survey:
             continue
         lengths += map(len, records)
     if common:
-        alike = Tokens.of(common)
+        alike = TokenCounts.of(common)
         sizes = {number: Counter({alike: len(shard.ids)}) for number, shard in enumerate(shards.shards)}
     return Survey(sizes=sizes, record_bytes=sum(lengths) / max(1, len(lengths) - 1))
 
@@ -146,25 +147,25 @@ def object_sizes(cache: CacheLayout, found: Survey) -> dict[str, list[int]]:
 
 def mean_tokens(point: PointLayout, found: Survey) -> float:
     """Tokens of a sample of mean size at a point; 0 where no size is known."""
-    sizes = sum(found.sizes.values(), Counter[Tokens]())
+    sizes = sum(found.sizes.values(), Counter[TokenCounts]())
     total: int = sum(count * getattr(each, point.level) for each, count in sizes.items())
     return total / max(1, sizes.total())
 
 
-def needed(
+def space_needed(
     cache: CacheLayout,
     sizes: Mapping[str, Sequence[int]],
     lacking: Mapping[int, Sequence[str]],
     record_bytes: float,
     block: int,
-) -> Need:
+) -> SpaceNeeded:
     """What is left to write: objects of `sizes` for the shards in `lacking`, their commits, and the metadata.
 
     `block` is the filesystem's, in bytes.
     """
     objects = dict.fromkeys(cache.points, 0)
     if not lacking:
-        return Need(objects=objects, records=0, on_disk=0)
+        return SpaceNeeded(objects=objects, records=0, on_disk=0)
     files = [len(cache.root_json()), *(len(cache.array_json(point)) for point in cache.points)]
     for number, points in lacking.items():
         for point in points:
@@ -173,10 +174,10 @@ def needed(
         files.append(rows + _ENTRY * (1 + len(cache.points)))
     written = [sizes[point][number] for number, points in lacking.items() for point in points]
     blocks = sum(-(-size // block) for size in [*files, *written]) + _FOLDERS * len(written)
-    return Need(objects=objects, records=sum(files), on_disk=blocks * block)
+    return SpaceNeeded(objects=objects, records=sum(files), on_disk=blocks * block)
 
 
-def room_at(out: Path) -> Room:
+def free_space_at(out: Path) -> FreeSpace:
     """What is free where a cache is or would be.
 
     Bytes of shards that are being written there count as free: they are part of what is still needed, or left by a
@@ -186,7 +187,7 @@ def room_at(out: Path) -> Room:
     status = os.statvfs(folder)
     block = status.f_frsize or status.f_bsize or 1
     free = status.f_bavail * block + _under_way(out / layout.PARTIAL)
-    return Room(folder=folder, free=free if status.f_blocks else None, block=block)
+    return FreeSpace(folder=folder, free=free if status.f_blocks else None, block=block)
 
 
 def nearest_folder(path: Path) -> Path:
@@ -199,10 +200,10 @@ def nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def human(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Bytes in units of 1000, as disks are sold.
 
-    >>> human(999), human(3_932_160), human(2.5e12), human(999_999)
+    >>> format_bytes(999), format_bytes(3_932_160), format_bytes(2.5e12), format_bytes(999_999)
     ('999 B', '3.9 MB', '2.5 TB', '1.0 MB')
     """
     for unit in ("B", "kB", "MB", "GB"):
@@ -242,13 +243,13 @@ def _spread(length: int, count: int) -> list[int]:
     return [round(place * (length - 1) / max(1, count - 1)) for place in range(count)]
 
 
-def _counted(records: Sequence[bytes], encoder: Encoder, rule: InputRule) -> Counter[Tokens]:
+def _counted(records: Sequence[bytes], encoder: Encoder, rule: InputSpec) -> Counter[TokenCounts]:
     """Tokens of the samples; of those that the model cannot take there will be nothing."""
-    found: Counter[Tokens] = Counter()
+    found: Counter[TokenCounts] = Counter()
     for record in records:
         sample = Sample.from_json(json.loads(record))
         try:
-            found[Tokens.of(rule.grids(encoder, sample))] += 1
+            found[TokenCounts.of(rule.grids(encoder, sample))] += 1
         except BadSample:
             continue
     return found

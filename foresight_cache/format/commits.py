@@ -6,8 +6,16 @@ from typing import Any, Literal, Self, get_args
 
 from foresight_cache.errors import BadSample, CorruptCache
 from foresight_cache.fingerprint import canonical_json
-from foresight_cache.format.layout import GRID_LEVELS, POOLED_GRID, CacheLayout, parse_json, part_key, sealed, unsealed
-from foresight_cache.records import Fields, safe_point_name, shown
+from foresight_cache.format.layout import (
+    GRID_LEVELS,
+    POOLED_GRID,
+    CacheLayout,
+    checked_digest,
+    commit_key,
+    parse_json,
+    with_digest,
+)
+from foresight_cache.records import JsonObject, safe_point_name, shown
 from foresight_cache.samples import Grid, Sample
 
 Status = Literal["ok", "bad"]
@@ -43,7 +51,7 @@ class SampleRow:
     def from_json(cls, record: Any, place: str) -> Self:
         """Raises `ValueError` and `BadSample` where the record is not of format 1."""
         is_clip = isinstance(record, dict) and "frames" in record
-        row = Fields.of(record, place, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
+        row = JsonObject.of(record, place, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
@@ -62,14 +70,14 @@ class SampleRow:
         )
 
 
-def _frames(row: Fields) -> tuple[int, ...]:
+def _frames(row: JsonObject) -> tuple[int, ...]:
     frames = row.items("frames")
     if not all(type(frame) is int and 0 <= frame <= _LARGEST_SIDE for frame in frames):
         raise ValueError(f"{row.place}.frames is {ascii(frames)[:60]}, expected numbers of frames")
     return tuple(frames)
 
 
-def _grid(grids: Fields, level: str) -> Grid:
+def _grid(grids: JsonObject, level: str) -> Grid:
     if level not in GRID_LEVELS:
         raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(GRID_LEVELS)}")
     sizes = grids.items(level)
@@ -99,14 +107,14 @@ class Commit:
             "objects": self.objects,
             "rows": [row.to_json() for row in self.rows],
         }
-        return canonical_json(sealed(body))
+        return canonical_json(with_digest(body))
 
     @classmethod
     def from_json(cls, data: bytes, place: str) -> Self:
         """Raises `CorruptCache` where the record is not what was written."""
-        body = unsealed(parse_json(data, place), place)
+        body = checked_digest(parse_json(data, place), place)
         try:
-            record = Fields.of(body, "record", ("shard", "fingerprint_sha256", "source_sha256", "objects", "rows"))
+            record = JsonObject.of(body, "record", ("shard", "fingerprint_sha256", "source_sha256", "objects", "rows"))
             return cls(
                 shard=record.integer("shard"),
                 fingerprint_sha256=record.digest("fingerprint_sha256"),
@@ -122,7 +130,7 @@ class Commit:
 
         The record may have more points than `cache`, which another process may be adding.
         """
-        if part_key(self.shard) != key or self.shard >= len(cache.shards):
+        if commit_key(self.shard) != key or self.shard >= len(cache.shards):
             problem = f"is of shard {self.shard}, not of this one"
         elif self.fingerprint_sha256 != cache.digest:
             problem = "is of a cache with another fingerprint"
@@ -145,7 +153,7 @@ def _fits(row: SampleRow, cache: CacheLayout, committed: Iterable[str]) -> bool:
     )
 
 
-def _objects(objects: Fields) -> dict[str, Mapping[str, Any]]:
+def _objects(objects: JsonObject) -> dict[str, Mapping[str, Any]]:
     found = {}
     for name in objects.values:
         entry = objects.inner(safe_point_name(name, objects.place))
@@ -157,7 +165,7 @@ def _objects(objects: Fields) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def _check_statistics(statistics: Fields) -> None:
+def _check_statistics(statistics: JsonObject) -> None:
     if not statistics.values:
         return
     numbers = [statistics.values.get(name) for name in ("mean", "std", "effective_rank")]

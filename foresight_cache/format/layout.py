@@ -10,7 +10,7 @@ import numpy as np
 
 from foresight_cache.errors import CorruptCache, NotACache, UnsupportedFormat
 from foresight_cache.fingerprint import canonical_json, digest
-from foresight_cache.records import Fields, is_deep, safe_point_name, unique
+from foresight_cache.records import JsonObject, is_deep, safe_point_name, unique
 from foresight_cache.samples import Grid
 
 FORMAT_VERSION = 1
@@ -46,7 +46,7 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-def part_key(shard: int) -> str:
+def commit_key(shard: int) -> str:
     return f"{SAMPLES}/{shard:06d}.json"
 
 
@@ -144,7 +144,7 @@ class CacheLayout:
             "shards": [asdict(shard) for shard in self.shards],
             "points": [{"name": name, **asdict(point)} for name, point in self.points.items()],
         }
-        attributes = {ATTRIBUTE: sealed(body)}
+        attributes = {ATTRIBUTE: with_digest(body)}
         return canonical_json({"zarr_format": 3, "node_type": "group", "attributes": attributes})
 
     @classmethod
@@ -152,7 +152,7 @@ class CacheLayout:
         """Raises `NotACache`, `UnsupportedFormat` and `CorruptCache`."""
         body = _root_body(data, place)
         try:
-            root = Fields.of(body, "root", _ROOT_FIELDS)
+            root = JsonObject.of(body, "root", _ROOT_FIELDS)
             samples_per_shard = root.integer("samples_per_shard", 1)
             cache = cls(
                 fingerprint=_fingerprint(root),
@@ -209,7 +209,7 @@ _MOST_NUMBERS = 2**33
 """Numbers of one sample at one point: a hundred times those of the largest input of the largest model."""
 
 
-def _fingerprint(root: Fields) -> dict[str, Any]:
+def _fingerprint(root: JsonObject) -> dict[str, Any]:
     """Any fields, but those that every reader shows must be there."""
     fingerprint = root.inner("fingerprint")
     if is_deep(fingerprint.values):
@@ -224,10 +224,10 @@ def _fingerprint(root: Fields) -> dict[str, Any]:
     return dict(fingerprint.values)
 
 
-def _shards(root: Fields, samples_per_shard: int) -> tuple[ShardSource, ...]:
+def _shards(root: JsonObject, samples_per_shard: int) -> tuple[ShardSource, ...]:
     shards = []
     for number, value in enumerate(root.items("shards")):
-        shard = Fields.of(value, f"root.shards[{number}]", ("name", "sha256", "samples"))
+        shard = JsonObject.of(value, f"root.shards[{number}]", ("name", "sha256", "samples"))
         last = number == len(root.items("shards")) - 1
         samples = shard.integer("samples", 1 if last else samples_per_shard, samples_per_shard)
         shards.append(ShardSource(name=shard.text("name"), sha256=shard.digest("sha256"), samples=samples))
@@ -235,11 +235,11 @@ def _shards(root: Fields, samples_per_shard: int) -> tuple[ShardSource, ...]:
     return tuple(shards)
 
 
-def _points(root: Fields) -> dict[str, PointLayout]:
+def _points(root: JsonObject) -> dict[str, PointLayout]:
     points = {}
     for number, value in enumerate(root.items("points")):
         names = ("name", *(each.name for each in fields(PointLayout)))
-        point = Fields.of(value, f"root.points[{number}]", names)
+        point = JsonObject.of(value, f"root.points[{number}]", names)
         name = point.point_name("name")
         width = point.integer("width", 1, _MOST_NUMBERS)
         tokens = point.integer("tokens", 1, _MOST_NUMBERS // width)
@@ -261,12 +261,12 @@ def _points(root: Fields) -> dict[str, PointLayout]:
 SAMPLES_GROUP_JSON = canonical_json({"zarr_format": 3, "node_type": "group", "attributes": {}})
 
 
-def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
+def with_digest(body: Mapping[str, Any]) -> dict[str, Any]:
     """A record with the digest of its other fields under `sha256`."""
     return {**body, "sha256": digest(body)}
 
 
-def unsealed(record: Any, place: str) -> dict[str, Any]:
+def checked_digest(record: Any, place: str) -> dict[str, Any]:
     """The record without its digest. Raises `CorruptCache` where the two do not agree."""
     if not isinstance(record, dict) or "sha256" not in record:
         raise CorruptCache(f"{place} carries no digest of itself; run 'foresight verify' on the cache")
@@ -292,7 +292,7 @@ def _root_body(data: bytes, place: str) -> dict[str, Any]:
             f"{place} has cache format {version!r}; this version of foresight-cache reads format {FORMAT_VERSION}; "
             "use the version that wrote it, or extract it again"
         )
-    return unsealed(ours, f"{place}/{ROOT_KEY}")
+    return checked_digest(ours, f"{place}/{ROOT_KEY}")
 
 
 def parse_json(data: bytes, place: str) -> Any:

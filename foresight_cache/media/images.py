@@ -98,8 +98,8 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 def fit_image(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
     """An image uint8 [H, W, 3] resized into its place in the input, with a grey border where it does not reach.
 
-    >>> from foresight_cache.geometry import place
-    >>> fit_image(np.zeros((2, 4, 3), np.uint8), place((2, 4), (4, 4), "letterbox"))[:, 0, 0].tolist()
+    >>> from foresight_cache.geometry import placement_for
+    >>> fit_image(np.zeros((2, 4, 3), np.uint8), placement_for((2, 4), (4, 4), "letterbox"))[:, 0, 0].tolist()
     [128, 0, 0, 128]
     """
     inner = resize(image, placement.inner_height, placement.inner_width)

@@ -5,11 +5,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-from foresight_cache.datasets import Broken
+from foresight_cache.datasets import BrokenSample
 from foresight_cache.errors import BadSample
 from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.packing import packed
-from foresight_cache.preparation.request import Request
+from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.selection import Record
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance
@@ -21,7 +21,7 @@ _AT_ONCE: dict[Media, int] = {"image": 64, "clip": 8}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sound:
+class UsableSample:
     """A sample that can be packed."""
 
     packed: Packed
@@ -33,15 +33,15 @@ class Sound:
 class _Checked:
     """A few records that were read and checked, in order, and the memory that holds their files."""
 
-    results: Sequence[Sound | Quarantined]
+    results: Sequence[UsableSample | Quarantined]
     arena: Arena
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class CheckedShard:
     """Samples of one shard, and the records between them that are none."""
 
-    samples: Sequence[Sound]
+    samples: Sequence[UsableSample]
     quarantined: tuple[Quarantined, ...]
     records: int
     """Records that were taken so far, of all."""
@@ -49,11 +49,11 @@ class Batch:
     """Memory that these samples hold until they are written."""
 
 
-def batches(
-    request: Request, records: Sequence[Record], taken: int, pool: ArenaPool, workers: int, advance: Advance
-) -> Iterator[Batch]:
+def checked_shards(
+    request: PreparationRequest, records: Sequence[Record], taken: int, pool: ArenaPool, workers: int, advance: Advance
+) -> Iterator[CheckedShard]:
     """Sound samples in whole shards, the last one with what is left; reads and checks run ahead in threads."""
-    samples: list[Sound] = []
+    samples: list[UsableSample] = []
     quarantined: list[Quarantined] = []
     arenas: list[Arena] = []
     at_once = _AT_ONCE[request.manifest.media]
@@ -71,25 +71,25 @@ def batches(
                 if len(samples) == request.samples_per_shard:
                     pool.hold(chunk.arena)
                     arenas.append(chunk.arena)
-                    yield Batch(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)
+                    yield CheckedShard(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)
                     samples, quarantined, arenas = [], [], []
             arenas.append(chunk.arena)
     if samples or quarantined:
-        yield Batch(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)
+        yield CheckedShard(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)
 
 
 def _some(pool: ArenaPool, records: Iterable[Record], *, deep: bool) -> _Checked:
     arena = pool.take()
-    return _Checked(results=[checked(record, arena, deep=deep) for record in records], arena=arena)
+    return _Checked(results=[check_sample(record, arena, deep=deep) for record in records], arena=arena)
 
 
-def checked(record: Record, arena: Arena, *, deep: bool) -> Sound | Quarantined:
+def check_sample(record: Record, arena: Arena, *, deep: bool) -> UsableSample | Quarantined:
     """One record, its files read into the arena."""
-    if isinstance(record, Broken):
+    if isinstance(record, BrokenSample):
         return Quarantined(id=record.id, reason=record.reason)
     try:
         sample, members = packed(record, deep=deep, read=arena.read)
     except BadSample as error:
         return Quarantined(id=record.sample.id, reason=str(error))
     size = sum(map(len, members.values()))
-    return Sound(packed=(sample, members), size=size)
+    return UsableSample(packed=(sample, members), size=size)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import replace
 from pathlib import Path
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.clip_files import frame_files
 from foresight_cache.errors import BadSample
 from foresight_cache.preparation.selection import Record
@@ -34,7 +34,7 @@ def grouped(records: Sequence[Record], also: Sequence[ShardSet] = ()) -> tuple[l
     merged = _Groups()
     duplicates = 0
     for digest, places in same.items():
-        names = [record.sample.group for place in places if isinstance(record := records[place], Found)]
+        names = [record.sample.group for place in places if isinstance(record := records[place], RawSample)]
         merged.join([*taken.get(digest, ()), *names])
         duplicates += len(places) - (0 if digest in taken else 1)
     return [_regrouped(record, merged) for record in records], duplicates
@@ -79,7 +79,7 @@ class _Groups:
 
 
 def _regrouped(record: Record, groups: _Groups) -> Record:
-    if isinstance(record, Broken) or (group := groups.of(record.sample.group)) == record.sample.group:
+    if isinstance(record, BrokenSample) or (group := groups.of(record.sample.group)) == record.sample.group:
         return record
     return replace(record, sample=replace(record.sample, group=group))
 
@@ -109,7 +109,7 @@ def _repeated(places: Iterable[int], key: Callable[[int], Hashable]) -> list[int
 
 def _files(record: Record) -> list[Path]:
     """The media files of a sample; none where they cannot be listed."""
-    if isinstance(record, Broken):
+    if isinstance(record, BrokenSample):
         return []
     try:
         return frame_files(record.path) if record.sample.media == "clip" and record.path.is_dir() else [record.path]

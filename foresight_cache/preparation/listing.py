@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foresight_cache import datasets
-from foresight_cache.datasets import Found, Reader
+from foresight_cache.datasets import RawSample, Reader
 from foresight_cache.errors import DatasetError
 from foresight_cache.fingerprint import canonical_json
 from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count
-from foresight_cache.preparation.request import Request
+from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
 from foresight_cache.preparation.selection import Record, is_absent
 
@@ -28,7 +28,7 @@ class Listing:
     """SHA-256 over what the reader found of them, before anything of the media is known."""
 
 
-def listing(request: Request, root: Path) -> Listing:
+def listing(request: PreparationRequest, root: Path) -> Listing:
     """What the folder lists, counted and chosen. Raises `DatasetError`."""
     reader = _reader(request, root)
     splits = _splits(request, reader)
@@ -46,12 +46,12 @@ def listing(request: Request, root: Path) -> Listing:
     return Listing(counts=counts, records=chosen, absent=absent, source=source)
 
 
-def _records(request: Request, reader: Reader, split: str) -> Iterator[Record]:
+def _records(request: PreparationRequest, reader: Reader, split: str) -> Iterator[Record]:
     """All that the reader finds in a split, in groups as the manifest says. Raises `DatasetError`."""
     empty = True
     for record in reader.samples(split):
         empty = False
-        if isinstance(record, Found):
+        if isinstance(record, RawSample):
             group = request.manifest.group_of(record.sample)
             record = replace(record, sample=replace(record.sample, group=group))
         yield record
@@ -62,7 +62,7 @@ def _records(request: Request, reader: Reader, split: str) -> Iterator[Record]:
         )
 
 
-def _splits(request: Request, reader: Reader) -> tuple[str, ...]:
+def _splits(request: PreparationRequest, reader: Reader) -> tuple[str, ...]:
     """The splits to prepare; one that the manifest lists and the folder lacks is refused when it is read."""
     there = reader.splits()
     if request.split is None:
@@ -74,11 +74,11 @@ def _splits(request: Request, reader: Reader) -> tuple[str, ...]:
     return (request.split,)
 
 
-def _reader(request: Request, root: Path) -> Reader:
+def _reader(request: PreparationRequest, root: Path) -> Reader:
     return datasets.reader(request.manifest.family)(request.manifest.name, root)
 
 
-def generated(request: Request) -> Path:
+def generated(request: PreparationRequest) -> Path:
     """The raw folder of a generated set, drawn anew."""
     root = request.out / RAW
     shutil.rmtree(root, ignore_errors=True)
@@ -91,6 +91,6 @@ def generated(request: Request) -> Path:
 def _digest(records: Iterable[Record]) -> str:
     source = hashlib.sha256()
     for record in records:
-        found = record.sample.to_json() if isinstance(record, Found) else {"id": record.id, "reason": record.reason}
+        found = record.sample.to_json() if isinstance(record, RawSample) else {"id": record.id, "reason": record.reason}
         source.update(canonical_json(found) + b"\n")
     return source.hexdigest()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresight_cache.annotations import check_annotations
-from foresight_cache.datasets import Found
+from foresight_cache.datasets import RawSample
 from foresight_cache.datasets.parts.clip_files import FRAME_SUFFIXES, check_no_gap, frame_files
 from foresight_cache.errors import BadSample
 from foresight_cache.media.clips import ClipFacts, clip_facts
@@ -29,7 +29,7 @@ from foresight_cache.shards.members import (
 Read = Callable[[Path], Content]
 
 
-def packed(found: Found, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
+def packed(found: RawSample, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
     """Reads the sample's files and checks headers, sizes and annotations; with `deep`, decodes all pixels too.
 
     Width and height that the reader does not know come from the media. `read` gives the content of image files.
@@ -52,7 +52,7 @@ def packed(found: Found, *, deep: bool = False, read: Read = Path.read_bytes) ->
     return sample, members
 
 
-def _media(found: Found, read: Read) -> dict[str, Content]:
+def _media(found: RawSample, read: Read) -> dict[str, Content]:
     if found.sample.media == "clip" and found.path.is_dir():
         return _frames(found.path)
     if found.sample.media == "clip":
@@ -101,7 +101,7 @@ def _measured_clip(sample: Sample, facts: ClipFacts) -> Sample:
     return replace(sample, width=facts.width, height=facts.height, frames=facts.frames, frames_per_second=rate)
 
 
-def _labels(found: Found, sample: Sample) -> dict[str, Content]:
+def _labels(found: RawSample, sample: Sample) -> dict[str, Content]:
     """Dense labels by suffix, each of the size of what it labels. Raises `BadSample`."""
     if found.labels is None:
         return {}

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from foresight_cache.datasets import Broken, Found, manifests
+from foresight_cache.datasets import BrokenSample, RawSample, manifests
 from foresight_cache.errors import UsageError
 from foresight_cache.fingerprint import digest
 from foresight_cache.preparation import duplicates
 from foresight_cache.preparation.arenas import Arena, ArenaPool
-from foresight_cache.preparation.checking import Batch, batches, checked
+from foresight_cache.preparation.checking import CheckedShard, check_sample, checked_shards
 from foresight_cache.preparation.expectations import SplitCount
 from foresight_cache.preparation.listing import Listing, generated, listing
-from foresight_cache.preparation.request import Request, refuse_bad
+from foresight_cache.preparation.request import PreparationRequest, refuse_bad
 from foresight_cache.preparation.resuming import RAW, Done, clear, note, recalled, refuse_foreign, unfinished
-from foresight_cache.preparation.selection import Record, Selection, is_absent
+from foresight_cache.preparation.selection import Record, SampleSelection, is_absent
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.shards import Quarantined, ShardSet, open_shards, write_index, write_shard
@@ -80,12 +80,12 @@ def prepare(
     `out` that holds anything else, `DatasetError` for a raw dataset that is not as it should be or has too many bad
     samples, and `ShardError` where another process is preparing into `out`.
     """
-    request = Request(
+    request = PreparationRequest(
         manifest=manifests.load(dataset),
         root=root,
         out=out,
         split=split,
-        selection=Selection(shuffle_seed=shuffle_seed, partial=partial, per_class=per_class, limit=limit),
+        selection=SampleSelection(shuffle_seed=shuffle_seed, partial=partial, per_class=per_class, limit=limit),
         samples_per_shard=samples_per_shard,
         seed=seed,
         max_bad=max_bad,
@@ -108,7 +108,7 @@ def prepare(
     return summary
 
 
-def _packed(request: Request, found: Listing, workers: int, advance: Advance) -> PreparationSummary:
+def _packed(request: PreparationRequest, found: Listing, workers: int, advance: Advance) -> PreparationSummary:
     """All shards written, the index not yet. Raises `DatasetError` where too many samples are bad."""
     _refuse_unreadable(request, found.records)
     records, repeated = duplicates.grouped(found.records, request.also)
@@ -119,7 +119,7 @@ def _packed(request: Request, found: Listing, workers: int, advance: Advance) ->
         advance(len(each.shard.ids) + len(each.quarantined) if each.shard else 0, 0)
     first = done[-1].records if done else 0
     pool = ArenaPool()
-    left = batches(request, records[first:], first, pool, workers, advance)
+    left = checked_shards(request, records[first:], first, pool, workers, advance)
     write = partial(_write, request.out, request.samples_per_shard, identity, pool)
     # Two, so that one shard is written while another waits for the disk.
     with closing(prefetch(enumerate(left, start=len(done)), write, threads=2)) as written:
@@ -140,14 +140,16 @@ def _packed(request: Request, found: Listing, workers: int, advance: Advance) ->
     return _summary(request, shard_set, found, repeated, already_there=False)
 
 
-def _identity(request: Request, found: Listing, records: Sequence[Record]) -> str:
+def _identity(request: PreparationRequest, found: Listing, records: Sequence[Record]) -> str:
     """What two preparations have in common whose shards are the same: the request, the annotations, the groups."""
-    groups = [record.sample.group for record in records if isinstance(record, Found)]
+    groups = [record.sample.group for record in records if isinstance(record, RawSample)]
     stable = [request.manifest.digest, request.recorded, request.samples_per_shard, found.source, digest(groups)]
     return digest(stable)
 
 
-def _write(out: Path, samples_per_shard: int, identity: str, pool: ArenaPool, numbered: tuple[int, Batch]) -> Done:
+def _write(
+    out: Path, samples_per_shard: int, identity: str, pool: ArenaPool, numbered: tuple[int, CheckedShard]
+) -> Done:
     number, batch = numbered
     if not batch.samples:  # only what is quarantined comes after the last shard
         return Done(shard=None, quarantined=batch.quarantined, records=batch.records)
@@ -160,15 +162,15 @@ def _write(out: Path, samples_per_shard: int, identity: str, pool: ArenaPool, nu
     return done
 
 
-def _refuse_unreadable(request: Request, records: Sequence[Record]) -> None:
+def _refuse_unreadable(request: PreparationRequest, records: Sequence[Record]) -> None:
     """Raises `DatasetError` in seconds where so many files are not there that the packing would end in vain."""
-    hopeless = [record for record in records if isinstance(record, Broken) or is_absent(record)]
-    results = [checked(record, Arena(), deep=False) for record in hopeless]
+    hopeless = [record for record in records if isinstance(record, BrokenSample) or is_absent(record)]
+    results = [check_sample(record, Arena(), deep=False) for record in hopeless]
     bad = [each for each in results if isinstance(each, Quarantined)]
     refuse_bad(request, bad, len(records) - len(bad))
 
 
-def _found_done(request: Request) -> PreparationSummary:
+def _found_done(request: PreparationRequest) -> PreparationSummary:
     """The set that is already there, if it is what was asked for. Raises `UsageError` where it is another."""
     shard_set = open_shards(request.out)
     pairs: dict[str, tuple[object, object]] = {
@@ -193,7 +195,12 @@ def _found_done(request: Request) -> PreparationSummary:
 
 
 def _summary(
-    request: Request, shard_set: ShardSet, found: Listing | None, repeated: int | None, *, already_there: bool
+    request: PreparationRequest,
+    shard_set: ShardSet,
+    found: Listing | None,
+    repeated: int | None,
+    *,
+    already_there: bool,
 ) -> PreparationSummary:
     prefix = len(request.manifest.name) + 1
     splits = Counter(each[prefix:].split("/")[0] for shard in shard_set.shards for each in shard.ids)

@@ -10,19 +10,19 @@ from typing import Any
 from foresight_cache import datasets
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError, UnknownName, UsageError
-from foresight_cache.preparation.selection import Selection
+from foresight_cache.preparation.selection import SampleSelection
 from foresight_cache.shards import Quarantined, ShardSet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class PreparationRequest:
     """What is to be prepared, valid in itself."""
 
     manifest: Manifest
     root: Path | None
     out: Path
     split: str | None
-    selection: Selection
+    selection: SampleSelection
     samples_per_shard: int
     seed: int
     max_bad: float
@@ -68,7 +68,7 @@ class Request:
         return {name: value for name, value in options.items() if value is not None}
 
 
-def refuse_bad(request: Request, quarantined: Sequence[Quarantined], good: int) -> None:
+def refuse_bad(request: PreparationRequest, quarantined: Sequence[Quarantined], good: int) -> None:
     """Raises `DatasetError` where more samples are bad than was allowed, or none is good."""
     bad = len(quarantined)
     # The small addition keeps 0.29 × 100 from being 28.999….

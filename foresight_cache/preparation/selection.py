@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.errors import UsageError
 from foresight_cache.samples import Sample
 
-Record = Found | Broken
+Record = RawSample | BrokenSample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
+class SampleSelection:
     """In this order: shuffle, leave out what is absent, take so many of each class, take so many in all."""
 
     shuffle_seed: int | None = None
@@ -49,7 +49,7 @@ class Selection:
 
 def is_absent(record: Record) -> bool:
     """Whether a sample's media, or its labels, are not there at all."""
-    if isinstance(record, Broken):
+    if isinstance(record, BrokenSample):
         return record.absent
     try:
         return not record.path.exists() or (record.labels is not None and not record.labels.exists())
@@ -82,8 +82,8 @@ def _of_each_class(records: Sequence[Record], most: int) -> list[Record]:
     taken: Counter[str] = Counter()
     chosen: list[Record] = []
     for record in records:
-        classes = classes_of(record.sample) if isinstance(record, Found) else ()
-        if isinstance(record, Broken) or any(taken[name] < most for name in classes):
+        classes = classes_of(record.sample) if isinstance(record, RawSample) else ()
+        if isinstance(record, BrokenSample) or any(taken[name] < most for name in classes):
             taken.update(classes)
             chosen.append(record)
     if not taken:

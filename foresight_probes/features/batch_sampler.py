@@ -19,7 +19,7 @@ _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
 
-class Order:
+class BatchSampler:
     """Which rows make up which batch.
 
     With a seed each epoch is another order that depends on seed and epoch alone: shards are shuffled, taken a few at
@@ -30,9 +30,9 @@ class Order:
     synchronised steps need, and where the last batch has fewer samples than there are processes some see one again;
     without a seed each row is seen by one process, once.
 
-    >>> Order([[0, 1, 2], [3, 4]], batch_size=2).batches(0)
+    >>> BatchSampler([[0, 1, 2], [3, 4]], batch_size=2).batches(0)
     [[0, 1], [2, 3], [4]]
-    >>> Order([[0, 1, 2], [3, 4]], batch_size=2, rank=1, world=2).batches(0)
+    >>> BatchSampler([[0, 1, 2], [3, 4]], batch_size=2, rank=1, world=2).batches(0)
     [[1, 3]]
     """
 
@@ -78,13 +78,13 @@ def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
     return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
-class Batches(Generic[_Made]):
+class BatchLoader(Generic[_Made]):
     """What a LightningDataModule hands out as a loader: each iteration is the next epoch.
 
     `state_dict` says where the epoch that is under way stands; a new object that has loaded it goes on from there.
     """
 
-    def __init__(self, order: Order, make: Callable[[Sequence[int], int], _Made]) -> None:
+    def __init__(self, order: BatchSampler, make: Callable[[Sequence[int], int], _Made]) -> None:
         """`make(rows, buffer)` fills the memory with that number and is called in other threads."""
         self._order, self._make = order, make
         self._epoch, self._next = 0, 0

@@ -10,34 +10,12 @@ from torch import Tensor
 
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Batch
-from foresight_probes.features.batch_sampler import Batches, Order
+from foresight_probes.features.batch_sampler import BatchLoader, BatchSampler
 from foresight_probes.features.point_features import PointFeatures
-from foresight_probes.features.sources import (
-    TOGETHER,
-    PixelPatches,
-    PointTokens,
-    Source,
-    cells,
-    open_source,
-    open_sources,
-    patchify,
-)
-from foresight_probes.features.standardization import Standardisation
+from foresight_probes.features.sources import POINT_SEPARATOR, Source
+from foresight_probes.features.standardization import Standardization
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
-
-__all__ = [
-    "FeatureData",
-    "PixelPatches",
-    "PointTokens",
-    "Source",
-    "Standardisation",
-    "Targets",
-    "cells",
-    "open_source",
-    "open_sources",
-    "patchify",
-]
 
 Targets = Mapping[str, Mapping[int, Tensor]]
 """By task and row of the sample table; rows without a question for the task are left out."""
@@ -47,7 +25,7 @@ class FeatureData(LightningDataModule):
     """Batches of a point, or of several points aligned by sample, over the three sides of a split.
 
     The same for the same options, whatever is kept in memory. One pass over the features, before the first batch,
-    verifies every byte, fits the standardisation and takes the means over tokens, which are kept. Tokens are kept
+    verifies every byte, fits the standardization and takes the means over tokens, which are kept. Tokens are kept
     too where they fit (`TrainingOptions.resident`), on the GPU if there is one; otherwise they are read again in
     each epoch, shard by shard, into a few batches' worth of memory, without hashing again what was verified before.
     Where only means over tokens are asked for, nothing is read after the first pass.
@@ -67,7 +45,7 @@ class FeatureData(LightningDataModule):
         super().__init__()
         sources = list(source) if isinstance(source, Sequence) else [source]
         self.split, self.targets, self.options = split, targets, options
-        self.name = TOGETHER.join(each.name for each in sources)
+        self.name = POINT_SEPARATOR.join(each.name for each in sources)
         rows = [*split.train, *split.validation, *split.test]
         sizes = [sum(each.grid(row).tokens for row in rows) * each.width * each.dtype.itemsize for each in sources]
         self.size = sum(sizes)
@@ -97,34 +75,34 @@ class FeatureData(LightningDataModule):
         grids = {self._features[0].source.grid(row) for row in self._rows()}
         return Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
 
-    def standardisation(self) -> Standardisation:
+    def standardization(self) -> Standardization:
         """Fitted to the training samples alone."""
-        first, *others = (each.survey(self.split.train, self._rows()) for each in self._features)
+        first, *others = (each.fit(self.split.train, self._rows()) for each in self._features)
         return replace(first, others=tuple(others))
 
-    def train_dataloader(self) -> Batches[Batch]:
+    def train_dataloader(self) -> BatchLoader[Batch]:
         shards: dict[int, list[int]] = {}
         for row in self.split.train:
             shards.setdefault(self._shards(row), []).append(row)
         options = self.options
         return self._loader(list(shards.values()), seed=options.shuffle_seed, mixed=options.shuffle_shards)
 
-    def val_dataloader(self) -> Batches[Batch]:
+    def val_dataloader(self) -> BatchLoader[Batch]:
         return self._loader([self.split.validation])
 
-    def test_dataloader(self) -> Batches[Batch]:
+    def test_dataloader(self) -> BatchLoader[Batch]:
         return self._loader([self.split.test])
 
-    def in_order(self, rows: Sequence[int]) -> Batches[Batch]:
+    def in_order(self, rows: Sequence[int]) -> BatchLoader[Batch]:
         """Batches of these rows as they come, for a single process."""
-        return Batches(Order([rows], self.options.batch_size), self.batch)
+        return BatchLoader(BatchSampler([rows], self.options.batch_size), self.batch)
 
     def batch(self, rows: Sequence[int], buffer: int | None = None) -> Batch:
         """Features and targets of these rows of the sample table, padded to the longest.
 
         With the number of a `buffer` its tokens lie in memory that the next batch with that number will use.
         """
-        first, *others = (each.gather(rows, buffer, tokens=self.tokens) for each in self._features)
+        first, *others = (each.collate(rows, buffer, tokens=self.tokens) for each in self._features)
         features = replace(first, others=tuple(others))
         targets = {task: [by_row.get(row) for row in rows] for task, by_row in self.targets.items()}
         size = sum((each.tokens if self.tokens else each.pooled).nbytes for each in features.every)
@@ -133,11 +111,13 @@ class FeatureData(LightningDataModule):
     def _rows(self) -> list[int]:
         return [*self.split.train, *self.split.validation, *self.split.test]
 
-    def _loader(self, shards: Sequence[Sequence[int]], *, seed: int | None = None, mixed: int = 1) -> Batches[Batch]:
+    def _loader(
+        self, shards: Sequence[Sequence[int]], *, seed: int | None = None, mixed: int = 1
+    ) -> BatchLoader[Batch]:
         world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
         rank = torch.distributed.get_rank() if world > 1 else 0
-        order = Order(shards, self.options.batch_size, seed=seed, mixed=mixed, rank=rank, world=world)
-        return Batches(order, self.batch)
+        order = BatchSampler(shards, self.options.batch_size, seed=seed, mixed=mixed, rank=rank, world=world)
+        return BatchLoader(order, self.batch)
 
 
 def residence(size: int, options: TrainingOptions) -> torch.device | None:

@@ -4,8 +4,10 @@ A piece is the values of a cell in the order frames, height, width, channels, as
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from foresight_cache.errors import ProbeError
@@ -18,23 +20,28 @@ Cell = tuple[int, int, int, int]
 """Frames, height, width and channels of a piece."""
 
 
-def cut(picture: Tensor, grid: Grid) -> Tensor:
-    """Pieces [N, C] of a picture [T, H, W, channels], in raster order.
+def patchify(pixels: Tensor, grid: Grid) -> Tensor:
+    """Cuts [T, H, W, C] into the cells of a grid: [N, D] in raster order, D = C times the pixels of a cell.
 
-    >>> import torch
-    >>> cut(torch.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2)).tolist()  # rows 0 1 2 3 and 4 5 6 7
+    Raises `ProbeError` where the grid does not divide the pixels.
+
+    >>> patchify(torch.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2)).tolist()  # rows 0 1 2 3 and 4 5 6 7
     [[0, 1, 4, 5], [2, 3, 6, 7]]
     """
-    frames, height, width, channels = picture.shape
+    frames, height, width, channels = pixels.shape
+    if frames % grid.t or height % grid.h or width % grid.w:
+        raise ProbeError(
+            f"pixels {frames}×{height}×{width} cannot be cut evenly into a grid {grid.t}×{grid.h}×{grid.w}."
+        )
     shape = (grid.t, frames // grid.t, grid.h, height // grid.h, grid.w, width // grid.w, channels)
-    return picture.reshape(shape).permute(0, 2, 4, 1, 3, 5, 6).reshape(grid.tokens, -1)
+    return pixels.reshape(shape).permute(0, 2, 4, 1, 3, 5, 6).reshape(grid.tokens, -1)
 
 
-def join(pieces: Tensor, grid: Grid, cell: Cell) -> Tensor:
+def unpatchify(pieces: Tensor, grid: Grid, cell: Cell) -> Tensor:
     """The picture [T, H, W, channels] that was cut into pieces [N, C].
 
-    >>> import torch
-    >>> join(cut(torch.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2)), Grid(1, 1, 2), (1, 2, 2, 1))[0, 1, :, 0].tolist()
+    >>> pieces = patchify(torch.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2))
+    >>> unpatchify(pieces, Grid(1, 1, 2), (1, 2, 2, 1))[0, 1, :, 0].tolist()
     [4, 5, 6, 7]
     """
     frames, height, width, channels = cell
@@ -45,7 +52,6 @@ def join(pieces: Tensor, grid: Grid, cell: Cell) -> Tensor:
 def grid_of(cells: Tensor) -> Grid:
     """The grid on which cells [N, 4], all of one size and in raster order, lie.
 
-    >>> import torch
     >>> grid_of(torch.tensor([[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 1.0]] * 3))
     Grid(t=3, h=1, w=2)
     """
@@ -68,3 +74,16 @@ def cell_of(samples: Sequence[Mapping[str, Any]], grid: Grid, channels: int) -> 
     if cell[0] * cell[1] * cell[2] * channels > MOST:
         raise ProbeError(f"a picture cannot be drawn from so few tokens: {shape}; use a point with dense tokens.")
     return cell
+
+
+@lru_cache(maxsize=256)
+def cells(grid: Grid) -> Tensor:
+    """[N, 4] float32: centre x, centre y, width and height of each token's cell; the same in every frame.
+
+    >>> cells(Grid(1, 1, 2)).tolist()
+    [[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 1.0]]
+    """
+    rows, columns = torch.meshgrid(torch.arange(grid.h), torch.arange(grid.w), indexing="ij")
+    x, y = (columns + 0.5) / grid.w, (rows + 0.5) / grid.h
+    frame = torch.stack([x, y, torch.full_like(x, 1 / grid.w), torch.full_like(y, 1 / grid.h)], dim=-1)
+    return frame.reshape(-1, 4).repeat(grid.t, 1)

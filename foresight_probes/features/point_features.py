@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from threading import Lock, local
 
-import ml_dtypes
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,8 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresight_probes.batches import Features
 from foresight_probes.features.batch_sampler import ahead
-from foresight_probes.features.sources import Source, cells
-from foresight_probes.features.standardization import Moments, Standardisation, moments
+from foresight_probes.features.patches import cells
+from foresight_probes.features.sources import Source, as_tensor
+from foresight_probes.features.standardization import Moments, Standardization, moments
 
 
 class PointFeatures:
@@ -36,7 +36,7 @@ class PointFeatures:
         self._buffers: dict[int, np.ndarray] = {}
         self._scratch, self._loading, self._counting = local(), Lock(), Lock()
 
-    def survey(self, train: Sequence[int], rows: Sequence[int]) -> Standardisation:
+    def fit(self, train: Sequence[int], rows: Sequence[int]) -> Standardization:
         """The first pass: keeps what is to be kept of `rows`, and fits to the rows of `train`."""
         training = set(train)
         wanted = sorted(rows if self._keep_pooled or self._place is not None else train)
@@ -54,9 +54,9 @@ class PointFeatures:
                 if own is not None:
                     yield own
 
-        return Standardisation.of(found())
+        return Standardization.of(found())
 
-    def gather(self, rows: Sequence[int], buffer: int | None, *, tokens: bool) -> Features:
+    def collate(self, rows: Sequence[int], buffer: int | None, *, tokens: bool) -> Features:
         """Raw features of these rows, in the memory of that buffer."""
         grids = tuple(self.source.grid(row) for row in rows)
         if not tokens:
@@ -150,10 +150,3 @@ class PointFeatures:
         stored = self._read(row) if padded is None else padded[: self._lengths[row]].cpu()
         pooled: np.ndarray = self._as_float(stored).mean(0)
         return pooled
-
-
-def as_tensor(array: np.ndarray) -> Tensor:
-    """The same memory; bfloat16 becomes torch's."""
-    if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
-    return torch.from_numpy(array)

@@ -1,8 +1,8 @@
 """Where features come from: points of a cache, or its pixels cut into patches, sample by sample."""
 
-from functools import lru_cache
 from typing import Any, Protocol
 
+import ml_dtypes
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,8 +11,9 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
+from foresight_probes.features.patches import patchify
 
-TOGETHER = "+"
+POINT_SEPARATOR = "+"
 """Joins the names of points that a head takes at once."""
 
 
@@ -89,7 +90,7 @@ class PixelPatches:
 
     def read(self, row: int) -> np.ndarray:
         """float32 [N, D] in raster order."""
-        return patchify(self._pixels.grid(row), self.grid(row)) / np.float32(255)
+        return patchify(as_tensor(self._pixels.grid(row)), self.grid(row)).numpy() / np.float32(255)
 
     def read_into(self, row: int, out: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the reader verifies always
         out[:] = self.read(row)
@@ -101,23 +102,6 @@ class PixelPatches:
         return int(self._rows[row]["shard"])
 
 
-def patchify(pixels: np.ndarray, grid: Grid) -> np.ndarray:
-    """Cuts [T, H, W, C] into the cells of a grid: [N, D] in raster order, D = C times the pixels of a patch.
-
-    Raises `ProbeError` where the grid does not divide the pixels.
-
-    >>> patchify(np.arange(8).reshape(1, 2, 4, 1), Grid(1, 1, 2)).tolist()  # rows 0 1 2 3 and 4 5 6 7
-    [[0, 1, 4, 5], [2, 3, 6, 7]]
-    """
-    frames, height, width, channels = pixels.shape
-    if frames % grid.t or height % grid.h or width % grid.w:
-        raise ProbeError(
-            f"pixels {frames}×{height}×{width} cannot be cut evenly into a grid {grid.t}×{grid.h}×{grid.w}."
-        )
-    cut = pixels.reshape(grid.t, frames // grid.t, grid.h, height // grid.h, grid.w, width // grid.w, channels)
-    return cut.transpose(0, 2, 4, 1, 3, 5, 6).reshape(grid.tokens, -1)
-
-
 def open_source(cache: Cache, name: str) -> Source:
     """Raises `UnknownName` for a point that the cache lacks."""
     return PixelPatches(cache) if name == PIXELS else PointTokens(cache, name)
@@ -125,17 +109,11 @@ def open_source(cache: Cache, name: str) -> Source:
 
 def open_sources(cache: Cache, names: str) -> tuple[Source, ...]:
     """Those of `vit.block_08` or, for heads that take several points at once, of `vit.block_08+llm.layer_01`."""
-    return tuple(open_source(cache, name) for name in names.split(TOGETHER))
+    return tuple(open_source(cache, name) for name in names.split(POINT_SEPARATOR))
 
 
-@lru_cache(maxsize=256)
-def cells(grid: Grid) -> Tensor:
-    """[N, 4] float32: centre x, centre y, width and height of each token's cell; the same in every frame.
-
-    >>> cells(Grid(1, 1, 2)).tolist()
-    [[0.25, 0.5, 0.5, 1.0], [0.75, 0.5, 0.5, 1.0]]
-    """
-    rows, columns = torch.meshgrid(torch.arange(grid.h), torch.arange(grid.w), indexing="ij")
-    x, y = (columns + 0.5) / grid.w, (rows + 0.5) / grid.h
-    frame = torch.stack([x, y, torch.full_like(x, 1 / grid.w), torch.full_like(y, 1 / grid.h)], dim=-1)
-    return frame.reshape(-1, 4).repeat(grid.t, 1)
+def as_tensor(array: np.ndarray) -> Tensor:
+    """The same memory; bfloat16 becomes torch's."""
+    if array.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
+    return torch.from_numpy(array)

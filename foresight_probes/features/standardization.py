@@ -12,14 +12,14 @@ from foresight_probes.batches import Features
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standardisation:
+class Standardization:
     """Mean and standard deviation per channel, [D] float32 each, of tokens and of the means over tokens."""
 
     token_mean: Tensor
     token_scale: Tensor
     pooled_mean: Tensor
     pooled_scale: Tensor
-    others: tuple["Standardisation", ...] = ()
+    others: tuple["Standardization", ...] = ()
     """Of the further points, where heads take several."""
 
     @classmethod
@@ -39,8 +39,8 @@ class Standardisation:
             pooled_scale=pooled.scale(),
         )
 
-    def to(self, device: torch.device) -> "Standardisation":
-        return Standardisation(
+    def to(self, device: torch.device) -> "Standardization":
+        return Standardization(
             token_mean=self.token_mean.to(device),
             token_scale=self.token_scale.to(device),
             pooled_mean=self.pooled_mean.to(device),

@@ -17,7 +17,7 @@ from foresight_cache.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
-    from foresight_probes.batches import Outputs
+    from foresight_probes.batches import OutputSpec
 
 ALIASES = {"linear": ("pooled-linear", "token-linear")}
 """Names that mean several heads."""
@@ -33,18 +33,18 @@ class HeadClass(Protocol):
 
     learning_rate: float
     """The peak step size of AdamW at which a head of its kind learns well."""
-    forms: tuple[str, ...]
-    """Predictions that it can make, of those in `Outputs.forms`: where a task takes several, it makes the first."""
+    predicts: tuple[str, ...]
+    """Predictions that it can make, of those in `OutputSpec.predicts`; where a task takes several, the first."""
     reads: str
     """`pooled` where it touches nothing but `features.pooled`; `tokens`, the default, where it needs more."""
 
-    def __call__(self, *, width: int, outputs: Outputs) -> nn.Module: ...
+    def __call__(self, *, width: int, outputs: OutputSpec) -> nn.Module: ...
 
 
-class SeveralPointsHeadClass(Protocol):
+class MultiPointHeadClass(Protocol):
     """The same for a head on several points, which says so by `several = True`."""
 
-    def __call__(self, *, widths: tuple[int, ...], outputs: Outputs) -> nn.Module: ...
+    def __call__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> nn.Module: ...
 
 
 _REGISTRY = Registry(__name__, "head", hyphens=True)
@@ -90,12 +90,12 @@ def reads_tokens(name: str) -> bool:
     return getattr(_class(name), "reads", "tokens") == "tokens"
 
 
-def fitting(name: str, outputs: Outputs) -> bool:
+def fitting(name: str, outputs: OutputSpec) -> bool:
     """Whether a head can make a prediction that a task understands. Raises `UnknownName`."""
-    return bool(set(_class(name).forms) & set(outputs.forms))
+    return bool(set(_class(name).predicts) & set(outputs.predicts))
 
 
-def build(name: str, *, width: int | tuple[int, ...], outputs: Outputs, seed: int) -> nn.Module:
+def build(name: str, *, width: int | tuple[int, ...], outputs: OutputSpec, seed: int) -> nn.Module:
     """A head for features of `width` channels, its initial weights a function of name, sizes and seed alone.
 
     `width` is a tuple where there are several points. Leaves torch's global random state as it was. Raises
@@ -106,19 +106,20 @@ def build(name: str, *, width: int | tuple[int, ...], outputs: Outputs, seed: in
     head = _class(name)
     if not fitting(name, outputs):
         raise UsageError(
-            f"the head {name!r} makes a prediction from {_FORMS[head.forms[0]]}, but the task needs one from "
-            f"{_FORMS[outputs.forms[0]]}; use one of {', '.join(each for each in names() if fitting(each, outputs))}."
+            f"the head {name!r} makes a prediction from {_FORMS[head.predicts[0]]}, but the task needs one from "
+            f"{_FORMS[outputs.predicts[0]]}; "
+            f"use one of {', '.join(each for each in names() if fitting(each, outputs))}."
         )
     widths = (width,) if isinstance(width, int) else width
     start = int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(start)
         if getattr(head, "several", False):
-            return cast(SeveralPointsHeadClass, head)(widths=widths, outputs=outputs)
+            return cast(MultiPointHeadClass, head)(widths=widths, outputs=outputs)
         return head(width=sum(widths), outputs=outputs)
 
 
-_FORMS = {"slots": "the whole sample", "tokens": "each token"}
+_FORMS = {"per_sample": "the whole sample", "per_token": "each token"}
 
 
 @cache

@@ -6,8 +6,8 @@ It is not told where tokens lie, so what it finds is in the tokens themselves.
 import torch
 from torch import nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
-from foresight_probes.heads.layers.attention import WIDTH, Look
+from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock
 from foresight_probes.heads.pooled_linear import slots, spread_linear
 
 
@@ -15,14 +15,14 @@ class Head(nn.Module):
     """tokens [B, N, D] -> one vector [B, 256] -> values [B, P, C]."""
 
     learning_rate = 0.001
-    forms = ("slots",)
+    predicts = ("per_sample",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
         self.project = nn.Linear(width, WIDTH)
         self.query = nn.Parameter(torch.randn(1, 1, WIDTH))
-        self.look = Look()
+        self.look = CrossAttentionBlock()
         self.linear = spread_linear(WIDTH, outputs)
 
     def forward(self, features: Features) -> Prediction:

@@ -1,9 +1,9 @@
 """A perceptron with 1 million parameters, for studies of how much a head's capacity matters."""
 
-from foresight_probes.heads.layers.capacity import Rung
+from foresight_probes.heads.layers.capacity import CapacityMLP
 
 
-class Head(Rung):
+class Head(CapacityMLP):
     """Three hidden layers of one width, on each token or on the mean over tokens."""
 
     budget = 1_000_000

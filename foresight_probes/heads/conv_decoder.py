@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from foresight_cache.samples import Grid
-from foresight_probes.batches import Features, Outputs, Prediction
-from foresight_probes.features.patches import cut
+from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.features.patches import patchify
 
 WIDEST = 256
 """Channels at the resolution of the tokens; half as many after each doubling."""
@@ -25,9 +25,9 @@ class Head(nn.Module):
     """
 
     learning_rate = 0.001
-    forms = ("tokens",)
+    predicts = ("per_token",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.cell = outputs.cell or (1, 1, 1, outputs.channels)
         frames, height, width_of_cell, channels = self.cell
@@ -60,4 +60,4 @@ class Head(nn.Module):
         pictures = apart.permute(0, 1, 2, 6, 4, 7, 5, 3).reshape(
             len(tokens), grid.t * frames, height * high, width * wide, channels
         )
-        return torch.stack([cut(picture, grid) for picture in pictures])
+        return torch.stack([patchify(picture, grid) for picture in pictures])

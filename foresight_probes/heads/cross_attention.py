@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
-from foresight_probes.heads.layers.attention import WIDTH, Look, places
+from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, places
 from foresight_probes.heads.pooled_linear import SPREAD
 
 
@@ -12,13 +12,13 @@ class Head(nn.Module):
     """tokens [B, N, D] with places -> queries [B, P, 256], 8 heads -> values [B, P, C]; P is 100 for detection."""
 
     learning_rate = 0.0005
-    forms = ("slots",)
+    predicts = ("per_sample",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.project = nn.Linear(width, WIDTH)
         self.queries = nn.Parameter(torch.randn(1, outputs.slots, WIDTH))
-        self.look = Look()
+        self.look = CrossAttentionBlock()
         self.answer = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, outputs.channels))
         self.outputs = outputs
         spread = SPREAD if outputs.slots > 1 else 0

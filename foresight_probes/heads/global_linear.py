@@ -7,7 +7,7 @@ mapped to few channels, all of these to a code, and the code to the pieces.
 from torch import nn
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 
 CHANNELS = 16
 """Per token."""
@@ -24,9 +24,9 @@ class Head(nn.Module):
     """
 
     learning_rate = 0.003
-    forms = ("tokens",)
+    predicts = ("per_token",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.grid = outputs.grid
         count = self.grid.tokens

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.pooled_linear import slots, spread_linear
 
 HIDDEN = (512, 256, 128)
@@ -12,10 +12,10 @@ class Head(nn.Module):
     """pooled [B, D] -> hidden [B, 512], [B, 256], [B, 128] -> values [B, P, C]."""
 
     learning_rate = 0.001
-    forms = ("slots",)
+    predicts = ("per_sample",)
     reads = "pooled"
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
         layers: list[nn.Module] = []

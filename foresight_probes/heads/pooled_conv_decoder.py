@@ -7,8 +7,8 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foresight_probes.batches import Features, Outputs, Prediction
-from foresight_probes.features.patches import cut
+from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.features.patches import patchify
 
 START = (512, 7, 7)
 """Channels, rows and columns that the mean is mapped to."""
@@ -21,9 +21,9 @@ class Head(nn.Module):
     """
 
     learning_rate = 0.0005
-    forms = ("tokens",)
+    predicts = ("per_token",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.cell = outputs.cell or (1, 1, 1, outputs.channels)
         channels, rows, columns = START
@@ -41,5 +41,5 @@ class Head(nn.Module):
             size = (grid.h * height, grid.w * width)
             fitted: Tensor = functional.interpolate(picture[None], size, mode="bilinear", antialias=True)
             still = fitted.permute(0, 2, 3, 1).expand(grid.t * frames, -1, -1, -1)
-            values[row, : grid.tokens] = cut(still, grid)
+            values[row, : grid.tokens] = patchify(still, grid)
         return Prediction(values=values, mask=features.mask, cells=features.cells, grids=features.grids)

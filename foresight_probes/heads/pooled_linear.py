@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 
 SPREAD = 2.0
 """Half the range of initial biases: slots start as different constants, or all would learn the same one."""
@@ -13,10 +13,10 @@ class Head(nn.Module):
     """pooled [B, D] -> values [B, P, C]."""
 
     learning_rate = 0.01
-    forms = ("slots",)
+    predicts = ("per_sample",)
     reads = "pooled"
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
         self.linear = spread_linear(width, outputs)
@@ -29,7 +29,7 @@ class Head(nn.Module):
         return slots(flat, self.outputs)
 
 
-def spread_linear(width: int, outputs: Outputs) -> nn.Linear:
+def spread_linear(width: int, outputs: OutputSpec) -> nn.Linear:
     """The last layer of a head with slots: small weights, and biases that differ between several slots."""
     linear = nn.Linear(width, outputs.slots * outputs.channels)
     nn.init.normal_(linear.weight, std=0.01)
@@ -38,7 +38,7 @@ def spread_linear(width: int, outputs: Outputs) -> nn.Linear:
     return linear
 
 
-def slots(flat: Tensor, outputs: Outputs) -> Prediction:
+def slots(flat: Tensor, outputs: OutputSpec) -> Prediction:
     """flat [B, P * C] as P predictions, all of which exist."""
     values = flat.view(-1, outputs.slots, outputs.channels)
     return Prediction(values=values, mask=torch.ones(values.shape[:2], dtype=torch.bool, device=flat.device))

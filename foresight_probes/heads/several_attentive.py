@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs
-from foresight_probes.heads.layers.attention import WIDTH, Look, places
-from foresight_probes.heads.layers.multi_point import Several
+from foresight_probes.batches import Features, OutputSpec
+from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, places
+from foresight_probes.heads.layers.multi_point import MultiPointHead
 
 
-class Head(Several):
+class Head(MultiPointHead):
     """tokens [B, N, D1] as queries, [B, N2 + …, 256] as what they look at -> [B, N, 256] -> values."""
 
     learning_rate = 0.001
 
-    def __init__(self, *, widths: tuple[int, ...], outputs: Outputs) -> None:
+    def __init__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> None:
         super().__init__(WIDTH, outputs)
         self.project = nn.ModuleList(nn.Linear(width, WIDTH) for width in widths)
-        self.look = Look()
+        self.look = CrossAttentionBlock()
 
     def mix(self, features: Features) -> Tensor:
         first, *others = (project(each.tokens) for project, each in zip(self.project, features.every, strict=True))

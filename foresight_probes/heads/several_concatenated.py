@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor
 
-from foresight_probes.batches import Features, Outputs
+from foresight_probes.batches import Features, OutputSpec
 from foresight_probes.heads.layers.alignment import on_first_grid
-from foresight_probes.heads.layers.multi_point import Several
+from foresight_probes.heads.layers.multi_point import MultiPointHead
 
 
-class Head(Several):
+class Head(MultiPointHead):
     """tokens [B, N, D1], [B, N2, D2], … -> [B, N, D1 + D2 + …] -> values."""
 
-    def __init__(self, *, widths: tuple[int, ...], outputs: Outputs) -> None:
+    def __init__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> None:
         super().__init__(sum(widths), outputs)
 
     def mix(self, features: Features) -> Tensor:

@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs
+from foresight_probes.batches import Features, OutputSpec
 from foresight_probes.heads.layers.alignment import on_first_grid
 from foresight_probes.heads.layers.attention import WIDTH
-from foresight_probes.heads.layers.multi_point import Several
+from foresight_probes.heads.layers.multi_point import MultiPointHead
 
 
-class Head(Several):
+class Head(MultiPointHead):
     """tokens [B, N, D1], [B, N2, D2], … -> the weighted sum [B, N, 256] -> values; the weights sum to 1."""
 
-    def __init__(self, *, widths: tuple[int, ...], outputs: Outputs) -> None:
+    def __init__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> None:
         super().__init__(WIDTH, outputs)
         self.project = nn.ModuleList(nn.Sequential(nn.Linear(width, WIDTH), nn.LayerNorm(WIDTH)) for width in widths)
         self.weight_logits = nn.Parameter(torch.zeros(len(widths)))

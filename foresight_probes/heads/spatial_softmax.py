@@ -7,7 +7,7 @@ Expected places under a softmax are those of Levine et al., "End-to-End Training
 import torch
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.pooled_linear import slots, spread_linear
 
 _THINGS = 32
@@ -20,9 +20,9 @@ class Head(nn.Module):
     """tokens [B, N, D] -> values [B, P, C], from where 32 things are and how far they spread."""
 
     learning_rate = 3e-3
-    forms = ("slots",)
+    predicts = ("per_sample",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
         self.maps = nn.Linear(width, _THINGS)

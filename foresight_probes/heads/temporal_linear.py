@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.pooled_linear import slots, spread_linear
 
 
@@ -10,9 +10,9 @@ class Head(nn.Module):
     """tokens [B, T H W, D] -> means over each time step [B, T D] -> values [B, P, C]."""
 
     learning_rate = 0.01
-    forms = ("slots",)
+    predicts = ("per_sample",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
         self.steps = outputs.grid.t

@@ -7,16 +7,16 @@ import torch
 from torch import nn
 
 from foresight_cache.samples import Grid
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 
 
 class Head(nn.Module):
     """tokens [B, T H W, D] -> cells [B, H W, T D] -> values [B, H W, C]."""
 
     learning_rate = 0.002
-    forms = ("tokens",)
+    predicts = ("per_token",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.steps = outputs.grid.t
         self.linear = nn.Linear(width * self.steps, outputs.channels)

@@ -5,16 +5,16 @@ It knows where a token lies from its place in the array alone, so it is right on
 
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 
 
 class Head(nn.Module):
     """tokens [B, N, D] -> values [B, N, C], each with its token's cell."""
 
     learning_rate = 0.02
-    forms = ("tokens",)
+    predicts = ("per_token",)
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.linear = nn.Linear(width, outputs.channels)
         nn.init.normal_(self.linear.weight, std=0.01)

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
-from foresight_probes.metrics.resamples import mean, median, once
+from foresight_probes.metrics.resamples import mean, median, point_estimate
 from foresight_probes.results.scores import Scores
 
 SUPPRESSION = 0.5
@@ -100,7 +100,7 @@ def object_scores(boxes: Tensor, scores: Tensor, truth: Tensor) -> "np.ndarray":
 def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics over the objects of all images; `scores` holds one array of IoUs per image.
 
-    >>> once(summary, [np.array([0.9]), np.array([0.6, 0.0])])
+    >>> point_estimate(summary, [np.array([0.9]), np.array([0.6, 0.0])])
     {'mean_iou': 0.5, 'median_iou': 0.6, 'share_above_0.5': 0.6666666666666666, 'share_above_0.7': 0.3333333333333333}
     """
     iou = np.concatenate(scores)
@@ -127,7 +127,7 @@ def by_count(scores: Scores) -> dict[str, dict[str, float]]:
     for name, least, most in COUNTS:
         some = [iou for iou in scores if least <= len(iou) <= (most or len(iou))]
         if some:
-            buckets[name] = {"images": len(some), "objects": sum(map(len, some)), **once(summary, some)}
+            buckets[name] = {"images": len(some), "objects": sum(map(len, some)), **point_estimate(summary, some)}
     return buckets
 
 

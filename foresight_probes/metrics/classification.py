@@ -5,7 +5,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
-from foresight_probes.metrics.resamples import mean, share, totals
+from foresight_probes.metrics.resamples import grouped_sums, mean, ratio
 from foresight_probes.results.scores import Scores
 
 BINS = 15
@@ -38,17 +38,17 @@ def choice_summary(scores: Scores, counts: np.ndarray, *, top: int | None = None
     """Accuracy, balanced accuracy (the mean over classes), expected calibration error, and with `top` accuracy in it.
 
     >>> answers = choices(torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1, 1]))
-    >>> from foresight_probes.metrics.resamples import once
-    >>> {name: round(value, 3) for name, value in once(choice_summary, answers).items()}
+    >>> from foresight_probes.metrics.resamples import point_estimate
+    >>> {name: round(value, 3) for name, value in point_estimate(choice_summary, answers).items()}
     {'accuracy': 0.667, 'balanced_accuracy': 0.75, 'calibration_error': 0.214}
     """
     right, confidence, rank, truth = np.asarray(scores).T
     classes = truth.astype(int)
-    times, hits = (totals(each, classes, counts) for each in (np.ones_like(right), right))
+    times, hits = (grouped_sums(each, classes, counts) for each in (np.ones_like(right), right))
     return {
         "accuracy": mean(right, counts),
         **({f"top_{top}": mean(rank < top, counts)} if top else {}),
-        "balanced_accuracy": share((hits / np.maximum(times, 1)).sum(-1), (times > 0).sum(-1)),
+        "balanced_accuracy": ratio((hits / np.maximum(times, 1)).sum(-1), (times > 0).sum(-1)),
         "calibration_error": calibration_error(confidence, right, counts),
     }
 
@@ -63,7 +63,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, counts: np.ndar
     array([0.4333])
     """
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return share(np.abs(totals(right - confidence, bins, counts)).sum(-1), counts.sum(-1))
+    return ratio(np.abs(grouped_sums(right - confidence, bins, counts)).sum(-1), counts.sum(-1))
 
 
 def verdicts(logits: Tensor, truth: Tensor) -> np.ndarray:
@@ -83,13 +83,13 @@ def verdict_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]
     AUROC is undefined where only one answer is true, and AUPRC where none is yes.
 
     >>> some = np.array([[0.0, -1.4], [1.0, 0.4], [0.0, 0.8], [1.0, 2.2]])
-    >>> from foresight_probes.metrics.resamples import once
-    >>> {name: round(value, 3) for name, value in once(verdict_summary, some).items()}
+    >>> from foresight_probes.metrics.resamples import point_estimate
+    >>> {name: round(value, 3) for name, value in point_estimate(verdict_summary, some).items()}
     {'auroc': 0.75, 'auprc': 0.833, 'accuracy': 0.75, 'calibration_error': 0.347}
     """
     truth, logits = np.asarray(scores).T
     ranks = np.unique(logits, return_inverse=True)[1]  # of probabilities they would not do, which are rounded
-    yes, every = (totals(each, ranks, counts) for each in (truth, np.ones_like(truth)))
+    yes, every = (grouped_sums(each, ranks, counts) for each in (truth, np.ones_like(truth)))
     right = (logits >= 0) == (truth == 1)
     return {
         "auroc": auroc(yes, every - yes),
@@ -111,7 +111,7 @@ def auroc(yes: np.ndarray, no: np.ndarray) -> np.ndarray:
     >>> auroc(np.array([[0, 1]]), np.array([[1, 1]]))
     array([0.75])
     """
-    return share((yes * (no.cumsum(-1) - no / 2)).sum(-1), yes.sum(-1) * no.sum(-1))
+    return ratio((yes * (no.cumsum(-1) - no / 2)).sum(-1), yes.sum(-1) * no.sum(-1))
 
 
 def average_precision(yes: np.ndarray, every: np.ndarray) -> np.ndarray:
@@ -125,4 +125,4 @@ def average_precision(yes: np.ndarray, every: np.ndarray) -> np.ndarray:
     array([0.833])
     """
     precision = yes[:, ::-1].cumsum(-1) / np.maximum(1, every[:, ::-1].cumsum(-1))
-    return share((precision * yes[:, ::-1]).sum(-1), yes.sum(-1))
+    return ratio((precision * yes[:, ::-1]).sum(-1), yes.sum(-1))

@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from foresight_probes.metrics.resamples import share
+from foresight_probes.metrics.resamples import ratio
 from foresight_probes.results.scores import Scores
 
 MOST = 100
@@ -136,7 +136,7 @@ def average_precision(images: Sequence[Mapping[int, Matched]], counts: np.ndarra
         precision = _precision(by_class[name], counts)
         there = ~np.isnan(precision)
         total, measured = total + np.where(there, precision, 0), measured + there
-    return share(total, measured)
+    return ratio(total, measured)
 
 
 def _precision(parts: Mapping[int, Matched], counts: np.ndarray) -> np.ndarray:

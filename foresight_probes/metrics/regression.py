@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.metrics.resamples import mean, share, variance
+from foresight_probes.metrics.resamples import mean, ratio, variance
 from foresight_probes.results.scores import Scores
 
 
@@ -21,8 +21,8 @@ def number_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     R² = 1 - Σ (true - found)² / Σ (true - mean)²; it is undefined where all true values are equal, and the relative
     error where all are 0.
 
-    >>> from foresight_probes.metrics.resamples import once
-    >>> once(number_summary, np.array([[1.0, 1.0], [3.0, 2.0], [3.0, 3.0]]))
+    >>> from foresight_probes.metrics.resamples import point_estimate
+    >>> point_estimate(number_summary, np.array([[1.0, 1.0], [3.0, 2.0], [3.0, 3.0]]))
     {'mae': 0.3333333333333333, 'r2': 0.5, 'relative_error': 0.16666666666666666}
     """
     found, truth = np.asarray(scores).T
@@ -30,7 +30,7 @@ def number_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     there = truth != 0
     return {
         "mae": mean(distance, counts),
-        "r2": 1 - share(mean(np.square(distance), counts), variance(truth, counts)),
+        "r2": 1 - ratio(mean(np.square(distance), counts), variance(truth, counts)),
         "relative_error": mean(distance[there] / np.abs(truth[there]), counts[:, there]),
     }
 
@@ -50,9 +50,9 @@ def vector_summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     compares with that mean; it is undefined where all true vectors are 0.
 
     >>> one = vectors(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
-    >>> from foresight_probes.metrics.resamples import once
-    >>> {name: round(value, 4) for name, value in once(vector_summary, [one]).items()}
+    >>> from foresight_probes.metrics.resamples import point_estimate
+    >>> {name: round(value, 4) for name, value in point_estimate(vector_summary, [one]).items()}
     {'cosine': 0.7071, 'r2': 0.5}
     """
     residual, total, cosine = np.asarray(scores).T
-    return {"cosine": mean(cosine, counts), "r2": 1 - share(counts @ residual, counts @ total)}
+    return {"cosine": mean(cosine, counts), "r2": 1 - ratio(counts @ residual, counts @ total)}

@@ -18,20 +18,20 @@ Statistic = Callable[[Scores, np.ndarray], Mapping[str, np.ndarray]]
 """From scores of N samples and counts [R, N] to named values [R], NaN for resamples for which they are undefined."""
 
 
-def once(statistic: Statistic, scores: Scores) -> dict[str, float]:
+def point_estimate(statistic: Statistic, scores: Scores) -> dict[str, float]:
     """Of all samples, each of them once; what is undefined is left out, and of no samples all is.
 
-    >>> once(lambda scores, counts: {"mean": mean(scores[:, 0], counts)}, np.array([[1.0], [2.0]]))
+    >>> point_estimate(lambda scores, counts: {"mean": mean(scores[:, 0], counts)}, np.array([[1.0], [2.0]]))
     {'mean': 1.5}
     """
     found = statistic(scores, np.ones((1, len(scores)), np.int64)) if len(scores) else {}
     return {name: float(values[0]) for name, values in found.items() if np.isfinite(values[0])}
 
 
-def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Their quotient, NaN where the whole is 0.
 
-    >>> share(np.array([1.0, 0.0]), np.array([2, 0]))
+    >>> ratio(np.array([1.0, 0.0]), np.array([2, 0]))
     array([0.5, nan])
     """
     found = np.full(np.broadcast(part, whole).shape, np.nan)
@@ -45,7 +45,7 @@ def mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     >>> mean(np.array([1.0, 4.0]), np.array([[1, 1], [2, 1], [0, 0]]))
     array([2.5, 2. , nan])
     """
-    return share(counts @ values, counts.sum(-1))
+    return ratio(counts @ values, counts.sum(-1))
 
 
 def variance(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -55,14 +55,14 @@ def variance(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     array([1., 0.])
     """
     away = values - mean(values, counts)[:, None]  # squares that lie far from zero would cancel each other
-    found = share(np.einsum("rn,rn->r", counts, np.square(away)), counts.sum(-1))
+    found = ratio(np.einsum("rn,rn->r", counts, np.square(away)), counts.sum(-1))
     return np.where(found > ROUNDING * mean(np.square(values), counts), found, 0)
 
 
-def totals(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def grouped_sums(values: np.ndarray, kinds: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """[R, K], the sums of values [N] over the samples of each kind; `kinds` [N] are numbers from 0.
 
-    >>> totals(np.array([1.0, 2.0, 4.0]), np.array([1, 0, 1]), np.array([[1, 1, 1], [3, 0, 0]]))
+    >>> grouped_sums(np.array([1.0, 2.0, 4.0]), np.array([1, 0, 1]), np.array([[1, 1, 1], [3, 0, 0]]))
     array([[2., 5.],
            [0., 3.]])
     """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from foresight_probes.metrics.resamples import share, totals
+from foresight_probes.metrics.resamples import grouped_sums, ratio
 from foresight_probes.results.scores import Scores
 
 
@@ -28,14 +28,14 @@ def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
     Classes that are neither found nor true in any sample are left out of the mean (Long et al., "Fully Convolutional
     Networks for Semantic Segmentation", CVPR 2015).
 
-    >>> from foresight_probes.metrics.resamples import once
-    >>> once(summary, [record(np.array([0, 0, 1]), np.array([0, 1, 1]))])  # IoUs of 1/2 and 1/2
+    >>> from foresight_probes.metrics.resamples import point_estimate
+    >>> point_estimate(summary, [record(np.array([0, 0, 1]), np.array([0, 1, 1]))])  # IoUs of 1/2 and 1/2
     {'miou': 0.5, 'accuracy': 0.6666666666666666}
     """
     tables = [score.reshape(-1, 4) for score in scores]
     kinds, *columns = np.concatenate(tables).T
     of_rows = np.repeat(counts, list(map(len, tables)), axis=1)
-    hits, found, true = (totals(column, kinds.astype(int), of_rows) for column in columns)
+    hits, found, true = (grouped_sums(column, kinds.astype(int), of_rows) for column in columns)
     union = found + true - hits
     overlap = (hits / np.maximum(1, union)).sum(-1)
-    return {"miou": share(overlap, (union > 0).sum(-1)), "accuracy": share(hits.sum(-1), true.sum(-1))}
+    return {"miou": ratio(overlap, (union > 0).sum(-1)), "accuracy": ratio(hits.sum(-1), true.sum(-1))}

@@ -1,4 +1,4 @@
-"""Weights of a run: a safetensors file with the head's parameters and the standardisation that belongs before it."""
+"""Weights of a run: a safetensors file with the head's parameters and the standardization that belongs before it."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -9,26 +9,26 @@ from safetensors.torch import save
 from torch import Tensor
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.features.standardization import Standardisation
+from foresight_probes.features.standardization import Standardization
 
 HEAD = "head."
 """Before the names of the head's parameters."""
-STANDARDISATION = "standardisation."
-"""Before those of the means and scales, with the number of the point: `standardisation.0.token_mean`."""
+STANDARDISATION = "standardization."
+"""Before those of the means and scales, with the number of the point: `standardization.0.token_mean`."""
 IDENTITY = "identity"
 """Field of the file's metadata: that of the run."""
 
 
-def to_bytes(weights: Mapping[str, Tensor], standardisation: Standardisation, identity: str) -> bytes:
+def to_bytes(weights: Mapping[str, Tensor], standardization: Standardization, identity: str) -> bytes:
     """The file's content."""
     tensors = {f"{HEAD}{name}": weight.cpu().contiguous() for name, weight in weights.items()}
-    for number, each in enumerate((standardisation, *standardisation.others)):
+    for number, each in enumerate((standardization, *standardization.others)):
         for name in _NAMES:
             tensors[f"{STANDARDISATION}{number}.{name}"] = getattr(each, name).cpu().contiguous()
     return save(tensors, metadata={IDENTITY: identity})
 
 
-def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standardisation]:
+def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standardization]:
     """For `head.load_state_dict`, and what to call on features before.
 
     Raises `ProbeError` where the file is missing or damaged, or is of another run than `identity` (`Result.identity`).
@@ -44,11 +44,11 @@ def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standard
     weights = {name.removeprefix(HEAD): tensor for name, tensor in tensors.items() if name.startswith(HEAD)}
     count = sum(name.endswith(".token_mean") for name in tensors if name.startswith(STANDARDISATION))
     points = [
-        Standardisation(**{name: tensors[f"{STANDARDISATION}{number}.{name}"] for name in _NAMES})
+        Standardization(**{name: tensors[f"{STANDARDISATION}{number}.{name}"] for name in _NAMES})
         for number in range(count)
     ]
     first, *others = points
-    return weights, Standardisation(**{name: getattr(first, name) for name in _NAMES}, others=tuple(others))
+    return weights, Standardization(**{name: getattr(first, name) for name in _NAMES}, others=tuple(others))
 
 
-_NAMES = tuple(field.name for field in fields(Standardisation) if field.name != "others")
+_NAMES = tuple(field.name for field in fields(Standardization) if field.name != "others")

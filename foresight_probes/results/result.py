@@ -20,6 +20,8 @@ from foresight_probes.statistics.bootstrap import Interval
 
 FORMAT = "foresight-probe-result"
 VERSION = 3
+_IN_FILES = {"point_index": "order", "runs_in_pass": "company"}
+"""Fields that files of this version call otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +36,7 @@ class Result:
     seed: int
     run: str
     """Name of the file: the head, its values in a grid, the seed."""
-    order: int
+    point_index: int
     """Place of the point in the order of computation; -1 for what is no point of the model."""
     primary: str
     """Name of the metric that selected the epoch and is drawn over points."""
@@ -64,19 +66,19 @@ class Result:
     versions: Mapping[str, str]
     wall_seconds: float
     """Time that the point took, all heads of `company` together."""
-    company: int
+    runs_in_pass: int
     """Heads that were trained in the same pass."""
     bytes_read: int
     """Bytes of features that the point's pass, or passes, read from the cache, for all of `company` together."""
-    stored: tuple[SampleScore, ...] | Path
+    scores_source: tuple[SampleScore, ...] | Path
     """What `scores` gives, or the file that holds it: a study has thousands of runs on thousands of samples."""
-    fresh: bool = False
+    trained_now: bool = False
     """Whether this call trained it, rather than found it finished; not stored."""
 
     @property
     def scores(self) -> tuple[SampleScore, ...]:
         """Of each test sample; read at each call where they are in a file. Raises `ProbeError` for a damaged one."""
-        return from_parquet(self.stored) if isinstance(self.stored, Path) else self.stored
+        return from_parquet(self.scores_source) if isinstance(self.scores_source, Path) else self.scores_source
 
     @property
     def value(self) -> Interval:
@@ -92,10 +94,14 @@ class Result:
         )
 
     def to_json(self) -> dict[str, Any]:
-        apart = {"fresh", "stored"}  # scores lie in a file of their own
+        apart = {"trained_now", "scores_source"}  # scores lie in a file of their own
         body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}
         body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
-        return {"format": FORMAT, "version": VERSION, **body}
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **{_IN_FILES.get(name, name): value for name, value in body.items()},
+        }
 
 
 def format_interval(interval: Interval) -> str:
@@ -163,7 +169,7 @@ def summary_row(result: Result) -> dict[str, Any]:
         "strength": result.validation.get("strength"),
         "learning_rate": result.learning_rate,
         "weight_decay": result.options.get("weight_decay"),
-        **{"parameters": result.parameters, "width": result.width, "company": result.company},
+        **{"parameters": result.parameters, "width": result.width, "company": result.runs_in_pass},
         **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
         **{name: interval.value for name, interval in result.metrics.items()},
     }
@@ -181,7 +187,7 @@ def best_of_grids(results: Iterable[Result]) -> list[Result]:
 
 def in_order(results: Iterable[Result]) -> list[Result]:
     """By task, then in the order of computation, then by head and seed."""
-    return sorted(results, key=lambda each: (each.task, each.order, each.point, each.head, each.seed, each.run))
+    return sorted(results, key=lambda each: (each.task, each.point_index, each.point, each.head, each.seed, each.run))
 
 
 def load_results(runs: Path) -> list[Result]:
@@ -197,7 +203,7 @@ def load_results(runs: Path) -> list[Result]:
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("identity", "task", "point", "head", "run", "primary"), str),
-    **dict.fromkeys(("seed", "order", "width", "parameters", "company", "bytes_read"), int),
+    **dict.fromkeys(("seed", "point_index", "width", "parameters", "runs_in_pass", "bytes_read"), int),
     **dict.fromkeys(
         ("breakdown", "validation", "not_measured", "chance", "options", "split", "cache", "versions"), dict
     ),
@@ -207,14 +213,14 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
     for name, kind in {**_KINDS, "metrics": dict}.items():
-        if not isinstance(record.get(name), kind):
-            raise TypeError(f"{name} is {record.get(name)!r}")
+        if not isinstance(record.get(_IN_FILES.get(name, name)), kind):
+            raise TypeError(f"{_IN_FILES.get(name, name)} is {record.get(_IN_FILES.get(name, name))!r}")
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     if record["primary"] not in metrics:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
-    stored = path.with_suffix(".parquet")
-    require_parquet(stored)
-    return Result(**{name: record[name] for name in _KINDS}, metrics=metrics, stored=stored)
+    scores = path.with_suffix(".parquet")
+    require_parquet(scores)
+    return Result(**{name: record[_IN_FILES.get(name, name)] for name in _KINDS}, metrics=metrics, scores_source=scores)
 
 
 _ENDS = ("value", "low", "high")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foresight_probes.metrics.resamples import Statistic, once
+from foresight_probes.metrics.resamples import Statistic, point_estimate
 from foresight_probes.results.scores import Scores
 
 _BLOCK = 2**18
@@ -56,7 +56,7 @@ def bootstrap(
             drawn[name].append(values[np.isfinite(values)])
     tail = 50 * (1 - confidence)
     found = {}
-    for name, value in once(statistic, scores).items():
+    for name, value in point_estimate(statistic, scores).items():
         values = np.concatenate(drawn[name])
         low, high = np.percentile(values if len(values) else [value], [tail, 100 - tail])
         found[name] = Interval(value, float(low), float(high))

@@ -9,17 +9,17 @@ from typing import Any
 from foresight_cache.errors import ProbeError, UsageError
 from foresight_cache.reader import Cache
 from foresight_probes import heads as registry
-from foresight_probes.batches import Outputs
+from foresight_probes.batches import OutputSpec
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
-from foresight_probes.features.sources import TOGETHER
+from foresight_probes.features.sources import POINT_SEPARATOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, identity, load_result, result_path
 from foresight_probes.splits import Split
-from foresight_probes.sweeps.targets import largest_grid, load_tasks, questions, split_cache
+from foresight_probes.sweeps.targets import largest_grid, load_tasks, make_targets, split_cache
 from foresight_probes.tasks import Task
 from foresight_probes.training.closed_forms import solvable
-from foresight_probes.training.runs import Member
+from foresight_probes.training.runs import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class Sweep:
                     expected = "above" if least == 0 else "of at least"
                     raise UsageError(f"{name} has the value {value!r}, expected numbers {expected} 0.")
 
-    def members(self, task: str, heads: Iterable[str]) -> list[Member]:
+    def members(self, task: str, heads: Iterable[str]) -> list[RunSpec]:
         """Closed forms have no step size, so they are in no grid."""
         found = []
         for head in dict.fromkeys(heads):
@@ -63,15 +63,15 @@ class Sweep:
             rates = (None,) if closed else self.learning_rates or (None,)
             decays = (None,) if closed else self.weight_decays or (None,)
             for seed, rate, decay in product(dict.fromkeys(self.seeds), dict.fromkeys(rates), dict.fromkeys(decays)):
-                found.append(Member(task, head, seed, learning_rate=rate, weight_decay=decay))
+                found.append(RunSpec(task, head, seed, learning_rate=rate, weight_decay=decay))
         return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class SweepPlan:
     """Which runs there are, and which of them are finished."""
 
-    pending: Mapping[str, tuple[Member, ...]]
+    pending: Mapping[str, tuple[RunSpec, ...]]
     """By point, in the order in which they are trained: first the mean predictor, then the order of computation."""
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
@@ -85,7 +85,7 @@ class Plan:
     tasks: Mapping[str, Task]
 
 
-def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
+def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     """Reads annotations and finished results, and writes nothing.
 
     Raises `UnknownName` with the nearest names; `UsageError` where head and task do not fit; `ProbeError` where a
@@ -95,11 +95,11 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
     tasks = load_tasks(cache, tuple(dict.fromkeys(sweep.tasks)), split, sweep.lpips_weights)
     chosen = None if sweep.heads is None else registry.resolve(sweep.heads)
     points = _points(cache, sweep.points)
-    targets = questions(cache, tasks, split)
+    targets = make_targets(cache, tasks, split)
     grid = largest_grid(cache)
     outputs = {name: task.outputs_for(width=1, grid=grid) for name, task in tasks.items()}
     constant = [
-        Member(name, task.constant_head, seed)
+        RunSpec(name, task.constant_head, seed)
         for name, task in tasks.items()
         if task.constant_head
         for seed in (dict.fromkeys(sweep.seeds) if registry.solver(task.constant_head) is None else (0,))  # solved once
@@ -108,11 +108,13 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
         point: [
             member
             for name, task in tasks.items()
-            for member in sweep.members(name, _heads(name, outputs[name], task, chosen, several=TOGETHER in point))
+            for member in sweep.members(
+                name, _heads(name, outputs[name], task, chosen, several=POINT_SEPARATOR in point)
+            )
         ]
         for point in points
     }
-    pending: dict[str, tuple[Member, ...]] = {}
+    pending: dict[str, tuple[RunSpec, ...]] = {}
     finished: list[Result] = []
     for point, members in wanted.items():
         found = {member: _finished(cache, point, member, split, sweep.options, out) for member in members}
@@ -120,7 +122,7 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
         if missing := tuple(member for member, result in found.items() if not result):
             pending[point] = missing
     trained = [point for point, members in pending.items() if any(not registry.solver(each.head) for each in members)]
-    return Plan(
+    return SweepPlan(
         pending=pending,
         finished=tuple(finished),
         samples=len(trained) * len(split.train) * sweep.options.epochs,
@@ -136,7 +138,7 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> Plan:
     )
 
 
-def run_identity(cache: Cache, point: str, member: Member, split: Split, options: TrainingOptions) -> dict[str, Any]:
+def run_identity(cache: Cache, point: str, member: RunSpec, split: Split, options: TrainingOptions) -> dict[str, Any]:
     """All that a result depends on."""
     return {
         **{"run": str(member), "point": point},
@@ -156,19 +158,19 @@ def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
         return cache.points
     together = []
     for text in texts:
-        if TOGETHER in text:
-            parts = [cache.select([part.strip()]) for part in text.split(TOGETHER)]
+        if POINT_SEPARATOR in text:
+            parts = [cache.select([part.strip()]) for part in text.split(POINT_SEPARATOR)]
             if any(len(part) != 1 for part in parts):
                 raise UsageError(f"{text!r} joins patterns that name several points; name single ones, as in E4+E5.")
-            together.append(TOGETHER.join(part[0] for part in parts))
-    single = [text for text in texts if TOGETHER not in text]
+            together.append(POINT_SEPARATOR.join(part[0] for part in parts))
+    single = [text for text in texts if POINT_SEPARATOR not in text]
     found = (*(cache.select(single) if single else ()), *together)
     if not found:
         raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}.")
     return tuple(dict.fromkeys(found))
 
 
-def _heads(name: str, outputs: Outputs, task: Task, chosen: Sequence[str] | None, *, several: bool) -> list[str]:
+def _heads(name: str, outputs: OutputSpec, task: Task, chosen: Sequence[str] | None, *, several: bool) -> list[str]:
     """Those of the chosen heads that fit the task, or its own. Raises `UsageError` where none does."""
 
     def fits(head: str) -> bool:
@@ -186,7 +188,7 @@ def _heads(name: str, outputs: Outputs, task: Task, chosen: Sequence[str] | None
 
 
 def _finished(
-    cache: Cache, point: str, member: Member, split: Split, options: TrainingOptions, out: Path
+    cache: Cache, point: str, member: RunSpec, split: Split, options: TrainingOptions, out: Path
 ) -> Result | None:
     path = result_path(out, task=member.task, point=point, run=member.name)
     if not path.exists():

@@ -14,7 +14,7 @@ from foresight_probes.training.loggers import NAMES as LOGGERS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class SweepRequest:
     """A sweep and how it is to be carried out, which its results do not depend on."""
 
     sweep: Sweep
@@ -24,7 +24,7 @@ class Request:
     """Where each epoch's validation values go: csv, tensorboard, wandb, none."""
 
 
-def request(given: Mapping[str, Any], config: Path | None = None) -> Request:
+def request(given: Mapping[str, Any], config: Path | None = None) -> SweepRequest:
     """From names and values, of which those that are not None replace what stands in the file.
 
     Raises `UsageError` for a value that is not possible or a file that cannot be read, and `UnknownName`, with the
@@ -42,7 +42,7 @@ def request(given: Mapping[str, Any], config: Path | None = None) -> Request:
     devices = settings.get("devices", 1)
     if type(devices) is not int or devices < 1:
         raise UsageError(f"devices is {devices!r}, expected a whole number of at least 1.")
-    return Request(
+    return SweepRequest(
         sweep=Sweep(
             tasks=lists["task"],
             points=lists.get("points"),

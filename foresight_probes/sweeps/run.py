@@ -16,23 +16,33 @@ from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes import heads as head_registry
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR, Constant
-from foresight_probes.features.datamodule import FeatureData, Source, Standardisation
-from foresight_probes.features.sources import TOGETHER, open_sources
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.sources import POINT_SEPARATOR, Source, open_sources
+from foresight_probes.features.standardization import Standardization
 from foresight_probes.options import TrainingOptions, options_from_yaml
 from foresight_probes.results.checkpoints import to_bytes
 from foresight_probes.results.result import Result, identity, in_order, save_result
 from foresight_probes.results.scores import SampleScore
 from foresight_probes.splits import SIDES, Split, resplit
 from foresight_probes.statistics.bootstrap import bootstrap
-from foresight_probes.sweeps.plan import Plan, Sweep, data_digest, plan_sweep, run_identity
+from foresight_probes.sweeps.plan import Sweep, SweepPlan, data_digest, plan_sweep, run_identity
 from foresight_probes.sweeps.targets import finest_grid
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.loggers import open_loggers
-from foresight_probes.training.runs import Member
+from foresight_probes.training.runs import RunSpec
 from foresight_probes.training.trainer import fit
 
-__all__ = ["Plan", "Sweep", "TrainingOptions", "options_from_yaml", "plan_runs", "plan_sweep", "train", "train_sweep"]
+__all__ = [
+    "Sweep",
+    "SweepPlan",
+    "TrainingOptions",
+    "options_from_yaml",
+    "plan_runs",
+    "plan_sweep",
+    "train",
+    "train_sweep",
+]
 
 
 def train(
@@ -59,7 +69,7 @@ def plan_runs(
     seeds: Sequence[int] = (0,),
     out: Path,
     options: TrainingOptions | None = None,
-) -> Plan:
+) -> SweepPlan:
     """What `train` with the same arguments will do; reads annotations and finished results, and writes nothing."""
     return plan_sweep(cache, _sweep(tasks, points, heads, seeds, options), out)
 
@@ -115,7 +125,7 @@ def _sweep(
     )
 
 
-def _parts(members: Sequence[Member]) -> list[list[Member]]:
+def _parts(members: Sequence[RunSpec]) -> list[list[RunSpec]]:
     """Those that are trained step by step, and closed forms."""
     closed = [member for member in members if head_registry.solver(member.head)]
     stepwise = [member for member in members if not head_registry.solver(member.head)]
@@ -129,8 +139,8 @@ class _Trained:
         self,
         cache: Cache,
         point: str,
-        members: Sequence[Member],
-        plan: Plan,
+        members: Sequence[RunSpec],
+        plan: SweepPlan,
         sweep: Sweep,
         chances: Mapping[tuple[str, str, int], Result],
     ) -> None:
@@ -143,24 +153,24 @@ class _Trained:
         """Trains and writes results; returns what went wrong with single members."""
         started = time.perf_counter()
         per_token = any(head_registry.reads_tokens(member.head) for member in self.members)
-        needs_tokens = per_token or any(task.prepares for task in self.tasks.values())
+        needs_tokens = per_token or any(task.transforms_batch for task in self.tasks.values())
         targets = {name: self.plan.targets[name] for name in self.tasks}
         sources = self._sources(per_token)
         closed = head_registry.solver(self.members[0].head) is not None
         options = replace(self.options, device="cpu") if closed else self.options  # they are solved in float64 there
         data = FeatureData(sources, self.plan.split, targets, options, tokens=needs_tokens)
-        standardisation = data.standardisation()
-        bank = self._fitted(data, standardisation, out, loggers, advance)
+        standardization = data.standardization()
+        bank = self._fitted(data, standardization, out, loggers, advance)
         self._shared: dict[str, Any] = {
             "point": self.point,
-            "order": self._order(),
+            "point_index": self._order(),
             "cache": _provenance(self.cache),
             "width": sum(data.widths),
             "versions": _versions(),
             "wall_seconds": round(time.perf_counter() - started, 3),
-            "company": len(self.members),
+            "runs_in_pass": len(self.members),
             "bytes_read": data.bytes_read,
-            "fresh": True,
+            "trained_now": True,
         }
         failures = dict(bank.failures)
         for place in range(len(self.members)):
@@ -171,8 +181,8 @@ class _Trained:
             except ProbeError as error:
                 failures[place] = str(error)
                 continue
-            path = save_result(result, out, to_bytes(bank.selections[place].weights, standardisation, result.identity))
-            self.results.append(replace(result, stored=path.with_suffix(".parquet")))
+            path = save_result(result, out, to_bytes(bank.selections[place].weights, standardization, result.identity))
+            self.results.append(replace(result, scores_source=path.with_suffix(".parquet")))
         return list(failures.values())
 
     def _sources(self, per_token: bool) -> Sequence[Source]:
@@ -183,24 +193,24 @@ class _Trained:
     def _fitted(
         self,
         data: FeatureData,
-        standardisation: Standardisation,
+        standardization: Standardization,
         out: Path,
         loggers: Sequence[str],
         advance: Advance,
     ) -> "Bank | ClosedForms":
         if not head_registry.solver(self.members[0].head):
-            bank = Bank(self.members, self.tasks, standardisation, self.options, grid=data.grid, advance=advance)
+            bank = Bank(self.members, self.tasks, standardization, self.options, grid=data.grid, advance=advance)
             fit(bank, data, open_loggers(loggers, out, self.point))
             return bank
         groups = [sample["group"] for sample in self.cache.rows]
         splits = {member.seed: resplit(self.plan.split, groups, member.seed) for member in self.members}
-        closed = ClosedForms(self.members, self.tasks, standardisation, self.options, grid=data.grid, splits=splits)
+        closed = ClosedForms(self.members, self.tasks, standardization, self.options, grid=data.grid, splits=splits)
         closed.fit(data)
         return closed
 
     def _order(self) -> int:
         """That of the last, where there are several points."""
-        points = [name for name in self.point.split(TOGETHER) if name in self.cache.points]
+        points = [name for name in self.point.split(POINT_SEPARATOR) if name in self.cache.points]
         return max(map(self.cache.points.index, points), default=-1)
 
     def _result(self, bank: "Bank | ClosedForms", place: int) -> Result:
@@ -234,14 +244,14 @@ class _Trained:
             primary=task.primary,
             metrics=metrics,
             breakdown=_finite(task.breakdown(scores)),
-            validation={"value": best.value, "epoch": best.epoch, **_strength(best.strength)},
+            validation={"value": best.value, "epoch": best.epoch, **_strength(best.penalty)},
             not_measured=dict(task.not_measured),
             chance=dict(task.chance) if task.constant_head is None else chance,
             options=options.to_json(),
             learning_rate=bank.learning_rate(place),
             split=_split_json(self.plan, member.task),
             parameters=sum(parameter.numel() for parameter in bank.heads[place].parameters()),
-            stored=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
+            scores_source=tuple(_sample_score(sample, found) for sample, found in zip(samples, scores, strict=True)),
             **self._shared,
         )
 
@@ -262,7 +272,7 @@ def _sample_score(sample: Mapping[str, Any], scores: np.ndarray) -> SampleScore:
     return SampleScore(sample["id"], sample["group"], tuple(float(score) for score in scores))
 
 
-def _split_json(plan: Plan, task: str) -> dict[str, Any]:
+def _split_json(plan: SweepPlan, task: str) -> dict[str, Any]:
     """Sizes count the samples that have a question for the task."""
     asked = plan.targets[task].keys()
     sizes = {side: len(asked & set(getattr(plan.split, side))) for side in SIDES}

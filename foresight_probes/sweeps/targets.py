@@ -14,10 +14,10 @@ from foresight_probes import tasks as registry
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import SIDES, Split, split_rows
-from foresight_probes.tasks import Setting, Task
+from foresight_probes.tasks import Task, TaskContext
 
 
-def sound_rows(cache: Cache) -> list[int]:
+def usable_rows(cache: Cache) -> list[int]:
     """Rows of the sample table that are not quarantined."""
     return [row for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
 
@@ -25,7 +25,7 @@ def sound_rows(cache: Cache) -> list[int]:
 def split_cache(cache: Cache, options: TrainingOptions) -> Split:
     """All sound samples. Raises `ProbeError`."""
     return split_rows(
-        sound_rows(cache),
+        usable_rows(cache),
         [sample["id"] for sample in cache.rows],
         [sample["group"] for sample in cache.rows],
         train_share=options.train_share,
@@ -40,17 +40,17 @@ def load_tasks(
     for name in names:
         if name not in registry.names():
             registry.load(name)
-    setting = Setting(
-        samples=[cache.rows[row] for row in sound_rows(cache)],
+    setting = TaskContext(
+        samples=[cache.rows[row] for row in usable_rows(cache)],
         training=[cache.rows[row] for row in split.train],
         lpips_weights=lpips_weights,
     )
     return {name: registry.load(name, setting) for name in names}
 
 
-def questions(cache: Cache, tasks: Mapping[str, Task], split: Split) -> Targets:
+def make_targets(cache: Cache, tasks: Mapping[str, Task], split: Split) -> Targets:
     """Each side of the split must have samples with a question for each task. Raises `ProbeError`."""
-    rows = sound_rows(cache)
+    rows = usable_rows(cache)
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
     for name, by_row in targets.items():
         for side in SIDES:
@@ -70,13 +70,13 @@ def finest_grid(cache: Cache, row: int) -> Grid:
 
 def largest_grid(cache: Cache) -> Grid:
     """Of the finest point's samples, along each axis on its own."""
-    grids = {finest_grid(cache, row) for row in sound_rows(cache)} or {Grid(1, 1, 1)}
+    grids = {finest_grid(cache, row) for row in usable_rows(cache)} or {Grid(1, 1, 1)}
     return Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
 
 
 def _targets(cache: Cache, task: Task, rows: list[int]) -> Mapping[int, Tensor]:
-    if task.dense:
-        return DenseTargets(cache, task, [row for row in rows if task.asks(cache.rows[row])])
+    if task.needs_arrays:
+        return DenseTargets(cache, task, [row for row in rows if task.has_target(cache.rows[row])])
     return {row: target for row in rows if (target := task.target(cache.rows[row])) is not None}
 
 
@@ -103,7 +103,7 @@ class DenseTargets(Mapping[int, Tensor]):
     def _sample(self, row: int) -> dict[str, Any]:
         """The sample with the arrays that the cache has, uint8 [T, H, W, channels] or, of one channel, [T, H, W]."""
         arrays = {}
-        for name in self._task.dense:
+        for name in self._task.needs_arrays:
             if name in self._cache:
                 point = self._cache[name]
                 channels = [point.shape[2]] if point.shape[2] > 1 else []

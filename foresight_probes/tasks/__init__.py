@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class TaskContext:
     """What a task is made for."""
 
     samples: Sequence[Mapping[str, Any]] = ()
@@ -44,28 +44,28 @@ class Task(ABC):
     """Heads that are trained unless others are named."""
     primary: str
     """The metric that selects the epoch and is drawn over points; higher is better, which others need not be."""
-    outputs: Outputs
+    outputs: OutputSpec
     """What it asks of any head."""
     constant_head: str | None = "pooled-linear"
     """The head that, on features without information, is the best constant answer: the mean predictor."""
     chance: Mapping[str, float] = {}
     """Metrics of the best constant answer where they are known without training and there is no `constant_head`."""
-    dense: tuple[str, ...] = ()
+    needs_arrays: tuple[str, ...] = ()
     """Points of the cache without which `target` cannot answer. It finds what the cache has of them in the sample,
     by name: `pixels`, uint8 [T, H, W, 3], and `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""
-    prepares: bool = False
+    transforms_batch: bool = False
     """Whether `prepare` does anything."""
     not_measured: Mapping[str, str] = {}
     """Metrics that cannot be measured here, each with the reason in a sentence."""
 
-    def __init__(self, setting: Setting) -> None:  # noqa: B027 - most tasks need to know nothing
+    def __init__(self, setting: TaskContext) -> None:  # noqa: B027 - most tasks need to know nothing
         """Raises `ProbeError` where the samples cannot be used, and `UnknownName` for a setting that does not exist."""
 
-    def outputs_for(self, *, width: int, grid: Grid) -> Outputs:  # noqa: ARG002 - most tasks ask the same of all
+    def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - most tasks ask the same of all
         """What it asks of a head on a point of this width, whose largest grid is `grid`. Raises `ProbeError`."""
         return replace(self.outputs, grid=grid)
 
-    def asks(self, sample: Mapping[str, Any]) -> bool:
+    def has_target(self, sample: Mapping[str, Any]) -> bool:
         """Whether it has a question for one row of a cache's sample table, told without its dense arrays."""
         return self.target(sample) is not None
 
@@ -73,7 +73,7 @@ class Task(ABC):
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """The target of one row of a cache's sample table; None where it has no question for this task."""
 
-    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+    def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
         """What the heads see of a batch and what `loss` and `scores` compare with, where that depends on both.
 
         Features are standardised. Called once per batch, for all heads together, where `prepares` is true.
@@ -101,9 +101,9 @@ class Task(ABC):
 
     def metrics(self, scores: Scores) -> dict[str, float]:
         """Metrics of these samples together, by name; those that are undefined for them are left out."""
-        from foresight_probes.metrics.resamples import once
+        from foresight_probes.metrics.resamples import point_estimate
 
-        return once(self.summaries, scores)
+        return point_estimate(self.summaries, scores)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
         """The same for parts of the samples, by the part's name."""
@@ -122,6 +122,6 @@ def names() -> tuple[str, ...]:
     return _REGISTRY.names()
 
 
-def load(name: str, setting: Setting | None = None) -> Task:
+def load(name: str, setting: TaskContext | None = None) -> Task:
     """Raises `UnknownName`, and what the task raises for its setting."""
-    return cast(Task, _REGISTRY.module(name).Task(setting or Setting()))
+    return cast(Task, _REGISTRY.module(name).Task(setting or TaskContext()))

@@ -7,10 +7,10 @@ import numpy as np
 
 from foresight_probes.metrics import classification
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks.kinds.classification import Choice
+from foresight_probes.tasks.kinds.classification import Classification
 
 
-class Task(Choice):
+class Task(Classification):
     """Predicts the class of the action's template (174 of them in Something-Something v2)."""
 
     heads = ("pooled-linear", "attentive")

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import boxes as metric
 from foresight_probes.results.scores import Scores
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian
@@ -39,7 +39,7 @@ class Task(tasks.Task):
 
     heads = ("pooled-linear", "token-linear", "mlp")
     primary = "mean_iou"
-    outputs = Outputs(slots=MOST, channels=5)
+    outputs = OutputSpec(slots=MOST, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """[K, 4] float32 boxes as fractions of the model's input, K from 1 to 10, the largest first.

@@ -7,10 +7,10 @@ import numpy as np
 
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks.kinds.regression import Quantity
+from foresight_probes.tasks.kinds.regression import Regression
 
 
-class Task(Quantity):
+class Task(Regression):
     """Predicts the number of objects. Images with a crowd, whose number nobody knows, are left out."""
 
     def answer(self, sample: Mapping[str, Any]) -> float | None:

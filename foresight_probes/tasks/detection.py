@@ -12,11 +12,11 @@ from torch.nn.utils.rnn import pad_sequence
 from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import boxes as overlap_metric
 from foresight_probes.metrics import detection as metric
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
 from foresight_probes.tasks.kinds.matching import hungarian
 
@@ -43,7 +43,7 @@ class Task(tasks.Task):
     heads = ("cross-attention",)
     primary = "map_0.5"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         ids = [each["category_id"] for sample in setting.samples for each in sample["annotations"].get("objects", ())]
         if ids and not 0 <= min(ids) <= max(ids) <= MOST_CLASSES:
             raise ProbeError(
@@ -51,7 +51,7 @@ class Task(tasks.Task):
                 "number the categories in the dataset's annotations."
             )
         self.classes = max(ids, default=0) + 1
-        self.outputs = Outputs(slots=QUERIES, channels=4 + self.classes + 1, forms=("slots",))
+        self.outputs = OutputSpec(slots=QUERIES, channels=4 + self.classes + 1, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """float32 [1 + K, 7]: first the width and height of the model's input in pixels of the original, which with a

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from foresight_probes.tasks.kinds.classification import Choice
+from foresight_probes.tasks.kinds.classification import Classification
 
 
-class Task(Choice):
+class Task(Classification):
     """Predicts the direction of motion, by the name that the dataset gives it.
 
     It is that of the moving objects where all have the same one from beginning to end, and else that of the action.

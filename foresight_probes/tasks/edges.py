@@ -11,12 +11,12 @@ from torch.nn import functional
 
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
-from foresight_probes.batches import Outputs, Prediction
-from foresight_probes.features.patches import cell_of, cut, join
+from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.features.patches import cell_of, patchify, unpatchify
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 
 EDGE_WEIGHT = 3.0
 """Weight of edge pixels in the loss. They are few, and where it is not sure of the exact pixel a head that weighs all
@@ -33,16 +33,16 @@ class Task(tasks.Task):
     heads = ("conv-decoder",)
     primary = "edge_f1"
     constant_head = "global-linear"
-    dense = ("pixels",)
+    needs_arrays = ("pixels",)
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         self._samples = setting.samples
 
-    def outputs_for(self, *, width: int, grid: Grid) -> Outputs:  # noqa: ARG002 - pieces are as wide for any point
+    def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - pieces are as wide for any point
         cell = cell_of(self._samples, grid, channels=1)
-        return Outputs(slots=1, channels=math.prod(cell), forms=("tokens",), grid=grid, cell=cell)
+        return OutputSpec(slots=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
 
-    def asks(self, sample: Mapping[str, Any]) -> bool:
+    def has_target(self, sample: Mapping[str, Any]) -> bool:
         return bool(sample.get("grid_pixel"))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
@@ -55,7 +55,7 @@ class Task(tasks.Task):
         losses = []
         weight = torch.tensor(EDGE_WEIGHT, device=prediction.values.device)
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
-            truth = cut(target, grid).float()
+            truth = patchify(target, grid).float()
             losses.append(functional.binary_cross_entropy_with_logits(pieces[: grid.tokens], truth, pos_weight=weight))
         return torch.stack(losses).mean()
 
@@ -65,7 +65,7 @@ class Task(tasks.Task):
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
             frames, height, width, channels = target.shape
             cell = (frames // grid.t, height // grid.h, width // grid.w, channels)
-            drawn = join(pieces[: grid.tokens] > 0, grid, cell)[..., 0].cpu().numpy()
+            drawn = unpatchify(pieces[: grid.tokens] > 0, grid, cell)[..., 0].cpu().numpy()
             found.append([clip_edge_f1(drawn, target[..., 0].cpu().numpy())])
         return np.array(found)
 

@@ -8,18 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import classification
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks.kinds.per_sample import Separable
+from foresight_probes.tasks.kinds.per_sample import PerSample
 
 
-class Task(Separable):
+class Task(PerSample):
     """Two logits, of "no" and of "yes", cross-entropy; the surer of yes, the likelier a hallucination."""
 
     heads = ("pooled-linear", "mlp-512-256-128")
     primary = "auroc"
-    outputs = Outputs(slots=1, channels=2, forms=("slots",))
+    outputs = OutputSpec(slots=1, channels=2, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """1 for a hallucination and 0 for none, an int64 scalar."""
@@ -37,6 +37,6 @@ class Task(Separable):
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         return classification.verdict_summary(scores, counts)
 
-    def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
+    def target_class(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
         """The answer, whose logit a perfect head makes the higher one."""
         return target

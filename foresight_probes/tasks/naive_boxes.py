@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import boxes as metric
 from foresight_probes.results.scores import Scores
 
@@ -31,7 +31,7 @@ class Task(tasks.Task):
 
     heads = ("pooled-linear",)
     primary = "mean_iou"
-    outputs = Outputs(slots=MOST, channels=4, forms=("slots",))
+    outputs = OutputSpec(slots=MOST, channels=4, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """[K, 4] float32 as fractions of the model's input, the first ten in the order of annotation."""

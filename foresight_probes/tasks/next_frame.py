@@ -11,11 +11,11 @@ from torch import Tensor
 
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.metrics import regression, retrieval
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 
 LEVELS = ("grid_patch", "grid_merged")
 
@@ -32,21 +32,23 @@ class Task(tasks.Task):
     primary = "r2"
     constant_head = None
     chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
-    prepares = True
+    transforms_batch = True
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         grids = [sample.get(level) for sample in setting.samples for level in LEVELS]
         self._steps = max((grid[0] for grid in grids if grid), default=1)
 
-    def outputs_for(self, *, width: int, grid: Grid) -> Outputs:
-        return Outputs(slots=1, channels=width, forms=("tokens",), grid=Grid(max(1, grid.t - 1), grid.h, grid.w))
+    def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:
+        return OutputSpec(
+            slots=1, channels=width, predicts=("per_token",), grid=Grid(max(1, grid.t - 1), grid.h, grid.w)
+        )
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Nothing yet, an empty tensor: `prepare` makes it from the features. Only of clips with all time steps."""
         steps = {grid[0] for level in LEVELS if (grid := sample.get(level))}
         return torch.empty(0) if steps == {self._steps} and self._steps > 1 else None
 
-    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+    def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
         """Cuts off the last time step. Targets become [2, h * w, D]: that step, and the one before it."""
         made = []
         for tokens, grid, _ in zip(features.tokens, features.grids, targets, strict=True):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from foresight_probes.batches import Features
-from foresight_probes.tasks.kinds.classification import Choice
+from foresight_probes.tasks.kinds.classification import Classification
 
 
-class Task(Choice):
+class Task(Classification):
     """Half of the clips, chosen by a hash of their names, are shown to the head with their time steps turned around.
 
     What is turned around are the features, which the model computed from the clip as it was. So the task asks whether
@@ -20,14 +20,14 @@ class Task(Choice):
     """
 
     heads = ("temporal-linear",)
-    prepares = True
+    transforms_batch = True
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         if not any(grid and grid[0] > 1 for level in ("patch", "merged") for grid in [sample.get(f"grid_{level}")]):
             return None
         return "reversed" if hashlib.sha256(f"order {sample['id']}".encode()).digest()[0] % 2 else "forward"
 
-    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+    def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
         """Turns the clips around whose answer is "reversed"."""
         reversed_ = self.classes.index("reversed") if "reversed" in self.classes else -1
         tokens = features.tokens.clone()
@@ -35,5 +35,5 @@ class Task(Choice):
             if target == reversed_:
                 steps = features.tokens[place, : grid.tokens].view(grid.t, grid.h * grid.w, -1)
                 tokens[place, : grid.tokens] = steps.flip(0).flatten(0, 1)
-        others = tuple(self.prepare(other, targets)[0] for other in features.others)
+        others = tuple(self.transform_batch(other, targets)[0] for other in features.others)
         return replace(features, tokens=tokens, others=others), torch.stack(list(targets)).unbind()

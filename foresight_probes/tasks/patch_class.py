@@ -11,11 +11,11 @@ from torch.nn import functional
 from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import segmentation
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.matching import by_cell
 
 NO_ANSWER = -1
@@ -33,11 +33,11 @@ class Task(tasks.Task):
     heads = ("token-linear",)
     primary = "miou"
     constant_head = "token-constant"
-    prepares = True
+    transforms_batch = True
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         labelled = [sample["annotations"]["labels"] for sample in setting.samples if _labelled(sample)]
-        self.dense = ("labels",) if labelled else ()
+        self.needs_arrays = ("labels",) if labelled else ()
         kinds = {_count(labels["classes"]) for labels in labelled}
         if len(kinds) > 1:
             counts = " or ".join(map(str, sorted(kinds)))
@@ -49,18 +49,18 @@ class Task(tasks.Task):
         self._numbers = {name: number for number, name in enumerate(sorted(found), start=1)}
         """Of categories; 0 is the background."""
         classes = kinds.pop() if kinds else len(self._numbers) + 1
-        self.outputs = Outputs(slots=1, channels=max(2, classes), forms=("tokens",))
+        self.outputs = OutputSpec(slots=1, channels=max(2, classes), predicts=("per_token",))
 
-    def asks(self, sample: Mapping[str, Any]) -> bool:
-        return _labelled(sample) if self.dense else "objects" in sample["annotations"]
+    def has_target(self, sample: Mapping[str, Any]) -> bool:
+        return _labelled(sample) if self.needs_arrays else "objects" in sample["annotations"]
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """int64 [T, H, W], -1 where there is no label; or, without dense labels, float32 [K, 5], boxes with class.
 
         Raises `ProbeError` for labels beyond those that the annotations tell of.
         """
-        if not self.dense:
-            return self._boxes(sample) if self.asks(sample) else None
+        if not self.needs_arrays:
+            return self._boxes(sample) if self.has_target(sample) else None
         if not _labelled(sample) or "labels" not in sample:
             return None
         labels = torch.from_numpy(np.asarray(sample["labels"]).astype(np.int64))
@@ -72,14 +72,14 @@ class Task(tasks.Task):
         ignore = sample["annotations"]["labels"].get("ignore")
         return labels if ignore is None else labels.masked_fill(labels == ignore, NO_ANSWER)
 
-    def prepare(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
+    def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
         """Targets become [N] int64, the class of each token."""
         answers = []
         for cells, grid, target in zip(features.cells, features.grids, targets, strict=True):
-            answers.append(self.class_for(target, cells[: grid.tokens]))
+            answers.append(self.target_class(target, cells[: grid.tokens]))
         return features, answers
 
-    def class_for(self, target: Tensor, cells: Tensor) -> Tensor:
+    def target_class(self, target: Tensor, cells: Tensor) -> Tensor:
         """[N] int64 class of each of the cells [N, 4], which lie in raster order; -1 where there is no answer."""
         if target.ndim == 1:
             return target

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import boxes as metric
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
@@ -17,7 +17,7 @@ from foresight_probes.tasks import boxes
 class Task(boxes.Task):
     """Predicts one box, as the task `boxes` does; of several predictions the one with the highest score counts."""
 
-    outputs = Outputs(slots=1, channels=5)
+    outputs = OutputSpec(slots=1, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """[1, 4] float32 as fractions of the image; only where there is exactly one object."""

@@ -11,15 +11,15 @@ from torch import Tensor
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
-from foresight_probes.batches import Outputs, Prediction
-from foresight_probes.features.patches import cell_of, cut, grid_of, join
+from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.features.patches import cell_of, grid_of, patchify, unpatchify
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
 from foresight_probes.metrics.images import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
 """Metrics, in the order of a sample's scores."""
@@ -35,9 +35,9 @@ class Task(tasks.Task):
     heads = ("token-linear", "global-linear", "conv-decoder")
     primary = "psnr"
     constant_head = "global-linear"
-    dense = ("pixels",)
+    needs_arrays = ("pixels",)
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         self._samples = setting.samples
         sides = [min(sample["grid_pixel"][1:]) for sample in setting.samples if sample.get("grid_pixel")]
         self._smallest = min(sides, default=0)
@@ -52,11 +52,11 @@ class Task(tasks.Task):
             reason = f"SSIM needs pictures of at least {WINDOW} pixels a side; use a larger --size."
             self.not_measured = {**self.not_measured, "ssim": reason}
 
-    def outputs_for(self, *, width: int, grid: Grid) -> Outputs:  # noqa: ARG002 - pieces are as wide for any point
+    def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - pieces are as wide for any point
         cell = cell_of(self._samples, grid, channels=3)
-        return Outputs(slots=1, channels=math.prod(cell), forms=("tokens",), grid=grid, cell=cell)
+        return OutputSpec(slots=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
 
-    def asks(self, sample: Mapping[str, Any]) -> bool:
+    def has_target(self, sample: Mapping[str, Any]) -> bool:
         return bool(sample.get("grid_pixel"))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
@@ -66,12 +66,12 @@ class Task(tasks.Task):
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = []
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
-            losses.append((pieces[: grid.tokens] - cut(target, grid) / 255).square().mean())
+            losses.append((pieces[: grid.tokens] - patchify(target, grid) / 255).square().mean())
         return torch.stack(losses).mean()
 
-    def values_for(self, target: Tensor, cells: Tensor) -> Tensor:
+    def target_values(self, target: Tensor, cells: Tensor) -> Tensor:
         """[N, C] float32: the true pieces of the cells [N, 4]."""
-        return cut(target, grid_of(cells)) / 255
+        return patchify(target, grid_of(cells)) / 255
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """One value per name of `NAMES`, NaN where it is not measured."""
@@ -91,7 +91,7 @@ class Task(tasks.Task):
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
             frames, height, width, channels = target.shape
             cell = (frames // grid.t, height // grid.h, width // grid.w, channels)
-            found = join(pieces[: grid.tokens].clamp(0, 1), grid, cell)
+            found = unpatchify(pieces[: grid.tokens].clamp(0, 1), grid, cell)
             pairs.append((found.permute(0, 3, 1, 2), target.permute(0, 3, 1, 2) / 255))
         return pairs
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from foresight_cache.geometry import input_fractions
-from foresight_probes.tasks.kinds.classification import Choice
+from foresight_probes.tasks.kinds.classification import Classification
 
 CLEAR = 1.25
 """How many times farther apart two objects must be along one axis than along the other."""
 
 
-class Task(Choice):
+class Task(Classification):
     """Predicts whether the first of two objects is left of, right of, above or below the second.
 
     Asked of images with exactly two objects, of different categories; the first is the one with the lower category

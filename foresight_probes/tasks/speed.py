@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.tasks.kinds.regression import Quantity
+from foresight_probes.tasks.kinds.regression import Regression
 
 
-class Task(Quantity):
+class Task(Regression):
     """Predicts the mean speed of the moving objects, as a fraction of the clip's width per frame."""
 
     heads = ("temporal-linear",)

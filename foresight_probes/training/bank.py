@@ -14,23 +14,23 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
-from foresight_probes.features.datamodule import Standardisation
+from foresight_probes.features.standardization import Standardization
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered, Scores
 from foresight_probes.tasks import Task
-from foresight_probes.tasks.kinds.per_sample import Separable
-from foresight_probes.training.batched_linear import Stack, stacks
-from foresight_probes.training.rates import Rates
-from foresight_probes.training.runs import Member, Selection
-from foresight_probes.training.single_head import Alone, strange
-from foresight_probes.training.task_batch import Answer, Asked
-from foresight_probes.training.threads import Workers
+from foresight_probes.tasks.kinds.per_sample import PerSample
+from foresight_probes.training.batched_linear import BatchedLinear, batch_linears
+from foresight_probes.training.rates import StepSize
+from foresight_probes.training.runs import BestEpoch, RunSpec
+from foresight_probes.training.single_head import SingleHead, first_nonfinite
+from foresight_probes.training.task_batch import Answer, TaskBatch
+from foresight_probes.training.threads import Threads
 
 WARM_UP = 0.1
 """Share of the steps in which the step size rises."""
 
 _ONE_TOKEN = Grid(1, 1, 1)
-_UNIT = Rates()
+_UNIT = StepSize()
 
 
 class Bank(LightningModule):
@@ -48,9 +48,9 @@ class Bank(LightningModule):
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[RunSpec],
         tasks: Mapping[str, Task],
-        standardisation: Standardisation,
+        standardization: Standardization,
         options: TrainingOptions,
         *,
         grid: Grid = _ONE_TOKEN,
@@ -59,8 +59,8 @@ class Bank(LightningModule):
         """`grid` is the largest of the samples' grids (`FeatureData.grid`)."""
         super().__init__()
         self.members, self.tasks, self.options = tuple(members), tasks, options
-        self.standardisation = standardisation
-        widths = tuple(len(each.token_mean) for each in (standardisation, *standardisation.others))
+        self.standardization = standardization
+        widths = tuple(len(each.token_mean) for each in (standardization, *standardization.others))
         outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
         self.heads = nn.ModuleList(
             heads.build(
@@ -68,7 +68,7 @@ class Bank(LightningModule):
             )
             for each in members
         )
-        self.selections = [Selection() for _ in members]
+        self.selections = [BestEpoch() for _ in members]
         self.failures: dict[int, str] = {}
         """By place of a member what became of its loss."""
         self.test_scores = [Gathered() for _ in members]
@@ -77,24 +77,24 @@ class Bank(LightningModule):
         self._active = dict.fromkeys(range(len(members)))
         self._advance = advance
         self._memory: list[Tensor] = []
-        self._stacks: dict[tuple[str, str], list[Stack]] = {}
+        self._stacks: dict[tuple[str, str], list[BatchedLinear]] = {}
         """By task and head."""
-        self._stack_of: dict[int, Stack] = {}
-        self._alone: dict[int, Alone] = {}
+        self._stack_of: dict[int, BatchedLinear] = {}
+        self._alone: dict[int, SingleHead] = {}
         """Heads that are not stacked."""
         self._steps = 0
-        self.workers = Workers()
+        self.workers = Threads()
         self.crowded = False
         """Whether batches hold so many tokens that several threads inside of an operation on them pay."""
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
-        self.standardisation = self.standardisation.to(self.device)
+        self.standardization = self.standardization.to(self.device)
 
     def configure_optimizers(self) -> None:
         """Heads have optimisers of their own."""
         self._build_stacks({place: self._rates(place) for place in range(len(self.members))})
         self._alone = {
-            place: Alone(head, self._rates(place))
+            place: SingleHead(head, self._rates(place))
             for place, head in enumerate(self.heads)
             if place not in self._stack_of
         }
@@ -104,20 +104,20 @@ class Bank(LightningModule):
         own = self.members[place].options(self.options).learning_rate
         return own or float(getattr(self.heads[place], "learning_rate"))  # noqa: B009
 
-    def _rates(self, place: int) -> Rates:
+    def _rates(self, place: int) -> StepSize:
         step = self.learning_rate(place)
-        return Rates(step, step * self.members[place].options(self.options).weight_decay)
+        return StepSize(step, step * self.members[place].options(self.options).weight_decay)
 
-    def _build_stacks(self, rates: Mapping[int, Rates]) -> None:
+    def _build_stacks(self, rates: Mapping[int, StepSize]) -> None:
         """Those of these members that are linear maps, on the device where they are now."""
         alike: dict[tuple[str, str], dict[int, nn.Linear]] = {}
         for place in rates:
             if (linear := self._linear(place)) is not None:
                 alike.setdefault((self.members[place].task, self.members[place].head), {})[place] = linear
-        self._stacks = {key: stacks(some, rates, self._reads(min(some))) for key, some in alike.items()}
+        self._stacks = {key: batch_linears(some, rates, self._reads(min(some))) for key, some in alike.items()}
         self._stack_of = {place: stack for stack in self._all_stacks() for place in stack.places}
 
-    def _all_stacks(self) -> list[Stack]:
+    def _all_stacks(self) -> list[BatchedLinear]:
         return list(chain(*self._stacks.values()))
 
     def _linear(self, place: int) -> nn.Linear | None:
@@ -125,7 +125,7 @@ class Bank(LightningModule):
         head, task = self.heads[place], self.tasks[self.members[place].task]
         linear = getattr(head, "linear", None)
         sole = linear is not None and linear.bias is not None and len(list(head.parameters())) == 2
-        usual = hasattr(head, "shape") and not task.prepares and not self.standardisation.others
+        usual = hasattr(head, "shape") and not task.transforms_batch and not self.standardization.others
         return linear if sole and usual else None
 
     def _reads(self, place: int) -> str:
@@ -140,7 +140,7 @@ class Bank(LightningModule):
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
 
-    def _learn_stacked(self, features: Features, asked: Mapping[str, Asked], factor: float, *, wide: bool) -> None:
+    def _learn_stacked(self, features: Features, asked: Mapping[str, TaskBatch], factor: float, *, wide: bool) -> None:
         with self._inside(wide=wide):
             answers = self._stacked_answers(features, asked, wide=wide)
             if kept := self._kept({answer.heads: self._losses(answer) for answer in answers}):
@@ -150,15 +150,15 @@ class Bank(LightningModule):
     def _wide(self, place: int) -> bool:
         """Whether it pays that a head has several threads inside of operations, for what it reads."""
         member = self.members[place]
-        return self.crowded and (self._reads(place) == "tokens" or self.tasks[member.task].prepares)
+        return self.crowded and (self._reads(place) == "tokens" or self.tasks[member.task].transforms_batch)
 
     def _inside(self, *, wide: bool) -> AbstractContextManager[None]:
         return self.workers.inside() if wide else nullcontext()
 
-    def _over(self, work: Callable[[Stack], None], some: Sequence[Stack], *, wide: bool) -> None:
+    def _over(self, work: Callable[[BatchedLinear], None], some: Sequence[BatchedLinear], *, wide: bool) -> None:
         (self.workers.in_turn if wide else self.workers.each)(work, some)
 
-    def _learn_alone(self, asked: Mapping[str, Asked], factor: float) -> None:
+    def _learn_alone(self, asked: Mapping[str, TaskBatch], factor: float) -> None:
         wrong: dict[int, float] = {}
 
         def learn(place: int) -> None:
@@ -173,7 +173,7 @@ class Bank(LightningModule):
         for place in sorted(wrong):
             self._fail(place, wrong[place])
 
-    def _each_alone(self, work: Callable[[int], None], asked: Mapping[str, Asked]) -> None:
+    def _each_alone(self, work: Callable[[int], None], asked: Mapping[str, TaskBatch]) -> None:
         """For the heads that are not stacked and have a question: large work in turn, other beside each other."""
         places = [place for place in self._active if place in self._alone and self.members[place].task in asked]
         large = [place for place in places if self._alone[place].large or self._wide(place)]
@@ -183,7 +183,7 @@ class Bank(LightningModule):
     def _losses(self, answer: Answer) -> Tensor:
         """[H], of each of the heads."""
         task = self.tasks[answer.task]
-        if not isinstance(task, Separable):
+        if not isinstance(task, PerSample):
             return task.loss(answer.prediction, answer.targets).view(1)
         losses = task.sample_losses(answer.prediction, answer.truth)
         return losses.view(len(answer.heads), -1).mean(1)
@@ -209,7 +209,7 @@ class Bank(LightningModule):
         """By place the scores of each sample: all that there is to know, or what selection needs."""
         task = self.tasks[answer.task]
         with self._inside(wide=self._wide(answer.heads[0])):
-            if isinstance(task, Separable):
+            if isinstance(task, PerSample):
                 scores = task.sample_scores(answer.prediction, answer.truth)
             else:
                 scores = (task.scores if whole else task.selection_scores)(answer.prediction, answer.targets)
@@ -228,7 +228,7 @@ class Bank(LightningModule):
                 if place in self._stack_of:
                     self._stack_of[place].write_back(place)
                 weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
-                self.selections[place] = Selection(value if value > -math.inf else -math.inf, epoch, weights)
+                self.selections[place] = BestEpoch(value if value > -math.inf else -math.inf, epoch, weights)
             elif self.options.patience and epoch - best.epoch >= self.options.patience:
                 self._leave_out(place)
             self._validation_scores[place] = Gathered()
@@ -253,17 +253,17 @@ class Bank(LightningModule):
         if not self._active:
             self.trainer.should_stop = True
 
-    def _stacks_in_use(self, *, wide: bool) -> list[Stack]:
+    def _stacks_in_use(self, *, wide: bool) -> list[BatchedLinear]:
         """Those with heads that still learn, and for whose operations several threads pay or not."""
         return [stack for stack in self._all_stacks() if stack.places and self._wide(stack.places[0]) == wide]
 
-    def _asked(self, batch: Batch) -> tuple[Features, dict[str, Asked]]:
+    def _asked(self, batch: Batch) -> tuple[Features, dict[str, TaskBatch]]:
         """The standardised features of a batch, and by task what it asks."""
         alone = {self.members[place].task for place in self._active if place in self._alone}
         with self._inside(wide=self.crowded):
-            features = self.standardisation(batch.features, self._memory)
+            features = self.standardization(batch.features, self._memory)
             found = {
-                name: Asked.of(batch, features, name, task, tokens=name in alone)
+                name: TaskBatch.of(batch, features, name, task, tokens=name in alone)
                 for name, task in self.tasks.items()
                 if any(self.members[place].task == name for place in self._active)
             }
@@ -287,7 +287,7 @@ class Bank(LightningModule):
         ]
         return [*chain.from_iterable(self._stacked_answers(features, asked, wide=w) for w in (False, True)), *alone]
 
-    def _stacked_answers(self, features: Features, asked: Mapping[str, Asked], *, wide: bool) -> Iterator[Answer]:
+    def _stacked_answers(self, features: Features, asked: Mapping[str, TaskBatch], *, wide: bool) -> Iterator[Answer]:
         """What stacked heads say.
 
         Where heads read no tokens, predictions have no places, and several are compared with the truth at once.
@@ -306,7 +306,7 @@ class Bank(LightningModule):
                 fine = self._finite(dict(zip(places, each, strict=True)))
                 each = each[[place in fine for place in places]]
                 places = tuple(place for place in places if place in fine)
-            together = isinstance(question.task, Separable) and some[0].reads == "pooled"
+            together = isinstance(question.task, PerSample) and some[0].reads == "pooled"
             for group, said in _groups(places, each, together=together):
                 shape = cast(Callable[[Tensor, Features], Prediction], self.heads[group[0]].shape)
                 yield Answer(name, group, shape(said, question.features), question.targets, question.rows)
@@ -318,7 +318,7 @@ class Bank(LightningModule):
         finite = torch.stack([each.isfinite().all() for each in values.values()]).tolist()
         for (place, each), fine in zip(values.items(), finite, strict=True):
             if not fine:
-                self._fail(place, cast(float, strange(each)))
+                self._fail(place, cast(float, first_nonfinite(each)))
         return {place for place, fine in zip(values, finite, strict=True) if fine}
 
     def _fail(self, place: int, value: float) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.adam import adam
 
-from foresight_probes.training.rates import Rates
+from foresight_probes.training.rates import StepSize
 
 LIMIT = {"pooled": 128, "tokens": 32}
 """Columns of a matrix, by what its heads read."""
@@ -24,10 +24,10 @@ HEADS = 16
 """That a matrix has room for, or a few more, where they have few columns: a single one would pay for more."""
 
 
-class Stack:
+class BatchedLinear:
     """Some linear heads as one matrix. They have their weights back after `write_back`."""
 
-    def __init__(self, heads: Mapping[int, nn.Linear], rates: Mapping[int, Rates], reads: str, columns: int) -> None:
+    def __init__(self, heads: Mapping[int, nn.Linear], rates: Mapping[int, StepSize], reads: str, columns: int) -> None:
         """Heads of one shape by their place in the bank, on the device where they will stay; see `room`."""
         self.reads = reads
         """`pooled` or `tokens`."""
@@ -45,9 +45,9 @@ class Stack:
         self._weight_gradient, self._bias_gradient = self._parts(self._gradient, columns)
         for slot, (place, linear) in enumerate(heads.items()):
             rows = self._rows(slot)
-            self._steps[rows], self._decays[rows] = rates[place].step, rates[place].decay
-            self._weight[rows] = linear.weight.detach() / rates[place].step
-            self._bias[rows] = linear.bias.detach() / rates[place].step
+            self._steps[rows], self._decays[rows] = rates[place].peak, rates[place].decay
+            self._weight[rows] = linear.weight.detach() / rates[place].peak
+            self._bias[rows] = linear.bias.detach() / rates[place].peak
         self._steps, self._decays = self._steps.to(self._device), self._decays.to(self._device)
         self._count = torch.zeros((), device=self._device)
         self._answers = self._features = torch.empty(0)
@@ -134,20 +134,20 @@ class Stack:
         return heads if len(self._active) == len(self._heads) else heads[self._active]
 
 
-def stacks(heads: Mapping[int, nn.Linear], rates: Mapping[int, Rates], reads: str) -> list[Stack]:
+def batch_linears(heads: Mapping[int, nn.Linear], rates: Mapping[int, StepSize], reads: str) -> list[BatchedLinear]:
     """Heads of one shape, which read the same, in as many matrices as that takes."""
     places = list(heads)
-    some, columns = room(heads[places[0]].out_features, LIMIT[reads])
+    some, columns = matrix_shape(heads[places[0]].out_features, LIMIT[reads])
     parts = [places[first : first + some] for first in range(0, len(places), some)]
-    return [Stack({place: heads[place] for place in part}, rates, reads, columns) for part in parts]
+    return [BatchedLinear({place: heads[place] for place in part}, rates, reads, columns) for part in parts]
 
 
-def room(each: int, limit: int) -> tuple[int, int]:
+def matrix_shape(each: int, limit: int) -> tuple[int, int]:
     """Heads that share a matrix and the columns that it has, for heads with so many columns.
 
     A function of nothing else: the same shape gives the same kernel and so the same bits, whoever else is there.
 
-    >>> room(1, 128), room(5, 128), room(20, 128), room(5, 32), room(100, 128)
+    >>> matrix_shape(1, 128), matrix_shape(5, 128), matrix_shape(20, 128), matrix_shape(5, 32), matrix_shape(100, 128)
     ((32, 32), (19, 96), (6, 128), (6, 32), (1, 100))
     """
     columns = min(limit, -(-HEADS * each // LANES) * LANES)

@@ -15,16 +15,17 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
-from foresight_probes.features.datamodule import FeatureData, Standardisation
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.standardization import Standardization
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered, Scores
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 from foresight_probes.training import logistic_regression
 from foresight_probes.training.ridge_regression import Linear, NormalEquations
-from foresight_probes.training.runs import Member, Selection
+from foresight_probes.training.runs import BestEpoch, RunSpec
 
-_ASKS = {"ridge": ("values_for",), "logistic": ("class_for",), "constant": ("class_for", "values_for")}
+_ASKS = {"ridge": ("target_values",), "logistic": ("target_class",), "constant": ("target_class", "target_values")}
 """What a task must have one of to be solved so: the class, or the values, that a perfect head would give."""
 _UNSEEN = 0.5
 """Of a sample that a class counts for which no training sample has, so that its logit is finite."""
@@ -39,7 +40,7 @@ def solvable(task: Task, head: str) -> bool:
 
 def _target(task: Task, head: str) -> tuple[_Maker, bool] | None:
     """What makes a target from an answer, and whether that is a class."""
-    makers = ((getattr(task, name, None), name == "class_for") for name in _ASKS[str(heads.solver(head))])
+    makers = ((getattr(task, name, None), name == "target_class") for name in _ASKS[str(heads.solver(head))])
     return next(((maker, of_class) for maker, of_class in makers if maker), None)
 
 
@@ -64,9 +65,9 @@ class ClosedForms:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[RunSpec],
         tasks: Mapping[str, Task],
-        standardisation: Standardisation,
+        standardization: Standardization,
         options: TrainingOptions,
         *,
         grid: Grid,
@@ -75,14 +76,14 @@ class ClosedForms:
     ) -> None:
         """`splits` by seed."""
         self.members, self.tasks, self.options = tuple(members), tasks, options
-        self._standardise, self._advance = standardisation, advance
+        self._standardise, self._advance = standardization, advance
         self._splits = [splits[each.seed] for each in members]
-        widths = tuple(len(each.token_mean) for each in (standardisation, *standardisation.others))
+        widths = tuple(len(each.token_mean) for each in (standardization, *standardization.others))
         outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
         self.heads: list[nn.Module] = [
             heads.build(each.head, width=widths, outputs=outputs[each.task], seed=each.seed) for each in members
         ]
-        self.selections = [Selection() for _ in members]
+        self.selections = [BestEpoch() for _ in members]
         self.failures: dict[int, str] = {}
         self.test_scores = [Gathered() for _ in members]
         self._memory: list[Tensor] = []
@@ -213,7 +214,7 @@ class ClosedForms:
             linear.bias.copy_(solution.bias)
         weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
         strength = None if heads.solver(self.members[place].head) == "constant" else solution.strength
-        self.selections[place] = Selection(value, 1, weights, strength)
+        self.selections[place] = BestEpoch(value, 1, weights, strength)
 
     def _batches(
         self, data: FeatureData, places: Sequence[int], wanted: Mapping[int, frozenset[int]] | Sequence[frozenset[int]]
@@ -233,7 +234,7 @@ class ClosedForms:
         if not asked:
             return None
         targets = [target for target in batch.targets[prepared] if target is not None]
-        features, ready = self.tasks[prepared].prepare(features.select(asked), targets)
+        features, ready = self.tasks[prepared].transform_batch(features.select(asked), targets)
         return _Seen(features, {prepared: ready}, tuple(batch.rows[place] for place in asked))
 
     def _reads(self, place: int) -> str:
@@ -242,7 +243,7 @@ class ClosedForms:
     def _prepared(self, place: int) -> str:
         """Name of the task if it prepares its batches, else nothing."""
         task = self.members[place].task
-        return task if self.tasks[task].prepares else ""
+        return task if self.tasks[task].transforms_batch else ""
 
     def _answers(
         self, place: int, seen: _Seen, lengths: Sequence[int], wanted: frozenset[int]

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class StepSize:
     """How one head learns."""
 
-    step: float = 1.0
+    peak: float = 1.0
     """Peak step size."""
     decay: float = 0.0
     """Share of the weights that a step of full size takes away; biases stay, because the best constant answer must

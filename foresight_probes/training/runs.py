@@ -10,7 +10,7 @@ from foresight_probes.options import TrainingOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class RunSpec:
     """One run of a bank."""
 
     task: str
@@ -28,7 +28,7 @@ class Member:
     def name(self) -> str:
         """Without the task.
 
-        >>> Member("boxes", "mlp", 1, learning_rate=0.001).name
+        >>> RunSpec("boxes", "mlp", 1, learning_rate=0.001).name
         'mlp-lr0.001-seed1'
         """
         rate = "" if self.learning_rate is None else f"-lr{self.learning_rate:g}"
@@ -43,12 +43,12 @@ class Member:
 
 
 @dataclass(slots=True)
-class Selection:
+class BestEpoch:
     """A member's best epoch so far, by the primary metric on the validation split."""
 
     value: float = -math.inf
     epoch: int = 0
     """Counted from 1; 0 before the first."""
     weights: Mapping[str, Tensor] = field(default_factory=dict)
-    strength: float | None = None
+    penalty: float | None = None
     """Of the penalty, where that is what was selected."""

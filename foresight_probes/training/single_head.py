@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, Prediction
-from foresight_probes.training.rates import Rates
+from foresight_probes.training.rates import StepSize
 
 LARGE = 2_000_000
 """Parameters from which on threads inside of torch's operations pay, and not beside each other."""
 
 
-class Alone:
+class SingleHead:
     """A head and its AdamW."""
 
-    def __init__(self, head: nn.Module, rates: Rates) -> None:
+    def __init__(self, head: nn.Module, rates: StepSize) -> None:
         """On the device where the head will stay."""
         self._head, self._rates = head, rates
         parameters = list(head.parameters())
@@ -29,25 +29,25 @@ class Alone:
         Returns None, or, where what the head says or its loss is not finite, such a number; then there is no step.
         """
         prediction = self._head(features)
-        found = strange(prediction.values)
+        found = first_nonfinite(prediction.values)
         if found is None:
             value = loss(prediction)
-            found = strange(value)
+            found = first_nonfinite(value)
         if found is not None:
             return found
         self._optimiser.zero_grad()
         torch.autograd.backward(value)
         torch._foreach_mul_(self._decaying, 1 - factor * self._rates.decay)
         for group in self._optimiser.param_groups:
-            group["lr"] = factor * self._rates.step
+            group["lr"] = factor * self._rates.peak
         self._optimiser.step()
         return None
 
 
-def strange(values: Tensor) -> float | None:
+def first_nonfinite(values: Tensor) -> float | None:
     """The first of some numbers that is not finite; None where all are.
 
-    >>> strange(torch.tensor([1.0, -torch.inf, torch.nan]))
+    >>> first_nonfinite(torch.tensor([1.0, -torch.inf, torch.nan]))
     -inf
     """
     finite = values.detach().isfinite()

@@ -11,7 +11,7 @@ from foresight_probes.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TaskBatch:
     """The samples of a batch that have a question for a task."""
 
     task: Task
@@ -24,7 +24,7 @@ class Asked:
     """Of these samples, as the task wants them; without tokens and further points where no head said to need them."""
 
     @classmethod
-    def of(cls, batch: Batch, features: Features, name: str, task: Task, *, tokens: bool) -> "Asked | None":
+    def of(cls, batch: Batch, features: Features, name: str, task: Task, *, tokens: bool) -> "TaskBatch | None":
         """What `batch` asks for `task`, of its standardised features; None where no sample has a question."""
         places = [place for place, target in enumerate(batch.targets[name]) if target is not None]
         if not places:
@@ -33,8 +33,8 @@ class Asked:
         chosen = features if tokens else replace(features, tokens=features.tokens[:, :0], others=())
         chosen = chosen if every else chosen.select(places)
         targets: Sequence[Tensor] = [target for target in batch.targets[name] if target is not None]
-        if task.prepares:
-            chosen, targets = task.prepare(chosen, targets)
+        if task.transforms_batch:
+            chosen, targets = task.transform_batch(chosen, targets)
         return cls(task, [batch.rows[place] for place in places], None if every else places, targets, chosen)
 
 

@@ -12,7 +12,7 @@ import torch
 _Piece = TypeVar("_Piece")
 
 
-class Workers:
+class Threads:
     """So many threads, the caller's among them, from `with` on to its end.
 
     In between, an operation of torch has a single thread, unless it is called `inside`: in small operations several

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from foresight_cache.errors import Interrupted, UsageError
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.training.bank import Bank
-from foresight_probes.training.threads import Workers
+from foresight_probes.training.threads import Threads
 
 SMALL_BATCH = 16 * 1024**2
 """Bytes of tokens in a batch below which one thread is as fast as several."""
@@ -31,7 +31,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     bank.crowded = data.tokens and data.size_of_batch >= SMALL_BATCH
     with (
         _quiet(),
-        Workers(_threads(bank.options.device)) as bank.workers,
+        Threads(_threads(bank.options.device)) as bank.workers,
         tempfile.TemporaryDirectory() as folder,
     ):
         trainer = Trainer(

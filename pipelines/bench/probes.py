@@ -17,14 +17,15 @@ from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
 from foresight_probes.batches import Batch
-from foresight_probes.features.batch_sampler import Batches
-from foresight_probes.features.datamodule import FeatureData, open_source
+from foresight_probes.features.batch_sampler import BatchLoader
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.sources import open_source
 from foresight_probes.options import TrainingOptions
 from foresight_probes.sweeps.plan import Sweep
 from foresight_probes.sweeps.run import train_sweep
-from foresight_probes.sweeps.targets import load_tasks, questions, split_cache
+from foresight_probes.sweeps.targets import load_tasks, make_targets, split_cache
 from foresight_probes.training.bank import Bank
-from foresight_probes.training.runs import Member
+from foresight_probes.training.runs import RunSpec
 from foresight_probes.training.trainer import fit
 from pipelines.ratios import Figure, medians
 
@@ -112,11 +113,11 @@ def _sample(number: int, generator: np.random.Generator) -> Sample:
 
 
 def _banks(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Figure]:
-    one = [Member("relation", "pooled-linear", 0)]
-    forty = [Member(task, "pooled-linear", seed, rate) for task in TASKS for seed, rate in enumerate(RATES)]
+    one = [RunSpec("relation", "pooled-linear", 0)]
+    forty = [RunSpec(task, "pooled-linear", seed, rate) for task in TASKS for seed, rate in enumerate(RATES)]
     rates = np.geomspace(1e-4, 1, 13).tolist()
-    grid = [Member("action", "pooled-linear", 0, rate, decay) for rate in rates for decay in DECAYS]
-    tokens = [Member("patch-class", "token-linear", 0, rate) for rate in RATES]
+    grid = [RunSpec("action", "pooled-linear", 0, rate, decay) for rate in rates for decay in DECAYS]
+    tokens = [RunSpec("patch-class", "token-linear", 0, rate) for rate in RATES]
     for name, members, alone, target in (
         ("40 linear runs (8 step sizes × 5 tasks) to one", forty, one, "<= 2"),
         ("52 linear heads (13 step sizes × 4 weight decays) to one", grid, grid[:1], "<= 1.5"),
@@ -146,14 +147,14 @@ def _sweeps(cache: Cache, options: TrainingOptions, repeats: int) -> Figure:
     return Figure(name=name, value=many / single, target="<= 2", detail=f"{many:.2f} s to {single:.2f} s")
 
 
-def _train(cache: Cache, members: Sequence[Member], options: TrainingOptions) -> None:
+def _train(cache: Cache, members: Sequence[RunSpec], options: TrainingOptions) -> None:
     """Everything from the files to the scores of the test split."""
     split = split_cache(cache, options)
     tasks = load_tasks(cache, tuple(dict.fromkeys(member.task for member in members)), split)
-    targets = questions(cache, tasks, split)
+    targets = make_targets(cache, tasks, split)
     per_token = members[0].head == "token-linear"
     data = FeatureData(open_source(cache, POINT), split, targets, options, tokens=per_token)
-    bank = Bank(members, tasks, data.standardisation(), options, grid=data.grid)
+    bank = Bank(members, tasks, data.standardization(), options, grid=data.grid)
     fit(bank, data)
 
 
@@ -170,8 +171,8 @@ def _reading(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[F
             pass
 
     surveyed = data()
-    surveyed.standardisation()
-    bare, first, later = medians([lambda: scan(cache), lambda: data().standardisation(), read], repeats)
+    surveyed.standardization()
+    bare, first, later = medians([lambda: scan(cache), lambda: data().standardization(), read], repeats)
     size = len(cache) * cache[POINT].shape[1] * cache[POINT].shape[2] * 2
     rates = [f"{size / seconds / 1e9:.2f} GB/s" for seconds in (bare, first, later)]
     name = "batches of stored tokens to a memmap scan"
@@ -196,10 +197,10 @@ def scan(cache: Cache) -> None:
             place += 1
 
 
-class _Timed(Batches[Batch]):
+class _Timed(BatchLoader[Batch]):
     """Knows how long its user waited for batches, and for how long it used them (but for the last of an epoch)."""
 
-    def __init__(self, inner: Batches[Batch]) -> None:
+    def __init__(self, inner: BatchLoader[Batch]) -> None:
         self._inner = inner
         self.waited = self.used = 0.0
 
@@ -222,7 +223,7 @@ class _Timed(Batches[Batch]):
 class _TimedData(FeatureData):
     timed: _Timed
 
-    def train_dataloader(self) -> Batches[Batch]:
+    def train_dataloader(self) -> BatchLoader[Batch]:
         self.timed = _Timed(super().train_dataloader())
         return self.timed
 
@@ -232,9 +233,9 @@ def _waiting(cache: Cache, options: TrainingOptions) -> Figure:
     streaming = replace(options, resident="none")
     split = split_cache(cache, streaming)
     tasks = load_tasks(cache, ("patch-class",), split)
-    targets = questions(cache, tasks, split)
+    targets = make_targets(cache, tasks, split)
     data = _TimedData(open_source(cache, POINT), split, targets, streaming)
-    bank = Bank([Member("patch-class", "token-linear", 0)], tasks, data.standardisation(), streaming, grid=data.grid)
+    bank = Bank([RunSpec("patch-class", "token-linear", 0)], tasks, data.standardization(), streaming, grid=data.grid)
     fit(bank, data)
     waited, total = data.timed.waited, data.timed.waited + data.timed.used
     return Figure(

@@ -97,7 +97,7 @@ def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    from foresight_cache.extraction.size_estimate import human
+    from foresight_cache.extraction.size_estimate import format_bytes
 
     head = ("tap", "grid", "width", "per sample", "class token", "alias")
     cells = [
@@ -105,7 +105,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
             row["tap"],
             " × ".join(map(str, row["grid"])),
             f"{row['width']:,}",
-            human(row["bytes_per_sample"]),
+            format_bytes(row["bytes_per_sample"]),
             "@cls" if row["class_token"] else "",
             " ".join(row["aliases"]),
         )

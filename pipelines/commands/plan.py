@@ -28,7 +28,7 @@ from pipelines.commands.options import (
 
 if TYPE_CHECKING:
     from foresight_cache.extraction.planning.batch_trials import BatchTrial
-    from foresight_cache.extraction.planning.plan import Plan
+    from foresight_cache.extraction.planning.plan import ExtractionPlan
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 TryBatches = Annotated[bool, typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.")]
@@ -66,7 +66,7 @@ def run(
     Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
     from foresight_cache.extraction.planning.batch_trials import try_batches
-    from foresight_cache.extraction.planning.plan import plan
+    from foresight_cache.extraction.planning.plan import plan_extraction
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(
@@ -87,7 +87,7 @@ def run(
         workers=workers,
     )
     with progress("pilot", None):
-        planned = plan(shard_set, encoder, options, out)
+        planned = plan_extraction(shard_set, encoder, options, out)
         trials = try_batches(shard_set, encoder, options) if trying else []
     if json_output:
         batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
@@ -97,22 +97,24 @@ def run(
     raise typer.Exit(0 if planned.fits else 1)
 
 
-def _text(plan: "Plan") -> str:
+def _text(plan: "ExtractionPlan") -> str:
     """For a person: what there is to do, a table of points, then room and time."""
     lines = [f"<plan of {plan.out}>", *(f"  {label:12}{text}" for label, text in _facts(plan).items())]
     return "\n".join([*lines, "", *_table(plan)])
 
 
-def _facts(plan: "Plan") -> dict[str, str]:
-    from foresight_cache.extraction.size_estimate import human
+def _facts(plan: "ExtractionPlan") -> dict[str, str]:
+    from foresight_cache.extraction.size_estimate import format_bytes
 
     left = f"{plan.samples_left:,} of them in {_shards(plan.shards_left)} are left" if plan.exists else "all are left"
     facts = {"samples": f"{plan.samples:,} in {_shards(plan.shards)}, {left if plan.shards_left else 'none is left'}"}
     if plan.surveyed < plan.samples:
         facts["sizes"] = f"native, known of {plan.surveyed:,} samples; the others are taken to be like them"
-    facts["bytes"] = f"{human(plan.bytes)} in all, {human(plan.bytes_left)} to be written"
-    free = "free space unknown" if plan.free is None else f"{human(plan.free)} free"
-    fits = "it fits" if plan.fits else f"IT DOES NOT FIT, {human(plan.on_disk_left - (plan.free or 0))} are lacking"
+    facts["bytes"] = f"{format_bytes(plan.bytes)} in all, {format_bytes(plan.bytes_left)} to be written"
+    free = "free space unknown" if plan.free is None else f"{format_bytes(plan.free)} free"
+    fits = (
+        "it fits" if plan.fits else f"IT DOES NOT FIT, {format_bytes(plan.on_disk_left - (plan.free or 0))} are lacking"
+    )
     facts["disk"] = f"{free} at {plan.folder}: {fits}"
     return facts | _times(plan)
 
@@ -121,17 +123,18 @@ def _shards(count: int) -> str:
     return f"{count:,} shard{'s' * (count != 1)}"
 
 
-def _times(plan: "Plan") -> dict[str, str]:
-    from foresight_cache.extraction.size_estimate import human
+def _times(plan: "ExtractionPlan") -> dict[str, str]:
+    from foresight_cache.extraction.size_estimate import format_bytes
 
     if not plan.shards_left:
         return {"time": "nothing to do"}
     if plan.pilot is None or plan.seconds is None:
         return {"time": "unknown: there is no room for a pilot, or none of its samples can be used"}
     each, passes = plan.pilot.seconds_per_sample, plan.pilot.batches
+    speed = format_bytes(plan.pilot.write_bytes_per_second)
     return {
         "computing": f"{_duration(plan.compute_seconds or 0)}, {each:.3g} s per sample (median of {passes} batches)",
-        "writing": f"{_duration(plan.write_seconds or 0)}, {human(plan.pilot.write_bytes_per_second)}/s measured",
+        "writing": f"{_duration(plan.write_seconds or 0)}, {speed}/s measured",
         "time": f"{_duration(plan.seconds)} with one process on this machine, the slower of the two",
     }
 
@@ -151,12 +154,19 @@ def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
     return [*lines, f"  fastest here: --batch-tokens {best.batch_tokens}"] if best else lines
 
 
-def _table(plan: "Plan") -> list[str]:
-    from foresight_cache.extraction.size_estimate import human
+def _table(plan: "ExtractionPlan") -> list[str]:
+    from foresight_cache.extraction.size_estimate import format_bytes
 
     head = ("point", "tokens", "channels", "type", "in all", "left")
     rows = [
-        (each.name, f"{each.tokens:,.0f}", f"{each.width:,}", each.dtype, human(each.bytes), human(each.bytes_left))
+        (
+            each.name,
+            f"{each.tokens:,.0f}",
+            f"{each.width:,}",
+            each.dtype,
+            format_bytes(each.bytes),
+            format_bytes(each.bytes_left),
+        )
         for each in plan.points
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]

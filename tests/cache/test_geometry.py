@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from foresight_cache.geometry import Fit, input_fractions, input_placement, place
+from foresight_cache.geometry import Fit, input_fractions, input_placement, placement_for
 from foresight_cache.media.images import BORDER, fit_image, fit_labels
 from foresight_cache.samples import Grid
 
@@ -59,7 +59,7 @@ def iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 def inner_of(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> tuple[slice, slice]:
     """Where the original lies, by its colour: nothing of a grey original is drawn as the border is."""
-    pixels = fit_image(np.full((*original, 3), 10, np.uint8), place(original, size, fit))[..., 0]
+    pixels = fit_image(np.full((*original, 3), 10, np.uint8), placement_for(original, size, fit))[..., 0]
     rows, columns = np.flatnonzero((pixels == 10).any(1)), np.flatnonzero((pixels == 10).any(0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
@@ -68,7 +68,7 @@ def inner_of(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> tupl
 @pytest.mark.parametrize("name", SIZES)
 def test_boxes_lie_where_the_object_lies(name: str, fit: Fit) -> None:
     original, size = SIZES[name]
-    placement, inner = place(original, size, fit), inner_of(original, size, fit)
+    placement, inner = placement_for(original, size, fit), inner_of(original, size, fit)
     for fractions in BOXES:
         image, box = drawn(original, fractions)
         measured = found(fit_image(image, placement), inner)
@@ -79,7 +79,7 @@ def test_boxes_lie_where_the_object_lies(name: str, fit: Fit) -> None:
 @pytest.mark.parametrize("name", SIZES)
 def test_labels_lie_where_the_object_lies(name: str, fit: Fit) -> None:
     original, size = SIZES[name]
-    placement = place(original, size, fit)
+    placement = placement_for(original, size, fit)
     for fractions in BOXES:
         image, box = drawn(original, fractions)
         labels = fit_labels(image[..., 0] // 255 * 7, placement, border=3)
@@ -95,23 +95,23 @@ def _whole(size: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def test_letterbox_keeps_the_proportions() -> None:
-    pixels = fit_image(np.zeros((100, 200, 3), np.uint8), place((100, 200), (448, 448), "letterbox"))
+    pixels = fit_image(np.zeros((100, 200, 3), np.uint8), placement_for((100, 200), (448, 448), "letterbox"))
     assert pixels.shape == (448, 448, 3)
     assert (pixels[:112] == BORDER).all()
     assert (pixels[112:336] == 0).all()
     assert (pixels[336:] == BORDER).all()
-    turned = fit_image(np.zeros((200, 100, 3), np.uint8), place((200, 100), (448, 448), "letterbox"))
+    turned = fit_image(np.zeros((200, 100, 3), np.uint8), placement_for((200, 100), (448, 448), "letterbox"))
     assert np.array_equal(turned, pixels.transpose(1, 0, 2)), "centred in both directions"
 
 
 def test_stretch_is_the_plain_resize() -> None:
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     expected = Image.fromarray(image).resize((112, 84), Image.Resampling.BICUBIC)
-    assert np.array_equal(fit_image(image, place((50, 70), (84, 112), "stretch")), np.asarray(expected))
+    assert np.array_equal(fit_image(image, placement_for((50, 70), (84, 112), "stretch")), np.asarray(expected))
 
 
 def test_a_very_thin_original_keeps_a_pixel() -> None:
-    placement = place((1, 5000), (448, 448), "letterbox")
+    placement = placement_for((1, 5000), (448, 448), "letterbox")
     assert (placement.inner_height, placement.inner_width) == (1, 448)
 
 

@@ -11,11 +11,11 @@ from torch import nn
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.samples import Grid
 from foresight_probes import heads, tasks
-from foresight_probes.batches import Features, Outputs
-from foresight_probes.features.datamodule import cells
+from foresight_probes.batches import Features, OutputSpec
+from foresight_probes.features.patches import cells
 
 WIDTH = 6
-OUTPUTS = Outputs(slots=10, channels=5, grid=Grid(2, 2, 4))
+OUTPUTS = OutputSpec(slots=10, channels=5, grid=Grid(2, 2, 4))
 EVEN, RAGGED = (Grid(2, 2, 4),) * 3, (Grid(2, 2, 4), Grid(2, 2, 4), Grid(2, 1, 4))
 ONE_GRID = ("global-linear",)
 """Heads that take samples of one size alone."""
@@ -32,7 +32,7 @@ def features(grids: tuple[Grid, ...] = EVEN, width: int = WIDTH, seed: int = 0) 
     return Features(tokens=tokens, pooled=pooled, mask=mask, cells=places, grids=grids)
 
 
-def built(name: str, outputs: Outputs = OUTPUTS, seed: int = 0) -> tuple[nn.Module, Features]:
+def built(name: str, outputs: OutputSpec = OUTPUTS, seed: int = 0) -> tuple[nn.Module, Features]:
     """A head and what it is given: two points where it takes several."""
     ragged = EVEN if name in ONE_GRID else RAGGED
     batch = features(ragged)
@@ -65,11 +65,11 @@ class TestHead:
         assert torch.isfinite(found.values).all()
 
     def test_the_form_is_one_that_the_task_takes(self, name: str) -> None:
-        for form in ("slots", "tokens"):
-            outputs = replace(OUTPUTS, forms=(form,))
+        for form in ("per_sample", "per_token"):
+            outputs = replace(OUTPUTS, predicts=(form,))
             if heads.fitting(name, outputs):
                 head, batch = built(name, outputs)
-                assert (head(batch).cells is None) == (form == "slots")
+                assert (head(batch).cells is None) == (form == "per_sample")
             else:
                 with pytest.raises(UsageError, match=f"the head '{name}' makes a prediction from .*; use one of"):
                     heads.build(name, width=WIDTH, outputs=outputs, seed=0)
@@ -95,8 +95,8 @@ class TestHead:
 
     def test_padding_is_not_seen(self, name: str) -> None:
         """A short sample gives the same beside a longer one as alone."""
-        for form in heads._class(name).forms:
-            head, batch = built(name, replace(OUTPUTS, forms=(form,)))
+        for form in heads._class(name).predicts:
+            head, batch = built(name, replace(OUTPUTS, predicts=(form,)))
             last = batch.select([2])
             cut = replace(last, **{name: getattr(last, name)[:, :8] for name in ("tokens", "mask", "cells")})
             alone = head(last if name in ONE_GRID else cut).values
@@ -112,8 +112,8 @@ class TestHead:
 def test_slots_begin_apart() -> None:
     """Or they would all be pulled to the same object."""
     for name in heads.names():
-        if "slots" in heads._class(name).forms:
-            head, batch = built(name, replace(OUTPUTS, forms=("slots",)))
+        if "per_sample" in heads._class(name).predicts:
+            head, batch = built(name, replace(OUTPUTS, predicts=("per_sample",)))
             assert torch.pdist(head(batch).values[0].sigmoid()).min() > 0.05, name
 
 

@@ -11,8 +11,8 @@ from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
 from foresight_probes import heads, tasks
 from foresight_probes.batches import Features
-from foresight_probes.features.datamodule import cells
-from foresight_probes.tasks import Setting, Task
+from foresight_probes.features.patches import cells
+from foresight_probes.tasks import Task, TaskContext
 
 CONSTANT = "constant"
 """Name of a point that is zero for every sample: on it a head learns the best constant answer."""
@@ -22,8 +22,8 @@ def samples(cache: Cache, task: Task) -> list[dict[str, Any]]:
     """Rows of the sample table for which a task has a question, with the arrays that it needs."""
     found = []
     for row, sample in enumerate(cache.rows):
-        if task.asks(sample):
-            arrays = {name: cache[name].stored(row) for name in task.dense if name in cache}
+        if task.has_target(sample):
+            arrays = {name: cache[name].stored(row) for name in task.needs_arrays if name in cache}
             grids = {name: cache[name].grid_of(row) for name in arrays}
             shaped = {name: array.reshape(*grids[name], -1) for name, array in arrays.items()}
             if "labels" in shaped:
@@ -67,7 +67,7 @@ def probe(
     `most` is the number of samples that are used, `also` a second point.
     """
     if isinstance(task, str):
-        task = tasks.load(task, Setting(samples=cache.rows, training=cache.rows))
+        task = tasks.load(task, TaskContext(samples=cache.rows, training=cache.rows))
     asked = samples(cache, task)[:most]
     rows = [sample["row"] for sample in asked]
     everything = features(cache, point, rows)
@@ -102,12 +102,12 @@ def batch(
     task: Task, everything: Features, targets: Sequence[torch.Tensor], rows: list[int]
 ) -> tuple[Features, Sequence[torch.Tensor]]:
     chosen, wanted = everything.select(rows), [targets[row] for row in rows]
-    return task.prepare(chosen, wanted) if task.prepares else (chosen, wanted)
+    return task.transform_batch(chosen, wanted) if task.transforms_batch else (chosen, wanted)
 
 
 def chance(cache: Cache, name: str, **options: Any) -> dict[str, float]:
     """Metrics of the best constant answer."""
-    task = tasks.load(name, Setting(samples=cache.rows, training=cache.rows))
+    task = tasks.load(name, TaskContext(samples=cache.rows, training=cache.rows))
     if task.constant_head is None:
         return dict(task.chance)
     return probe(cache, task, task.constant_head, CONSTANT, **options)

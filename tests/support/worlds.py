@@ -9,13 +9,14 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import torch
 
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
-from foresight_probes.features.datamodule import patchify
+from foresight_probes.features.patches import patchify
 from foresight_probes.metrics.edges import edge_map
 
 INFORMATIVE, EMPTY = "vit.block_01", "vit.block_02"
@@ -85,8 +86,8 @@ def picture_facts(annotations: dict[str, Any]) -> np.ndarray:
     boxes[..., 4] = boxes[..., 4:].sum(-1) == 0
     answers = [len(annotations["objects"]), annotations["qa"]["hallucinated"], *relation(annotations)]
     parts = [
-        patchify(pixels, PICTURE) / 100,
-        2 * patchify(edges, PICTURE),
+        patchify(torch.from_numpy(pixels), PICTURE).numpy() / 100,
+        2 * patchify(torch.from_numpy(edges), PICTURE).numpy(),
         boxes.reshape(PICTURE.tokens, -1),
         np.tile(np.array(answers, float), (PICTURE.tokens, 1)),
     ]

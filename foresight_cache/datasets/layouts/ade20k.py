@@ -11,7 +11,7 @@ ROOT is that folder or the one that holds it.
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.safe_paths import check_stays
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Sample, is_safe_name
@@ -40,7 +40,7 @@ class Reader:
             raise DatasetError(f"{images} holds no folder of a split; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In order of name. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
@@ -54,9 +54,11 @@ class Reader:
         for path in _files(labels, ".png"):
             if not (images / f"{path.stem}.jpg").exists():
                 reason = f"there are labels {path.name} but no image {path.stem}.jpg in {images}"
-                yield Broken(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True)
+                yield BrokenSample(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True)
 
-    def _record(self, path: Path, labels: Path, split: str, classes: int, scene: str | None) -> Found | Broken:
+    def _record(
+        self, path: Path, labels: Path, split: str, classes: int, scene: str | None
+    ) -> RawSample | BrokenSample:
         sample_id = f"{self._name}/{split}/{path.stem}"
         try:
             if "\udc80" <= max(path.name) <= "\udcff":
@@ -66,7 +68,7 @@ class Reader:
                 raise AbsentFiles(f"its labels are missing: there is no {labels.name} in {labels.parent}")
             check_stays(labels.parent, labels, f"{labels.name!r}")
         except BadSample as error:
-            return Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
+            return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
         sample = Sample(
             id=sample_id,
             dataset=self._name,
@@ -81,7 +83,7 @@ class Reader:
                 **({"scene": scene} if scene else {}),
             },
         )
-        return Found(sample=sample, path=path, labels=labels)
+        return RawSample(sample=sample, path=path, labels=labels)
 
     def _classes(self) -> int:
         """The number of classes: rows of the class file, 150 where there is none."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts import segmentation
 from foresight_cache.datasets.parts.safe_paths import inside, is_text, shown, stem
 from foresight_cache.errors import BadSample, DatasetError
@@ -55,7 +55,7 @@ class Reader:
             raise DatasetError(f"{self._root} is no folder in COCO format: there is no {missing}; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the JSON's images. Raises `DatasetError`."""
         splits = self.splits()
         if split not in splits:
@@ -71,7 +71,7 @@ class Reader:
             yield self._record(image, index, split, images, annotations)
         for image_id, count in annotations.strays.items():
             reason = f"{count} annotations are of an image_id {image_id} that is not listed under 'images'"
-            yield Broken(id=f"{prefix}/image_id {image_id}", reason=reason)
+            yield BrokenSample(id=f"{prefix}/image_id {image_id}", reason=reason)
 
     def _image_folder(self, split: str) -> Path:
         folders = (self._root / split, self._root / "images" / split)
@@ -81,7 +81,9 @@ class Reader:
         missing = " and no ".join(map(str, folders))
         raise DatasetError(f"the images of split {split!r} are missing: there is no folder {missing}")
 
-    def _record(self, image: Any, index: int, split: str, folder: Path, annotations: "_Annotations") -> Found | Broken:
+    def _record(
+        self, image: Any, index: int, split: str, folder: Path, annotations: "_Annotations"
+    ) -> RawSample | BrokenSample:
         sample_id = _sample_id(image, index, f"{self._name}/{split}")
         try:
             width, height = _size(image)
@@ -92,7 +94,7 @@ class Reader:
             if annotations.captions is not None:
                 kinds["captions"] = _texts(annotations.captions.get(image["id"], []))
         except BadSample as error:
-            return Broken(id=sample_id, reason=str(error))
+            return BrokenSample(id=sample_id, reason=str(error))
         sample = Sample(
             id=sample_id,
             dataset=self._name,
@@ -104,7 +106,7 @@ class Reader:
             height=height,
             annotations=kinds,
         )
-        return Found(sample=sample, path=path)
+        return RawSample(sample=sample, path=path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

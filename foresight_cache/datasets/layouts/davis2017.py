@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.safe_paths import check_stays
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Sample, is_safe_name
@@ -42,7 +42,7 @@ class Reader:
             raise DatasetError(f"{self._root} is no DAVIS folder: there is no list in {folder}; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the list. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
@@ -56,7 +56,7 @@ class Reader:
         for clip in clips:
             yield self._record(clip, split)
 
-    def _record(self, clip: str, split: str) -> Found | Broken:
+    def _record(self, clip: str, split: str) -> RawSample | BrokenSample:
         sample_id = f"{self._name}/{split}/{clip}"
         frames = self._root / "JPEGImages" / "480p" / clip
         masks = self._root / "Annotations" / "480p" / clip
@@ -69,7 +69,7 @@ class Reader:
             if masks.is_dir():
                 check_stays(masks.parent, masks, repr(clip))
         except BadSample as error:
-            return Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
+            return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
         names = ["background", *(f"object {number}" for number in range(1, _MOST_OBJECTS + 1))]
         sample = Sample(
             id=sample_id,
@@ -83,4 +83,4 @@ class Reader:
             frames_per_second=FRAMES_PER_SECOND,
             annotations={"labels": {"classes": names, "ignore": None}} if masks.is_dir() else {},
         )
-        return Found(sample=sample, path=frames, labels=masks if masks.is_dir() else None)
+        return RawSample(sample=sample, path=frames, labels=masks if masks.is_dir() else None)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
 from foresight_cache.samples import is_safe_name
@@ -41,7 +41,7 @@ class Reader:
             raise DatasetError(f"{self._root} holds no table of questions; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the table. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")

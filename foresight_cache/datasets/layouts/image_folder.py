@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.safe_paths import check_stays, is_text
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.samples import Sample
@@ -39,7 +39,7 @@ class Reader:
             raise DatasetError(f"there is no folder {self._root}; expected images, in folders per class or without")
         return tuple(split for split in SPLITS if (self._root / split).is_dir()) or (ALL,)
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In order of path. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
@@ -53,21 +53,21 @@ class Reader:
             unique = _stem(name) if stems[_stem(name)] == 1 else name
             yield self._record(folder, name, f"{self._name}/{split}/{unique}", split, f"{inner}{name}", numbers)
         for name in linked:
-            yield Broken(
+            yield BrokenSample(
                 id=ascii(f"{self._name}/{split}/{name}")[1:-1],
                 reason=f"{name!a} is a link to a folder, which is not followed; put the folder itself there",
             )
 
     def _record(
         self, folder: Path, name: str, sample_id: str, split: str, file_name: str, classes: dict[str, int]
-    ) -> Found | Broken:
+    ) -> RawSample | BrokenSample:
         path = folder / name
         try:
             if not is_text(name):
                 raise BadSample(f"its file name {name!a} is not UTF-8; rename the file")
             check_stays(folder, path, repr(name))
         except BadSample as error:
-            return Broken(id=ascii(sample_id)[1:-1], reason=str(error))
+            return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error))
         kind = name.partition(os.sep)[0] if os.sep in name else None
         sample = Sample(
             id=sample_id,
@@ -80,7 +80,7 @@ class Reader:
             height=0,
             annotations={"class": {"name": kind, "id": classes[kind]}} if kind else {},
         )
-        return Found(sample=sample, path=path)
+        return RawSample(sample=sample, path=path)
 
 
 def _walk(folder: Path) -> tuple[list[str], list[str]]:

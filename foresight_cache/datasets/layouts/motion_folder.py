@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.safe_paths import inside
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.media.clips import Pixels
@@ -35,7 +35,7 @@ class Reader:
             raise DatasetError(f"{self._root} holds no moving things: there is no motion_<split>.json")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the JSON. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
@@ -48,14 +48,14 @@ class Reader:
         for index, clip in enumerate(clips):
             yield self._record(clip, index, split, rate)
 
-    def _record(self, clip: Any, index: int, split: str, rate: float) -> Found | Broken:
+    def _record(self, clip: Any, index: int, split: str, rate: float) -> RawSample | BrokenSample:
         folder = self._root / split
         try:
             if not isinstance(clip, dict):
                 raise BadSample(f"the entry {index} under 'clips' is no object")
             path = inside(folder, clip.get("name"), f"the entry {index} under 'clips'", "name")
         except BadSample as error:
-            return Broken(id=f"{self._name}/{split}/clips[{index}]", reason=str(error))
+            return BrokenSample(id=f"{self._name}/{split}/clips[{index}]", reason=str(error))
         sample = Sample(
             id=f"{self._name}/{split}/{path.name}",
             dataset=self._name,
@@ -68,7 +68,7 @@ class Reader:
             frames_per_second=rate,
             annotations={"motion": {"objects": clip.get("objects")}},
         )
-        return Found(sample=sample, path=path)
+        return RawSample(sample=sample, path=path)
 
 
 def write(root: Path, clips: Iterable[tuple[Iterable[Pixels], list[dict[str, Any]]]], frames_per_second: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
 from foresight_cache.samples import is_safe_name
@@ -38,7 +38,7 @@ class Reader:
             raise DatasetError(f"{self._root} holds no *.jsonl; {_LAYOUT}")
         return tuple(path.stem for path in files)
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the lines; empty lines are passed over. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
@@ -48,11 +48,11 @@ class Reader:
                 if line.strip():
                     yield self._record(line, f"line {number}", split, questions)
 
-    def _record(self, line: bytes, place: str, split: str, questions: Questions) -> Found | Broken:
+    def _record(self, line: bytes, place: str, split: str, questions: Questions) -> RawSample | BrokenSample:
         try:
             entry = _entry(line)
         except (ValueError, RecursionError) as error:
-            return Broken(id=f"{self._name}/{split}/{place}", reason=f"the line cannot be used: {error}")
+            return BrokenSample(id=f"{self._name}/{split}/{place}", reason=f"the line cannot be used: {error}")
         return questions.record(entry, entry.get("image"), place=place, folders=(self._root,), own_id=entry.get("id"))
 
 

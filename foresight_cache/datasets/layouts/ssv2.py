@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets.parts.safe_paths import is_text, shown
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
@@ -77,7 +77,7 @@ class Reader:
             raise DatasetError(f"{self._root} is no folder of Something-Something v2: it has no annotations; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the annotation file. Raises `DatasetError`."""
         path = self._file(f"{split}.json") if split in SPLITS else None
         if path is None:
@@ -96,7 +96,7 @@ class Reader:
                 clip = one_clip(clip_id, clips.get(clip_id, []), folder)
                 annotations = _annotations({**record, **answers.get(clip_id, {})}, classes, split)
             except BadSample as error:
-                yield Broken(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
+                yield BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
                 continue
             sample = Sample(
                 id=sample_id,
@@ -109,7 +109,7 @@ class Reader:
                 height=0,
                 annotations=annotations,
             )
-            yield Found(sample=sample, path=clip)
+            yield RawSample(sample=sample, path=clip)
 
     def _file(self, name: str) -> Path | None:
         """An annotation file of either generation."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Sample
@@ -40,7 +40,7 @@ class Reader:
             raise DatasetError(f"{self._root} is no UCF101 folder: it has no lists of train and test; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In the order of the list. Raises `DatasetError`."""
         path = self._list(split) if split in SPLITS else None
         if path is None:
@@ -61,7 +61,7 @@ class Reader:
 
     def _record(
         self, line: re.Match[str], split: str, classes: dict[str, int], folders: dict[str, dict[str, list[Path]]]
-    ) -> Found | Broken:
+    ) -> RawSample | BrokenSample:
         kind, recording, stem = line[1], line[2], line[2] + line[3]
         sample_id = f"{self._name}/{split}/{stem}"
         folder = self._clip_folder() / kind
@@ -72,7 +72,7 @@ class Reader:
                 raise BadSample(f"its class {kind!r} is not in classInd.txt")
             clip = one_clip(stem, folders[kind].get(stem, []), folder)
         except BadSample as error:
-            return Broken(id=sample_id, reason=str(error), absent=isinstance(error, AbsentFiles))
+            return BrokenSample(id=sample_id, reason=str(error), absent=isinstance(error, AbsentFiles))
         action: dict[str, Any] = {
             "label": kind,
             "template": kind,
@@ -92,7 +92,7 @@ class Reader:
             height=0,
             annotations={"action": action},
         )
-        return Found(sample=sample, path=clip)
+        return RawSample(sample=sample, path=clip)
 
     def _list(self, split: str) -> Path | None:
         name = f"{split[:-1]}list0{split[-1]}.txt"

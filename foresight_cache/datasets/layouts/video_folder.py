@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.clip_files import VIDEO_SUFFIXES, is_folder_of_frames
 from foresight_cache.datasets.parts.safe_paths import check_stays, is_text
 from foresight_cache.errors import BadSample, DatasetError
@@ -39,7 +39,7 @@ class Reader:
             raise DatasetError(f"there is no folder {self._root}; expected clips, in folders per class or without")
         return tuple(split for split in _SPLITS if (self._root / split).is_dir()) or (_ALL,)
 
-    def samples(self, split: str) -> Iterator[Found | Broken]:
+    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
         """In order of path. Raises `DatasetError`."""
         if split not in (splits := self.splits()):
             raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
@@ -54,19 +54,21 @@ class Reader:
             yield self._record(path, folder, sample_id, split, classes)
         for path in linked:
             name = path.relative_to(folder)
-            yield Broken(
+            yield BrokenSample(
                 id=ascii(f"{self._name}/{split}/{name.as_posix()}")[1:-1],
                 reason=f"{name.as_posix()!a} is a link to a folder, which is not followed; put the folder itself there",
             )
 
-    def _record(self, path: Path, folder: Path, sample_id: str, split: str, classes: list[str]) -> Found | Broken:
+    def _record(
+        self, path: Path, folder: Path, sample_id: str, split: str, classes: list[str]
+    ) -> RawSample | BrokenSample:
         inner = path.relative_to(folder)
         try:
             if not is_text(str(inner)):
                 raise BadSample(f"its file name {str(inner)!a} is not UTF-8; rename the file")
             check_stays(folder, path, repr(inner.as_posix()))
         except BadSample as error:
-            return Broken(id=ascii(sample_id)[1:-1], reason=str(error))
+            return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error))
         kind = inner.parts[0] if len(inner.parts) > 1 else None
         sample = Sample(
             id=sample_id,
@@ -79,7 +81,7 @@ class Reader:
             height=0,
             annotations={"class": {"name": kind, "id": classes.index(kind)}} if kind else {},
         )
-        return Found(sample=sample, path=path)
+        return RawSample(sample=sample, path=path)
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:

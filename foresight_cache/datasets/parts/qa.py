@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.safe_paths import inside, is_text, shown
 from foresight_cache.errors import BadSample
 from foresight_cache.samples import Sample
@@ -24,7 +24,7 @@ class Questions:
 
     def record(
         self, qa: Mapping[str, Any], image: Any, *, place: str, folders: Sequence[Path], own_id: Any = None
-    ) -> Found | Broken:
+    ) -> RawSample | BrokenSample:
         """A question about an image that lies in one of the folders; `place` says where it stands in the table."""
         try:
             paths = [inside(folder, image, place, "image") for folder in folders]
@@ -32,7 +32,7 @@ class Questions:
             sample_id = f"{self._name}/{self._split}/{self._own_name(str(Path(image).with_suffix('')), own_id)}"
             annotations = {"qa": _checked(qa)}
         except BadSample as error:
-            return Broken(id=f"{self._name}/{self._split}/{place}", reason=str(error))
+            return BrokenSample(id=f"{self._name}/{self._split}/{place}", reason=str(error))
         self._ids.add(sample_id)
         sample = Sample(
             id=sample_id,
@@ -45,7 +45,7 @@ class Questions:
             height=0,
             annotations=annotations,
         )
-        return Found(sample=sample, path=path)
+        return RawSample(sample=sample, path=path)
 
     def _own_name(self, stem: str, own_id: Any) -> str:
         number = self._asked[stem]

@@ -10,8 +10,8 @@ from jinja2 import TemplateError
 from torch import nn
 
 from foresight_cache import fingerprint
-from foresight_cache.encoders import Given, Tap
-from foresight_cache.encoders.bases.transformers_encoder import FrozenEncoder, Hidden
+from foresight_cache.encoders import PromptMedia, Tap
+from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading
 from foresight_cache.errors import ModelError, UsageError
 from foresight_cache.samples import Grid, Media
@@ -28,7 +28,7 @@ def is_language(tap: Tap) -> bool:
     return tap.name.startswith("llm.")
 
 
-class LanguageEncoder(FrozenEncoder):
+class LanguageEncoder(TransformersEncoder):
     """A `...ForConditionalGeneration` with `model.language_model` and a processor with a chat template.
 
     Inputs have, beside what the vision tower takes, `input_ids` and `attention_mask` [B, L], padded on the right.
@@ -118,7 +118,7 @@ class LanguageEncoder(FrozenEncoder):
         ids: list[int] = tokenizer(text, add_special_tokens=not begun)["input_ids"]
         return ids
 
-    def check_media(self, clips: Sequence[Any], media: Given) -> None:
+    def check_media(self, clips: Sequence[Any], media: PromptMedia) -> None:
         """Raises `UsageError` for media that the family does not take and for sizes that are not possible."""
         if media not in (*self.media, "images"):
             raise UsageError(f"{self.family} takes images only; extract clips with a family that has a video path")

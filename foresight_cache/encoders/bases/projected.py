@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foresight_cache.encoders import Given, Level, Tap
+from foresight_cache.encoders import Level, PromptMedia, Tap
 from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps, without_text
 from foresight_cache.encoders.bases.towers import TOWERS, Tower, normalised
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
@@ -72,7 +72,7 @@ class ProjectedEncoder(LanguageEncoder):
         return Tap(name="vit.pre_merge", module="multi_modal_projector", side="input", level="patch", width=width)
 
     @abstractmethod
-    def spelled(self, media: Media, frames: int) -> tuple[str, str]:
+    def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
         """The placeholder that the chat template has, and what stands for it in the sequence."""
 
     @abstractmethod
@@ -105,7 +105,7 @@ class ProjectedEncoder(LanguageEncoder):
         return Grid(frames, side, side)
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], media: Given, texts: Sequence[str] | None = None
+        self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
     ) -> dict[str, torch.Tensor]:
         """Raises `UsageError` for another size than the tower's, and for an image of several frames."""
         self.check_media(clips, media)
@@ -155,7 +155,7 @@ class ProjectedEncoder(LanguageEncoder):
 
     def _tokens(self, frames: int, media: Media, text: str | None, count: int) -> list[int]:
         kind = self.kind(media, frames)
-        placeholder, spelled = self.spelled(kind, frames)
+        placeholder, spelled = self.placeholder_tokens(kind, frames)
         return self.token_ids(self.turn(kind, text, count).replace(placeholder, spelled, count))
 
     def _settings(self, frames: int, media: Media) -> Any:

@@ -9,12 +9,12 @@ QUESTION = "{question}"
 """Stands in a prompt for the question of each sample."""
 
 
-def asked(prompt: str, annotations: Mapping[str, Any]) -> str:
+def render_prompt(prompt: str, annotations: Mapping[str, Any]) -> str:
     """The prompt to a sample with these annotations. Raises `BadSample` where it has no question to put there.
 
-    >>> asked("Answer briefly: {question}", {"qa": {"question": "Is there a dog?"}})
+    >>> render_prompt("Answer briefly: {question}", {"qa": {"question": "Is there a dog?"}})
     'Answer briefly: Is there a dog?'
-    >>> asked("Describe the image.", {})
+    >>> render_prompt("Describe the image.", {})
     'Describe the image.'
     """
     if QUESTION not in prompt:

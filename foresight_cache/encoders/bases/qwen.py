@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foresight_cache.encoders import Given, Level, Tap
+from foresight_cache.encoders import Level, PromptMedia, Tap
 from foresight_cache.encoders.bases.language import (
     FRAMES_PER_SECOND,
     IMAGE_SETTINGS,
@@ -114,7 +114,7 @@ class QwenEncoder(LanguageEncoder):
         return Grid(self._steps(frames), height // side, width // side)
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], media: Given, texts: Sequence[str] | None = None
+        self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
     ) -> dict[str, torch.Tensor]:
         """Raises `UsageError` for a size that is not possible, and for an image of several frames."""
         self.check_media(clips, media)

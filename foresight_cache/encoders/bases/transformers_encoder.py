@@ -20,7 +20,7 @@ Hidden = torch.Tensor
 """What a module takes or returns, in the order and shape in which the module has it."""
 
 
-class FrozenEncoder(Encoder):
+class TransformersEncoder(Encoder):
     """Everything but the shape of the network: subclasses say how a pass is run and where its tokens are."""
 
     architecture: ClassVar[str]

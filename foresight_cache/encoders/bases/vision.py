@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from foresight_cache.encoders import Given, Level, Tap
+from foresight_cache.encoders import Level, PromptMedia, Tap
 from foresight_cache.encoders.bases.towers import SETTINGS, Tower, normalised
-from foresight_cache.encoders.bases.transformers_encoder import FrozenEncoder, Hidden
+from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.errors import UsageError
 from foresight_cache.samples import Grid
 
 
-class VisionEncoder(FrozenEncoder):
+class VisionEncoder(TransformersEncoder):
     """Inputs of `forward`: `pixels`, normalised float32 of all frames one after another, and `sizes` [B, 3], which
     are frames, height and width. A clip is taken frame by frame. Frames of one size are run together.
 
@@ -97,7 +97,7 @@ class VisionEncoder(FrozenEncoder):
     def preprocess(
         self,
         clips: Sequence[np.ndarray],
-        media: Given,
+        media: PromptMedia,
         texts: Sequence[str] | None = None,  # noqa: ARG002 - there is nobody to read them
     ) -> dict[str, torch.Tensor]:
         """Raises `UsageError` for a size that is not possible, and for an image of several frames."""

@@ -22,7 +22,7 @@ from typing import Any
 
 from foresight_cache.errors import CorruptCache
 from foresight_cache.fingerprint import canonical_json, digest
-from foresight_cache.format.layout import sealed, unsealed
+from foresight_cache.format.layout import checked_digest, with_digest
 
 HOME = "FORESIGHT_CACHE_HOME"
 """Environment variable that names the folder of what is remembered between runs."""
@@ -88,7 +88,7 @@ def _memo(identity: dict[str, Any]) -> Path | None:
 def _recalled(memo: Path, identity: dict[str, Any]) -> str | None:
     """The remembered digest, if it is of these very bytes."""
     try:
-        record = unsealed(json.loads(memo.read_bytes()), str(memo))
+        record = checked_digest(json.loads(memo.read_bytes()), str(memo))
     except (OSError, ValueError, RecursionError, CorruptCache):
         return None
     wanted = {**identity, "format": FORMAT_VERSION}
@@ -106,7 +106,7 @@ def _remember(memo: Path, record: dict[str, Any]) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(canonical_json(sealed(record)))
+            file.write(canonical_json(with_digest(record)))
         temporary.replace(memo)
     except OSError:
         return

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from foresight_cache.encoders import Encoder
-from foresight_cache.encoders.bases.prompts import asked
+from foresight_cache.encoders.bases.prompts import render_prompt
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.samples import Sample
@@ -109,7 +109,9 @@ def _inputs(encoder: Encoder, options: ExtractionOptions, chosen: Sequence[Packe
     rule = options.inputs
     samples: list[Sample] = [sample for sample, _ in chosen]
     pixels = [rule.pixels(encoder, sample, _as_bytes(members)) for sample, members in chosen]
-    texts = [asked(encoder.options.prompt, sample.annotations) for sample in samples] if options.with_text else None
+    texts = (
+        [render_prompt(encoder.options.prompt, sample.annotations) for sample in samples] if options.with_text else None
+    )
     return rule.preprocess(encoder, pixels, samples[0].media, texts)
 
 

@@ -21,7 +21,7 @@ from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction.extract import extract, plan_cache
 from foresight_cache.extraction.options import ExtractionOptions
-from foresight_cache.extraction.size_estimate import Survey, Tokens, mean_tokens, nearest_folder, object_sizes
+from foresight_cache.extraction.size_estimate import Survey, TokenCounts, mean_tokens, nearest_folder, object_sizes
 from foresight_cache.format.layout import CacheLayout, object_key
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.reader import open_cache
@@ -156,15 +156,15 @@ def _chosen(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, shar
     return [content[position] for position in sorted(taken)]
 
 
-def _tokens(sample: Sample, encoder: Encoder, options: ExtractionOptions) -> Tokens | None:
+def _tokens(sample: Sample, encoder: Encoder, options: ExtractionOptions) -> TokenCounts | None:
     """None where the model cannot take a sample."""
     try:
-        return Tokens.of(options.inputs.grids(encoder, sample))
+        return TokenCounts.of(options.inputs.grids(encoder, sample))
     except BadSample:
         return None
 
 
-def _feature_bytes(cache: CacheLayout, tokens: Tokens | None) -> int:
+def _feature_bytes(cache: CacheLayout, tokens: TokenCounts | None) -> int:
     """Of all points of one sample."""
     return sum(
         getattr(tokens, point.level) * point.width * point.numpy_dtype.itemsize for point in cache.points.values()
@@ -181,7 +181,7 @@ def _codec_ratios(place: Path) -> dict[str, float]:
     """Empty where no sample could be used."""
     cache = open_cache(place)
     rows = [row for commit in cache.commits for row in commit.rows if row.status == "ok"]
-    sizes = Counter(Tokens.of(row.grids) for row in rows)
+    sizes = Counter(TokenCounts.of(row.grids) for row in rows)
     if not sizes:
         return {}
     predicted = object_sizes(cache.layout, Survey(sizes={0: sizes}, record_bytes=0))

@@ -11,10 +11,17 @@ from foresight_cache.encoders import Encoder
 from foresight_cache.extraction.extract import array_names, plan_cache
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning.pilot import Pilot, run_pilot
-from foresight_cache.extraction.size_estimate import mean_tokens, missing, needed, object_sizes, room_at, survey
+from foresight_cache.extraction.size_estimate import (
+    free_space_at,
+    mean_tokens,
+    missing_points,
+    object_sizes,
+    space_needed,
+    survey,
+)
 from foresight_cache.format import layout
 from foresight_cache.shards import ShardSet
-from foresight_cache.writer import joined
+from foresight_cache.writer import merged_layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +40,7 @@ class PlannedPoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class ExtractionPlan:
     """What an extraction will take, on this machine and in one process."""
 
     out: str
@@ -98,16 +105,16 @@ class Plan:
         return {**asdict(self), **{name: getattr(self, name) for name in derived}}
 
 
-def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Path) -> Plan:
+def plan_extraction(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Path) -> ExtractionPlan:
     """What `extract` with the same arguments will take. Changes nothing at `out`.
 
     Raises what `extract` would: `UsageError` for a size that is not possible, `CacheError` for a foreign cache,
     `ShardError` for a damaged first tar, `FeatureError` for values that no cache should hold.
     """
     names = array_names(shards, options)
-    cache = joined(out, plan_cache(shards, encoder, options))
-    lacking = missing(out, cache, names)
-    room = room_at(out)
+    cache = merged_layout(out, plan_cache(shards, encoder, options))
+    lacking = missing_points(out, cache, names)
+    room = free_space_at(out)
     found = survey(shards, encoder, options.inputs)
     pilot = None
     if lacking:
@@ -119,8 +126,8 @@ def plan(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Pa
         name: [round(ratios.get(name, 1.0) * size) for size in of_point]
         for name, of_point in object_sizes(cache, found).items()
     }
-    need = needed(cache, sizes, lacking, found.record_bytes, room.block)
-    return Plan(
+    need = space_needed(cache, sizes, lacking, found.record_bytes, room.block)
+    return ExtractionPlan(
         out=str(out),
         exists=(out / layout.ROOT_KEY).exists(),
         samples=shards.samples,

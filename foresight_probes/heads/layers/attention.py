@@ -37,7 +37,7 @@ def _waves(place: Tensor, channels: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-class Look(nn.Module):
+class CrossAttentionBlock(nn.Module):
     """Queries [B, Q, 256] that look at tokens [B, N, 256] once, then think for themselves: a decoder block of DETR.
 
     Padding, where `mask` [B, N] is false, is not seen.

@@ -2,27 +2,27 @@
 
 from torch import nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.pooled_linear import slots, spread_linear
 
 DEPTH = 2
 """Hidden layers that follow the first."""
 
 
-class Rung(nn.Module):
+class CapacityMLP(nn.Module):
     """A multi-layer perceptron with as many parameters as `budget`, as nearly as one hidden width can make it.
 
     Its input is each token where the task takes predictions from tokens, else the mean over tokens.
     """
 
     learning_rate = 0.0003
-    forms: tuple[str, ...] = ("tokens", "slots")
+    predicts: tuple[str, ...] = ("per_token", "per_sample")
     budget: int
 
-    def __init__(self, *, width: int, outputs: Outputs) -> None:
+    def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
-        self.per_token = "tokens" in outputs.forms
+        self.per_token = "per_token" in outputs.predicts
         values = outputs.channels * (1 if self.per_token else outputs.slots)
         hidden = hidden_width(self.budget, width, values)
         middle = [layer for _ in range(DEPTH) for layer in (nn.GELU(), nn.Linear(hidden, hidden))]

@@ -2,21 +2,21 @@
 
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Outputs, Prediction
+from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.pooled_linear import slots, spread_linear
 
 
-class Several(nn.Module):
+class MultiPointHead(nn.Module):
     """A linear map of what `mix` makes of the points: for each token where the task takes that, else of their mean."""
 
     several = True
     learning_rate = 0.003
-    forms: tuple[str, ...] = ("tokens", "slots")
+    predicts: tuple[str, ...] = ("per_token", "per_sample")
 
-    def __init__(self, width: int, outputs: Outputs) -> None:
+    def __init__(self, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
-        self.per_token = "tokens" in outputs.forms
+        self.per_token = "per_token" in outputs.predicts
         self.linear = nn.Linear(width, outputs.channels) if self.per_token else spread_linear(width, outputs)
 
     def mix(self, features: Features) -> Tensor:

@@ -9,25 +9,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import classification
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
-from foresight_probes.tasks.kinds.per_sample import Separable
+from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.per_sample import PerSample
 
 
-class Choice(Separable):
+class Classification(PerSample):
     """One logit per class, cross-entropy. The classes are the answers that occur in the cache, sorted."""
 
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "accuracy"
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         answers = {answer for sample in setting.samples if (answer := self.answer(sample)) is not None}
         self.classes: tuple[Any, ...] = tuple(sorted(answers))
         """What each logit stands for."""
         self._numbers = {answer: torch.tensor(number) for number, answer in enumerate(self.classes)}
-        self.outputs = Outputs(slots=1, channels=max(2, len(self.classes)), forms=("slots",))
+        self.outputs = OutputSpec(slots=1, channels=max(2, len(self.classes)), predicts=("per_sample",))
 
     @abstractmethod
     def answer(self, sample: Mapping[str, Any]) -> Any:
@@ -47,6 +47,6 @@ class Choice(Separable):
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         return classification.choice_summary(scores, counts)
 
-    def class_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
+    def target_class(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
         """The class that a perfect head's highest logit stands for, an int64 scalar."""
         return target

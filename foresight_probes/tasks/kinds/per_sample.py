@@ -11,7 +11,7 @@ from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import Task
 
 
-class Separable(Task):
+class PerSample(Task):
     """Its target is a scalar and its loss a mean over samples.
 
     What it says of a sample depends on that sample alone, to the last bit, whatever stands beside it.

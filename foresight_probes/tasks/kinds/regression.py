@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.batches import Outputs, Prediction
+from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import regression
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import Setting
-from foresight_probes.tasks.kinds.per_sample import Separable
+from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.per_sample import PerSample
 
 
-class Quantity(Separable):
+class Regression(PerSample):
     """One value, squared error.
 
     A head predicts in units of the standard deviation of the training answers from their mean, so that whatever unit
@@ -25,9 +25,9 @@ class Quantity(Separable):
 
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "r2"
-    outputs = Outputs(slots=1, channels=1, forms=("slots",))
+    outputs = OutputSpec(slots=1, channels=1, predicts=("per_sample",))
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: TaskContext) -> None:
         answers = [answer for sample in setting.training if (answer := self.answer(sample)) is not None]
         self._mean = float(np.mean(answers)) if answers else 0.0
         spread = float(np.std(answers)) if answers else 0.0
@@ -54,6 +54,6 @@ class Quantity(Separable):
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         return regression.number_summary(scores, counts)
 
-    def values_for(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - one value for all
+    def target_values(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - one value for all
         """[1, 1] float32: what a perfect head would predict."""
         return ((target - self._mean) / self._scale).view(1, 1)

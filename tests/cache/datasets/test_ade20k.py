@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts.ade20k import Reader
 from foresight_cache.errors import DatasetError
 
@@ -30,14 +30,14 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def read(root: Path, split: str = "training") -> list[Found | Broken]:
+def read(root: Path, split: str = "training") -> list[RawSample | BrokenSample]:
     return list(Reader("ade20k", root).samples(split))
 
 
-def found(root: Path) -> list[Found]:
+def found(root: Path) -> list[RawSample]:
     records = read(root)
-    assert all(isinstance(record, Found) for record in records), records
-    return [record for record in records if isinstance(record, Found)]
+    assert all(isinstance(record, RawSample) for record in records), records
+    return [record for record in records if isinstance(record, RawSample)]
 
 
 def test_images_labels_and_scenes(root: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_folder_above_will_do(root: Path) -> None:
 def test_the_real_photographs(assets: Path) -> None:
     root = assets / "data" / "ADEChallengeData2016"
     records = read(root, "validation")
-    assert [Path(record.sample.file_name).name for record in records if isinstance(record, Found)] == sorted(
+    assert [Path(record.sample.file_name).name for record in records if isinstance(record, RawSample)] == sorted(
         path.name for path in (root / "images/validation").iterdir()
     )
     assert all(record.sample.annotations["labels"]["classes"] == {"count": 150} for record in records)  # type: ignore[union-attr]
@@ -107,10 +107,10 @@ def test_one_bad_sample_leaves_the_others(
 ) -> None:
     damage(root)
     records = read(root)
-    (broken,) = (record for record in records if isinstance(record, Broken))
+    (broken,) = (record for record in records if isinstance(record, BrokenSample))
     assert broken.id == sample_id
     assert broken.reason.startswith(reason)
-    assert any(isinstance(record, Found) for record in records)
+    assert any(isinstance(record, RawSample) for record in records)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pycocotools.coco import COCO
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts.coco import Reader
 from foresight_cache.errors import DatasetError
 
@@ -47,19 +47,19 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def read(root: Path, split: str = "val2014") -> list[Found | Broken]:
+def read(root: Path, split: str = "val2014") -> list[RawSample | BrokenSample]:
     return list(Reader("coco", root).samples(split))
 
 
 def reasons(root: Path) -> dict[str, str]:
-    return {record.id: record.reason for record in read(root) if isinstance(record, Broken)}
+    return {record.id: record.reason for record in read(root) if isinstance(record, BrokenSample)}
 
 
 def test_a_small_set_by_hand(folder: Callable[..., Path]) -> None:
     root = folder(small())
     first, second = read(root)
-    assert isinstance(first, Found)
-    assert isinstance(second, Found)
+    assert isinstance(first, RawSample)
+    assert isinstance(second, RawSample)
     assert first.path == root / "val2014" / "COCO_val2014_000000000042.jpg"
     assert first.sample.to_json() == {
         "schema": 1,
@@ -99,7 +99,7 @@ def test_a_small_set_by_hand(folder: Callable[..., Path]) -> None:
 def test_images_may_lie_under_images(folder: Callable[..., Path]) -> None:
     root = folder(small(), images="images/val2014")
     found = read(root)[0]
-    assert isinstance(found, Found)
+    assert isinstance(found, RawSample)
     assert found.path == root / "images" / "val2014" / "COCO_val2014_000000000042.jpg"
     assert found.sample.file_name == "images/val2014/COCO_val2014_000000000042.jpg"
 
@@ -129,7 +129,7 @@ def test_the_real_sample_is_what_pycocotools_reads(assets: Path) -> None:
     assert len(records) == len(reference.imgs) == 4
     objects = 0
     for record in records:
-        assert isinstance(record, Found)
+        assert isinstance(record, RawSample)
         image_id = int(record.path.stem)
         image = reference.imgs[image_id]
         assert (record.sample.width, record.sample.height) == (image["width"], image["height"])
@@ -174,7 +174,7 @@ def test_boxes_at_the_border(folder: Callable[..., Path], published: list[float]
     document = small()
     document["annotations"][0]["bbox"] = published
     found = read(folder(document))[0]
-    assert isinstance(found, Found)
+    assert isinstance(found, RawSample)
     assert found.sample.annotations["objects"][0]["box"] == pytest.approx(box)
 
 
@@ -209,18 +209,18 @@ def test_a_broken_annotation_breaks_its_sample_alone(
     document = small()
     document["annotations"][0].update(change)
     broken, sound = read(folder(document))
-    assert isinstance(broken, Broken)
+    assert isinstance(broken, BrokenSample)
     assert broken.id == "coco/val2014/COCO_val2014_000000000042"
     assert broken.reason.startswith(reason)
     assert len(broken.reason) < 250
-    assert isinstance(sound, Found)
+    assert isinstance(sound, RawSample)
 
 
 def test_what_may_be_left_out(folder: Callable[..., Path]) -> None:
     document = small()
     del document["annotations"][0]["iscrowd"], document["annotations"][0]["area"]
     found = read(folder(document))[0]
-    assert isinstance(found, Found)
+    assert isinstance(found, RawSample)
     assert found.sample.annotations["objects"][0]["area"] == 10 * 20.25
     assert found.sample.annotations["objects"][0]["crowd"] is False
 
@@ -252,7 +252,7 @@ def test_a_broken_image_entry_is_named(
     (root / "outside.jpg").write_bytes(b"secret")
     (root / "val2014" / "link.jpg").symlink_to(root / "outside.jpg")
     record = read(root)[0]
-    assert isinstance(record, Broken)
+    assert isinstance(record, BrokenSample)
     assert sample_id in record.id
     assert record.reason.startswith(reason)
 

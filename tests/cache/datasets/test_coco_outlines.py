@@ -12,7 +12,7 @@ import pytest
 from pycocotools import mask
 from pycocotools.coco import COCO
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts.coco import Reader
 
 WIDTH, HEIGHT = 40, 30
@@ -45,13 +45,13 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return written
 
 
-def read(root: Path, split: str = "val") -> Found | Broken:
+def read(root: Path, split: str = "val") -> RawSample | BrokenSample:
     return next(iter(Reader("coco", root).samples(split)))
 
 
 def sound(root: Path) -> dict[str, Any]:
     record = read(root)
-    assert isinstance(record, Found), record
+    assert isinstance(record, RawSample), record
     return dict(record.sample.annotations)
 
 
@@ -99,7 +99,7 @@ def test_an_outline_may_be_missing(write: Callable[..., Path], outline: Any) -> 
 )
 def test_a_broken_outline_breaks_its_sample(write: Callable[..., Path], outline: Any, reason: str) -> None:
     record = read(write(outline))
-    assert isinstance(record, Broken)
+    assert isinstance(record, BrokenSample)
     assert record.reason.startswith(reason)
 
 
@@ -110,7 +110,7 @@ def test_the_real_outlines_and_keypoints(assets: Path) -> None:
     published = {each["id"]: each["keypoints"] for each in people if each["num_keypoints"]}
     seen = 0
     for record in Reader("coco", root).samples("val2017"):
-        assert isinstance(record, Found)
+        assert isinstance(record, RawSample)
         for found in record.sample.annotations["objects"]:
             annotation = theirs.anns[found["annotation_id"]]
             assert np.array_equal(mask.decode(found["segmentation"]), theirs.annToMask(annotation))
@@ -132,7 +132,7 @@ def test_an_image_without_captions_has_none(write: Callable[..., Path]) -> None:
 @pytest.mark.parametrize("caption", [None, "", " ", 7, "\ud800"])
 def test_a_caption_that_is_none(write: Callable[..., Path], caption: Any) -> None:
     record = read(write(None, captions=[{"image_id": 1, "id": 1, "caption": caption}]))
-    assert isinstance(record, Broken)
+    assert isinstance(record, BrokenSample)
     assert record.reason.startswith("it has a caption ")
 
 
@@ -147,5 +147,5 @@ def test_a_caption_that_is_none(write: Callable[..., Path], caption: Any) -> Non
 def test_broken_keypoints(write: Callable[..., Path], keypoints: Any, reason: str) -> None:
     entry = {"image_id": 1, "id": 3, "num_keypoints": 1, "keypoints": keypoints}
     record = read(write(None, person_keypoints=[entry]))
-    assert isinstance(record, Broken)
+    assert isinstance(record, BrokenSample)
     assert record.reason == reason

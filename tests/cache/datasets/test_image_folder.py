@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts.image_folder import Reader
 from foresight_cache.errors import DatasetError
 
@@ -20,8 +20,8 @@ def lay(root: Path, *names: str) -> Path:
 def described(root: Path, split: str) -> dict[str, str | None]:
     """Class by sample id."""
     records = list(Reader("mine", root).samples(split))
-    assert all(isinstance(record, Found) for record in records), records
-    samples = [record.sample for record in records if isinstance(record, Found)]
+    assert all(isinstance(record, RawSample) for record in records), records
+    samples = [record.sample for record in records if isinstance(record, RawSample)]
     return {sample.id: sample.annotations.get("class", {}).get("name") for sample in samples}
 
 
@@ -33,7 +33,7 @@ def test_splits_and_classes(tmp_path: Path) -> None:
         "mine/train/cat/deep/c": "cat",
         "mine/train/dog/b": "dog",
     }
-    records = [record.sample for record in Reader("mine", root).samples("train") if isinstance(record, Found)]
+    records = [record.sample for record in Reader("mine", root).samples("train") if isinstance(record, RawSample)]
     assert [sample.annotations["class"]["id"] for sample in records] == [0, 0, 1]
     assert records[0].file_name == "train/cat/a.JPEG"
 
@@ -61,12 +61,12 @@ def test_what_is_not_followed_is_told(tmp_path: Path) -> None:
     (root / "dog").symlink_to(root / "cat")
     Path(os.fsdecode(os.fsencode(root) + b"/cat/\xe9.jpg")).write_bytes(b"")
     records = list(Reader("mine", root).samples("all"))
-    assert {record.id: record.reason for record in records if isinstance(record, Broken)} == {
+    assert {record.id: record.reason for record in records if isinstance(record, BrokenSample)} == {
         "mine/all/cat/link": "'cat/link.jpg' is a link out of the folder of the images, which is not followed",
         "mine/all/cat/\\udce9": "its file name 'cat/\\udce9.jpg' is not UTF-8; rename the file",
         "mine/all/dog": "'dog' is a link to a folder, which is not followed; put the folder itself there",
     }
-    sound = [record.sample.id for record in records if isinstance(record, Found)]
+    sound = [record.sample.id for record in records if isinstance(record, RawSample)]
     assert sound == ["mine/all/cat/a", "mine/all/cat/inner", "mine/all/cat/same"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts import haloquest, qa_jsonl
 from foresight_cache.errors import DatasetError
 
@@ -15,13 +15,13 @@ CUP = {"image": "images/cup.jpg", "question": "What is it?", "answer": "A cup.",
 HEADING = ("", "image_name", "url", "image type", "hallucination type", "question", "groundtruth responses", "split")
 
 
-def lines(root: Path, *entries: Any) -> list[Found | Broken]:
+def lines(root: Path, *entries: Any) -> list[RawSample | BrokenSample]:
     text = "\n".join(entry if isinstance(entry, str) else json.dumps(entry) for entry in entries)
     (root / "test.jsonl").write_text(text)
     return list(qa_jsonl.Reader("mine", root).samples("test"))
 
 
-def table(root: Path, *rows: tuple[str, ...], heading: tuple[str, ...] = HEADING) -> list[Found | Broken]:
+def table(root: Path, *rows: tuple[str, ...], heading: tuple[str, ...] = HEADING) -> list[RawSample | BrokenSample]:
     with (root / "haloquest-eval.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([heading, *rows])
     return list(haloquest.Reader("haloquest", root).samples("eval"))
@@ -31,7 +31,7 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     second = {"image": "images/cup.jpg", "question": " Is it red? ", "references": ["no"], "type": "colour"}
     named = {**CUP, "image": "plate.png", "id": "the plate", "hallucinated": None}
     records = lines(tmp_path, CUP, "", second, named)
-    samples = [record.sample for record in records if isinstance(record, Found)]
+    samples = [record.sample for record in records if isinstance(record, RawSample)]
     assert [sample.id for sample in samples] == [
         "mine/test/images/cup-q0",
         "mine/test/images/cup-q1",
@@ -65,9 +65,9 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
 )
 def test_a_broken_line_is_named_and_the_others_stay(tmp_path: Path, line: Any, reason: str) -> None:
     first, broken, last = lines(tmp_path, {**CUP, "id": "first"}, line, CUP)
-    assert isinstance(first, Found)
-    assert isinstance(last, Found)
-    assert isinstance(broken, Broken)
+    assert isinstance(first, RawSample)
+    assert isinstance(last, RawSample)
+    assert isinstance(broken, BrokenSample)
     assert broken.id == "mine/test/line 2"
     assert broken.reason.startswith(reason)
 
@@ -86,7 +86,7 @@ def test_the_published_table_of_haloquest(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a b.png").write_bytes(b"")
     (record,) = table(tmp_path, row)
-    assert isinstance(record, Found)
+    assert isinstance(record, RawSample)
     assert (record.sample.id, record.sample.group) == ("haloquest/eval/a b-q0", "haloquest/a b")
     assert record.sample.file_name == "images/a b.png"
     assert record.sample.annotations["qa"] == {
@@ -104,9 +104,9 @@ def test_graded_answers_may_be_added(tmp_path: Path) -> None:
         (*base, answer, flag) for answer, flag in (("A red one", "True"), ("None", "0"), ("", ""), ("x", "maybe"))
     ]
     records = table(tmp_path, *graded, heading=(*HEADING, "answer", "hallucinated"))
-    sound = [record.sample.annotations["qa"] for record in records if isinstance(record, Found)]
+    sound = [record.sample.annotations["qa"] for record in records if isinstance(record, RawSample)]
     assert [(qa["answer"], qa["hallucinated"]) for qa in sound] == [("A red one", True), ("None", False), (None, None)]
-    (broken,) = (record for record in records if isinstance(record, Broken))
+    (broken,) = (record for record in records if isinstance(record, BrokenSample))
     assert (broken.id, broken.reason) == (
         "haloquest/eval/row 4",
         "its 'hallucinated' is 'maybe', expected true, false or null",

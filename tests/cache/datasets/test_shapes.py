@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from foresight_cache.datasets import Found
+from foresight_cache.datasets import RawSample
 from foresight_cache.datasets.layouts import coco
 from foresight_cache.datasets.synthetic import shapes, single_shape
 from foresight_cache.errors import UsageError
@@ -85,7 +85,7 @@ def test_the_coco_reader_reads_them(scenes: Path, reference: COCO) -> None:
     records = list(coco.Reader("shapes", scenes).samples("train"))
     assert len(records) == 40
     for record in records:
-        assert isinstance(record, Found)
+        assert isinstance(record, RawSample)
         assert (record.sample.height, record.sample.width) == (448, 448)
         theirs = reference.imgToAnns[int(record.path.stem)]
         names = [reference.cats[each["category_id"]]["name"] for each in theirs]

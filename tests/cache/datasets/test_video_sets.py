@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from foresight_cache import datasets, open_cache
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.preparation.packing import packed
 from foresight_cache.samples import Sample
@@ -19,15 +19,15 @@ from tests.support.made_clips import counting, number_in, song
 
 def found(family: str, root: Path, split: str) -> list[Sample]:
     records = list(datasets.reader(family)(family, root).samples(split))
-    assert all(isinstance(record, Found) for record in records), records
-    return [record.sample for record in records if isinstance(record, Found)]
+    assert all(isinstance(record, RawSample) for record in records), records
+    return [record.sample for record in records if isinstance(record, RawSample)]
 
 
 def broken(family: str, root: Path, split: str) -> dict[str, str]:
     """Reasons by id, of what the reader or the packing refuses; the rest must be sound."""
     reasons = {}
     for record in datasets.reader(family)(family, root).samples(split):
-        if isinstance(record, Broken):
+        if isinstance(record, BrokenSample):
             reasons[record.id] = record.reason
             continue
         try:
@@ -177,7 +177,7 @@ class TestFolders:
         folder = video_sets.frame_folder(tmp_path / "a", 12, "frame{}.png")
         (folder / "notes.txt").write_text("not a frame")
         record = next(iter(datasets.reader("video_folder")("mine", tmp_path).samples("all")))
-        assert isinstance(record, Found)
+        assert isinstance(record, RawSample)
         _, members = packed(record)
         from foresight_cache.media.clips import decode_clip
 
@@ -246,7 +246,7 @@ class TestDavis:
             assert datasets.reader("davis2017")("davis2017", place).splits() == ("train", "val")
             assert [sample.id for sample in found("davis2017", place, "val")] == ["davis2017/val/blackswan"]
         record = next(iter(datasets.reader("davis2017")("davis2017", root).samples("train")))
-        assert isinstance(record, Found)
+        assert isinstance(record, RawSample)
         sample, members = packed(record)
         assert (sample.width, sample.height, sample.frames, sample.frames_per_second) == (64, 48, 5, 24.0)
         assert sorted(members) == sorted([f"{n:05d}.{kind}" for n in range(5) for kind in ("jpg", "seg.png")])

@@ -12,7 +12,7 @@ from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
-from foresight_cache.extraction.planning.plan import plan
+from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout, ShardSource
 from foresight_cache.points import resolve
 from foresight_cache.preparation.prepare import prepare
@@ -62,7 +62,7 @@ def extracted(encoder: Encoder, shards: Path, out: Path, points: str = "E1") -> 
     """Extracts, and sees that the plan is what was done."""
     found = resolve(points.split(","), [tap.name for tap in encoder.taps])
     options = ExtractionOptions(points=found, size=InputSize.parse("56"), batch_tokens=16)
-    left = plan(open_shards(shards), encoder, options, out)
+    left = plan_extraction(open_shards(shards), encoder, options, out)
     done: list[int] = []
     extract(open_shards(shards), encoder, options, out, lambda samples, _: done.append(samples))
     assert (left.shards_left, left.samples_left) == (len(done), sum(done))

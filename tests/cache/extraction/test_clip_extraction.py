@@ -14,7 +14,7 @@ from foresight_cache.errors import UnknownName
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
-from foresight_cache.extraction.planning.plan import plan
+from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.extraction.rerun import rerun
 from foresight_cache.points import Point, resolve
 from foresight_cache.preparation.prepare import prepare
@@ -185,7 +185,7 @@ def test_a_plan_of_clips_is_what_is_then_written(
     balls: ShardSet, encoder: Encoder, tmp_path: Path, how: dict[str, Any]
 ) -> None:
     wanted = options(encoder, **{"frames": 5, **how})
-    planned = plan(balls, encoder, wanted, tmp_path / "C")
+    planned = plan_extraction(balls, encoder, wanted, tmp_path / "C")
     assert planned.pilot is not None
     extract(balls, encoder, wanted, tmp_path / "C")
     for point in planned.points:

@@ -247,7 +247,7 @@ def test_another_file_of_a_model(
 
 
 def _by_other_manifest(folder: Path, old: str, new: str) -> Path:
-    text = (Path(manifests.__file__).parents[1] / "data_manifests" / "shapes.yaml").read_text()
+    text = (Path(manifests.__file__).parents[2] / "data_manifests" / "shapes.yaml").read_text()
     assert old in text
     (folder / "mine.yaml").write_text(text.replace(old, new))
     prepare(str(folder / "mine.yaml"), out=folder / "S", limit=3, samples_per_shard=2)

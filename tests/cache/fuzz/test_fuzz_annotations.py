@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from foresight_cache.datasets import Broken, Found
+from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts.coco import Reader
 from foresight_cache.errors import ForesightError
 from foresight_cache.fingerprint import canonical_json
@@ -59,9 +59,9 @@ def hostile(text: bytes, generator: random.Random) -> bytes:
     return spelled(distorted(json.loads(text), generator), generator)
 
 
-def assert_published(record: Found | Broken, document: dict[str, Any]) -> None:
+def assert_published(record: RawSample | BrokenSample, document: dict[str, Any]) -> None:
     """A sample that is taken says what the file says, by an independent look into the file."""
-    if isinstance(record, Broken):
+    if isinstance(record, BrokenSample):
         assert record.reason
         canonical_json([record.id, record.reason])
         return

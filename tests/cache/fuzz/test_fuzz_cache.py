@@ -16,7 +16,7 @@ import pytest
 from foresight_cache import Cache, open_cache
 from foresight_cache.errors import BadSample, CorruptCache, FingerprintMismatch, ForesightError
 from foresight_cache.fingerprint import digest
-from foresight_cache.format.layout import CacheLayout, PointLayout, sealed
+from foresight_cache.format.layout import CacheLayout, PointLayout, with_digest
 from foresight_cache.format.shard_object import checksum
 from foresight_cache.verify import verify, verify_sample
 from tests.support import planted
@@ -102,8 +102,8 @@ def sealed_again(record: Any) -> Any:
             ours = {name: value for name, value in record["attributes"]["foresight"].items() if name != "sha256"}
             if "fingerprint" in ours:
                 ours["fingerprint_sha256"] = digest(ours["fingerprint"])
-            return {**record, "attributes": {**record["attributes"], "foresight": sealed(ours)}}
-        return sealed({name: value for name, value in record.items() if name != "sha256"})
+            return {**record, "attributes": {**record["attributes"], "foresight": with_digest(ours)}}
+        return with_digest({name: value for name, value in record.items() if name != "sha256"})
     except (AttributeError, KeyError, ValueError, RecursionError):
         return record
 

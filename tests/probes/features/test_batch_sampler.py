@@ -12,8 +12,9 @@ import torch.multiprocessing
 
 from foresight_cache.errors import CacheError, CorruptCache
 from foresight_cache.reader import open_cache
-from foresight_probes.features.batch_sampler import BUFFERS, Batches, Order
-from foresight_probes.features.datamodule import FeatureData, open_source, open_sources
+from foresight_probes.features.batch_sampler import BUFFERS, BatchLoader, BatchSampler
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.sources import open_source, open_sources
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from tests.support import scenes
@@ -34,39 +35,41 @@ def data(cache: "scenes.Cache", **options: int | str) -> FeatureData:
 
 class TestOrder:
     def test_each_row_once_in_another_order_each_epoch(self) -> None:
-        order = Order(SHARDS, 7, seed=3, mixed=2)
+        order = BatchSampler(SHARDS, 7, seed=3, mixed=2)
         first, second = ([row for batch in order.batches(epoch) for row in batch] for epoch in (0, 1))
         assert sorted(first) == sorted(second) == list(range(100))
         assert first != second
-        assert first == [row for batch in Order(SHARDS, 7, seed=3, mixed=2).batches(0) for row in batch]
+        assert first == [row for batch in BatchSampler(SHARDS, 7, seed=3, mixed=2).batches(0) for row in batch]
         assert len(order) == len(order.batches(0)) == 15
 
     def test_it_reads_from_a_few_shards_at_a_time(self) -> None:
-        rows = [row for batch in Order(SHARDS, 7, seed=0, mixed=2).batches(0) for row in batch]
+        rows = [row for batch in BatchSampler(SHARDS, 7, seed=0, mixed=2).batches(0) for row in batch]
         for first in range(0, 100, 20):
             assert len({row // 10 for row in rows[first : first + 20]}) == 2
         assert len({row // 10 for row in rows[:10]}) == 2  # and mixes them
 
     @pytest.mark.parametrize(("rows", "world"), [(100, 3), (7, 2), (2, 3)])
     def test_processes_share_a_pass(self, rows: int, world: int) -> None:
-        parts = [Order([list(range(rows))], 4, seed=1, rank=rank, world=world).batches(0) for rank in range(world)]
+        parts = [
+            BatchSampler([list(range(rows))], 4, seed=1, rank=rank, world=world).batches(0) for rank in range(world)
+        ]
         assert len({len(part) for part in parts}) == 1
         seen = Counter(row for part in parts for batch in part for row in batch)
         assert seen.keys() == set(range(rows))
         assert sum(seen.values()) - rows < world
         assert sum(seen.values()) == rows or rows % (4 * world) < world
-        evaluated = [Order([list(range(rows))], 4, rank=rank, world=world) for rank in range(world)]
+        evaluated = [BatchSampler([list(range(rows))], 4, rank=rank, world=world) for rank in range(world)]
         assert sorted(row for each in evaluated for batch in each.batches(0) for row in batch) == list(range(rows))
         assert [len(each) for each in evaluated] == [len(each.batches(0)) for each in evaluated]
 
     def test_together_they_see_what_one_with_larger_batches_sees(self) -> None:
-        alone = Order(SHARDS, 8, seed=5, mixed=3).batches(2)
-        both = [Order(SHARDS, 4, seed=5, mixed=3, rank=rank, world=2).batches(2) for rank in (0, 1)]
+        alone = BatchSampler(SHARDS, 8, seed=5, mixed=3).batches(2)
+        both = [BatchSampler(SHARDS, 4, seed=5, mixed=3, rank=rank, world=2).batches(2) for rank in (0, 1)]
         assert [a + b for a, b in zip(*both, strict=True)] == alone
 
 
 def test_an_interrupted_epoch_goes_on(cache: "scenes.Cache") -> None:
-    def rows(loader: Batches) -> list[tuple[int, ...]]:
+    def rows(loader: BatchLoader) -> list[tuple[int, ...]]:
         return [batch.rows for batch in loader]
 
     whole = data(cache).train_dataloader()
@@ -99,10 +102,10 @@ def test_means_over_tokens_are_the_same_bits_however_they_are_kept(cache: "scene
     ways = []
     for options in ({}, {"resident": "none"}, {"resident_bytes": 0}):
         source = data(cache, **options)
-        source.standardisation()
+        source.standardization()
         ways.append(source.batch([3, 70, 5]).features.pooled)
     only = FeatureData(open_source(cache, "vit.block_01"), SPLIT, {}, TrainingOptions(), tokens=False)
-    only.standardisation()
+    only.standardization()
     ways.append(only.batch([3, 70, 5]).features.pooled)
     assert all(torch.equal(way, ways[0]) for way in ways)
     assert only.batch([3, 70, 5]).features.tokens.shape == (3, 1, scenes.WIDTH)
@@ -112,7 +115,7 @@ def test_what_is_read_from_the_disk(cache: "scenes.Cache") -> None:
     for tokens, resident, passes in ((True, "host", 1), (True, "none", 3), (False, "auto", 1)):
         options = TrainingOptions(resident=resident)
         source = FeatureData(open_source(cache, "vit.block_01"), SPLIT, {}, options, tokens=tokens)
-        source.standardisation()
+        source.standardization()
         for _ in range(2):
             for loader in (source.train_dataloader(), source.val_dataloader(), source.test_dataloader()):
                 assert len(list(loader)) == len(loader)
@@ -137,7 +140,7 @@ def test_memory_does_not_grow_with_the_cache(cache: "scenes.Cache") -> None:
 
 def test_points_are_aligned_by_sample(cache: "scenes.Cache") -> None:
     both = FeatureData(open_sources(cache, "vit.block_01+pixels"), SPLIT, {}, TrainingOptions(batch_size=5))
-    standardisation = both.standardisation()
+    standardization = both.standardization()
     batch = next(iter(both.train_dataloader()))
     first, second = batch.features.every
     for place, row in enumerate(batch.rows):
@@ -147,7 +150,7 @@ def test_points_are_aligned_by_sample(cache: "scenes.Cache") -> None:
         image = cache["pixels"].grid(row)[0]
         np.testing.assert_allclose(second.tokens[place, 0], image[:2, :2].reshape(-1) / 255, rtol=1e-6)
     assert both.widths == (scenes.WIDTH, 12)
-    assert [each.tokens.dtype for each in standardisation(batch.features).every] == [torch.float32] * 2
+    assert [each.tokens.dtype for each in standardization(batch.features).every] == [torch.float32] * 2
 
 
 def test_a_flipped_byte_is_found_on_the_first_pass(tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_a_flipped_byte_is_found_on_the_first_pass(tmp_path: Path) -> None:
     for resident in ("none", "host"):
         source = FeatureData(open_source(cache, "vit.block_01"), split, {}, TrainingOptions(resident=resident))
         with pytest.raises(CorruptCache, match=r"chunk \d+ of .*vit.block_01/c/0/0/0 fails its checksum"):
-            source.standardisation()
+            source.standardization()
 
 
 def test_a_cut_object_is_found_on_any_pass(tmp_path: Path) -> None:

@@ -8,15 +8,10 @@ import torch
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
-from foresight_probes.features.datamodule import (
-    FeatureData,
-    PixelPatches,
-    PointTokens,
-    Standardisation,
-    open_source,
-    patchify,
-)
-from foresight_probes.features.standardization import moments
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.patches import patchify
+from foresight_probes.features.sources import PixelPatches, PointTokens, open_source
+from foresight_probes.features.standardization import Standardization, moments
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from tests.support import scenes
@@ -60,12 +55,12 @@ def test_pixels_come_in_the_patches_of_the_tokens(ragged: "scenes.Cache") -> Non
 
 def test_patches_of_a_clip() -> None:
     clip = np.arange(4 * 6 * 6 * 3).reshape(4, 6, 6, 3)
-    patches = patchify(clip, Grid(2, 3, 2))
+    patches = patchify(torch.from_numpy(clip), Grid(2, 3, 2))
     for t, y, x in np.ndindex(2, 3, 2):
         crop = clip[2 * t : 2 * t + 2, 2 * y : 2 * y + 2, 3 * x : 3 * x + 3]
         np.testing.assert_array_equal(patches[(t * 3 + y) * 2 + x], crop.reshape(-1))
     with pytest.raises(ProbeError, match="pixels 4×6×6 cannot be cut evenly into a grid 1×4×4"):
-        patchify(clip, Grid(1, 4, 4))
+        patchify(torch.from_numpy(clip), Grid(1, 4, 4))
 
 
 def test_resident_or_not_the_batches_are_the_same(ragged: "scenes.Cache") -> None:
@@ -100,8 +95,8 @@ def test_training_order_changes_with_epoch_and_seed_alone(ragged: "scenes.Cache"
     assert [row for batch in data(ragged, "vit.block_01").val_dataloader() for row in batch.rows] == list(range(20, 30))
 
 
-def test_standardisation_is_that_of_numpy_over_the_training_split(ragged: "scenes.Cache") -> None:
-    fitted = data(ragged, "vit.block_01").standardisation()
+def test_standardization_is_that_of_numpy_over_the_training_split(ragged: "scenes.Cache") -> None:
+    fitted = data(ragged, "vit.block_01").standardization()
     tokens = np.concatenate([ragged["vit.block_01"][row] for row in range(20)]).astype(np.float64)
     pooled = np.stack([ragged["vit.block_01"][row].astype(np.float64).mean(0) for row in range(20)])
     np.testing.assert_allclose(fitted.token_mean.numpy(), tokens.mean(0), rtol=1e-5, atol=1e-6)
@@ -112,9 +107,9 @@ def test_standardisation_is_that_of_numpy_over_the_training_split(ragged: "scene
 
 def test_standardised_padding_stays_zero_and_constant_channels_too(ragged: "scenes.Cache") -> None:
     batch = data(ragged, "vit.block_01").batch([2, 0])
-    features = data(ragged, "vit.block_01").standardisation()(batch.features)
+    features = data(ragged, "vit.block_01").standardization()(batch.features)
     assert not features.tokens[1, 64:].any()
-    constant = Standardisation.of(moments(np.full((tokens, 2), 1000.1, np.float32)) for tokens in (5, 3))
+    constant = Standardization.of(moments(np.full((tokens, 2), 1000.1, np.float32)) for tokens in (5, 3))
     assert torch.equal(constant.token_scale, torch.ones(2))
 
 
@@ -123,7 +118,7 @@ def test_standardising_does_not_change_the_batch(ragged: "scenes.Cache") -> None
     source = data(ragged, "vit.block_01")
     batch = source.batch([0, 3])
     before = batch.features.tokens.clone()
-    source.standardisation()(batch.features)
+    source.standardization()(batch.features)
     assert torch.equal(batch.features.tokens, before)
 
 

@@ -8,7 +8,7 @@ import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
 from foresight_probes.metrics.boxes import by_count, centre_error, object_scores, overlap, size_error, summary
-from foresight_probes.metrics.resamples import once
+from foresight_probes.metrics.resamples import point_estimate
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
@@ -86,7 +86,7 @@ def test_an_object_without_a_prediction_scores_zero() -> None:
 
 
 def test_summary_counts_objects_and_not_images() -> None:
-    found = once(summary, [np.array([1.0]), np.array([0.6, 0.4, 0.0])])
+    found = point_estimate(summary, [np.array([1.0]), np.array([0.6, 0.4, 0.0])])
     assert found == {"mean_iou": 0.5, "median_iou": 0.5, "share_above_0.5": 0.5, "share_above_0.7": 0.25}
 
 

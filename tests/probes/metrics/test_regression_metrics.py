@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, r2_score
 
 from foresight_probes.metrics.regression import number_summary, numbers, vector_summary, vectors
-from foresight_probes.metrics.resamples import once
+from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.metrics.retrieval import mean_rank, ranks, share_first
 from foresight_probes.metrics.similarity import LinearCKA
 
@@ -18,7 +18,7 @@ def normal(seed: int, *shape: int) -> torch.Tensor:
 def test_numbers_equal_scikit_learn() -> None:
     truth = normal(0, 40) + 3
     found = truth + 0.3 * normal(1, 40)
-    assert once(number_summary, numbers(found, truth)) == pytest.approx(
+    assert point_estimate(number_summary, numbers(found, truth)) == pytest.approx(
         {
             "r2": r2_score(truth, found),
             "mae": mean_absolute_error(truth, found),
@@ -28,18 +28,18 @@ def test_numbers_equal_scikit_learn() -> None:
 
 
 def test_numbers_without_spread_or_all_zero() -> None:
-    assert once(number_summary, numbers(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 2.0]))) == {
+    assert point_estimate(number_summary, numbers(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 2.0]))) == {
         "mae": 1.0,
         "relative_error": 0.5,
     }
-    assert once(number_summary, numbers(torch.tensor([1.0]), torch.tensor([0.0]))) == {"mae": 1.0}
+    assert point_estimate(number_summary, numbers(torch.tensor([1.0]), torch.tensor([0.0]))) == {"mae": 1.0}
 
 
 def test_vectors_equal_scikit_learn() -> None:
     truth = normal(0, 5, 8, 6)
     truth = truth - truth.mean((0, 1))  # standardised: the mean is 0
     found = truth + 0.5 * normal(1, 5, 8, 6)
-    summary = once(vector_summary, [vectors(one, other) for one, other in zip(found, truth, strict=True)])
+    summary = point_estimate(vector_summary, [vectors(one, other) for one, other in zip(found, truth, strict=True)])
     expected = r2_score(truth.reshape(-1, 6), found.reshape(-1, 6), multioutput="variance_weighted")
     assert summary["r2"] == pytest.approx(expected)
     one, other = found.reshape(-1, 6).numpy(), truth.reshape(-1, 6).numpy()
@@ -49,8 +49,8 @@ def test_vectors_equal_scikit_learn() -> None:
 
 def test_the_mean_explains_nothing() -> None:
     truth = normal(0, 4, 6)
-    assert once(vector_summary, [vectors(torch.zeros(4, 6), truth)]) == {"cosine": 0.0, "r2": 0.0}
-    assert "r2" not in once(vector_summary, [vectors(truth, torch.zeros(4, 6))])
+    assert point_estimate(vector_summary, [vectors(torch.zeros(4, 6), truth)]) == {"cosine": 0.0, "r2": 0.0}
+    assert "r2" not in point_estimate(vector_summary, [vectors(truth, torch.zeros(4, 6))])
 
 
 def test_ranks_equal_a_sort() -> None:

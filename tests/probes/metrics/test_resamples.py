@@ -6,7 +6,7 @@ from sklearn.metrics import r2_score
 
 from foresight_probes import tasks
 from foresight_probes.metrics import detection, segmentation
-from foresight_probes.metrics.resamples import mean, median, totals, variance
+from foresight_probes.metrics.resamples import grouped_sums, mean, median, variance
 from foresight_probes.results.scores import Scores
 
 SAMPLES = 23
@@ -99,7 +99,7 @@ def test_sums_means_and_medians_equal_numpy() -> None:
         assert median(values, counts)[row] == pytest.approx(np.median(drawn))
         assert variance(values, counts)[row] == pytest.approx(np.var(drawn))
         for kind in range(4):
-            assert totals(values, kinds, counts)[row, kind] == pytest.approx(drawn[drawn_kinds == kind].sum())
+            assert grouped_sums(values, kinds, counts)[row, kind] == pytest.approx(drawn[drawn_kinds == kind].sum())
 
 
 def test_equal_answers_have_no_explained_variance() -> None:

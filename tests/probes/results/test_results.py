@@ -21,7 +21,7 @@ def result(**changes: object) -> Result:
         "point": "vit.block_01",
         "head": "mlp",
         "seed": 0,
-        "order": 0,
+        "point_index": 0,
         "primary": "mean_iou",
         "metrics": {"mean_iou": Interval(0.5, 0.4, 0.6), "share_above_0.5": Interval(0.25, 0.0, 0.5)},
         "breakdown": {"1": {"images": 1, "objects": 1, "mean_iou": 0.5}},
@@ -39,20 +39,20 @@ def result(**changes: object) -> Result:
         "parameters": 100,
         "versions": {"torch": "2.14"},
         "wall_seconds": 1.5,
-        "company": 3,
+        "runs_in_pass": 3,
         "bytes_read": 1000,
-        "stored": (SampleScore("shapes/train/1", "shapes/train/1", (0.5,)),),
+        "scores_source": (SampleScore("shapes/train/1", "shapes/train/1", (0.5,)),),
     }
     body |= changes
     return Result(**{"run": f"{body['head']}-seed{body['seed']}", **body})  # type: ignore[arg-type]
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    path = save_result(result(fresh=True), tmp_path)
+    path = save_result(result(trained_now=True), tmp_path)
     assert path == tmp_path / "boxes" / "vit.block_01" / "mlp-seed0.json"
     found = load_result(path)
     assert found.scores == result().scores
-    assert dataclasses.replace(found, stored=result().stored) == result()
+    assert dataclasses.replace(found, scores_source=result().scores_source) == result()
     assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", "mlp-seed0.parquet"]
     assert str(result()) == (
         "boxes    vit.block_01     mlp            seed 0  mean_iou 0.500 (0.400–0.600), chance 0.100"
@@ -75,7 +75,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 def test_results_come_in_order(tmp_path: Path) -> None:
     for point, order in (("z", 0), ("a", 1), ("mean-predictor", -1)):
-        save_result(result(point=point, order=order), tmp_path)
+        save_result(result(point=point, point_index=order), tmp_path)
     assert [each.point for each in load_results(tmp_path)] == ["mean-predictor", "z", "a"]
 
 
@@ -103,9 +103,7 @@ def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:
         load_results(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "field", [field.name for field in dataclasses.fields(Result) if field.name not in ("fresh", "stored")]
-)
+@pytest.mark.parametrize("field", sorted(result().to_json().keys() - {"format", "version"}))
 def test_every_field_is_needed_and_of_its_kind(tmp_path: Path, field: str) -> None:
     path = save_result(result(), tmp_path)
     record = json.loads(path.read_text())
@@ -126,7 +124,7 @@ def test_it_is_json_without_nan(tmp_path: Path) -> None:
 
 def test_scores_are_read_back_by_pandas(tmp_path: Path) -> None:
     scores = (SampleScore("a", "g", (0.5, 1 / 3)), SampleScore("b", "g", ()), SampleScore("c", "h", (float("nan"),)))
-    path = save_result(result(stored=scores), tmp_path)
+    path = save_result(result(scores_source=scores), tmp_path)
     table = pandas.read_parquet(path.with_suffix(".parquet"))
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["scores"][0].tolist() == [0.5, 1 / 3]

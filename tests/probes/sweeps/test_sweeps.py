@@ -93,7 +93,7 @@ def test_a_grid_is_a_run_for_each_value_and_closed_forms_are_in_none(cache: "sce
     assert {result.options["learning_rate"] for result in found if "lr0.01" in result.run} == {0.01}
     assert len({result.value.value for result in found if result.point == "vit.block_01"}) == 6
     assert sorted(path.suffix for path in (tmp_path / "counting" / "vit.block_01").iterdir()).count(".safetensors") == 6
-    assert not any(result.fresh for result in train_sweep(cache, GRID, tmp_path))
+    assert not any(result.trained_now for result in train_sweep(cache, GRID, tmp_path))
 
 
 def test_heads_on_several_points(cache: "scenes.Cache", tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_pooling_throws_positions_away(results: dict[tuple[str, str], Result]) -
 def test_chance_is_the_mean_predictor(results: dict[tuple[str, str], Result]) -> None:
     constant = results[MEAN_PREDICTOR, "pooled-linear"]
     assert {result.chance["mean_iou"] for result in results.values()} == {constant.value.value}
-    assert constant.order == -1
+    assert constant.point_index == -1
     assert 0.05 < constant.value.value < 0.4
 
 
@@ -84,14 +84,16 @@ def test_a_second_run_trains_what_is_missing(cache: "scenes.Cache", tmp_path: Pa
     chosen = {"tasks": ["boxes"], "points": ["vit.*"], "heads": ["linear"], "out": tmp_path, "options": QUICK}
     first = train(cache, **chosen)
     assert len(first) == 5
-    assert all(result.fresh for result in first)
+    assert all(result.trained_now for result in first)
     (tmp_path / "boxes" / "vit.block_02" / "token-linear-seed0.json").unlink()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
     assert [str(member) for member in plan_runs(cache, seeds=[0], **chosen).pending["vit.block_02"]] == [
         "boxes/token-linear-seed0"
     ]
     second = train(cache, **chosen)
-    assert [(result.point, result.head) for result in second if result.fresh] == [("vit.block_02", "token-linear")]
+    assert [(result.point, result.head) for result in second if result.trained_now] == [
+        ("vit.block_02", "token-linear")
+    ]
     assert {path: path.read_bytes() for path in before} == before
     assert [result.scores for result in first] == [result.scores for result in second]
     assert len(load_results(tmp_path)) == 5
@@ -123,7 +125,7 @@ def test_options_without_effect_do_not_train_again(cache: "scenes.Cache", tmp_pa
     chosen = {"tasks": ["boxes"], "points": ["vit.block_01"], "heads": ["token-linear"], "out": tmp_path}
     train(cache, options=QUICK, **chosen)
     again = train(cache, options=TrainingOptions(epochs=2, resamples=50, resident="none"), **chosen)
-    assert not any(result.fresh for result in again)
+    assert not any(result.trained_now for result in again)
 
 
 def test_ragged_samples_and_bad_ones(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Prediction
-from foresight_probes.features.datamodule import cells
+from foresight_probes.features.patches import cells
 from foresight_probes.tasks.boxes import MOST, REACH, decode
 
 TASK = tasks.load("boxes")

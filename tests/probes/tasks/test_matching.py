@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foresight_cache.samples import Grid
-from foresight_probes.features.datamodule import cells
+from foresight_probes.features.patches import cells
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian
 
 

@@ -13,10 +13,9 @@ from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, Prediction
-from foresight_probes.features.datamodule import cells, patchify
-from foresight_probes.features.patches import cut, join
+from foresight_probes.features.patches import cells, patchify, unpatchify
 from foresight_probes.metrics.edges import edge_map
-from foresight_probes.tasks import Setting, Task
+from foresight_probes.tasks import Task, TaskContext
 from foresight_probes.tasks.detection import NOTHING_WEIGHT, QUERIES
 from foresight_probes.tasks.patch_class import majority
 
@@ -32,7 +31,7 @@ def thing(box: list[float], name: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def load(name: str, *samples: dict[str, Any]) -> Task:
-    return tasks.load(name, Setting(samples=samples, training=samples))
+    return tasks.load(name, TaskContext(samples=samples, training=samples))
 
 
 def value(target: torch.Tensor | None) -> Any:
@@ -74,14 +73,14 @@ class TestRelation:
         left, right = [0, 40, 20, 60], [100, 40, 120, 60]
         asked = sample(objects=[thing(left, 1), thing(right, 2)])
         task = load("relation", asked)
-        assert task.asks(asked)
+        assert task.has_target(asked)
         for objects in (
             [thing(left, 1)],
             [thing(left, 1), thing(right, 1)],
             [thing(left, 1), thing(right, 2), thing(right, 3)],
             [thing(left, 1), thing(right, 2, crowd=True)],
         ):
-            assert not task.asks(sample(objects=objects))
+            assert not task.has_target(sample(objects=objects))
 
 
 class TestChoices:
@@ -134,7 +133,7 @@ class TestQuantities:
         metrics = task.metrics(task.scores(slots([[[-1.3]], [[0.4]]]), targets))
         assert metrics["mae"] == pytest.approx((0.3 + 0.6) / 2)
         assert metrics["accuracy"] == 0.5
-        assert task.values_for(targets[1], None).tolist() == [[1.0]]  # type: ignore[attr-defined]
+        assert task.target_values(targets[1], None).tolist() == [[1.0]]  # type: ignore[attr-defined]
 
     def test_counting_nothing_is_zero_and_counting_a_crowd_is_no_question(self) -> None:
         assert value(load("counting").target(sample(objects=[]))) == 0
@@ -229,14 +228,14 @@ class TestPatchClass:
         task = load("patch-class", row)
         target = task.target(row)
         assert target is not None
-        assert task.class_for(target, cells(Grid(1, 2, 4))).tolist() == [2, 1, -1, -1, 1, 1, -1, -1]  # type: ignore[attr-defined]
+        assert task.target_class(target, cells(Grid(1, 2, 4))).tolist() == [2, 1, -1, -1, 1, 1, -1, -1]  # type: ignore[attr-defined]
         assert task.outputs_for(width=3, grid=Grid(1, 2, 4)).channels == 3
 
     def test_an_image_without_objects_is_background(self) -> None:
         task = load("patch-class", sample(objects=[thing([0, 0, 1, 1])]))
         target = task.target(sample(objects=[]))
         assert target is not None
-        assert task.class_for(target, cells(Grid(1, 1, 2))).tolist() == [0, 0]  # type: ignore[attr-defined]
+        assert task.target_class(target, cells(Grid(1, 1, 2))).tolist() == [0, 0]  # type: ignore[attr-defined]
 
     def test_the_majority_of_a_cell_by_hand(self) -> None:
         """Two steps of 2×4 pixels in cells of 2×2: 3 of 4, a tie that the lower label wins, half unlabelled, none."""
@@ -247,7 +246,7 @@ class TestPatchClass:
         generator = np.random.default_rng(0)
         labels = generator.integers(-1, 4, (1, 12, 20))
         found = majority(torch.from_numpy(labels), cells(Grid(1, 3, 5)), classes=4)
-        for number, pixels in enumerate(patchify(labels[..., None], Grid(1, 3, 5))):
+        for number, pixels in enumerate(patchify(torch.from_numpy(labels[..., None]), Grid(1, 3, 5)).numpy()):
             counts = [(pixels == name).sum() for name in range(4)]
             expected = int(np.argmax(counts)) if 2 * sum(counts) >= len(pixels) else -1
             assert found[number] == expected
@@ -262,9 +261,9 @@ class TestPatchClass:
         task = load("patch-class", row)
         target = task.target(row)
         assert target is not None
-        assert task.dense == ("labels",)
+        assert task.needs_arrays == ("labels",)
         assert task.outputs_for(width=3, grid=Grid(1, 1, 1)).channels == 151
-        found = task.class_for(target, cells(Grid(1, 64, 80))).view(64, 80).numpy()  # type: ignore[attr-defined]
+        found = task.target_class(target, cells(Grid(1, 64, 80))).view(64, 80).numpy()  # type: ignore[attr-defined]
         np.testing.assert_array_equal(found, np.where(mask == 0, -1, mask.astype(int)))
 
     def test_labels_beyond_the_classes(self) -> None:
@@ -303,7 +302,7 @@ class TestPatchClass:
             cells=places,
             grids=grids,
         )
-        same, answers = task.prepare(batch, [target, target])
+        same, answers = task.transform_batch(batch, [target, target])
         assert same is batch
         assert [answer.tolist() for answer in answers] == [[1, 0], [1, 1, 0, 0]]
 
@@ -441,7 +440,7 @@ class TestLetterbox:
         task = load("patch-class", self.ROW)
         target = task.target(self.ROW)
         assert target is not None
-        found = task.class_for(target, cells(Grid(1, 4, 4))).view(4, 4)  # type: ignore[attr-defined]
+        found = task.target_class(target, cells(Grid(1, 4, 4))).view(4, 4)  # type: ignore[attr-defined]
         assert found.tolist() == [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4]
 
 
@@ -456,26 +455,23 @@ class TestPictures:
     def row(self, seed: int = 0) -> dict[str, Any]:
         return sample() | {"grid_pixel": (1, 48, 96), "pixels": self.picture(seed)}
 
-    def test_pieces_are_those_of_the_pixel_point(self) -> None:
-        picture = self.picture()
-        np.testing.assert_array_equal(cut(torch.from_numpy(picture), self.GRID), patchify(picture, self.GRID))
+    def test_a_clip_that_was_cut_is_put_together_again(self) -> None:
         clip = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-        pieces = cut(torch.from_numpy(clip), Grid(2, 2, 4))
-        np.testing.assert_array_equal(pieces, patchify(clip, Grid(2, 2, 4)))
-        np.testing.assert_array_equal(join(pieces, Grid(2, 2, 4), (2, 4, 2, 3)), clip)
+        pieces = patchify(torch.from_numpy(clip), Grid(2, 2, 4))
+        np.testing.assert_array_equal(unpatchify(pieces, Grid(2, 2, 4), (2, 4, 2, 3)), clip)
 
     def test_the_true_pixels_have_the_best_of_all_metrics(self, assets: Path) -> None:
         row = self.row()
         task = tasks.load(
-            "reconstruction", Setting(samples=[row], lpips_net="squeeze", lpips_weights=assets / "models" / "lpips")
+            "reconstruction", TaskContext(samples=[row], lpips_net="squeeze", lpips_weights=assets / "models" / "lpips")
         )
         target = task.target(row)
         assert target is not None
-        prediction = tokens(cut(target, self.GRID)[None] / 255, self.GRID)
+        prediction = tokens(patchify(target, self.GRID)[None] / 255, self.GRID)
         assert task.outputs_for(width=3, grid=self.GRID).cell == (1, 24, 24, 3)
         assert task.not_measured == {}
         assert task.loss(prediction, [target]).item() == 0
-        assert torch.equal(task.values_for(target, cells(self.GRID)), prediction.values[0])  # type: ignore[attr-defined]
+        assert torch.equal(task.target_values(target, cells(self.GRID)), prediction.values[0])  # type: ignore[attr-defined]
         best = {"psnr": 100, "ssim": 1, "lpips": 0, "edge_f1": 1, "gram_distance": 0}
         assert task.metrics(task.scores(prediction, [target])) == pytest.approx(best, abs=1e-5)
         other = task.metrics(task.scores(tokens(1 - prediction.values, self.GRID), [target]))
@@ -498,7 +494,7 @@ class TestPictures:
 
     def test_what_cannot_be_measured_says_why(self, tmp_path: Path) -> None:
         row = self.row()
-        task = tasks.load("reconstruction", Setting(samples=[row], lpips_net="vgg", lpips_weights=tmp_path))
+        task = tasks.load("reconstruction", TaskContext(samples=[row], lpips_net="vgg", lpips_weights=tmp_path))
         assert set(task.not_measured) == {"lpips", "gram_distance"}
         assert "has no vgg16*.safetensors" in task.not_measured["lpips"]
         target = task.target(row)
@@ -506,11 +502,11 @@ class TestPictures:
         prediction = tokens(torch.zeros(1, 8, 24 * 24 * 3), self.GRID)
         assert set(task.metrics(task.scores(prediction, [target]))) == {"psnr", "ssim", "edge_f1"}
         with pytest.raises(UnknownName, match="unknown LPIPS net 'vgg19'"):
-            tasks.load("reconstruction", Setting(samples=[row], lpips_net="vgg19", lpips_weights=tmp_path))
+            tasks.load("reconstruction", TaskContext(samples=[row], lpips_net="vgg19", lpips_weights=tmp_path))
 
     def test_small_pictures_are_measured_as_far_as_they_can_be(self, assets: Path) -> None:
         row = sample() | {"grid_pixel": (1, 8, 8), "pixels": np.zeros((1, 8, 8, 3), np.uint8)}
-        task = tasks.load("reconstruction", Setting(samples=[row], lpips_weights=assets / "models" / "lpips"))
+        task = tasks.load("reconstruction", TaskContext(samples=[row], lpips_weights=assets / "models" / "lpips"))
         assert set(task.not_measured) == {"lpips", "gram_distance", "ssim"}
         assert "at least 32 pixels" in task.not_measured["lpips"]
 
@@ -528,7 +524,7 @@ class TestPictures:
         target = task.target(row)
         assert target is not None
         np.testing.assert_array_equal(target[0, ..., 0], edge_map(self.picture()[0]))
-        right = tokens(20.0 * (2 * cut(target, self.GRID)[None].float() - 1), self.GRID)
+        right = tokens(20.0 * (2 * patchify(target, self.GRID)[None].float() - 1), self.GRID)
         assert task.loss(right, [target]).item() < 1e-6
         assert task.metrics(task.scores(right, [target])) == {"edge_f1": 1.0}
         nothing = tokens(-right.values.abs(), self.GRID)
@@ -556,7 +552,7 @@ class TestOrder:
         assert answers == [load("order", *rows[::-1]).answer(row) for row in rows]  # type: ignore[attr-defined]
 
     def test_images_have_no_order(self) -> None:
-        assert not load("order").asks(sample())
+        assert not load("order").has_target(sample())
 
     def test_time_steps_are_turned_around_and_their_tokens_are_not(self) -> None:
         """Two clips of three and of two steps of two tokens; the first is reversed, the second stays."""
@@ -564,11 +560,11 @@ class TestOrder:
         grids = (Grid(3, 1, 2), Grid(2, 1, 2))
         values = torch.arange(12.0).reshape(2, 6, 1)
         answers = [torch.tensor(task.classes.index(name)) for name in ("reversed", "forward")]  # type: ignore[attr-defined]
-        found, targets = task.prepare(clip(values, grids), answers)
+        found, targets = task.transform_batch(clip(values, grids), answers)
         assert found.tokens[..., 0].tolist() == [[4, 5, 2, 3, 0, 1], [6, 7, 8, 9, 10, 11]]
         assert values[0, 0, 0] == 0
         assert list(targets) == answers
-        turned, _ = task.prepare(clip(values, grids), answers[::-1])
+        turned, _ = task.transform_batch(clip(values, grids), answers[::-1])
         assert turned.tokens[..., 0].tolist() == [[0, 1, 2, 3, 4, 5], [8, 9, 6, 7, 10, 11]]
 
 
@@ -579,7 +575,7 @@ class TestNextFrame:
     def test_the_last_step_is_the_target_and_is_not_seen(self) -> None:
         task = load("next-frame", self.row(3))
         values = torch.arange(12.0).reshape(1, 6, 2)
-        seen, (target,) = task.prepare(clip(values, (Grid(3, 1, 2),)), [torch.empty(0)])
+        seen, (target,) = task.transform_batch(clip(values, (Grid(3, 1, 2),)), [torch.empty(0)])
         assert target.tolist() == [[[8, 9], [10, 11]], [[4, 5], [6, 7]]]
         assert seen.tokens.flatten().tolist() == list(range(8))
         assert seen.grids == (Grid(2, 1, 2),)
@@ -590,9 +586,9 @@ class TestNextFrame:
 
     def test_only_clips_with_all_steps_are_asked(self) -> None:
         task = load("next-frame", self.row(3), self.row(2))
-        assert task.asks(self.row(3))
-        assert not task.asks(self.row(2))
-        assert not load("next-frame", sample()).asks(sample())
+        assert task.has_target(self.row(3))
+        assert not task.has_target(self.row(2))
+        assert not load("next-frame", sample()).has_target(sample())
 
     def test_scores(self) -> None:
         """The prediction is right; the copy of the step before is opposite."""

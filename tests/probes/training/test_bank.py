@@ -11,26 +11,27 @@ import torch
 
 from foresight_cache.errors import Interrupted, UsageError
 from foresight_probes import heads, tasks, training
-from foresight_probes.features.datamodule import FeatureData, open_source
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.sources import open_source
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 from foresight_probes.training.bank import Bank, step_size
-from foresight_probes.training.runs import Member
+from foresight_probes.training.runs import RunSpec
 from foresight_probes.training.trainer import fit
 from tests.support import scenes
 
 SPLIT = Split(train=tuple(range(24)), validation=tuple(range(24, 32)), test=tuple(range(32, 40)), digest="")
-ALL = [Member("boxes", head, seed) for head in ("pooled-linear", "token-linear", "mlp") for seed in (0, 1)]
+ALL = [RunSpec("boxes", head, seed) for head in ("pooled-linear", "token-linear", "mlp") for seed in (0, 1)]
 GRID = [
     *(
-        Member(task, "pooled-linear", 0, learning_rate=rate)
+        RunSpec(task, "pooled-linear", 0, learning_rate=rate)
         for task in ("counting", "position")
         for rate in (1e-3, 1e-1)
     ),
-    *(Member("position", "token-linear", seed, weight_decay=decay) for seed in (0, 1, 2) for decay in (0.0, 1.0)),
-    Member("counting", "mlp", 0),
-    *(Member("hallucination", "pooled-linear", seed, learning_rate=rate) for seed in (0, 1) for rate in (1e-3, 0.1)),
+    *(RunSpec("position", "token-linear", seed, weight_decay=decay) for seed in (0, 1, 2) for decay in (0.0, 1.0)),
+    RunSpec("counting", "mlp", 0),
+    *(RunSpec("hallucination", "pooled-linear", seed, learning_rate=rate) for seed in (0, 1) for rate in (1e-3, 0.1)),
 ]
 """Tasks with questions for all samples and for some, matrices of one column and of five."""
 
@@ -40,9 +41,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
     return scenes.write(tmp_path_factory.mktemp("scenes") / "cache", 40)
 
 
-def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, **options: float | str) -> Bank:
+def trained(cache: "scenes.Cache", members: list[RunSpec], split: Split = SPLIT, **options: float | str) -> Bank:
     chosen = TrainingOptions(**{"epochs": 3, "batch_size": 8} | options)  # type: ignore[arg-type]
-    setting = Setting(samples=cache.rows, training=cache.rows)
+    setting = TaskContext(samples=cache.rows, training=cache.rows)
     known = {name: tasks.load(name, setting) for name in {member.task for member in members}}
     targets = {
         name: {row: t for row in range(40) if (t := task.target(cache.rows[row])) is not None and row != 5}
@@ -50,12 +51,12 @@ def trained(cache: "scenes.Cache", members: list[Member], split: Split = SPLIT, 
     }
     pooled = all(member.head == "pooled-linear" or member.head.startswith("mlp") for member in members)
     data = FeatureData(open_source(cache, "vit.block_01"), split, targets, chosen, tokens=not pooled)
-    bank = Bank(members, known, data.standardisation(), chosen, grid=data.grid)
+    bank = Bank(members, known, data.standardization(), chosen, grid=data.grid)
     fit(bank, data)
     return bank
 
 
-def assert_same_result(company: Bank, alone: Bank, member: Member) -> None:
+def assert_same_result(company: Bank, alone: Bank, member: RunSpec) -> None:
     """Weights, selected epoch and scores, bit for bit."""
     ours, theirs = company.members.index(member), alone.members.index(member)
     weights = alone.heads[theirs].state_dict()
@@ -68,7 +69,7 @@ def assert_same_result(company: Bank, alone: Bank, member: Member) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-ALONE = [Member("boxes", head, seed) for head in ("attentive", "mlp") for seed in (0, 1)]
+ALONE = [RunSpec("boxes", head, seed) for head in ("attentive", "mlp") for seed in (0, 1)]
 """Heads that share no matrix with others."""
 
 
@@ -79,9 +80,9 @@ ALONE = [Member("boxes", head, seed) for head in ("attentive", "mlp") for seed i
     ids=["heads", "grid", "alone", "large"],
 )
 def test_a_head_is_the_same_alone_and_in_any_company(
-    cache: "scenes.Cache", members: list[Member], large: int, monkeypatch: pytest.MonkeyPatch
+    cache: "scenes.Cache", members: list[RunSpec], large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.alone, "LARGE", large or training.alone.LARGE)
+    monkeypatch.setattr(training.single_head, "LARGE", large or training.single_head.LARGE)
     company = trained(cache, members)
     other = trained(cache, [*members[::-2], *members[-2::-2]])
     for member in members:
@@ -94,8 +95,8 @@ def test_how_many_threads_a_head_has_does_not_depend_on_its_company(
     cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A head that reads means is the same beside one whose tokens take several threads; eight round differently."""
-    monkeypatch.setattr(training.fitting, "SMALL_BATCH", 3000)
-    members = [Member("boxes", "mlp", 0), Member("boxes", "mlp-512-256-128", 0), Member("boxes", "token-linear", 0)]
+    monkeypatch.setattr(training.trainer, "SMALL_BATCH", 3000)
+    members = [RunSpec("boxes", "mlp", 0), RunSpec("boxes", "mlp-512-256-128", 0), RunSpec("boxes", "token-linear", 0)]
     usual = torch.get_num_threads()
     torch.set_num_threads(8)
     try:
@@ -108,7 +109,7 @@ def test_how_many_threads_a_head_has_does_not_depend_on_its_company(
 
 
 def test_a_head_stops_when_it_becomes_no_better_and_others_go_on(cache: "scenes.Cache") -> None:
-    members = [Member("position", "token-linear", 0, learning_rate=rate) for rate in (0.003, 1e-9)]
+    members = [RunSpec("position", "token-linear", 0, learning_rate=rate) for rate in (0.003, 1e-9)]
     bank = trained(cache, members, epochs=12, patience=5)
     whole = trained(cache, members, epochs=12)
     assert bank.selections[1].epoch <= 3  # a step size that changes nothing
@@ -119,7 +120,7 @@ def test_a_head_stops_when_it_becomes_no_better_and_others_go_on(cache: "scenes.
 
 def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
     """Those of one kind and task, as many as there is room for: six with five columns where 32 are allowed."""
-    many = [Member("position", "token-linear", seed) for seed in range(8)]
+    many = [RunSpec("position", "token-linear", seed) for seed in range(8)]
     bank = trained(cache, [*GRID, *many], epochs=1)
     found = {key: [stack.places for stack in some] for key, some in bank._stacks.items()}
     assert found == {
@@ -133,14 +134,14 @@ def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
 @pytest.mark.parametrize("head", ["pooled-linear", "token-linear", "mlp"])
 def test_a_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cache", head: str) -> None:
     """AdamW on the head's own parameters, no decay of biases, and the same batches and step sizes."""
-    member = Member("boxes", head, 3, learning_rate=0.02, weight_decay=0.7)
-    bank = trained(cache, [Member("boxes", head, 5), member], epochs=2)
+    member = RunSpec("boxes", head, 3, learning_rate=0.02, weight_decay=0.7)
+    bank = trained(cache, [RunSpec("boxes", head, 5), member], epochs=2)
     options = TrainingOptions(epochs=2, batch_size=8)
-    task = tasks.load("boxes", Setting(samples=cache.rows, training=cache.rows))
+    task = tasks.load("boxes", TaskContext(samples=cache.rows, training=cache.rows))
     targets = {"boxes": {row: task.target(cache.rows[row]) for row in range(40) if row != 5}}
     targets["boxes"] = {row: target for row, target in targets["boxes"].items() if target is not None}
     data = FeatureData(open_source(cache, "vit.block_01"), SPLIT, targets, options)
-    standardise = data.standardisation()
+    standardise = data.standardization()
     width = len(standardise.token_mean)
     alone = heads.build(head, width=width, outputs=task.outputs_for(width=width, grid=data.grid), seed=3)
     optimiser = torch.optim.AdamW(
@@ -171,7 +172,7 @@ def test_the_best_epoch_by_validation_is_what_is_reported(cache: "scenes.Cache")
     assert any(best.epoch < 6 for best in bank.selections)
     task = tasks.load("boxes")
     data = FeatureData(open_source(cache, "vit.block_01"), SPLIT, {}, TrainingOptions())
-    features = bank.standardisation(data.batch(SPLIT.validation).features)
+    features = bank.standardization(data.batch(SPLIT.validation).features)
     targets = [task.target(cache.rows[row]) for row in SPLIT.validation]
     for head, best in zip(bank.heads, bank.selections, strict=True):
         with torch.no_grad():
@@ -198,7 +199,7 @@ def test_validation_decides(cache: "scenes.Cache") -> None:
 
 def test_the_others_learn_the_same_beside_a_head_that_diverges(cache: "scenes.Cache") -> None:
     sound = [member for member in GRID if member.task == "counting"]
-    wild = Member("counting", "pooled-linear", 0, learning_rate=1e38)
+    wild = RunSpec("counting", "pooled-linear", 0, learning_rate=1e38)
     bank = trained(cache, [*sound, wild], epochs=6)
     assert list(bank.failures) == [len(sound)]
     alone = trained(cache, sound, epochs=6)
@@ -208,7 +209,7 @@ def test_the_others_learn_the_same_beside_a_head_that_diverges(cache: "scenes.Ca
 
 @pytest.mark.parametrize("head", ["token-linear", "mlp"])
 def test_a_loss_that_is_not_finite_is_a_failure_of_that_member_alone(cache: "scenes.Cache", head: str) -> None:
-    wild = Member("boxes", head, 0, learning_rate=1e38)
+    wild = RunSpec("boxes", head, 0, learning_rate=1e38)
     bank = trained(cache, [wild, ALL[2]], epochs=20)
     assert re.fullmatch(rf"the loss of boxes/{head}-lr1e\+38-seed0 became .*; use a smaller .*", bank.failures[0])
     alone = trained(cache, ALL[2:3], epochs=20)
@@ -218,7 +219,7 @@ def test_a_loss_that_is_not_finite_is_a_failure_of_that_member_alone(cache: "sce
 @pytest.mark.parametrize("task", ["boxes", "counting", "hallucination"])
 def test_answers_that_are_not_finite_are_not_scored(cache: "scenes.Cache", task: str) -> None:
     """After a single step, so that validation is the first to see what it did."""
-    bank = trained(cache, [Member(task, "pooled-linear", 0, learning_rate=1e38)], epochs=1, batch_size=24)
+    bank = trained(cache, [RunSpec(task, "pooled-linear", 0, learning_rate=1e38)], epochs=1, batch_size=24)
     assert re.search("became (-?inf|nan);", bank.failures[0])
     assert not bank.selections[0].epoch
 
@@ -226,7 +227,7 @@ def test_answers_that_are_not_finite_are_not_scored(cache: "scenes.Cache", task:
 @pytest.mark.parametrize(("head", "rate"), [("mlp", 1e12), ("pooled-linear", 1e25)])
 def test_finite_answers_whose_loss_is_not_are_a_failure(cache: "scenes.Cache", head: str, rate: float) -> None:
     """Their squares overflow."""
-    bank = trained(cache, [Member("counting", head, 0, learning_rate=rate)], epochs=2, batch_size=24)
+    bank = trained(cache, [RunSpec("counting", head, 0, learning_rate=rate)], epochs=2, batch_size=24)
     assert "became inf;" in bank.failures[0]
     assert bank.selections[0].epoch == 1
 

@@ -11,12 +11,13 @@ from sklearn import dummy, linear_model
 from foresight_cache.errors import ProbeError, UsageError
 from foresight_probes import tasks
 from foresight_probes.features import datamodule as feature_data
-from foresight_probes.features.datamodule import FeatureData, open_source
+from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.sources import open_source
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.checkpoints import load_weights
 from foresight_probes.splits import resplit
 from foresight_probes.sweeps.run import plan_runs, train
-from foresight_probes.tasks import Setting
+from foresight_probes.tasks import TaskContext
 from foresight_probes.training import logistic_regression
 from foresight_probes.training.ridge_regression import NormalEquations
 from tests.support import scenes
@@ -104,9 +105,9 @@ def test_a_closed_form_is_a_run_like_any_other(cache: "scenes.Cache", tmp_path: 
     chosen = {"tasks": ["counting"], "points": ["vit.block_01"], "heads": ["ridge", "mlp"], "options": OPTIONS}
     found = {result.head: result for result in train(cache, out=tmp_path, **chosen)}["ridge"]
     split = plan_runs(cache, out=tmp_path / "other", **chosen).split
-    task = tasks.load("counting", Setting(samples=cache.rows))
+    task = tasks.load("counting", TaskContext(samples=cache.rows))
     data = FeatureData(open_source(cache, "vit.block_01"), split, {}, OPTIONS)
-    standardise = data.standardisation()
+    standardise = data.standardization()
     x = {side: standardise(data.batch(getattr(split, side)).features).pooled.double().numpy() for side in split.sizes()}
     y = {side: np.array([len(cache.rows[r]["annotations"]["objects"]) for r in getattr(split, side)]) for side in x}
     models = [linear_model.Ridge(alpha=each).fit(x["train"], y["train"]) for each in OPTIONS.strengths]

@@ -6,14 +6,14 @@ import time
 import pytest
 import torch
 
-from foresight_probes.training.threads import Workers
+from foresight_probes.training.threads import Threads
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("pieces", [0, 1, 2, 7])
 def test_each_piece_is_done_once(count: int, pieces: int) -> None:
     done: list[int] = []
-    with Workers(count) as workers:
+    with Threads(count) as workers:
         workers.each(done.append, range(pieces))
     assert sorted(done) == list(range(pieces))
 
@@ -28,7 +28,7 @@ def test_pieces_are_done_at_the_same_time_with_one_thread_each() -> None:
         threads[piece] = torch.get_num_threads()
 
     usual = torch.get_num_threads()
-    with Workers(3) as workers:
+    with Threads(3) as workers:
         workers.each(work, range(3))
     assert threads == {0: 1, 1: 1, 2: 1}
     assert torch.get_num_threads() == usual
@@ -44,7 +44,7 @@ def test_an_error_of_a_piece_arrives_when_all_others_are_done(place: int) -> Non
         time.sleep(0.2)
         done.append(piece)
 
-    with Workers(2) as workers:
+    with Threads(2) as workers:
         with pytest.raises(ZeroDivisionError):
             workers.each(work, range(2))
         assert done == [1 - place]
@@ -52,7 +52,7 @@ def test_an_error_of_a_piece_arrives_when_all_others_are_done(place: int) -> Non
 
 def test_large_pieces_have_all_threads_one_after_the_other() -> None:
     seen: list[tuple[int, int]] = []
-    with Workers(3) as workers:
+    with Threads(3) as workers:
         workers.in_turn(lambda piece: seen.append((piece, torch.get_num_threads())), range(2))
         assert torch.get_num_threads() == 1
     assert seen == [(0, 3), (1, 3)]
@@ -60,7 +60,7 @@ def test_large_pieces_have_all_threads_one_after_the_other() -> None:
 
 def test_afterwards_pieces_are_done_by_the_caller() -> None:
     done: list[int] = []
-    with Workers(2) as workers:
+    with Threads(2) as workers:
         pass
     workers.each(done.append, range(3))
     assert done == [0, 1, 2]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from foresight_cache.encoders.weights import digest_cache, model_files
-from foresight_cache.format.layout import sealed
+from foresight_cache.format.layout import with_digest
 
 Reads = Callable[[], int]
 
@@ -103,7 +103,7 @@ def test_a_change_that_no_time_shows(home: Path, tmp_path: Path) -> None:
     record = json.loads(memo.read_bytes())
     record |= {name: getattr(file.stat(), f"st_{name}") for name in ("mtime_ns", "ctime_ns")}
     del record["sha256"]
-    memo.write_text(json.dumps(sealed(record)))
+    memo.write_text(json.dumps(with_digest(record)))
     assert digest_cache.file_digest(file) == truth(file)
 
 
@@ -156,8 +156,8 @@ def test_a_damaged_memo_is_ignored_and_mended(home: Path, tmp_path: Path, whole_
                 "empty": "",
                 "flipped": text.replace(truth(file), wrong),
                 "foreign": '[{"digest": "x"}]',
-                "no digest": json.dumps(sealed({name: body[name] for name in body if name != "digest"})),
-                "other format": json.dumps(sealed({**body, "format": 2, "digest": wrong})),
+                "no digest": json.dumps(with_digest({name: body[name] for name in body if name != "digest"})),
+                "other format": json.dumps(with_digest({**body, "format": 2, "digest": wrong})),
             }[damage]
         )
     whole_reads()
@@ -235,9 +235,8 @@ def test_the_home_directory_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_
 READ = """
 import sys, time
 from pathlib import Path
-from foresight_cache.encoders.bases import model_files
-from foresight_cache import remembered
-remembered.SETTLED_SECONDS = -1.0
+from foresight_cache.encoders.weights import digest_cache, model_files
+digest_cache.SETTLED_SECONDS = -1.0
 def read():
     return int(Path("/proc/self/io").read_text().split()[1])
 before = read()

@@ -18,7 +18,7 @@ from foresight_cache.extraction.extract import extract, plan_cache
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning import pilot
-from foresight_cache.extraction.planning.plan import plan
+from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import PIXELS, resolve
@@ -77,11 +77,11 @@ def options(encoder: Encoder, *points: str, size: str = "112") -> ExtractionOpti
     return ExtractionOptions(points=found, size=InputSize.parse(size), batch_tokens=256)
 
 
-def predicted(shards: ShardSet, encoder: Encoder, wanted: ExtractionOptions, out: Path) -> size_estimate.Need:
+def predicted(shards: ShardSet, encoder: Encoder, wanted: ExtractionOptions, out: Path) -> size_estimate.SpaceNeeded:
     cache: CacheLayout = plan_cache(shards, encoder, wanted)
     found = size_estimate.survey(shards, encoder, wanted.inputs)
-    lacking = size_estimate.missing(out, cache, (*map(str, wanted.points), PIXELS))
-    return size_estimate.needed(
+    lacking = size_estimate.missing_points(out, cache, (*map(str, wanted.points), PIXELS))
+    return size_estimate.space_needed(
         cache, size_estimate.object_sizes(cache, found), lacking, found.record_bytes, block=4096
     )
 
@@ -152,8 +152,8 @@ def test_a_disk_without_room_is_refused_and_filled_once_there_is_room(
         extract(shards, encoder, options(encoder), out)
     need = predicted(shards, encoder, options(encoder), out)
     assert str(caught.value) == (
-        f"the cache at {out} needs {size_estimate.human(need.on_disk)} more and the disk of {small_disk} has "
-        f"262.1 kB free; free {size_estimate.human(need.on_disk - 2**18)} there, "
+        f"the cache at {out} needs {size_estimate.format_bytes(need.on_disk)} more and the disk of {small_disk} has "
+        f"262.1 kB free; free {size_estimate.format_bytes(need.on_disk - 2**18)} there, "
         "name another --out or keep fewer --points"
     )
     assert list(small_disk.iterdir()) == [], "nothing of a cache is left"
@@ -188,12 +188,12 @@ def test_shards_under_way_are_not_counted_twice(small_disk: Path) -> None:
     """They are part of what is needed, so that a second worker may start on a disk that is just large enough."""
     partial = small_disk / "C/samples/.partial/000000"
     partial.mkdir(parents=True)
-    before = size_estimate.room_at(small_disk / "C").free
+    before = size_estimate.free_space_at(small_disk / "C").free
     (partial / "pixels").write_bytes(os.urandom(200_000))
-    assert size_estimate.room_at(small_disk / "C").free == before
+    assert size_estimate.free_space_at(small_disk / "C").free == before
     (partial / "pixels").rename(small_disk / "pixels")
     assert before is not None
-    assert size_estimate.room_at(small_disk / "C").free == before - 200_704, "in whole blocks of 4,096 bytes"
+    assert size_estimate.free_space_at(small_disk / "C").free == before - 200_704, "in whole blocks of 4,096 bytes"
 
 
 @pytest.mark.parametrize("damage", ["cut", "size", "name", "record"])
@@ -221,7 +221,7 @@ def test_a_damaged_tar_is_passed_over(photos: ShardSet, encoder: Encoder, tmp_pa
 @pytest.mark.parametrize("size", ["112", "native"])
 def test_a_plan_is_what_is_then_written(photos: ShardSet, encoder: Encoder, tmp_path: Path, size: str) -> None:
     wanted = options(encoder, size=size)
-    planned = plan(photos, encoder, wanted, tmp_path / "C")
+    planned = plan_extraction(photos, encoder, wanted, tmp_path / "C")
     assert list(tmp_path.iterdir()) == [], "nothing is left of the pilot"
     assert planned.fits
     assert not planned.exists
@@ -246,16 +246,16 @@ def test_a_cache_is_only_read(shards: ShardSet, encoder: Encoder, tmp_path: Path
     out = tmp_path / "C"
     extract(shards, encoder, options(encoder, "E1"), out)
     before = state(out)
-    done = plan(shards, encoder, options(encoder, "E1"), out)
+    done = plan_extraction(shards, encoder, options(encoder, "E1"), out)
     assert (done.samples_left, done.shards_left, done.bytes_left, done.on_disk_left) == (0, 0, 0, 0)
     assert (done.pilot, done.seconds, done.fits) == (None, 0.0, True)
-    more = plan(shards, encoder, options(encoder, "E1", "E5"), out)
+    more = plan_extraction(shards, encoder, options(encoder, "E1", "E5"), out)
     assert more.exists
     assert [point.bytes_left > 0 for point in more.points] == [False, True, False]
     assert more.pilot is not None
     assert set(more.pilot.codec_ratios) == {"vit.post_merge", PIXELS}, "what is there is not computed again"
     with pytest.raises(FingerprintMismatch, match=r"input\.size is '112x112' in the cache and '56x56' here"):
-        plan(shards, encoder, options(encoder, size="56"), out)
+        plan_extraction(shards, encoder, options(encoder, size="56"), out)
     assert state(out) == before
     assert list(tmp_path.iterdir()) == [out]
 
@@ -263,7 +263,7 @@ def test_a_cache_is_only_read(shards: ShardSet, encoder: Encoder, tmp_path: Path
 def test_what_the_codec_really_writes_counts(
     shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = plan(shards, encoder, options(encoder), tmp_path / "C")
+    honest = plan_extraction(shards, encoder, options(encoder), tmp_path / "C")
     add = ShardObjectWriter.add
 
     def wasteful(self: ShardObjectWriter, position: int, values: np.ndarray) -> None:
@@ -271,7 +271,9 @@ def test_what_the_codec_really_writes_counts(
         self._write(bytes(values.nbytes))
 
     monkeypatch.setattr(ShardObjectWriter, "add", wasteful)
-    assert plan(shards, encoder, options(encoder), tmp_path / "C").bytes == pytest.approx(2 * honest.bytes, rel=0.01)
+    assert plan_extraction(shards, encoder, options(encoder), tmp_path / "C").bytes == pytest.approx(
+        2 * honest.bytes, rel=0.01
+    )
 
 
 class SlowEncoder:
@@ -302,7 +304,7 @@ def test_time_is_the_median_without_the_warm_up(
     slow = SlowEncoder(encoder)
     monkeypatch.setattr(pilot, "time", slow)
     monkeypatch.setattr(pilot, "MOST_BYTES", 4_000_000)
-    planned = plan(shards, slow, replace(options(encoder), batch_tokens=batch_tokens), tmp_path / "C")  # type: ignore[arg-type]
+    planned = plan_extraction(shards, slow, replace(options(encoder), batch_tokens=batch_tokens), tmp_path / "C")  # type: ignore[arg-type]
     assert planned.pilot is not None
     assert (slow.passes, planned.pilot.batches) == (4, 3)
     assert planned.pilot.seconds_per_sample == pytest.approx(0.25, rel=0.01)
@@ -313,7 +315,7 @@ def test_a_disk_that_is_slower_than_the_model_decides(
     shards: ShardSet, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pilot, "_write_speed", lambda *_: 100.0)
-    planned = plan(shards, encoder, options(encoder), tmp_path / "C")
+    planned = plan_extraction(shards, encoder, options(encoder), tmp_path / "C")
     assert planned.seconds == planned.write_seconds == planned.bytes_left / 100
 
 
@@ -322,7 +324,7 @@ def test_the_pilot_is_bounded(
 ) -> None:
     """A sample takes 62 kB: 8 + 4 + 4 kB of tokens and 37.6 kB of pixels, so that two fit into 120 kB."""
     monkeypatch.setattr(pilot, "MOST_BYTES", 120_000)
-    planned = plan(shards, encoder, options(encoder), tmp_path / "C")
+    planned = plan_extraction(shards, encoder, options(encoder), tmp_path / "C")
     assert planned.pilot is not None
     assert planned.pilot.samples == 2
 
@@ -351,18 +353,18 @@ def test_an_interrupted_pilot_leaves_nothing(
 
     monkeypatch.setattr(encoder, "forward", stop)
     with pytest.raises(error):
-        plan(shards, encoder, options(encoder), tmp_path / "C")
+        plan_extraction(shards, encoder, options(encoder), tmp_path / "C")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plan_on_a_disk_without_room(shards: ShardSet, encoder: Encoder, small_disk: Path) -> None:
-    planned = plan(shards, encoder, options(encoder), small_disk / "C")
+    planned = plan_extraction(shards, encoder, options(encoder), small_disk / "C")
     assert not planned.fits
     assert planned.free == 2**18
     assert planned.pilot is not None
     assert planned.pilot.samples == 1, "a quarter of the disk holds no more"
     (small_disk / "filler").write_bytes(bytes(2**18))
-    full = plan(shards, encoder, options(encoder), small_disk / "C")
+    full = plan_extraction(shards, encoder, options(encoder), small_disk / "C")
     assert (full.free, full.fits, full.pilot, full.seconds) == (0, False, None, None)
     assert [path.name for path in small_disk.iterdir()] == ["filler"]
 
