@@ -27,7 +27,9 @@ def runs(folder: Path, **changes: object) -> list[Result]:
             value = 0.2 + 0.05 * order + 0.2 * number
             validation = {"value": value if point != "pixels" else 0.9, "epoch": 3}
             found.append(
-                result(point=point, head=head, point_index=order, metrics=interval(value), validation=validation, **changes)
+                result(
+                    point=point, head=head, point_index=order, metrics=interval(value), validation=validation, **changes
+                )
             )
     for each in found:
         save_result(each, folder)
@@ -105,7 +107,9 @@ def test_random_weights_are_said_loudly_and_only_then(tmp_path: Path) -> None:
 
 def test_what_is_named_is_chosen_by_validation_and_never_pixels(tmp_path: Path) -> None:
     runs(tmp_path)
-    save_result(result(point="lucky", point_index=9, metrics=interval(0.99), validation={"value": 0.1, "epoch": 1}), tmp_path)
+    save_result(
+        result(point="lucky", point_index=9, metrics=interval(0.99), validation={"value": 0.1, "epoch": 1}), tmp_path
+    )
     html = write_report(tmp_path, tmp_path / "out").read_text()
     assert "would choose <code>token-linear</code> on <code>llm.layer_01</code>" in html
 
