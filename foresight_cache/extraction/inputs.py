@@ -13,9 +13,9 @@ from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.format.layout import POOLED_GRID, DType, Level, PointLayout
 from foresight_cache.geometry import Fit, Placement, placement_for
 from foresight_cache.media.clips import decode_clip
-from foresight_cache.media.images import decode_image, decode_labels, fit_image, fit_labels
+from foresight_cache.media.images import decode_image, fit_image
+from foresight_cache.media.labels import check_labels, decode_labels, fit_labels
 from foresight_cache.media.sampling import CHOICE, Sampling
-from foresight_cache.preparation.packing import check_labels
 from foresight_cache.samples import Grid, Media, Sample
 from foresight_cache.shards.members import frames_of, labelled_frames, labels_of
 

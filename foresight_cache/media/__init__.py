@@ -1,1 +1,1 @@
-"""Images and clips: from encoded bytes to pixels."""
+"""Decodes images, clips and dense labels from encoded bytes to pixels, and chooses which frames of a clip are used."""

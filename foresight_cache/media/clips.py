@@ -1,73 +1,71 @@
-"""Clips to pixels: a video file, or frames that are kept as image files."""
+"""Decodes clips to pixels: a video file, or frames that are kept as image files."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foresight_cache.errors import BadSample
-from foresight_cache.media.images import MAX_PIXELS, decode_image, image_size
+from foresight_cache.media.images import MAX_PIXELS, Pixels, decode_image, image_size
 from foresight_cache.media.video_file import VideoFile
 from foresight_cache.shards.members import frames_of
 
-Pixels = NDArray[np.uint8]
 _FRAME = re.compile(r"\d{5}\.(?!seg\.).+")
-"""Suffix of a member that is one frame of a clip."""
+"""Pattern of the suffix of a member that is one frame of a clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipFacts:
-    """What a sample's record says of a clip."""
+    """Length, rate and size of a clip, as its sample's record has them."""
 
     frames: int
-    """Frames that a player would show."""
+    """Number of frames that a player would show."""
     frames_per_second: float | None
-    """The mean over the clip; None where nothing says it: frames that are kept as images."""
+    """Mean rate over the clip; None where nothing says it: frames that are kept as images."""
     height: int
     """Height of a frame in pixels, upright."""
     width: int
+    """Width of a frame in pixels, upright."""
 
 
 def clip_facts(members: Mapping[str, bytes], *, deep: bool = False) -> ClipFacts:
-    """Of a clip's members in its tar (`members.py`): by packets and the first frame, or by image headers.
+    """Measures a clip from its members in its tar (`members.py`): by packets and first frame, or by image headers.
 
     `deep` decodes every frame. Raises `BadSample` for what cannot be decoded, is cut off or damaged, is larger than
     `MAX_PIXELS`, or has frames of several sizes.
     """
     media = frames_of(members)
     if _is_folder(members):
-        sizes = [decode_image(each).shape[:2] if deep else image_size(each) for each in media]
+        sizes = [decode_image(frame).shape[:2] if deep else image_size(frame) for frame in media]
         height, width = _one_size(sizes)
         return ClipFacts(frames=len(media), frames_per_second=None, height=height, width=width)
     video = VideoFile(media[0], max_pixels=MAX_PIXELS)
-    wanted = range(video.frames) if deep else range(1)
-    seen: list[tuple[int, int]] = []
-    video.pictures(wanted, lambda pixels: _noted(pixels, seen)[:0])
-    height, width = _one_size(seen)
+    sizes_seen: list[tuple[int, int]] = []
+    video.pictures(range(video.frames) if deep else range(1), lambda pixels: _noted(pixels, sizes_seen)[:0])
+    height, width = _one_size(sizes_seen)
     return ClipFacts(frames=video.frames, frames_per_second=video.frames_per_second, height=height, width=width)
 
 
 def decode_clip(
     members: Mapping[str, bytes], indices: Sequence[int], keep: Callable[[Pixels], Pixels] = lambda pixels: pixels
 ) -> Pixels:
-    """Frames of a clip, uint8 [T, H, W, 3], RGB, upright, in the order of `indices`, which may repeat.
+    """Returns frames of a clip, uint8 [T, H, W, 3], RGB, upright, in the order of `indices`, which may repeat.
 
     `keep` is given each frame as it is decoded, [H, W, 3], and makes of it what is returned: with a resize in it, no
     more than one frame of full size is held. Raises `BadSample` as `clip_facts` does, and for an index that the clip
     does not have.
     """
     media = frames_of(members)
-    seen: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
     if _is_folder(members):
         _refuse_beyond(indices, len(media))
-        kept = {index: keep(_noted(decode_image(media[index]), seen)) for index in sorted(set(indices))}
+        kept = {index: keep(_noted(decode_image(media[index]), sizes)) for index in sorted(set(indices))}
     else:
         video = VideoFile(media[0], max_pixels=MAX_PIXELS)
         _refuse_beyond(indices, video.frames)
-        kept = video.pictures(indices, lambda pixels: keep(_noted(pixels, seen)))
-    _one_size(seen)
+        kept = video.pictures(indices, lambda pixels: keep(_noted(pixels, sizes)))
+    _one_size(sizes)
     return np.stack([kept[index] for index in indices])
 
 
@@ -75,13 +73,13 @@ def _is_folder(members: Mapping[str, bytes]) -> bool:
     return any(_FRAME.fullmatch(suffix) for suffix in members)
 
 
-def _noted(pixels: Pixels, seen: list[tuple[int, int]]) -> Pixels:
-    seen.append((pixels.shape[0], pixels.shape[1]))
+def _noted(pixels: Pixels, sizes: list[tuple[int, int]]) -> Pixels:
+    sizes.append((pixels.shape[0], pixels.shape[1]))
     return pixels
 
 
 def _one_size(sizes: Sequence[tuple[int, ...]]) -> tuple[int, int]:
-    """Height and width of all frames. Raises `BadSample` where they differ."""
+    """Returns height and width of all frames. Raises `BadSample` where they differ."""
     height, width = sizes[0]
     for other_height, other_width in sizes:
         if (other_height, other_width) != (height, width):

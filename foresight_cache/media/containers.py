@@ -1,4 +1,4 @@
-"""Whether a video file is whole, by the sizes that its outermost boxes claim: decoders pass over what is cut off."""
+"""Checks that a video file is whole, by the sizes its outermost boxes claim: decoders pass over what is cut off."""
 
 from collections.abc import Iterator
 
@@ -28,35 +28,35 @@ def refuse_cut_off(data: bytes) -> None:
 
 def _riff_ends(data: bytes) -> Iterator[int]:
     """Ends of the chunks of an avi file; a large one has several."""
-    place = 0
-    while data[place : place + 4] == b"RIFF" and place + 8 <= len(data):
-        place += 8 + int.from_bytes(data[place + 4 : place + 8], "little")
-        yield place
+    position = 0
+    while data[position : position + 4] == b"RIFF" and position + 8 <= len(data):
+        position += 8 + int.from_bytes(data[position + 4 : position + 8], "little")
+        yield position
 
 
 def _box_ends(data: bytes) -> Iterator[int]:
     """Ends of the boxes of an mp4 file; a size of 1 says that the size follows, 0 that the box is the last."""
-    place = 0
-    while place + 8 <= len(data):
-        size = int.from_bytes(data[place : place + 4], "big")
+    position = 0
+    while position + 8 <= len(data):
+        size = int.from_bytes(data[position : position + 4], "big")
         if size == 1:
-            size = int.from_bytes(data[place + 8 : place + 16], "big")
-        if size < 8 or not data[place + 4 : place + 8].isalnum():
+            size = int.from_bytes(data[position + 8 : position + 16], "big")
+        if size < 8 or not data[position + 4 : position + 8].isalnum():
             return  # what follows is no box
-        place += size
-        yield place
+        position += size
+        yield position
 
 
 def _ebml_ends(data: bytes) -> Iterator[int]:
     """Ends of the header and the segment of a webm file; a segment that was streamed does not know its size."""
-    place = 0
+    position = 0
     for expected in (_EBML, _SEGMENT):
-        if int.from_bytes(data[place : place + 4], "big") != expected:
+        if int.from_bytes(data[position : position + 4], "big") != expected:
             return
-        place += 4
-        length = 9 - data[place : place + 1].ljust(1, b"\1")[0].bit_length()
-        size = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
+        position += 4
+        length = 9 - data[position : position + 1].ljust(1, b"\1")[0].bit_length()
+        size = int.from_bytes(data[position : position + length], "big") & ((1 << 7 * length) - 1)
         if size == (1 << 7 * length) - 1:
             return
-        place += length + size
-        yield place
+        position += length + size
+        yield position

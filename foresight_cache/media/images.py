@@ -1,9 +1,9 @@
-"""Encoded images to pixels: bounded in size, upright, RGB, and never an exception of Pillow's own.
+"""Decodes images to pixels: bounded in size, upright, RGB, and never with an exception of Pillow's own.
 
 **Upright.** A camera may store a photo lying on its side and note so in EXIF. Annotation tools show the photo
 upright, so that is what boxes refer to, and every function here sees the upright image. COCO's own images carry
-no such note. Annotations that were made of the unturned image show in their width and height being swapped, which
-`foresight prepare` refuses for that sample.
+no such note. Annotations that were made of the unturned image have width and height swapped, and
+`foresight prepare` refuses such a sample.
 """
 
 import io
@@ -16,6 +16,9 @@ from PIL import Image, UnidentifiedImageError
 
 from foresight_cache.errors import BadSample
 from foresight_cache.geometry import Placement
+
+Pixels = NDArray[np.uint8]
+"""One picture [H, W, 3] or several [T, H, W, 3], RGB."""
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, in pixels: 256 MiB as RGB, and where Pillow starts to warn of decompression bombs."""
@@ -40,15 +43,15 @@ _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def decode_image(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Pixels of an encoded image, uint8 [H, W, 3], RGB, upright.
+def decode_image(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Returns the pixels of an encoded image, uint8 [H, W, 3], RGB, upright.
 
     Grey, palette and CMYK images become RGB; 16 bits per channel become 8; what is transparent shows white; of an
     animation the first picture is taken. Raises `BadSample` for bytes that are no image, are cut off or damaged, or
     that would be larger than `max_pixels`.
     """
     data = bytes(data)
-    with _opened(data, max_pixels) as image:
+    with open_image(data, max_pixels) as image:
         turn = _TURNS.get(_orientation(image, data))
         upright = _rgb(image)
         if turn is not None:
@@ -57,7 +60,7 @@ def decode_image(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> N
 
 
 def image_size(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Height and width of an encoded image in pixels, upright, from its header.
+    """Returns height and width of an encoded image in pixels, upright, from its header.
 
     An image that does not end as its format ends is decoded, to tell a truncated one from one that is merely
     unusual. Damage between header and end is not found here. Raises `BadSample` as `decode_image` does.
@@ -75,14 +78,14 @@ def image_size(data: bytes | memoryview, *, max_pixels: int = MAX_PIXELS) -> tup
 
 def _header_size(data: bytes, max_pixels: int) -> tuple[tuple[int, int], str | None]:
     """Height and width, upright, and the format."""
-    with _opened(data, max_pixels) as image:
+    with open_image(data, max_pixels) as image:
         width, height = image.size
         sideways = _orientation(image, data) in _SIDEWAYS
         return ((width, height) if sideways else (height, width)), image.format
 
 
-def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Bicubic, antialiased, uint8 [H, W, 3] to uint8 [height, width, 3].
+def resize(image_HWC: Pixels, height: int, width: int) -> Pixels:
+    """Resizes an image, bicubic and antialiased, from uint8 [H, W, 3] to uint8 [height, width, 3].
 
     An image that already has that size is returned itself, not a copy. The same input gives the same output: Pillow
     resamples in integers.
@@ -90,52 +93,24 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
     >>> resize(np.zeros((4, 6, 3), np.uint8), 2, 3).shape
     (2, 3, 3)
     """
-    if image.shape[:2] == (height, width):
-        return image
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
+    if image_HWC.shape[:2] == (height, width):
+        return image_HWC
+    return np.array(Image.fromarray(image_HWC).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)
 
 
-def fit_image(image: NDArray[np.uint8], placement: Placement) -> NDArray[np.uint8]:
-    """An image uint8 [H, W, 3] resized into its place in the input, with a grey border where it does not reach.
+def fit_image(image_HWC: Pixels, placement: Placement) -> Pixels:
+    """Resizes an image uint8 [H, W, 3] into its part of the input and adds a grey border where it does not reach.
 
     >>> from foresight_cache.geometry import placement_for
     >>> fit_image(np.zeros((2, 4, 3), np.uint8), placement_for((2, 4), (4, 4), "letterbox"))[:, 0, 0].tolist()
     [128, 0, 0, 128]
     """
-    inner = resize(image, placement.inner_height, placement.inner_width)
-    return _bordered(inner, placement, BORDER)
+    inner_HWC = resize(image_HWC, placement.inner_height, placement.inner_width)
+    return with_border(inner_HWC, placement, BORDER)
 
 
-def decode_labels(data: bytes | memoryview) -> NDArray[np.uint8]:
-    """Dense labels uint8 [H, W] of an encoded image with one channel; a palette's numbers, not its colours.
-
-    Raises `BadSample` as `decode_image` does, for an image with colours, and for labels above 255.
-    """
-    with _opened(bytes(data), MAX_PIXELS) as image:
-        _check_one_channel(image)
-        labels = np.asarray(image)
-    if labels.size and (labels.min() < 0 or labels.max() > 255):
-        raise BadSample(f"the labels reach {labels.max()}, expected at most 255")
-    return labels.astype(np.uint8)
-
-
-def labels_size(data: bytes | memoryview) -> tuple[int, int]:
-    """Height and width of dense labels from their header. Raises `BadSample` as `image_size` and for colours."""
-    with _opened(bytes(data), MAX_PIXELS) as image:
-        _check_one_channel(image)
-    return image_size(data)
-
-
-def fit_labels(labels: NDArray[np.uint8], placement: Placement, border: int) -> NDArray[np.uint8]:
-    """Labels uint8 [H, W] in the input's pixels: each the label of the original's pixel at its centre."""
-    size = placement.inner_width, placement.inner_height
-    inner = labels
-    if labels.shape != size[::-1]:
-        inner = np.array(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST), dtype=np.uint8)
-    return _bordered(inner, placement, border)
-
-
-def _bordered(inner: NDArray[np.uint8], placement: Placement, value: int) -> NDArray[np.uint8]:
+def with_border(inner: NDArray[np.uint8], placement: Placement, value: int) -> NDArray[np.uint8]:
+    """Returns a resized picture [H, W, …] in the whole input, whose other pixels have `value`."""
     if inner.shape[:2] == (placement.height, placement.width):
         return inner
     whole = np.full((placement.height, placement.width, *inner.shape[2:]), value, np.uint8)
@@ -144,14 +119,9 @@ def _bordered(inner: NDArray[np.uint8], placement: Placement, value: int) -> NDA
     return whole
 
 
-def _check_one_channel(image: Image.Image) -> None:
-    if image.mode not in ("L", "P", "1") and not image.mode.startswith("I"):
-        raise BadSample(f"the labels are an image of the kind {image.mode}, expected one channel of numbers")
-
-
 @contextmanager
-def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    """The image with only its header read; whatever Pillow raises inside the block becomes `BadSample`."""
+def open_image(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Opens an image and reads only its header; whatever Pillow raises inside the block becomes `BadSample`."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
@@ -170,13 +140,13 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
 
 
 def _orientation(image: Image.Image, data: bytes) -> int:
-    """EXIF's number of how the stored image lies: 1 is upright."""
+    """Returns EXIF's number for how the stored image lies: 1 is upright."""
     if image.format == "TIFF":
         return 1  # Pillow turns these itself, in `size` as well as in the pixels
     if image.format == "PNG" and b"eXIf" not in data and b"Raw profile type exif" not in data:
         return 1  # asking a PNG for EXIF that it does not have would decode it
-    found = image.getexif().get(_EXIF_ORIENTATION, 1)
-    return found if isinstance(found, int) else 1
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -191,7 +161,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Pillow's own conversion would clip at 255.
+    """Scales 16 bits to 8, where Pillow's own conversion would clip at 255.
 
     >>> _eight_bits(np.array([0, 257, 65535], np.uint16)).tolist()
     [0, 1, 255]

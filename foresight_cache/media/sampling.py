@@ -1,4 +1,4 @@
-"""Which frames of a clip are taken: `--frames N`, and `--fps R` for as many as its length asks for."""
+"""Chooses frames of a clip: `--frames N` of them, or with `--fps R` as many as its length gives at that rate."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ CHOICE = "middle of equal segments"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """A pure function of a clip's frames and their rate, so that a plan knows what an extraction will take."""
+    """Choice of frames from a clip's length and rate alone, so that a plan knows what an extraction will decode."""
 
     frames: int = 8
-    """Frames that are taken of a clip; with `per_second`, at most."""
+    """Number of frames of a clip; with `per_second`, the most of them."""
     per_second: float | None = None
-    """Frames that are taken of each second of a clip; None takes `frames` of any clip."""
+    """Number of frames of each second of a clip; None chooses `frames` of any clip."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError`."""
@@ -26,11 +26,11 @@ class Sampling:
             raise UsageError(f"frames per second is {self.per_second}, expected more than 0")
 
     def indices(self, sample: Sample) -> list[int]:
-        """Numbers of the frames of a sample that are taken, in order; `[0]` of an image. Raises `BadSample`."""
+        """Returns the numbers of the chosen frames of a sample, in order; `[0]` of an image. Raises `BadSample`."""
         return [0] if sample.media == "image" else uniform(sample.frames, self.count(sample))
 
     def count(self, sample: Sample) -> int:
-        """How many frames of a sample are taken.
+        """Returns the number of frames that are chosen of a sample.
 
         With `per_second`, the length in seconds times the rate, rounded, but at least one and no more than there are.
         Raises `BadSample` where the length is not known.
@@ -48,11 +48,11 @@ class Sampling:
 
 
 def uniform(frames: int, count: int) -> list[int]:
-    """The middle frames of `count` equal segments of a clip: index i is ⌊(i + ½) · frames / count⌋.
+    """Returns the middle frames of `count` equal segments of a clip: index i is ⌊(i + ½) · frames / count⌋.
 
     A clip with fewer frames shows some of them more than once, in order and evenly.
 
     >>> uniform(16, 4), uniform(10, 4), uniform(3, 4), uniform(1, 2)
     ([2, 6, 10, 14], [1, 3, 6, 8], [0, 1, 1, 2], [0, 0])
     """
-    return [(2 * place + 1) * frames // (2 * count) for place in range(count)]
+    return [(2 * segment + 1) * frames // (2 * count) for segment in range(count)]

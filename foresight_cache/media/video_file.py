@@ -1,7 +1,7 @@
-"""An encoded video in memory: how many frames, how fast, how large, and any of its frames exactly.
+"""Reads an encoded video in memory: its number of frames, rate and size, and any of its frames exactly.
 
 A frame is a picture that a player would show, counted from 0 in the order of showing. Packets are read once, which is
-cheap; their time stamps say where each frame is, so that only stretches from a keyframe to a wanted frame are decoded.
+cheap; their time stamps say where each frame is, so that only runs from a keyframe to a chosen frame are decoded.
 Neither the container's own count nor its seeking is trusted: both are approximate in some formats.
 """
 
@@ -22,25 +22,23 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from foresight_cache.errors import BadSample
 from foresight_cache.media.containers import refuse_cut_off
-
-Pixels = NDArray[np.uint8]
+from foresight_cache.media.images import Pixels
 
 _CONTAINERS = "matroska,mov,avi"
-"""FFmpeg's names of what is tried: webm, mp4, avi and their kin. Others, such as playlists, open further files."""
+"""FFmpeg's names of the containers that are tried; others, such as playlists, open further files."""
 _EXPECTED = "expected a video: webm, mp4 or avi"
 _MOST_FRAMES = 1_000_000
 _CONVERSION = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT)
-"""To RGB with the same bits on every processor."""
+"""Conversion to RGB with the same bits on every processor."""
 _SHOWN_VP8 = 0x10
 """Bit of a VP8 packet's first byte; without it, the packet's picture is only built upon."""
 
 
 class VideoFile:
-    """Read packet by packet, not yet decoded. Whatever FFmpeg raises becomes `BadSample`."""
+    """Video whose packets are read and not yet decoded. Whatever FFmpeg raises becomes `BadSample`."""
 
     def __init__(self, data: bytes, *, max_pixels: int) -> None:
         """Raises `BadSample` for what is no video, is cut off, or has frames of more than `max_pixels`."""
@@ -58,11 +56,11 @@ class VideoFile:
         self.frames = len(self._positions) or self._count_by_decoding()
         if not self.frames:
             raise BadSample("the video has no frames")
-        self._numbers = {self._packets[place].pts: number for number, place in enumerate(self._positions)}
+        self._numbers = {self._packets[position].pts: number for number, position in enumerate(self._positions)}
 
     @property
     def frames_per_second(self) -> float | None:
-        """The mean from the first frame to the last; what the container says where packets have no times."""
+        """Mean rate from the first frame to the last; the container's own where packets have no times."""
         base = self._stream.time_base
         if base and len(self._positions) > 1:
             ticks = self._time(self._positions[-1]) - self._time(self._positions[0])
@@ -71,7 +69,7 @@ class VideoFile:
         return round(float(rate), 3) if rate else None
 
     def pictures(self, numbers: Collection[int], keep: Callable[[Pixels], Pixels]) -> dict[int, Pixels]:
-        """What `keep` makes of each wanted frame, by the frame's number; it is given upright uint8 [H, W, 3].
+        """Returns what `keep` makes of each frame of these numbers, by number; it is given upright uint8 [H, W, 3].
 
         Raises `BadSample` where one of them, or one that it builds upon, cannot be decoded.
         """
@@ -83,21 +81,21 @@ class VideoFile:
     def _pictures(
         self, numbers: Collection[int], begin: Callable[[int], int], keep: Callable[[Pixels], Pixels]
     ) -> dict[int, Pixels]:
-        stretches: dict[int, set[int]] = {}
+        numbers_by_start: dict[int, set[int]] = {}
         for number in numbers:
-            stretches.setdefault(begin(number), set()).add(number)
+            numbers_by_start.setdefault(begin(number), set()).add(number)
         return {
             number: keep(_upright(frame))
-            for start, wanted in stretches.items()
-            for number, frame in self._stretch(start, wanted)
+            for start, run in numbers_by_start.items()
+            for number, frame in self._frames_from(start, run)
         }
 
-    def _stretch(self, start: int, wanted: set[int]) -> Iterator[tuple[int, VideoFrame]]:
-        """Wanted frames, decoded from the packet at `start` on until all have come. Raises `BadSample`."""
-        left, problem = set(wanted), "it is missing"
+    def _frames_from(self, start: int, numbers: set[int]) -> Iterator[tuple[int, VideoFrame]]:
+        """Yields frames of these numbers, decoded from the packet at `start` on. Raises `BadSample`."""
+        left, problem = set(numbers), "it is missing"
         try:
-            for place, frame in enumerate(self._decoded(start)):
-                number = self._numbers.get(frame.pts) if self._positions else place
+            for count, frame in enumerate(self._decoded(start)):
+                number = self._numbers.get(frame.pts) if self._positions else count
                 if frame.is_corrupt:
                     problem = "its data are damaged"
                     break
@@ -111,7 +109,7 @@ class VideoFile:
         raise BadSample(f"frame {min(left)} of {self.frames} cannot be decoded: {problem}")
 
     def _decoded(self, start: int) -> Iterator[VideoFrame]:
-        """All frames from the packet at `start` on, in the order of showing. Raises `FFmpegError`."""
+        """Yields all frames from the packet at `start` on, in the order of showing. Raises `FFmpegError`."""
         self._decoder.flush_buffers()
         for packet in (*self._packets[start:], None):
             yield from self._decoder.decode(packet)
@@ -123,16 +121,16 @@ class VideoFile:
             raise BadSample(f"the video cannot be decoded: {error.strerror}") from None
 
     def _keyframe_before(self, number: int) -> int:
-        """The packet to begin with: the last keyframe that is neither decoded nor shown after the frame."""
+        """Returns the packet to begin with: the last keyframe that is neither decoded nor shown after the frame."""
         if not self._positions:
             return 0
-        place = self._positions[number]
-        keyframes = (n for n, packet in enumerate(self._packets[: place + 1]) if packet.is_keyframe)
-        return max((n for n in keyframes if self._time(n) <= self._time(place)), default=0)
+        position = self._positions[number]
+        keyframes = (n for n, packet in enumerate(self._packets[: position + 1]) if packet.is_keyframe)
+        return max((n for n in keyframes if self._time(n) <= self._time(position)), default=0)
 
-    def _time(self, place: int) -> int:
-        """When a packet's frame is shown, in the stream's time base."""
-        return self._packets[place].pts or 0
+    def _time(self, position: int) -> int:
+        """Returns the time at which a packet's frame is shown, in the stream's time base."""
+        return self._packets[position].pts or 0
 
 
 def _container(data: bytes) -> InputContainer:
@@ -142,11 +140,11 @@ def _container(data: bytes) -> InputContainer:
 
 
 def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
-    """Ready to decode. Raises `BadSample`."""
+    """Returns the stream of pictures, ready to decode. Raises `BadSample`."""
     # The cover picture of a song is a video stream, too.
-    streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not streams:
-        kinds = ", ".join(each.type for each in container.streams) or "nothing"
+        kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
         raise BadSample(f"the file has no video in it, only {kinds}; {_EXPECTED}")
     decoder: VideoCodecContext | None = streams[0].codec_context
     if decoder is None:
@@ -160,7 +158,7 @@ def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> "list[Packet[VideoStream]]":
-    """In the order of decoding. Raises `FFmpegError` and `BadSample`."""
+    """Returns the packets in the order of decoding. Raises `FFmpegError` and `BadSample`."""
     packets = list(islice((packet for packet in container.demux(stream) if packet.size), _MOST_FRAMES + 1))
     if len(packets) > _MOST_FRAMES:
         raise BadSample(f"the video has more than the {_MOST_FRAMES} frames that are counted")
@@ -170,23 +168,23 @@ def _packets(container: InputContainer, stream: VideoStream) -> "list[Packet[Vid
 
 
 def _positions(packets: "list[Packet[VideoStream]]", stream: VideoStream) -> list[int]:
-    """Where the packet of each frame stands, in the order of showing; empty where times are missing or ambiguous."""
+    """Returns each frame's packet by position, in the order of showing; none where times are missing or ambiguous."""
     if stream.container.format.name == "avi" and stream.codec_context.has_b_frames:
         return []  # avi has times of decoding only
     vp8 = stream.codec_context.name == "vp8"
     shown = [
-        place
-        for place, packet in enumerate(packets)
+        position
+        for position, packet in enumerate(packets)
         if not packet.is_discard and not (vp8 and not memoryview(packet)[0] & _SHOWN_VP8)
     ]
-    times = {place: packets[place].pts for place in shown}
+    times = {position: packets[position].pts for position in shown}
     if None in times.values() or len(set(times.values())) < len(shown):
         return []
-    return sorted(shown, key=lambda place: times[place] or 0)
+    return sorted(shown, key=lambda position: times[position] or 0)
 
 
 def _upright(frame: VideoFrame) -> Pixels:
-    """RGB [H, W, 3], turned as the display matrix of the video says. Raises `BadSample` for a slanting one.
+    """Returns RGB [H, W, 3], turned as the video's display matrix says. Raises `BadSample` for a slanting one.
 
     The matrix takes a point (p, q) of the coded picture to (a·p + c·q, b·p + d·q), p to the right and q down.
     """

@@ -4,15 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from foresight_cache.annotations import check_annotations
 from foresight_cache.datasets import RawSample
 from foresight_cache.datasets.parts.clip_files import FRAME_SUFFIXES, check_no_gap, frame_files
 from foresight_cache.errors import BadSample
 from foresight_cache.media.clips import ClipFacts, clip_facts
-from foresight_cache.media.images import decode_image, decode_labels, image_size, labels_size
+from foresight_cache.media.images import decode_image, image_size
+from foresight_cache.media.labels import check_labels, decode_labels, labels_size
 from foresight_cache.samples import Sample
 from foresight_cache.shards import Packed
 from foresight_cache.shards.members import (
@@ -136,18 +134,3 @@ def _decode(sample: Sample, members: Members) -> None:
             decode_image(frame)
     for labels in labels_of(members):
         check_labels(decode_labels(labels), sample)
-
-
-def check_labels(labels: NDArray[np.uint8], sample: Sample) -> None:
-    """Raises `BadSample` where dense labels have a value that the sample's annotations do not describe."""
-    spec = sample.annotations.get("labels")
-    if spec is None:
-        raise BadSample("it has dense labels, but no annotations that say how they are to be read")
-    classes = spec["classes"]
-    most = classes["count"] if isinstance(classes, dict) else len(classes) - 1
-    known = np.zeros(256, bool)
-    known[: most + 1] = True
-    if spec["ignore"] is not None:
-        known[spec["ignore"]] = True
-    if not known[labels].all():
-        raise BadSample(f"its labels have the value {labels[~known[labels]][0]}, expected at most {most}")

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foresight_cache.geometry import Fit, input_fractions, input_placement, placement_for
-from foresight_cache.media.images import BORDER, fit_image, fit_labels
+from foresight_cache.media.images import BORDER, fit_image
+from foresight_cache.media.labels import fit_labels
 from foresight_cache.samples import Grid
 
 SIZES = {

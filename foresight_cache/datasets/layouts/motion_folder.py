@@ -14,7 +14,7 @@ from PIL import Image
 from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.parts.safe_paths import inside
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.media.clips import Pixels
+from foresight_cache.media.images import Pixels
 from foresight_cache.samples import Sample, is_safe_name
 
 SPLIT = "train"

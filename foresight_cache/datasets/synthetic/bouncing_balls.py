@@ -13,7 +13,7 @@ import numpy as np
 from foresight_cache.datasets.layouts import motion_folder
 from foresight_cache.datasets.parts import trajectories
 from foresight_cache.errors import UsageError
-from foresight_cache.media.clips import Pixels
+from foresight_cache.media.images import Pixels
 
 SIDE = 112
 """Height and width of a frame in pixels: a quarter of 448, and 8 patches of 14."""

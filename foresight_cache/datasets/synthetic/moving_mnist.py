@@ -14,7 +14,7 @@ from foresight_cache.datasets.layouts import motion_folder
 from foresight_cache.datasets.parts import digits, trajectories
 from foresight_cache.datasets.parts.digits import Digits
 from foresight_cache.errors import UsageError
-from foresight_cache.media.clips import Pixels
+from foresight_cache.media.images import Pixels
 
 SIDE = 64
 FRAMES = 20
