@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test fuzz lint lock clean
+.PHONY: demo test slow fuzz lint lock clean
 
 .venv: .venv/installed
 
@@ -15,8 +15,11 @@ BIN := .venv/bin
 demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
 	$(BIN)/foresight demo --out demo
 
-test: .venv  ## all tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test: .venv  ## the tests, on all cores
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+slow: .venv  ## tests that take long by nature
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
 	$(BIN)/python -m pytest -s tests/cache/fuzz
