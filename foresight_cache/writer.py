@@ -9,22 +9,21 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from foresight_cache.errors import CorruptCache, FingerprintMismatch, NotACache
-from foresight_cache.fingerprint import differences
+from foresight_cache.errors import CorruptCache
 from foresight_cache.format import layout
 from foresight_cache.format.claims import Claim, claim, sweep
 from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.feature_statistics import FeatureStatistics
 from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.merging import merged_layout
 from foresight_cache.format.shard_object import ShardObjectWriter
-from foresight_cache.points import computation_order
 
 JOIN = "join"
 """The claim under which metadata is written."""
@@ -46,24 +45,24 @@ class CacheWriter:
     A context manager: leaving it gives back what was claimed and not committed.
     """
 
-    def __init__(self, root: Path, wanted: CacheLayout) -> None:
+    def __init__(self, root: Path, wanted: CacheLayout, merged: CacheLayout | None = None) -> None:
         """Creates the cache, or joins one of the same fingerprint and adds the points and shards that it lacks.
 
-        Raises `NotACache`, `UnsupportedFormat` and `FingerprintMismatch`; then nothing was changed.
+        `merged` is `merged_layout(root, wanted)` where that is known already. Raises `NotACache`, `UnsupportedFormat`
+        and `FingerprintMismatch`; then nothing was changed.
         """
         self.root = root
-        self.layout = merged_layout(root, wanted)  # refused before anything is touched
+        merged = merged or merged_layout(root, wanted)  # refused before anything is touched
         self._partial = root / layout.PARTIAL
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
-        if _stale_metadata(root, _grown(root, wanted)):
+        if _stale_metadata(root, merged):
             _make_folder(root / layout.SAMPLES)
             with self._claimed(JOIN) as scratch:
-                self.layout = merged_layout(
-                    root, wanted
-                )  # anew, since another process may have grown the cache meanwhile
-                for key, data in _stale_metadata(root, _grown(root, wanted)).items():
+                merged = merged_layout(root, wanted)  # again: another process may have grown the cache meanwhile
+                for key, data in _stale_metadata(root, merged).items():
                     _write_atomically(root, key, data, scratch)
+        self.layout = replace(merged, shards=wanted.shards)
 
     def __enter__(self) -> Self:
         return self
@@ -211,71 +210,6 @@ class ShardWriter:
         """Closes the files that were not committed; they go with the claim's scratch folder."""
         for writer in self._objects.values():
             writer.close()
-
-
-def merged_layout(root: Path, wanted: CacheLayout) -> CacheLayout:
-    """The part of the cache that `wanted` asks for, with all points of the cache; changes nothing.
-
-    The cache may have more shards. Raises `FingerprintMismatch` and `NotACache`.
-    """
-    return replace(_grown(root, wanted), shards=wanted.shards)
-
-
-def _grown(root: Path, wanted: CacheLayout) -> CacheLayout:
-    """What the cache shall be: what it is, and what `wanted` adds to it. It never loses anything."""
-    path = root / layout.ROOT_KEY
-    if not path.exists():
-        _refuse_foreign(root)
-        return wanted
-    stored = CacheLayout.from_root_json(path.read_bytes(), str(root))
-    found = [
-        *differences(stored.fingerprint, wanted.fingerprint),
-        *_shard_differences(stored, wanted),
-        *(
-            phrase
-            for name in stored.points.keys() & wanted.points.keys()
-            for phrase in differences({name: asdict(stored.points[name])}, {name: asdict(wanted.points[name])})
-        ),
-    ]
-    if found:
-        raise FingerprintMismatch(
-            f"{root} was made otherwise: {'; '.join(found)}; use the settings of the cache, or another --out"
-        )
-    points = {**stored.points, **wanted.points}
-    return replace(
-        stored,
-        shards=max(stored.shards, wanted.shards, key=len),
-        points={name: points[name] for name in sorted(points, key=computation_order)},
-    )
-
-
-def _refuse_foreign(root: Path) -> None:
-    """A cache starts in an empty directory, or in one where another process has just begun to start it."""
-    if root.exists() and not root.is_dir():
-        raise NotACache(f"{root} is a file; name a new directory or an existing cache with --out")
-    folders = (root, root / layout.SAMPLES)
-    found = {path.relative_to(root).as_posix() for folder in folders if folder.is_dir() for path in folder.iterdir()}
-    if found - {layout.SAMPLES, layout.PARTIAL, f"{layout.SAMPLES}/{layout.ROOT_KEY}"}:
-        raise NotACache(f"{root} holds other files and no cache; name a new or empty directory with --out")
-
-
-def _shard_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
-    """One list of shards may go on where the other ends, if what both have is the same and full."""
-    common = min(len(stored.shards), len(wanted.shards))
-    if found := differences(_described(stored, common), _described(wanted, common)):
-        return found
-    if all(shard.samples == stored.samples_per_shard for shard in stored.shards[:common]):
-        return []
-    return differences(_described(stored), _described(wanted))
-
-
-def _described(cache: CacheLayout, count: int | None = None) -> dict[str, Any]:
-    """The first shards by name, each with its place, since a slot means another sample where two are exchanged."""
-    shards = {
-        shard.name: {"number": number, "sha256": shard.sha256, "samples": shard.samples}
-        for number, shard in enumerate(cache.shards[:count])
-    }
-    return {"shards": shards, "samples_per_shard": cache.samples_per_shard}
 
 
 def _stale_metadata(root: Path, cache: CacheLayout) -> dict[str, bytes]:

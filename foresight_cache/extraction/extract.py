@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from foresight_cache.extraction.recording import ShardRecorder
 from foresight_cache.extraction.size_estimate import check_free_space
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.merging import merged_layout
 from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import deferred_interrupts
@@ -28,7 +30,7 @@ from foresight_cache.runtime.stage_times import StageTimes
 from foresight_cache.runtime.write_behind import WriteBehind
 from foresight_cache.samples import Media
 from foresight_cache.shards import ShardSet
-from foresight_cache.writer import CacheWriter, merged_layout
+from foresight_cache.writer import CacheWriter
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +57,9 @@ def extract(
     """
     names = array_names(shards, options)
     planned = plan_cache(shards, encoder, options)
-    check_free_space(out, shards, encoder, options.inputs, merged_layout(out, planned), names)
+    check_free_space(
+        out, shards, encoder, options.inputs, replace(merged_layout(out, planned), shards=planned.shards), names
+    )
     rows_of = partial(_rows, encoder=encoder, rule=options.inputs)
     halving = Halving(encoder, options.inputs)
     times = times or StageTimes()

@@ -6,7 +6,6 @@ sample or, in a large dataset, of shards spread evenly over it.
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,10 @@ from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.layout import CacheLayout, PointLayout
 from foresight_cache.format.shard_object import checksum, index_size
+from foresight_cache.runtime.progress import format_bytes
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.shards import ShardSet
+from foresight_cache.shards.headers import read_records
 
 MOST_RECORDS = 8192
 """Records that are read to learn native sizes; their mean is then known to well under a percent."""
@@ -31,8 +32,6 @@ _ENTRY = 512
 """Bytes of what a commit says of itself and of each of its objects."""
 _FOLDERS = 2
 """Folders that an object's key makes, a block each on many filesystems."""
-_TAR_BLOCK = 512
-"""Bytes of a tar's header, and what its members are rounded up to."""
 
 
 class TokenCounts(NamedTuple):
@@ -129,7 +128,7 @@ def survey(shards: ShardSet, encoder: Encoder, rule: InputSpec) -> Survey:
     sizes, lengths = {}, [0]
     for number in _spread(len(shards.shards), count):
         try:
-            records = _records(shards, number)
+            records = read_records(shards, number)
             sizes[number] = _counted(records, encoder, rule)
         except (OSError, ValueError, RecursionError, BadSample):
             continue
@@ -200,19 +199,6 @@ def nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def format_bytes(size: float) -> str:
-    """Bytes in units of 1000, as disks are sold.
-
-    >>> format_bytes(999), format_bytes(3_932_160), format_bytes(2.5e12), format_bytes(999_999)
-    ('999 B', '3.9 MB', '2.5 TB', '1.0 MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.95:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
-
-
 def _chunk_bytes(point: PointLayout, found: Survey) -> dict[int, int]:
     """Bytes of all chunks of each surveyed shard, with their checksums and without the object's index."""
     step = point.tokens_per_chunk
@@ -253,27 +239,6 @@ def _counted(records: Sequence[bytes], encoder: Encoder, rule: InputSpec) -> Cou
         except BadSample:
             continue
     return found
-
-
-def _records(shards: ShardSet, number: int) -> list[bytes]:
-    """The records in a prepared tar, passing over the media. Raises `ValueError` for a tar that is not as prepared.
-
-    Header by header, since `tarfile` would believe and allocate whatever size a damaged header claims.
-    """
-    shard = shards.shards[number]
-    records, start = [], 0
-    with (shards.path / shard.name).open("rb", buffering=0) as file:
-        while (header := os.pread(file.fileno(), _TAR_BLOCK, start)).strip(b"\0"):
-            name, length = header[:100].rstrip(b"\0"), int(header[124:136].strip(b"\0 ") or b"0", 8)
-            start += _TAR_BLOCK
-            if not re.fullmatch(rb"\d{9}\.[a-z0-9.]+", name) or not 0 <= length <= shard.size - start:
-                raise ValueError(f"{shard.name} has a member {name!r} of {length} bytes at {start}")
-            if name.endswith(b".json"):
-                records.append(os.pread(file.fileno(), length, start))
-            start += -(-length // _TAR_BLOCK) * _TAR_BLOCK
-    if len(records) != len(shard.ids):
-        raise ValueError(f"{shard.name} has {len(records)} records, {len(shard.ids)} were prepared")
-    return records
 
 
 def _under_way(partial: Path) -> int:

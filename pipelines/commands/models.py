@@ -97,7 +97,7 @@ def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    from foresight_cache.extraction.size_estimate import format_bytes
+    from foresight_cache.runtime.progress import format_bytes
 
     head = ("tap", "grid", "width", "per sample", "class token", "alias")
     cells = [

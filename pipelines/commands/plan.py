@@ -104,7 +104,7 @@ def _text(plan: "ExtractionPlan") -> str:
 
 
 def _facts(plan: "ExtractionPlan") -> dict[str, str]:
-    from foresight_cache.extraction.size_estimate import format_bytes
+    from foresight_cache.runtime.progress import format_bytes
 
     left = f"{plan.samples_left:,} of them in {_shards(plan.shards_left)} are left" if plan.exists else "all are left"
     facts = {"samples": f"{plan.samples:,} in {_shards(plan.shards)}, {left if plan.shards_left else 'none is left'}"}
@@ -124,7 +124,7 @@ def _shards(count: int) -> str:
 
 
 def _times(plan: "ExtractionPlan") -> dict[str, str]:
-    from foresight_cache.extraction.size_estimate import format_bytes
+    from foresight_cache.runtime.progress import format_bytes
 
     if not plan.shards_left:
         return {"time": "nothing to do"}
@@ -155,7 +155,7 @@ def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
 
 
 def _table(plan: "ExtractionPlan") -> list[str]:
-    from foresight_cache.extraction.size_estimate import format_bytes
+    from foresight_cache.runtime.progress import format_bytes
 
     head = ("point", "tokens", "channels", "type", "in all", "left")
     rows = [

@@ -20,8 +20,8 @@ from foresight_cache.extraction.size_estimate import (
     survey,
 )
 from foresight_cache.format import layout
+from foresight_cache.format.merging import merged_layout
 from foresight_cache.shards import ShardSet
-from foresight_cache.writer import merged_layout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,8 @@ def plan_extraction(shards: ShardSet, encoder: Encoder, options: ExtractionOptio
     `ShardError` for a damaged first tar, `FeatureError` for values that no cache should hold.
     """
     names = array_names(shards, options)
-    cache = merged_layout(out, plan_cache(shards, encoder, options))
+    planned = plan_cache(shards, encoder, options)
+    cache = replace(merged_layout(out, planned), shards=planned.shards)
     lacking = missing_points(out, cache, names)
     room = free_space_at(out)
     found = survey(shards, encoder, options.inputs)

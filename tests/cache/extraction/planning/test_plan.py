@@ -23,6 +23,7 @@ from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.preparation.prepare import prepare
+from foresight_cache.runtime.progress import format_bytes
 from foresight_cache.shards import ShardSet, open_shards
 
 POINTS = ("E1", "E5", "E8")
@@ -152,8 +153,8 @@ def test_a_disk_without_room_is_refused_and_filled_once_there_is_room(
         extract(shards, encoder, options(encoder), out)
     need = predicted(shards, encoder, options(encoder), out)
     assert str(caught.value) == (
-        f"the cache at {out} needs {size_estimate.format_bytes(need.on_disk)} more and the disk of {small_disk} has "
-        f"262.1 kB free; free {size_estimate.format_bytes(need.on_disk - 2**18)} there, "
+        f"the cache at {out} needs {format_bytes(need.on_disk)} more and the disk of {small_disk} has "
+        f"262.1 kB free; free {format_bytes(need.on_disk - 2**18)} there, "
         "name another --out or keep fewer --points"
     )
     assert list(small_disk.iterdir()) == [], "nothing of a cache is left"
