@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from foresight_cache.samples import Grid
 
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 
 _ONE_TOKEN = Grid(1, 1, 1)
 
+Form = Literal["per_sample", "per_token"]
+"""Whether a prediction is made from the whole sample, or from each token about the token's cell."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputSpec:
-    """What a task asks of a head."""
+    """The predictions that a task takes from a head."""
 
     slots: int
     """Predictions P that a pooling head makes; a head that predicts from each token makes one per token."""
     channels: int
     """Values C of each prediction."""
-    predicts: tuple[str, ...] = ("per_sample", "per_token")
-    """Predictions that the task understands: `slots` from the whole sample, `tokens` with the cells they are about."""
+    predicts: tuple[Form, ...] = ("per_sample", "per_token")
+    """Forms of prediction that the task takes: from the whole sample, or from each token with its cell."""
     grid: Grid = _ONE_TOKEN
     """The largest grid of the tokens that the head will see."""
     cell: tuple[int, int, int, int] | None = None

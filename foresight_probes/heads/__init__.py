@@ -1,57 +1,61 @@
-"""Heads, one file each. This folder is the registry: a file `token_linear.py` is the head `token-linear`.
+"""Heads, which turn features into predictions. This folder is the registry: `attentive.py` is the head `attentive`.
 
-A head turns a batch of features into predictions. To add one, add a file with a class `Head` that derives from
-`torch.nn.Module`, is made as the protocol below says and has a `forward` from `Features` to `Prediction`.
+To add one, add a file with a class `Head` that derives from `layers.base.ProbeHead` (or `LinearHead`), declares what
+the protocol below lists, and has a `forward` from `Features` to `Prediction`. A file with several heads of one idea
+lists them instead in a dictionary `HEADS = {"ridge": Ridge, "token-ridge": TokenRidge}` at its top level, whose names
+are read without running the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from functools import cache
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from foresight_probes.batches import OutputSpec
+    from foresight_probes.batches import Form, OutputSpec
+    from foresight_probes.heads.layers.base import ProbeHead
 
 ALIASES = {"linear": ("pooled-linear", "token-linear")}
 """Names that mean several heads."""
 
 
 class HeadClass(Protocol):
-    """Makes a head with random weights from torch's default generator.
+    """The class of a head: what it declares, and how a head with random weights from torch's generator is made.
 
-    The module is called with `Features` whose tokens and pooled vectors are standardised, and returns a `Prediction`.
-    It is made with `width`, the channels of its features; with `several = True` it is made with `widths`, the channels
-    of each of the points in `features.every`.
+    It is made with `width`, the channels of its features; with `takes_several` it is made with `widths`, the channels
+    of each of the points in `features.every`. The head is called with `Features` whose tokens and pooled vectors are
+    standardised.
     """
 
     learning_rate: float
-    """The peak step size of AdamW at which a head of its kind learns well."""
-    predicts: tuple[str, ...]
+    """Peak step size of AdamW at which a head of its kind learns well."""
+    predicts: tuple[Form, ...]
     """Predictions that it can make, of those in `OutputSpec.predicts`; where a task takes several, the first."""
-    reads: str
-    """`pooled` where it touches nothing but `features.pooled`; `tokens`, the default, where it needs more."""
+    reads: Literal["pooled", "tokens"]
+    """Features that it reads: `pooled` where it touches `features.pooled` alone, `tokens` (the default) for more."""
+    solver: Literal["ridge", "logistic", "constant"] | None
+    """Closed form that finds its weights; None (the default) for a head that is trained. Only for a `LinearHead`."""
+    takes_several: bool
+    """True for a head that takes several points at once; False by default."""
 
-    def __call__(self, *, width: int, outputs: OutputSpec) -> nn.Module: ...
-
-
-class MultiPointHeadClass(Protocol):
-    """The same for a head on several points, which says so by `several = True`."""
-
-    def __call__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> nn.Module: ...
+    def __call__(self, *, width: int, outputs: OutputSpec) -> ProbeHead: ...
 
 
-_REGISTRY = Registry(__name__, "head", hyphens=True)
+class _MultiPointHeadClass(Protocol):
+    """The class of a head on several points, which declares `takes_several = True`."""
+
+    def __call__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> ProbeHead: ...
+
+
+_REGISTRY = Registry(__name__, "head", hyphens=True, component="Head", components="HEADS")
 
 
 def names() -> tuple[str, ...]:
-    """Heads, by file name; nothing is imported.
+    """Lists the heads in alphabetical order; imports none of them.
 
     >>> {"pooled-linear", "token-linear", "mlp"} <= set(names())
     True
@@ -60,69 +64,66 @@ def names() -> tuple[str, ...]:
 
 
 def resolve(texts: Iterable[str]) -> tuple[str, ...]:
-    """Heads that names and aliases mean, each once. Raises `UnknownName`.
+    """Returns the heads that names and aliases mean, each once. Raises `UnknownName`.
 
     >>> resolve(["mlp", "linear", "mlp"])
     ('mlp', 'pooled-linear', 'token-linear')
     """
-    found = dict.fromkeys(name for text in texts for name in ALIASES.get(text, (text,)))
-    for name in found:
+    chosen = dict.fromkeys(name for text in texts for name in ALIASES.get(text, (text,)))
+    for name in chosen:
         if name not in names():
             raise UnknownName("head", name, [*names(), *ALIASES])
-    return tuple(found)
+    return tuple(chosen)
+
+
+def load(name: str) -> HeadClass:
+    """Imports the class of a head. Raises `UnknownName`."""
+    (name,) = resolve([name])
+    return cast(HeadClass, _REGISTRY.load(name))
 
 
 def solver(name: str) -> str | None:
-    """`ridge`, `logistic` or `constant` for a head that is solved and not trained, None for one that is trained.
-
-    Raises `UnknownName`.
-    """
-    return getattr(_class(name), "solver", None)
+    """Returns the closed form that finds a head's weights, None for a head that is trained. Raises `UnknownName`."""
+    return load(name).solver
 
 
 def takes_several(name: str) -> bool:
-    """Whether it takes several points at once. Raises `UnknownName`."""
-    return bool(getattr(_class(name), "several", False))
+    """Tells whether a head takes several points at once. Raises `UnknownName`."""
+    return load(name).takes_several
 
 
 def reads_tokens(name: str) -> bool:
-    """Whether it needs more than the means over tokens. Raises `UnknownName`."""
-    return getattr(_class(name), "reads", "tokens") == "tokens"
+    """Tells whether a head needs more than the means over tokens. Raises `UnknownName`."""
+    return load(name).reads == "tokens"
 
 
 def fitting(name: str, outputs: OutputSpec) -> bool:
-    """Whether a head can make a prediction that a task understands. Raises `UnknownName`."""
-    return bool(set(_class(name).predicts) & set(outputs.predicts))
+    """Tells whether a head can make a prediction that a task takes. Raises `UnknownName`."""
+    return bool(set(load(name).predicts) & set(outputs.predicts))
 
 
-def build(name: str, *, width: int | tuple[int, ...], outputs: OutputSpec, seed: int) -> nn.Module:
-    """A head for features of `width` channels, its initial weights a function of name, sizes and seed alone.
+def build(name: str, *, width: int | tuple[int, ...], outputs: OutputSpec, seed: int) -> ProbeHead:
+    """Makes a head for features of `width` channels, its initial weights a function of name, sizes and seed alone.
 
     `width` is a tuple where there are several points. Leaves torch's global random state as it was. Raises
-    `UnknownName`, and `UsageError` where the head cannot make what the task understands.
+    `UnknownName`, and `UsageError` where the head cannot make a prediction that the task takes.
     """
     import torch
 
-    head = _class(name)
+    head = load(name)
     if not fitting(name, outputs):
+        others = ", ".join(other for other in names() if fitting(other, outputs))
         raise UsageError(
             f"the head {name!r} makes a prediction from {_FORMS[head.predicts[0]]}, but the task needs one from "
-            f"{_FORMS[outputs.predicts[0]]}; "
-            f"use one of {', '.join(each for each in names() if fitting(each, outputs))}."
+            f"{_FORMS[outputs.predicts[0]]}; use one of {others}"
         )
     widths = (width,) if isinstance(width, int) else width
     start = int.from_bytes(hashlib.sha256(f"{name} {seed}".encode()).digest()[:8], "big")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(start)
-        if getattr(head, "several", False):
-            return cast(MultiPointHeadClass, head)(widths=widths, outputs=outputs)
+        if head.takes_several:
+            return cast(_MultiPointHeadClass, head)(widths=widths, outputs=outputs)
         return head(width=sum(widths), outputs=outputs)
 
 
 _FORMS = {"per_sample": "the whole sample", "per_token": "each token"}
-
-
-@cache
-def _class(name: str) -> HeadClass:
-    (name,) = resolve([name])
-    return cast(HeadClass, _REGISTRY.module(name).Head)

@@ -1,6 +1,6 @@
 """Attentive pooling: one learned query decides how much each token counts, then a linear map.
 
-It is not told where tokens lie, so what it finds is in the tokens themselves.
+It does not see where tokens lie, so what it reads is in the tokens themselves.
 """
 
 import torch
@@ -8,10 +8,11 @@ from torch import nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock
-from foresight_probes.heads.pooled_linear import slots, spread_linear
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_sample, spread_linear
 
 
-class Head(nn.Module):
+class Head(ProbeHead):
     """tokens [B, N, D] -> one vector [B, 256] -> values [B, P, C]."""
 
     learning_rate = 0.001
@@ -27,5 +28,5 @@ class Head(nn.Module):
 
     def forward(self, features: Features) -> Prediction:
         tokens = self.project(features.tokens)
-        found = self.look(self.query.expand(len(tokens), -1, -1), tokens, tokens, features.mask)
-        return slots(self.linear(found[:, 0]), self.outputs)
+        pooled_B1D = self.look(self.query.expand(len(tokens), -1, -1), tokens, tokens, features.mask)
+        return per_sample(self.linear(pooled_B1D[:, 0]), self.outputs)

@@ -1,4 +1,4 @@
-"""A convolutional decoder from the token grid: every token keeps its place, nothing is pooled."""
+"""A convolutional decoder from the token grid: every token keeps its cell, nothing is pooled."""
 
 import math
 
@@ -8,14 +8,17 @@ from torch import Tensor, nn
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import patchify
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_token
 
 WIDEST = 256
 """Channels at the resolution of the tokens; half as many after each doubling."""
 
 NARROWEST = 32
+"""Channels below which maps get no narrower."""
 
 
-class Head(nn.Module):
+class Head(ProbeHead):
     """tokens [B, N, D] -> maps [256, H, W], doubled in size until they are the picture -> values [B, N, C].
 
     Each time step is decoded by itself, into as many frames as it stands for. A factor of the size of a cell that is
@@ -43,14 +46,14 @@ class Head(nn.Module):
         self.draw = nn.Conv2d(narrow, frames * channels * height * width_of_cell, 3, padding=1)
 
     def forward(self, features: Features) -> Prediction:
-        pieces = features.tokens.new_zeros(*features.mask.shape, math.prod(self.cell))
+        pieces_BNC = features.tokens.new_zeros(*features.mask.shape, math.prod(self.cell))
         for grid in dict.fromkeys(features.grids):
             rows = [row for row, other in enumerate(features.grids) if other == grid]
-            pieces[rows, : grid.tokens] = self._pieces(features.tokens[rows, : grid.tokens], grid)
-        return Prediction(values=pieces, mask=features.mask, cells=features.cells, grids=features.grids)
+            pieces_BNC[rows, : grid.tokens] = self._pieces(features.tokens[rows, : grid.tokens], grid)
+        return per_token(pieces_BNC, features)
 
     def _pieces(self, tokens: Tensor, grid: Grid) -> Tensor:
-        """[B, N, C] of tokens [B, N, D] that lie on one grid."""
+        """Decodes tokens [B, N, D] that lie on one grid to pieces [B, N, C]."""
         frames, _, _, channels = self.cell
         maps = tokens.reshape(-1, grid.h, grid.w, tokens.shape[2]).permute(0, 3, 1, 2)
         drawn = self.draw(self.body(self.project(maps)))

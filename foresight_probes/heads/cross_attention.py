@@ -1,15 +1,16 @@
-"""Set prediction as DETR's: learned queries, one per prediction, look at the tokens and each names one object."""
+"""Set prediction as DETR's: learned queries, one per prediction, attend to the tokens and each names one object."""
 
 import torch
 from torch import nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, places
-from foresight_probes.heads.pooled_linear import SPREAD
+from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, position_encoding
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import SPREAD, per_sample
 
 
-class Head(nn.Module):
-    """tokens [B, N, D] with places -> queries [B, P, 256], 8 heads -> values [B, P, C]; P is 100 for detection."""
+class Head(ProbeHead):
+    """tokens [B, N, D] with positions -> queries [B, P, 256], 8 heads -> values [B, P, C]; P is 100 for detection."""
 
     learning_rate = 0.0005
     predicts = ("per_sample",)
@@ -27,6 +28,6 @@ class Head(nn.Module):
     def forward(self, features: Features) -> Prediction:
         tokens = self.project(features.tokens)
         queries = self.queries.expand(len(tokens), -1, -1)
-        found = self.look(queries, tokens + places(features), tokens, features.mask)
-        values = self.answer(found) + self.start.view(self.outputs.slots, -1)
-        return Prediction(values=values, mask=torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
+        attended_BPD = self.look(queries, tokens + position_encoding(features), tokens, features.mask)
+        values_BPC = self.answer(attended_BPD) + self.start.view(self.outputs.slots, -1)
+        return per_sample(values_BPC, self.outputs)

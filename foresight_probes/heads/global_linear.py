@@ -8,19 +8,21 @@ from torch import nn
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_token, small_linear
 
 CHANNELS = 16
-"""Per token."""
+"""Channels that each token is reduced to."""
 
 RANK = 256
-"""Numbers of the code; rank of the map."""
+"""Length of the code, which is the rank of the map."""
 
 
-class Head(nn.Module):
+class Head(ProbeHead):
     """tokens [B, N, D] -> [B, N 16] -> code [B, 256] -> values [B, N, C], without anything that is not linear.
 
-    Samples must all lie on one grid, or raise `ProbeError`. Without features only the biases are left: one value for
-    each place, so that on a constant it learns the mean picture.
+    Raises `ProbeError` for samples that do not all lie on one grid. Without features only the biases are left, one
+    value for each pixel, so that on a constant it learns the mean picture.
     """
 
     learning_rate = 0.003
@@ -32,17 +34,14 @@ class Head(nn.Module):
         count = self.grid.tokens
         self.reduce = nn.Linear(width, CHANNELS, bias=False)
         self.gather = nn.Linear(count * CHANNELS, RANK, bias=False)
-        self.spread = nn.Linear(RANK, count * outputs.channels)
-        nn.init.normal_(self.spread.weight, std=0.01)
-        nn.init.zeros_(self.spread.bias)
+        self.spread = small_linear(RANK, count * outputs.channels)
 
     def forward(self, features: Features) -> Prediction:
         if any(grid != self.grid for grid in features.grids):
             other = next(grid for grid in features.grids if grid != self.grid)
             raise ProbeError(
                 f"global-linear maps grids of {self.grid} tokens, but a sample has {other}; "
-                "extract with one --size for all, or use token-linear or conv-decoder."
+                "extract with one --size for all, or use token-linear or conv-decoder"
             )
         code = self.gather(self.reduce(features.tokens).flatten(1))
-        values = self.spread(code).unflatten(1, (self.grid.tokens, -1))
-        return Prediction(values=values, mask=features.mask, cells=features.cells, grids=features.grids)
+        return per_token(self.spread(code).unflatten(1, (self.grid.tokens, -1)), features)

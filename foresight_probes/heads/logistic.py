@@ -1,9 +1,18 @@
-"""Multinomial logistic regression on the mean over tokens, solved to its optimum for a grid of penalties."""
+"""Multinomial logistic regression on the mean over tokens or on each token, solved for a grid of penalties."""
 
-from foresight_probes.heads import pooled_linear
+from foresight_probes.heads.linear import PooledLinear, TokenLinear
 
 
-class Head(pooled_linear.Head):
-    """pooled [B, D] -> values [B, P, C]; see `learning.closed_forms`."""
+class Logistic(PooledLinear):
+    """pooled [B, D] -> values [B, P, C]; `training.closed_forms` finds its weights."""
 
     solver = "logistic"
+
+
+class TokenLogistic(TokenLinear):
+    """tokens [B, N, D] -> values [B, N, C]; `training.closed_forms` finds its weights."""
+
+    solver = "logistic"
+
+
+HEADS = {"logistic": Logistic, "token-logistic": TokenLogistic}

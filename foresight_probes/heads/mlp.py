@@ -1,24 +1,38 @@
-"""Two layers on the mean over tokens."""
+"""Multi-layer perceptrons on the mean over tokens."""
+
+from typing import ClassVar
 
 from torch import nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.pooled_linear import slots, spread_linear
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_sample, spread_linear
 
-HIDDEN = 512
 
-
-class Head(nn.Module):
+class MLP(ProbeHead):
     """pooled [B, D] -> hidden [B, 512] -> values [B, P, C]."""
 
     learning_rate = 0.001
     predicts = ("per_sample",)
     reads = "pooled"
+    hidden: ClassVar[tuple[int, ...]] = (512,)
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.outputs = outputs
-        self.layers = nn.Sequential(nn.Linear(width, HIDDEN), nn.GELU(), spread_linear(HIDDEN, outputs))
+        layers: list[nn.Module] = []
+        for before, after in zip((width, *self.hidden), self.hidden, strict=False):
+            layers += [nn.Linear(before, after), nn.GELU()]
+        self.layers = nn.Sequential(*layers, spread_linear(self.hidden[-1], outputs))
 
     def forward(self, features: Features) -> Prediction:
-        return slots(self.layers(features.pooled), self.outputs)
+        return per_sample(self.layers(features.pooled), self.outputs)
+
+
+class MLP512x256x128(MLP):
+    """pooled [B, D] -> hidden [B, 512], [B, 256], [B, 128] -> values [B, P, C]."""
+
+    hidden = (512, 256, 128)
+
+
+HEADS = {"mlp": MLP, "mlp-512-256-128": MLP512x256x128}

@@ -9,12 +9,14 @@ from torch.nn import functional
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import patchify
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_token
 
 START = (512, 7, 7)
 """Channels, rows and columns that the mean is mapped to."""
 
 
-class Head(nn.Module):
+class Head(ProbeHead):
     """pooled [B, D] -> maps [512, 7, 7] -> five doublings to 224×224 -> resized to the picture -> values [B, N, C].
 
     All frames of a clip are drawn the same.
@@ -35,11 +37,11 @@ class Head(nn.Module):
 
     def forward(self, features: Features) -> Prediction:
         drawn = self.decoder(self.project(features.pooled).unflatten(1, START))
-        values = features.tokens.new_zeros(*features.mask.shape, math.prod(self.cell))
+        values_BNC = features.tokens.new_zeros(*features.mask.shape, math.prod(self.cell))
         for row, (picture, grid) in enumerate(zip(drawn, features.grids, strict=True)):
             frames, height, width, _ = self.cell
             size = (grid.h * height, grid.w * width)
             fitted: Tensor = functional.interpolate(picture[None], size, mode="bilinear", antialias=True)
             still = fitted.permute(0, 2, 3, 1).expand(grid.t * frames, -1, -1, -1)
-            values[row, : grid.tokens] = patchify(still, grid)
-        return Prediction(values=values, mask=features.mask, cells=features.cells, grids=features.grids)
+            values_BNC[row, : grid.tokens] = patchify(still, grid)
+        return per_token(values_BNC, features)

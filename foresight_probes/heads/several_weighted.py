@@ -1,4 +1,8 @@
-"""Several points in one sum: each is mapped to the same channels, and learned weights say how much it counts."""
+"""Several points in one sum: each is mapped to the same channels, and learned weights say how much it counts.
+
+This is the scalar mix of ELMo (Peters et al., "Deep contextualized word representations", NAACL 2018): a softmax over
+one learned number per point.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +23,7 @@ class Head(MultiPointHead):
 
     @property
     def weights(self) -> Tensor:
-        """How much each point counts, [points]."""
+        """How much each point counts, one weight per point; they sum to 1."""
         return self.weight_logits.softmax(0)
 
     def mix(self, features: Features) -> Tensor:

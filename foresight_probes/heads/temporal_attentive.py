@@ -1,15 +1,16 @@
-"""Attentive pooling over a clip, with tokens that say at what time they were seen."""
+"""Attentive pooling over a clip, with encodings of the time and the position of each token."""
 
 import torch
 from torch import nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, places, times
-from foresight_probes.heads.pooled_linear import slots, spread_linear
+from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, position_encoding, time_encoding
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_sample, spread_linear
 
 
-class Head(nn.Module):
-    """tokens [B, N, D] with time and place -> one vector [B, 256] -> values [B, P, C]."""
+class Head(ProbeHead):
+    """tokens [B, N, D] with time and position -> one vector [B, 256] -> values [B, P, C]."""
 
     learning_rate = 0.001
     predicts = ("per_sample",)
@@ -23,6 +24,6 @@ class Head(nn.Module):
         self.linear = spread_linear(WIDTH, outputs)
 
     def forward(self, features: Features) -> Prediction:
-        tokens = self.project(features.tokens) + places(features) + times(features)
-        found = self.look(self.query.expand(len(tokens), -1, -1), tokens, tokens, features.mask)
-        return slots(self.linear(found[:, 0]), self.outputs)
+        tokens = self.project(features.tokens) + position_encoding(features) + time_encoding(features)
+        pooled_B1D = self.look(self.query.expand(len(tokens), -1, -1), tokens, tokens, features.mask)
+        return per_sample(self.linear(pooled_B1D[:, 0]), self.outputs)

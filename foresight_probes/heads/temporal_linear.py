@@ -1,12 +1,13 @@
 """One linear map on what a clip shows at each of its time steps, side by side."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.pooled_linear import slots, spread_linear
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_sample, spread_linear
 
 
-class Head(nn.Module):
+class Head(ProbeHead):
     """tokens [B, T H W, D] -> means over each time step [B, T D] -> values [B, P, C]."""
 
     learning_rate = 0.01
@@ -19,15 +20,15 @@ class Head(nn.Module):
         self.linear = spread_linear(width * self.steps, outputs)
 
     def forward(self, features: Features) -> Prediction:
-        return slots(self.linear(step_means(features, self.steps).flatten(1)), self.outputs)
+        return per_sample(self.linear(step_means(features, self.steps).flatten(1)), self.outputs)
 
 
 def step_means(features: Features, steps: int) -> Tensor:
-    """[B, steps, D]: the mean over the tokens of each time step; zero for steps that a clip does not have."""
-    tokens, (grid, *others) = features.tokens, features.grids
+    """Returns the mean over the tokens of each time step, [B, steps, D]; zero for steps that a clip does not have."""
+    tokens_BND, (grid, *others) = features.tokens, features.grids
     if grid.t == steps and all(other == grid for other in others):
-        return tokens.reshape(len(tokens), steps, grid.h * grid.w, -1).mean(2)
-    means = tokens.new_zeros(len(tokens), steps, tokens.shape[2])
-    for row, each in enumerate(features.grids):
-        means[row, : each.t] = tokens[row, : each.tokens].reshape(each.t, each.h * each.w, -1).mean(1)
-    return means
+        return tokens_BND.reshape(len(tokens_BND), steps, grid.h * grid.w, -1).mean(2)
+    means_BTD = tokens_BND.new_zeros(len(tokens_BND), steps, tokens_BND.shape[2])
+    for row, own in enumerate(features.grids):
+        means_BTD[row, : own.t] = tokens_BND[row, : own.tokens].reshape(own.t, own.h * own.w, -1).mean(1)
+    return means_BTD

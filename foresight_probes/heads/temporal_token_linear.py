@@ -4,13 +4,14 @@ It makes one prediction per cell of the image, not per time step.
 """
 
 import torch
-from torch import nn
 
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import small_linear
 
 
-class Head(nn.Module):
+class Head(ProbeHead):
     """tokens [B, T H W, D] -> cells [B, H W, T D] -> values [B, H W, C]."""
 
     learning_rate = 0.002
@@ -19,20 +20,18 @@ class Head(nn.Module):
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.steps = outputs.grid.t
-        self.linear = nn.Linear(width * self.steps, outputs.channels)
-        nn.init.normal_(self.linear.weight, std=0.01)
-        nn.init.zeros_(self.linear.bias)
+        self.linear = small_linear(width * self.steps, outputs.channels)
 
     def forward(self, features: Features) -> Prediction:
         areas = [grid.h * grid.w for grid in features.grids]
-        seen = features.tokens.new_zeros(len(areas), max(areas), self.steps, features.tokens.shape[2])
+        clips = features.tokens.new_zeros(len(areas), max(areas), self.steps, features.tokens.shape[2])
         for row, (grid, area) in enumerate(zip(features.grids, areas, strict=True)):
             steps = features.tokens[row, : grid.tokens].view(grid.t, area, -1)
-            seen[row, :area, : grid.t] = steps.transpose(0, 1)
-        lengths = torch.tensor(areas, device=seen.device)
+            clips[row, :area, : grid.t] = steps.transpose(0, 1)
+        lengths = torch.tensor(areas, device=clips.device)
         return Prediction(
-            values=self.linear(seen.flatten(2)),
-            mask=torch.arange(max(areas), device=seen.device) < lengths[:, None],
+            values=self.linear(clips.flatten(2)),
+            mask=torch.arange(max(areas), device=clips.device) < lengths[:, None],
             cells=features.cells[:, : max(areas)],
             grids=tuple(Grid(1, grid.h, grid.w) for grid in features.grids),
         )

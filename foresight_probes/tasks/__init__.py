@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid
@@ -54,7 +54,9 @@ class Task(ABC):
     """Points of the cache without which `target` cannot answer. It finds what the cache has of them in the sample,
     by name: `pixels`, uint8 [T, H, W, 3], and `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""
     transforms_batch: bool = False
-    """Whether `prepare` does anything."""
+    """True where `transform_batch` changes anything."""
+    closed_form: Literal["class", "values"] | None = None
+    """The method, `target_class` or `target_values`, that gives a closed form its targets; None where there is none."""
     not_measured: Mapping[str, str] = {}
     """Metrics that cannot be measured here, each with the reason in a sentence."""
 
@@ -79,6 +81,17 @@ class Task(ABC):
         Features are standardised. Called once per batch, for all heads together, where `prepares` is true.
         """
         return features, targets
+
+    def target_class(self, target: Tensor, cells: Tensor) -> Tensor:
+        """Returns the class of the highest logit of a perfect head, int64: a scalar, or [N] of the cells [N, 4].
+
+        A class below 0 is not known.
+        """
+        raise NotImplementedError
+
+    def target_values(self, target: Tensor, cells: Tensor) -> Tensor:
+        """Returns the values that a perfect head would predict, float32: [1, C], or [N, C] of the cells [N, 4]."""
+        raise NotImplementedError
 
     @abstractmethod
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:

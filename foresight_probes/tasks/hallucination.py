@@ -19,6 +19,7 @@ class Task(PerSample):
 
     heads = ("pooled-linear", "mlp-512-256-128")
     primary = "auroc"
+    closed_form = "class"
     outputs = OutputSpec(slots=1, channels=2, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
@@ -37,6 +38,6 @@ class Task(PerSample):
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         return classification.verdict_summary(scores, counts)
 
-    def target_class(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
+    def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
         """The answer, whose logit a perfect head makes the higher one."""
         return target

@@ -34,6 +34,7 @@ class Task(tasks.Task):
     primary = "miou"
     constant_head = "token-constant"
     transforms_batch = True
+    closed_form = "class"
 
     def __init__(self, setting: TaskContext) -> None:
         labelled = [sample["annotations"]["labels"] for sample in setting.samples if _labelled(sample)]

@@ -36,6 +36,7 @@ class Task(tasks.Task):
     primary = "psnr"
     constant_head = "global-linear"
     needs_arrays = ("pixels",)
+    closed_form = "values"
 
     def __init__(self, setting: TaskContext) -> None:
         self._samples = setting.samples

@@ -15,6 +15,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features.standardization import Standardization
+from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered, Scores
 from foresight_probes.tasks import Task
@@ -102,7 +103,7 @@ class Bank(LightningModule):
     def learning_rate(self, place: int) -> float:
         """Peak step size of a member: its own, that of the options, else its head's."""
         own = self.members[place].options(self.options).learning_rate
-        return own or float(getattr(self.heads[place], "learning_rate"))  # noqa: B009
+        return own or self._head(place).learning_rate
 
     def _rates(self, place: int) -> StepSize:
         step = self.learning_rate(place)
@@ -123,13 +124,14 @@ class Bank(LightningModule):
     def _linear(self, place: int) -> nn.Linear | None:
         """The one linear map that the head is, if it is one that can be stacked."""
         head, task = self.heads[place], self.tasks[self.members[place].task]
-        linear = getattr(head, "linear", None)
-        sole = linear is not None and linear.bias is not None and len(list(head.parameters())) == 2
-        usual = hasattr(head, "shape") and not task.transforms_batch and not self.standardization.others
-        return linear if sole and usual else None
+        usual = not task.transforms_batch and not self.standardization.others
+        return head.linear if isinstance(head, LinearHead) and usual else None
+
+    def _head(self, place: int) -> ProbeHead:
+        return cast(ProbeHead, self.heads[place])
 
     def _reads(self, place: int) -> str:
-        return str(getattr(self.heads[place], "reads", "tokens"))
+        return self._head(place).reads
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
@@ -308,8 +310,8 @@ class Bank(LightningModule):
                 places = tuple(place for place in places if place in fine)
             together = isinstance(question.task, PerSample) and some[0].reads == "pooled"
             for group, said in _groups(places, each, together=together):
-                shape = cast(Callable[[Tensor, Features], Prediction], self.heads[group[0]].shape)
-                yield Answer(name, group, shape(said, question.features), question.targets, question.rows)
+                prediction = cast(LinearHead, self.heads[group[0]]).as_prediction(said, question.features)
+                yield Answer(name, group, prediction, question.targets, question.rows)
 
     def _finite(self, values: Mapping[int, Tensor]) -> set[int]:
         """Places of those that are finite everywhere; members with others are left out from now on."""

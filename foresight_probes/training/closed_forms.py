@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from foresight_cache.runtime.progress import Advance, silent
@@ -17,6 +17,7 @@ from foresight_probes import heads
 from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered, Scores
 from foresight_probes.splits import Split
@@ -25,23 +26,19 @@ from foresight_probes.training import logistic_regression
 from foresight_probes.training.ridge_regression import Linear, NormalEquations
 from foresight_probes.training.runs import BestEpoch, RunSpec
 
-_ASKS = {"ridge": ("target_values",), "logistic": ("target_class",), "constant": ("target_class", "target_values")}
-"""What a task must have one of to be solved so: the class, or the values, that a perfect head would give."""
+_TARGETS = {"ridge": ("values",), "logistic": ("class",), "constant": ("class", "values")}
+"""Targets (`Task.closed_form`) of which a solver needs one."""
 _UNSEEN = 0.5
 """Of a sample that a class counts for which no training sample has, so that its logit is finite."""
-_Maker = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def solvable(task: Task, head: str) -> bool:
-    """Whether a head is no closed form, or one that the task has targets for: numbers for ridge, classes for logistic
-    regression, either for a constant."""
-    return heads.solver(head) is None or _target(task, head) is not None
+    """Tells whether a head is trained, or is a closed form that the task has targets for.
 
-
-def _target(task: Task, head: str) -> tuple[_Maker, bool] | None:
-    """What makes a target from an answer, and whether that is a class."""
-    makers = ((getattr(task, name, None), name == "target_class") for name in _ASKS[str(heads.solver(head))])
-    return next(((maker, of_class) for maker, of_class in makers if maker), None)
+    Ridge regression needs values, logistic regression classes, a constant either.
+    """
+    solver = heads.solver(head)
+    return solver is None or task.closed_form in _TARGETS[solver]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +77,9 @@ class ClosedForms:
         self._splits = [splits[each.seed] for each in members]
         widths = tuple(len(each.token_mean) for each in (standardization, *standardization.others))
         outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
-        self.heads: list[nn.Module] = [
-            heads.build(each.head, width=widths, outputs=outputs[each.task], seed=each.seed) for each in members
+        self.heads = [
+            cast(LinearHead, heads.build(each.head, width=widths, outputs=outputs[each.task], seed=each.seed))
+            for each in members
         ]
         self.selections = [BestEpoch() for _ in members]
         self.failures: dict[int, str] = {}
@@ -141,7 +139,7 @@ class ClosedForms:
                             classes, known = self._answers(place, seen, lengths, training[place])
                             yield x[known], classes[known]
 
-                outputs, width = _linear(self.heads[place]).weight.shape
+                outputs, width = self.heads[place].linear.weight.shape
                 reads_tokens = self._reads(place) == "tokens"
                 rows = len(training[place]) * (data.grid.tokens if reads_tokens else 1)
                 fits = rows * width * 8 <= self.options.resident_bytes
@@ -160,7 +158,7 @@ class ClosedForms:
         """
         training = [frozenset(split.train) for split in self._splits]
         places = [place for place, each in enumerate(self.members) if heads.solver(each.head) == "constant"]
-        sums = [torch.zeros_like(_linear(self.heads[place]).bias, dtype=torch.float64) for place in places]
+        sums = [torch.zeros_like(self.heads[place].linear.bias, dtype=torch.float64) for place in places]
         rows = [0] * len(places)
         for batch in self._batches(data, places, training):
             for number, place in enumerate(places):
@@ -173,9 +171,9 @@ class ClosedForms:
                     rows[number] += len(chosen)
         found = {}
         for place, total, count in zip(places, sums, rows, strict=True):
-            _, of_classes = self._target(place)
+            of_classes = self._task(place).closed_form == "class"
             bias = (total.clamp(min=_UNSEEN) / max(1, count)).log() if of_classes else total / max(1, count)
-            found[place] = [Linear(0.0, torch.zeros_like(_linear(self.heads[place]).weight).double(), bias)]
+            found[place] = [Linear(0.0, torch.zeros_like(self.heads[place].linear.weight).double(), bias)]
         return found
 
     def _evaluate(
@@ -200,15 +198,15 @@ class ClosedForms:
                 }
                 if asked:
                     features, rows = seen.features.select(list(asked)), [seen.samples[number] for number in asked]
-                    x = getattr(features, self._reads(place)).double()
+                    x = (features.pooled if self._reads(place) == "pooled" else features.tokens).double()
                     for number, solution in enumerate(some):
                         flat = (x @ solution.weight.T + solution.bias).float()
-                        prediction = self.heads[place].shape(flat, features)  # type: ignore[operator]
+                        prediction = self.heads[place].as_prediction(flat, features)
                         found[place][number].add(rows, judge(self.tasks[task])(prediction, list(asked.values())))
         return found
 
     def _keep(self, place: int, solution: Linear, value: float) -> None:
-        linear = _linear(self.heads[place])
+        linear = self.heads[place].linear
         with torch.no_grad():
             linear.weight.copy_(solution.weight)
             linear.bias.copy_(solution.bias)
@@ -238,7 +236,7 @@ class ClosedForms:
         return _Seen(features, {prepared: ready}, tuple(batch.rows[place] for place in asked))
 
     def _reads(self, place: int) -> str:
-        return str(getattr(self.heads[place], "reads", "tokens"))
+        return self.heads[place].reads
 
     def _prepared(self, place: int) -> str:
         """Name of the task if it prepares its batches, else nothing."""
@@ -249,16 +247,17 @@ class ClosedForms:
         self, place: int, seen: _Seen, lengths: Sequence[int], wanted: frozenset[int]
     ) -> tuple[Tensor, Tensor]:
         """For each row of the inputs the values [R, C] or class [R] of a perfect head, and whether it trains, [R]."""
-        member, per_token = self.members[place], self._reads(place) == "tokens"
-        make, of_classes = self._target(place)
-        channels = _linear(self.heads[place]).out_features
+        member = self.members[place]
+        task, of_classes = self._task(place), self._task(place).closed_form == "class"
+        channels = self.heads[place].linear.out_features
         answers = torch.full((sum(lengths),) if of_classes else (sum(lengths), channels), torch.nan)
         start = 0
         for number, (row, target, length) in enumerate(
             zip(seen.samples, seen.targets[member.task], lengths, strict=True)
         ):
             if target is not None and row in wanted:
-                made = make(target, seen.features.cells[number, :length] if per_token else None)
+                cells = seen.features.cells[number, :length]
+                made = task.target_class(target, cells) if of_classes else task.target_values(target, cells)
                 shape = (-1,) if of_classes else (-1, channels)
                 answers[start : start + length] = made.reshape(shape).expand(length, *shape[1:])
             start += length
@@ -266,9 +265,8 @@ class ClosedForms:
             return answers.nan_to_num().long(), answers >= 0
         return answers.nan_to_num(), ~answers.isnan().any(1)
 
-    def _target(self, place: int) -> tuple[_Maker, bool]:
-        member = self.members[place]
-        return cast(tuple[_Maker, bool], _target(self.tasks[member.task], member.head))
+    def _task(self, place: int) -> Task:
+        return self.tasks[self.members[place].task]
 
 
 def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:
@@ -276,10 +274,3 @@ def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:
     if reads == "pooled":
         return features.pooled.double(), [1] * len(features.pooled)
     return features.tokens[features.mask].double(), features.mask.sum(1).tolist()
-
-
-def _linear(head: nn.Module) -> nn.Linear:
-    linear = head.linear
-    if not isinstance(linear, nn.Linear):
-        raise TypeError(f"{head} has no linear map")
-    return linear

@@ -3,22 +3,26 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
-from torch import nn
 
 from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid
 from foresight_probes import heads, tasks
 from foresight_probes.batches import Features, OutputSpec
 from foresight_probes.features.patches import cells
+from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 
 WIDTH = 6
 OUTPUTS = OutputSpec(slots=10, channels=5, grid=Grid(2, 2, 4))
 EVEN, RAGGED = (Grid(2, 2, 4),) * 3, (Grid(2, 2, 4), Grid(2, 2, 4), Grid(2, 1, 4))
 ONE_GRID = ("global-linear",)
 """Heads that take samples of one size alone."""
+LINEAR = [name for name in heads.names() if issubclass(cast(type, heads.load(name)), LinearHead)]
 
 
 def features(grids: tuple[Grid, ...] = EVEN, width: int = WIDTH, seed: int = 0) -> Features:
@@ -32,7 +36,7 @@ def features(grids: tuple[Grid, ...] = EVEN, width: int = WIDTH, seed: int = 0) 
     return Features(tokens=tokens, pooled=pooled, mask=mask, cells=places, grids=grids)
 
 
-def built(name: str, outputs: OutputSpec = OUTPUTS, seed: int = 0) -> tuple[nn.Module, Features]:
+def built(name: str, outputs: OutputSpec = OUTPUTS, seed: int = 0) -> tuple[ProbeHead, Features]:
     """A head and what it is given: two points where it takes several."""
     ragged = EVEN if name in ONE_GRID else RAGGED
     batch = features(ragged)
@@ -40,7 +44,7 @@ def built(name: str, outputs: OutputSpec = OUTPUTS, seed: int = 0) -> tuple[nn.M
         head = heads.build(name, width=WIDTH, outputs=outputs, seed=seed)
     except TypeError:
         pytest.fail(f"{name} is not made as the protocol says")
-    if getattr(head, "several", False):
+    if head.takes_several:
         other = features(tuple(Grid(grid.t, 1, 2) for grid in ragged), width=3, seed=1)
         return heads.build(name, width=(WIDTH, 3), outputs=outputs, seed=seed), replace(batch, others=(other,))
     return head, batch
@@ -95,7 +99,7 @@ class TestHead:
 
     def test_padding_is_not_seen(self, name: str) -> None:
         """A short sample gives the same beside a longer one as alone."""
-        for form in heads._class(name).predicts:
+        for form in heads.load(name).predicts:
             head, batch = built(name, replace(OUTPUTS, predicts=(form,)))
             last = batch.select([2])
             cut = replace(last, **{name: getattr(last, name)[:, :8] for name in ("tokens", "mask", "cells")})
@@ -112,7 +116,7 @@ class TestHead:
 def test_slots_begin_apart() -> None:
     """Or they would all be pulled to the same object."""
     for name in heads.names():
-        if "per_sample" in heads._class(name).predicts:
+        if "per_sample" in heads.load(name).predicts:
             head, batch = built(name, replace(OUTPUTS, predicts=("per_sample",)))
             assert torch.pdist(head(batch).values[0].sigmoid()).min() > 0.05, name
 
@@ -131,6 +135,29 @@ def test_unknown_names() -> None:
         heads.resolve(["token-liner"])
     with pytest.raises(UnknownName, match="unknown task 'boxs'; did you mean 'boxes'"):
         tasks.load("boxs")
+
+
+def test_a_file_lists_its_heads_without_being_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names come from the text of a file; the one that lists heads and cannot be imported shows it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "some_heads"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "single_one.py").write_text("Head = 1\n")
+    (folder / "twins.py").write_text("HEADS = {'zebra': 2, 'a-twin': 3}\n")
+    (folder / "broken.py").write_text("1 / 0\nHEADS = {'broken-one': 4}\n")
+    registry = Registry("some_heads", "head", hyphens=True, component="Head", components="HEADS")
+    assert registry.names() == ("a-twin", "broken-one", "single-one", "zebra")
+    assert [registry.load(name) for name in ("single-one", "a-twin", "zebra")] == [1, 3, 2]
+    with pytest.raises(ZeroDivisionError):
+        registry.load("broken-one")
+    with pytest.raises(UnknownName, match="unknown head 'twins'"):
+        registry.load("twins")
+
+
+@pytest.mark.parametrize("name", [name for name in heads.names() if heads.solver(name)])
+def test_heads_that_are_solved_are_linear(name: str) -> None:
+    assert name in LINEAR
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -152,16 +179,17 @@ def test_names_cost_no_torch() -> None:
         assert found.stdout.strip() == loaded
 
 
-@pytest.mark.parametrize("name", [name for name in heads.names() if hasattr(heads._class(name), "shape")])
+@pytest.mark.parametrize("name", LINEAR)
 def test_linear_heads_are_their_matrix_and_a_shape(name: str) -> None:
     """So that many of them can be computed with one matrix."""
     head, batch = built(name)
     assert [name for name, _ in head.named_parameters()] == ["linear.weight", "linear.bias"]
-    source = batch.pooled if getattr(head, "reads", "tokens") == "pooled" else batch.tokens
-    assert torch.equal(head.shape(head.linear(source), batch).values, head(batch).values)
+    assert isinstance(head, LinearHead)
+    source = batch.pooled if head.reads == "pooled" else batch.tokens
+    assert torch.equal(head.as_prediction(head.linear(source), batch).values, head(batch).values)
 
 
-@pytest.mark.parametrize("name", [name for name in heads.names() if hasattr(heads._class(name), "reads")])
+@pytest.mark.parametrize("name", [name for name in heads.names() if not heads.reads_tokens(name)])
 def test_heads_that_read_pooled_features_touch_nothing_else(name: str) -> None:
     head, batch = built(name)
     blank = replace(

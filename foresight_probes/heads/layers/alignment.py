@@ -8,7 +8,7 @@ from foresight_probes.batches import Features
 
 
 def on_first_grid(features: Features) -> list[Tensor]:
-    """Tokens [B, N, D] of every point, one for each token of the first: that of the cell in which its centre lies.
+    """Returns tokens [B, N, D] of every point, one for each token of the first: that of the cell that holds its centre.
 
     A point with one token per sample, such as a readout, gives that one to all.
     """
@@ -16,15 +16,15 @@ def on_first_grid(features: Features) -> list[Tensor]:
 
 
 def _spread(first: Features, other: Features) -> Tensor:
-    places = torch.zeros(first.mask.shape, dtype=torch.int64, device=first.mask.device)
+    indices = torch.zeros(first.mask.shape, dtype=torch.int64, device=first.mask.device)
     for row, (fine, coarse) in enumerate(zip(first.grids, other.grids, strict=True)):
-        places[row, : fine.tokens] = nearest(fine, coarse).to(places.device)
-    tokens = other.tokens.gather(1, places[..., None].expand(-1, -1, other.tokens.shape[2]))
+        indices[row, : fine.tokens] = nearest(fine, coarse).to(indices.device)
+    tokens = other.tokens.gather(1, indices[..., None].expand(-1, -1, other.tokens.shape[2]))
     return tokens * first.mask[..., None]
 
 
 def nearest(grid: Grid, other: Grid) -> Tensor:
-    """[N] int64: for each cell of a grid, the cell of the other in which its centre lies.
+    """Returns for each cell of a grid the cell of the other in which its centre lies, [N] int64.
 
     >>> nearest(Grid(1, 2, 4), Grid(1, 1, 2)).tolist()
     [0, 0, 1, 1, 0, 0, 1, 1]

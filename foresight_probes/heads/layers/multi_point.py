@@ -1,17 +1,18 @@
-"""What heads on several points share: from one vector per token to what the task asks."""
+"""The class that heads on several points derive from."""
 
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.pooled_linear import slots, spread_linear
+from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.outputs import per_sample, per_token, spread_linear
 
 
-class MultiPointHead(nn.Module):
+class MultiPointHead(ProbeHead):
     """A linear map of what `mix` makes of the points: for each token where the task takes that, else of their mean."""
 
-    several = True
+    takes_several = True
     learning_rate = 0.003
-    predicts: tuple[str, ...] = ("per_token", "per_sample")
+    predicts = ("per_token", "per_sample")
 
     def __init__(self, width: int, outputs: OutputSpec) -> None:
         super().__init__()
@@ -20,12 +21,12 @@ class MultiPointHead(nn.Module):
         self.linear = nn.Linear(width, outputs.channels) if self.per_token else spread_linear(width, outputs)
 
     def mix(self, features: Features) -> Tensor:
-        """[B, N, width], one vector per token of the first point."""
+        """Returns one vector per token of the first point, [B, N, width]."""
         raise NotImplementedError
 
     def forward(self, features: Features) -> Prediction:
-        mixed, mask = self.mix(features), features.mask
+        mixed_BND, mask_BN = self.mix(features), features.mask
         if self.per_token:
-            return Prediction(values=self.linear(mixed), mask=mask, cells=features.cells, grids=features.grids)
-        pooled = (mixed * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        return slots(self.linear(pooled), self.outputs)
+            return per_token(self.linear(mixed_BND), features)
+        pooled_BD = (mixed_BND * mask_BN[..., None]).sum(1) / mask_BN.sum(1, keepdim=True)
+        return per_sample(self.linear(pooled_BD), self.outputs)

@@ -21,6 +21,7 @@ class Classification(PerSample):
 
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "accuracy"
+    closed_form = "class"
 
     def __init__(self, setting: TaskContext) -> None:
         answers = {answer for sample in setting.samples if (answer := self.answer(sample)) is not None}
@@ -47,6 +48,6 @@ class Classification(PerSample):
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         return classification.choice_summary(scores, counts)
 
-    def target_class(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - the same for every token
+    def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
         """The class that a perfect head's highest logit stands for, an int64 scalar."""
         return target

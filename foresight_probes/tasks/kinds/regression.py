@@ -25,6 +25,7 @@ class Regression(PerSample):
 
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "r2"
+    closed_form = "values"
     outputs = OutputSpec(slots=1, channels=1, predicts=("per_sample",))
 
     def __init__(self, setting: TaskContext) -> None:
@@ -54,6 +55,6 @@ class Regression(PerSample):
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
         return regression.number_summary(scores, counts)
 
-    def target_values(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - one value for all
+    def target_values(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - one value for all
         """[1, 1] float32: what a perfect head would predict."""
         return ((target - self._mean) / self._scale).view(1, 1)

@@ -11,9 +11,9 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Features, OutputSpec
+from foresight_probes.heads.capacity import hidden_width
 from foresight_probes.heads.layers.alignment import nearest, on_first_grid
-from foresight_probes.heads.layers.attention import places, times
-from foresight_probes.heads.layers.capacity import hidden_width
+from foresight_probes.heads.layers.attention import position_encoding, time_encoding
 from tests.probes.test_registries import EVEN, features
 
 PICTURE = OutputSpec(
@@ -143,9 +143,9 @@ def test_no_other_width_comes_nearer_to_the_budget(budget: int) -> None:
 
 def test_places_tell_tokens_apart_and_times_tell_steps_apart() -> None:
     batch = features((Grid(3, 4, 5),))
-    assert torch.pdist(places(batch)[0, :20]).min() > 0.5
-    assert torch.equal(places(batch)[0, :20], places(batch)[0, 20:40])
-    steps = times(batch)[0].view(3, 20, -1)
+    assert torch.pdist(position_encoding(batch)[0, :20]).min() > 0.5
+    assert torch.equal(position_encoding(batch)[0, :20], position_encoding(batch)[0, 20:40])
+    steps = time_encoding(batch)[0].view(3, 20, -1)
     assert torch.pdist(steps[:, 0]).min() > 0.5
     assert torch.equal(steps, steps[:, :1].expand(-1, 20, -1))
 
@@ -179,7 +179,7 @@ def test_where_a_thing_is_and_how_far_it_spreads() -> None:
     inside[0, 1:3, 4:7] = 1
     seen = replace(batch, tokens=inside.view(1, 32, 1))
     with torch.no_grad():
-        things = head.places(seen).view(1, -1, 4)
+        things = head.positions(seen).view(1, -1, 4)
     # Centres of columns 4, 5, 6 of 8 lie at 1/8, 3/8, 5/8 from -1 to 1, of rows 1, 2 of 4 at -1/4, 1/4.
     expected = torch.tensor([3 / 8, 0, (2 / 3) ** 0.5 / 4, 1 / 4])
     torch.testing.assert_close(things, expected.expand_as(things))

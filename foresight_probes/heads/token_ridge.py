@@ -1,9 +1,0 @@
-"""Ridge regression on each token, solved exactly for a whole grid of penalties."""
-
-from foresight_probes.heads import token_linear
-
-
-class Head(token_linear.Head):
-    """tokens [B, N, D] -> values [B, N, C], each with its token's cell; see `learning.closed_forms`."""
-
-    solver = "ridge"
