@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-Level = Literal["patch", "merged"]
+TapLevel = Literal["patch", "merged"]
 """Whether a tap's tokens lie on the patch grid or on the coarser grid that the language model sees."""
 PromptMedia = Literal["image", "clip", "images"]
 """As what a model is given a sample: an image, a clip, or frames that are several images of one prompt."""
@@ -35,7 +35,7 @@ class Tap:
     """Path of the module inside the model, such as `visual.blocks.7`."""
     side: Literal["input", "output"]
     """Which side of the module is the tap."""
-    level: Level
+    level: TapLevel
     width: int
     """Channels, read from the model's configuration."""
     leading: int = 0
@@ -66,7 +66,7 @@ class Encoder(ABC):
     device: "torch.device"
     media: ClassVar[tuple[Media, ...]]
     """What the family takes."""
-    prompted: ClassVar[bool] = False
+    takes_prompt: ClassVar[bool] = False
     """Whether there is a prompt, in which images may stand."""
     taps: tuple[Tap, ...]
     """In the order of computation; the last requested one is where the forward pass stops."""
@@ -102,7 +102,7 @@ class Encoder(ABC):
         """The possible height and width in pixels that are nearest to these."""
 
     @abstractmethod
-    def max_tokens(self, level: Level, frames: int) -> int:
+    def max_tokens(self, level: TapLevel, frames: int) -> int:
         """The most tokens that a natively sized input of this many frames can have on a level."""
 
     @property
@@ -111,7 +111,7 @@ class Encoder(ABC):
         """The most pixels that a natively sized frame can have."""
 
     @abstractmethod
-    def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:
+    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         """The grid of an input of this size. Raises `UsageError` where the size is not possible."""
 
     @abstractmethod
@@ -133,7 +133,7 @@ class Encoder(ABC):
         [N, D] in raster order, or [1, D] for a readout of one vector. `last_query` needs inputs with `texts`.
         """
 
-    def check(self, points: Sequence[Point]) -> None:
+    def check_points(self, points: Sequence[Point]) -> None:
         """Raises `UsageError` for a readout that a tap cannot have."""
         taps = {tap.name: tap for tap in self.taps}
         for point in points:

@@ -15,7 +15,7 @@ class Family(VisionEncoder):
     """See `VisionEncoder`."""
 
     family = "clip"
-    architecture = "CLIPVisionModel"
+    model_class = "CLIPVisionModel"
     tower = TOWERS["clip_vision_model"]
 
     @classmethod

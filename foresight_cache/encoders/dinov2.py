@@ -14,7 +14,7 @@ class Family(VisionEncoder):
     """See `VisionEncoder`; the model takes any size by itself."""
 
     family = "dinov2"
-    architecture = "Dinov2Model"
+    model_class = "Dinov2Model"
     tower = Tower(patches="embeddings.patch_embeddings", blocks="encoder.layer", leading=1, norm="layernorm")
     resampling = {}  # noqa: RUF012
 

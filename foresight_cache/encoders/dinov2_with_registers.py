@@ -11,12 +11,12 @@ class Family(dinov2.Family):
     """As DINOv2; the number of registers is read from the configuration."""
 
     family = "dinov2_with_registers"
-    architecture = "Dinov2WithRegistersModel"
+    model_class = "Dinov2WithRegistersModel"
 
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:
         tower = replace(cls.tower, leading=1 + config.num_register_tokens)
-        return tower.taps(config.num_hidden_layers, config.hidden_size)
+        return tower.all_taps(config.num_hidden_layers, config.hidden_size)
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:

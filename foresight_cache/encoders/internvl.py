@@ -22,14 +22,14 @@ class Family(ProjectedEncoder):
     """See `ProjectedEncoder`."""
 
     family = "internvl"
-    architecture = "InternVLForConditionalGeneration"
+    model_class = "InternVLForConditionalGeneration"
     processor_class = "InternVLProcessor"
     media = ("image", "clip")
 
     @classmethod
-    def pre_merge_of(cls, config: Any, stem: Sequence[Tap]) -> Tap:
+    def pre_merge_tap(cls, config: Any, block_taps: Sequence[Tap]) -> Tap:
         tower, layer, width = cls.tower(config), config.vision_feature_layer, config.vision_config.hidden_size
-        module = f"vision_tower.{tower.norm}" if layer == -1 else stem[layer].module
+        module = f"vision_tower.{tower.norm}" if layer == -1 else block_taps[layer].module
         return Tap(
             name="vit.pre_merge", module=module, side="output", level="patch", width=width, leading=tower.leading
         )
@@ -37,22 +37,22 @@ class Family(ProjectedEncoder):
     def visual_ids(self) -> set[int]:
         return {int(self.config.image_token_id)}
 
-    def placeholder(self, media: Media) -> int:
+    def placeholder_id(self, media: Media) -> int:
         token = self.processor.image_token if media == "image" else self.processor.video_token
         return int(self.processor.tokenizer.convert_tokens_to_ids(token))
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
-        processor, count = self.processor, self.merged_side(1) ** 2
+        processor, count = self.processor, self.merged_grid_side(1) ** 2
         tile = f"{processor.start_image_token}{processor.image_token * count}{processor.end_image_token}"
         if media == "image":
             return processor.image_token, tile
         return processor.video_token, "\n".join(f"Frame{number + 1}: {tile}" for number in range(frames))
 
-    def merged_side(self, frames: int) -> int:  # noqa: ARG002 - of each frame
+    def merged_grid_side(self, frames: int) -> int:  # noqa: ARG002 - of each frame
         return int(self._size // self._patch * self.config.downsample_ratio)
 
-    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        found = self.root(self.model).get_image_features(inputs["pixel_values"])  # type: ignore[operator]
+    def visual_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        found = self.tapped_module(self.model).get_image_features(inputs["pixel_values"])  # type: ignore[operator]
         tokens: torch.Tensor = getattr(found, "pooler_output", found)
         return tokens.flatten(0, 1)
 
@@ -68,7 +68,7 @@ class Family(ProjectedEncoder):
                 **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
                 **{"image_size": [112, 112], "patch_size": [14, 14], "layer_scale_init_value": 1.0},
             },
-            text_config={"model_type": "qwen2", **tiny_models.decoder(tokenizer)},
+            text_config={"model_type": "qwen2", **tiny_models.language_config(tokenizer)},
             image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
             image_seq_length=16,
             tie_word_embeddings=False,

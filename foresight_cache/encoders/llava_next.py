@@ -16,13 +16,13 @@ class Family(LlavaEncoder):
     """See `LlavaEncoder`."""
 
     family = "llava_next"
-    architecture = "LlavaNextForConditionalGeneration"
+    model_class = "LlavaNextForConditionalGeneration"
     processor_class = "LlavaNextProcessor"
     media = ("image",)
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images
         token = self.processor.image_token
-        return token, token * (self.merged_side(1) ** 2 + 1)
+        return token, token * (self.merged_grid_side(1) ** 2 + 1)
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
@@ -35,7 +35,7 @@ class Family(LlavaEncoder):
                 **{"model_type": "clip_vision_model", "hidden_size": 64, "intermediate_size": 128},
                 **{"num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 70, "patch_size": 14},
             },
-            text_config={"model_type": "llama", **tiny_models.decoder(tokenizer)},
+            text_config={"model_type": "llama", **tiny_models.language_config(tokenizer)},
             image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
             image_grid_pinpoints=tiles,
         )

@@ -21,30 +21,30 @@ class Family(LlavaEncoder):
     """See `LlavaEncoder`."""
 
     family = "llava_onevision"
-    architecture = "LlavaOnevisionForConditionalGeneration"
+    model_class = "LlavaOnevisionForConditionalGeneration"
     processor_class = "LlavaOnevisionProcessor"
     media = ("image", "clip")
 
-    def kind(self, media: Media, frames: int) -> Media:
+    def media_in_prompt(self, media: Media, frames: int) -> Media:
         return "image" if frames == 1 else media
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
         token = self.processor.image_token if media == "image" else self.processor.video_token
-        return token, token * (frames * self.merged_side(frames) ** 2 + 1)
+        return token, token * (frames * self.merged_grid_side(frames) ** 2 + 1)
 
-    def merged_side(self, frames: int) -> int:
+    def merged_grid_side(self, frames: int) -> int:
         side = self._size // self._patch
         return side if frames == 1 else ceil(side / 2)
 
-    def in_sequence(self, frames_FND: torch.Tensor) -> torch.Tensor:
+    def language_tokens(self, frames_FND: torch.Tensor) -> torch.Tensor:
         if len(frames_FND) > 1:
-            frames_FND = self.root(self.model).apply_pooling(frames_FND)  # type: ignore[operator]
+            frames_FND = self.tapped_module(self.model).apply_pooling(frames_FND)  # type: ignore[operator]
         return frames_FND.flatten(0, 1)
 
-    def vision_raster(self, tap: Tap, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    def vision_tokens(self, tap: Tap, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if tap.name != "vit.post_merge":
-            return super().vision_raster(tap, hidden, inputs)
-        return [self.in_sequence(part) for part in torch.split(hidden, self.frames(inputs))]
+            return super().vision_tokens(tap, hidden, inputs)
+        return [self.language_tokens(part) for part in torch.split(hidden, self.frame_counts(inputs))]
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
@@ -58,7 +58,7 @@ class Family(LlavaEncoder):
                 **{"num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 76, "patch_size": 14},
                 "vision_use_head": False,
             },
-            text_config={"model_type": "qwen2", **tiny_models.decoder(tokenizer)},
+            text_config={"model_type": "qwen2", **tiny_models.language_config(tokenizer)},
             image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
             video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
             image_grid_pinpoints=tiles,

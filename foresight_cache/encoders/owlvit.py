@@ -16,7 +16,7 @@ class Family(VisionEncoder):
     """See `VisionEncoder`."""
 
     family = "owlvit"
-    architecture = "OwlViTVisionModel"
+    model_class = "OwlViTVisionModel"
     tower = TOWERS["clip_vision_model"]
 
     @classmethod

@@ -23,13 +23,13 @@ class Family(QwenEncoder):
     """Clips have `second_per_grid_ts` [B] among their inputs."""
 
     family = "qwen2_5_vl"
-    architecture = "Qwen2_5_VLForConditionalGeneration"
+    model_class = "Qwen2_5_VLForConditionalGeneration"
     processor_class = "Qwen2_5_VLProcessor"
 
     def identity(self) -> Mapping[str, Any]:
         return {**super().identity(), "tokens_per_second": self.config.vision_config.tokens_per_second}
 
-    def complete(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:
+    def add_model_inputs(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:
         if media == "image":
             return inputs
         return inputs | {"second_per_grid_ts": torch.full((len(inputs["input_ids"]),), self._second_per_grid)}
@@ -68,7 +68,7 @@ class Family(QwenEncoder):
                 "fullatt_block_indexes": [1, 3, 5, 7],
                 "tokens_per_second": 2,  # of the published models; the class has 4
             },
-            text_config=tiny_models.qwen_text(tokenizer),
-            **tiny_models.qwen_ids(tokenizer),
+            text_config=tiny_models.qwen_language_config(tokenizer),
+            **tiny_models.qwen_token_ids(tokenizer),
         )
         return config, tiny_models.qwen_processor(cls.processor_class, tokenizer)

@@ -15,7 +15,7 @@ class Family(QwenEncoder):
     """See `QwenEncoder`."""
 
     family = "qwen2_vl"
-    architecture = "Qwen2VLForConditionalGeneration"
+    model_class = "Qwen2VLForConditionalGeneration"
     processor_class = "Qwen2VLProcessor"
 
     @staticmethod
@@ -28,7 +28,7 @@ class Family(QwenEncoder):
         config = make(
             "Qwen2VLConfig",
             vision_config={"depth": 4, "embed_dim": 64, "num_heads": 4, "hidden_size": 128, "mlp_ratio": 2},
-            text_config=tiny_models.qwen_text(tokenizer),
-            **tiny_models.qwen_ids(tokenizer),
+            text_config=tiny_models.qwen_language_config(tokenizer),
+            **tiny_models.qwen_token_ids(tokenizer),
         )
         return config, tiny_models.qwen_processor(cls.processor_class, tokenizer)

@@ -20,14 +20,14 @@ class Family(QwenEncoder):
     """See `QwenEncoder`."""
 
     family = "qwen3_vl"
-    architecture = "Qwen3VLForConditionalGeneration"
+    model_class = "Qwen3VLForConditionalGeneration"
     processor_class = "Qwen3VLProcessor"
 
     @classmethod
-    def leave_out_beside(cls, model: nn.Module, deepest: str) -> None:
-        super().leave_out_beside(model, deepest)
+    def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:
+        super().leave_out_untapped(model, deepest)
         if deepest.startswith("vit."):  # DeepStack is for the language model
-            visual: Any = cls.root(model).get_submodule("visual")
+            visual: Any = cls.tapped_module(model).get_submodule("visual")
             visual.deepstack_visual_indexes, visual.deepstack_merger_list = [], nn.ModuleList()
 
     @classmethod
@@ -40,8 +40,8 @@ class Family(QwenEncoder):
                 **{"depth": 4, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4, "out_hidden_size": 128},
                 **{"num_position_embeddings": 64, "deepstack_visual_indexes": [0, 2]},
             },
-            text_config={**tiny_models.qwen_text(tokenizer), "head_dim": 32},
-            **tiny_models.qwen_ids(tokenizer),
+            text_config={**tiny_models.qwen_language_config(tokenizer), "head_dim": 32},
+            **tiny_models.qwen_token_ids(tokenizer),
         )
         return config, tiny_models.qwen_processor(
             cls.processor_class, tokenizer, video="Qwen3VLVideoProcessor", patch_size=16

@@ -16,7 +16,7 @@ class Family(VisionEncoder):
     """See `VisionEncoder`."""
 
     family = "siglip"
-    architecture = "SiglipVisionModel"
+    model_class = "SiglipVisionModel"
     tower = TOWERS["siglip_vision_model"]
 
     @classmethod

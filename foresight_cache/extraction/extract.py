@@ -138,7 +138,7 @@ def plan_cache(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -
 
     Raises `UsageError` for a size or a kind of media that is not possible and a readout that a tap cannot have.
     """
-    encoder.check(options.points)
+    encoder.check_points(options.points)
     rule, media = options.inputs, shards.media
     rule.check_media(encoder, media)
     taps = {tap.name: tap for tap in encoder.taps}

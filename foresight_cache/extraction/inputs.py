@@ -132,7 +132,7 @@ class InputSpec:
             raise UsageError(
                 f"{encoder.family} takes images and these shards hold clips; give it each frame by --clips-as images"
             )
-        if media == "clip" and self.clips_as == "prompt" and not encoder.prompted:
+        if media == "clip" and self.clips_as == "prompt" and not encoder.takes_prompt:
             raise UsageError(f"{encoder.family} has no prompt; give it each frame by --clips-as images")
 
     def preprocess(

@@ -17,7 +17,13 @@ import torch
 from torch import nn
 
 from foresight_cache.encoders import Encoder, LoadOptions, load
-from foresight_cache.encoders.weights.tiny_models import byte_tokenizer, make, qwen_ids, qwen_processor, qwen_text
+from foresight_cache.encoders.weights.tiny_models import (
+    byte_tokenizer,
+    make,
+    qwen_language_config,
+    qwen_processor,
+    qwen_token_ids,
+)
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
@@ -193,7 +199,7 @@ def _save_model(folder: Path) -> None:
     Blocks and layers have 110 M parameters. The vocabulary is the true one, as in small models of the family.
     """
     tokenizer = byte_tokenizer()
-    text = qwen_text(tokenizer) | {"vocab_size": 152_064, "tie_word_embeddings": True}
+    text = qwen_language_config(tokenizer) | {"vocab_size": 152_064, "tie_word_embeddings": True}
     text |= {"hidden_size": 896, "intermediate_size": 4736, "num_hidden_layers": 7}
     text |= {"num_attention_heads": 7, "num_key_value_heads": 1}
     text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
@@ -206,7 +212,7 @@ def _save_model(folder: Path) -> None:
         },
         text_config=text,
         tie_word_embeddings=True,
-        **qwen_ids(tokenizer),
+        **qwen_token_ids(tokenizer),
     )
     config.save_pretrained(folder)
     qwen_processor("Qwen2_5_VLProcessor", tokenizer).save_pretrained(folder)

@@ -72,7 +72,7 @@ def opened(
     load_options = LoadOptions(dtype=dtype, device=device, prompt=prompt, attention=attention, compiled=compiled)
     described = describe(model, load_options)
     wanted = resolve(points.split(","), [tap.name for tap in described.taps])
-    described.check(wanted)
+    described.check_points(wanted)
     if input_size.fixed:
         described.grid("patch", 1, *input_size.fixed)
     options = ExtractionOptions(

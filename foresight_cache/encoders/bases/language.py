@@ -35,54 +35,54 @@ class LanguageEncoder(TransformersEncoder):
     """
 
     image_settings: tuple[str, ...] = IMAGE_SETTINGS
-    prompted = True
+    takes_prompt = True
     kept_on_host = frozenset({"images"})
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
-        self._turn = lru_cache(maxsize=4096)(self._templated)
+        self._cached_turn = lru_cache(maxsize=4096)(self._apply_chat_template)
         if self.model is not None:
             self._prompt_tokens = {media: self._checked_prompt(media) for media in self.media}
 
     @staticmethod
-    def root(model: nn.Module) -> nn.Module:
+    def tapped_module(model: nn.Module) -> nn.Module:
         inner = model.model
         assert isinstance(inner, nn.Module)  # noqa: S101 - so it is in all of transformers
         return inner
 
     @classmethod
-    def leave_out_beside(cls, model: nn.Module, deepest: str) -> None:
+    def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:
         loading.leave_out(model, "lm_head")
         if deepest.startswith("vit."):
-            loading.leave_out(cls.root(model), "language_model")
+            loading.leave_out(cls.tapped_module(model), "language_model")
 
     @abstractmethod
     def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
         """The grid of the visual tokens of each image and clip in the language model."""
 
     @abstractmethod
-    def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        """As `raster`, of a tap in the vision tower."""
+    def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        """As `raster_tokens`, of a tap in the vision tower."""
 
     def identity(self) -> Mapping[str, Any]:
         video = getattr(self.processor, "video_processor", None) if "clip" in self.media else None
-        clips = {"video_processor": loading.settings(video, self.image_settings)} if video else {}
+        clips = {"video_processor": loading.processor_settings(video, self.image_settings)} if video else {}
         return {
             **super().identity(),
             "prompt": self.options.prompt,
             "chat_template_digest": fingerprint.digest(self.processor.chat_template),
             "prompt_tokens_digest": fingerprint.digest(self._prompt_tokens),
-            "image_processor": loading.settings(self.processor.image_processor, self.image_settings),
+            "image_processor": loading.processor_settings(self.processor.image_processor, self.image_settings),
             **clips,
         }
 
-    def raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if not is_language(tap):
-            return self.vision_raster(tap, hidden, inputs)
+            return self.vision_tokens(tap, hidden, inputs)
         counts = [grid.tokens for grid in self.merged_grids(inputs)]
         visual = self.is_visual(inputs["input_ids"])
         images = inputs["images"].tolist() if "images" in inputs else [1] * len(visual)
-        places = visual_places(visual, counts, images).to(hidden.device, non_blocking=True)
+        places = visual_positions(visual, counts, images).to(hidden.device, non_blocking=True)
         return list(torch.split(hidden.flatten(0, 1)[places], counts))
 
     def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -107,9 +107,9 @@ class LanguageEncoder(TransformersEncoder):
         ids = (getattr(self.config, f"{kind}_token_id", None) for kind in ("image", "video"))
         return {int(number) for number in ids if number is not None}
 
-    def turn(self, media: Media, text: str | None, count: int = 1) -> str:
+    def render_turn(self, media: Media, text: str | None, count: int = 1) -> str:
         """The user turn of the model's own chat template with the media, then the text; the prompt without one."""
-        return self._turn(media, self.options.prompt if text is None else text, count)
+        return self._cached_turn(media, self.options.prompt if text is None else text, count)
 
     def token_ids(self, text: str) -> list[int]:
         """As the model's processor makes them: what a template has already begun does not begin twice."""
@@ -127,7 +127,7 @@ class LanguageEncoder(TransformersEncoder):
         for clip in clips:
             self.grid("patch", 1 if media == "images" else len(clip), *clip.shape[1:3])
 
-    def _templated(self, media: Media, text: str, count: int) -> str:
+    def _apply_chat_template(self, media: Media, text: str, count: int) -> str:
         kind = "image" if media == "image" else "video"
         turn = {"role": "user", "content": [*[{"type": kind}] * count, {"type": "text", "text": text}]}
         try:
@@ -138,9 +138,9 @@ class LanguageEncoder(TransformersEncoder):
 
     def _checked_prompt(self, media: Media) -> list[int]:
         """Token ids of the prompt, with one placeholder. Raises `ModelError` where it has none."""
-        ids = self.token_ids(self.turn(media, None))
+        ids = self.token_ids(self.render_turn(media, None))
         kind = "image" if media == "image" else "video"
-        placeholder = self.placeholder(media)
+        placeholder = self.placeholder_id(media)
         if placeholder not in ids:
             raise ModelError(
                 f"the prompt of this {self.family} has no {kind} token {placeholder}: "
@@ -148,7 +148,7 @@ class LanguageEncoder(TransformersEncoder):
             )
         return ids
 
-    def placeholder(self, media: Media) -> int:
+    def placeholder_id(self, media: Media) -> int:
         """Id of the token that the chat template has for an image or a clip."""
         return int(getattr(self.config, "image_token_id" if media == "image" else "video_token_id"))
 
@@ -166,13 +166,13 @@ def language_taps(width: int, layers: int) -> tuple[Tap, ...]:
     )
 
 
-def visual_places(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
+def visual_positions(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
     """Where the first `counts` visual tokens of each image stand in the flattened sequences, one row after another.
 
     `images` says how many there are in each row; those of a row take equal shares of its visual tokens.
 
     >>> visual = torch.tensor([[False, True, True, True], [True, False, True, False]])
-    >>> visual_places(visual, [2, 2], [1, 1]).tolist(), visual_places(visual, [2, 1, 1], [1, 2]).tolist()
+    >>> visual_positions(visual, [2, 2], [1, 1]).tolist(), visual_positions(visual, [2, 1, 1], [1, 2]).tolist()
     ([1, 2, 4, 6], [1, 2, 4, 6])
     """
     starts = range(0, visual.numel(), visual.shape[1])
@@ -186,11 +186,13 @@ def visual_places(visual: torch.Tensor, counts: Sequence[int], images: Sequence[
     )
 
 
-def without_text(inputs: Mapping[str, torch.Tensor], visual: torch.Tensor, padding: int) -> dict[str, torch.Tensor]:
+def end_at_last_visual(
+    inputs: Mapping[str, torch.Tensor], visual: torch.Tensor, padding: int
+) -> dict[str, torch.Tensor]:
     """Sequences that end at the last visual token of each row; the tokens there are in `visual`.
 
     >>> ids = torch.tensor([[5, 9, 9, 6], [9, 5, 6, 7]])
-    >>> made = without_text({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids == 9, padding=0)
+    >>> made = end_at_last_visual({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids == 9, padding=0)
     >>> made["input_ids"].tolist(), made["attention_mask"].tolist()
     ([[5, 9, 9], [9, 0, 0]], [[1, 1, 1], [1, 0, 0]])
     """

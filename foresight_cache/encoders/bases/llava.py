@@ -16,11 +16,11 @@ class LlavaEncoder(ProjectedEncoder):
     raster token and not `last_vision`.
     """
 
-    def merged_side(self, frames: int) -> int:  # noqa: ARG002 - of an image, and of each frame unless pooled
+    def merged_grid_side(self, frames: int) -> int:  # noqa: ARG002 - of an image, and of each frame unless pooled
         return self._size // self._patch
 
-    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        inner = self.root(self.model)
+    def visual_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        inner = self.tapped_module(self.model)
         states = inner.get_submodule("vision_tower")(
             inputs["pixel_values"].to(self.model.dtype), output_hidden_states=True
         ).hidden_states[self.config.vision_feature_layer]
@@ -28,9 +28,9 @@ class LlavaEncoder(ProjectedEncoder):
             states = states[:, 1:]
         projected = inner.get_submodule("multi_modal_projector")(states)
         newline = inner.get_parameter("image_newline")[None]
-        parts = torch.split(projected, self.frames(inputs))
-        return torch.cat([row for part in parts for row in (self.in_sequence(part), newline)])
+        parts = torch.split(projected, self.frame_counts(inputs))
+        return torch.cat([row for part in parts for row in (self.language_tokens(part), newline)])
 
-    def in_sequence(self, frames_FND: torch.Tensor) -> torch.Tensor:
+    def language_tokens(self, frames_FND: torch.Tensor) -> torch.Tensor:
         """A sample's projected frames as they enter the language model, [N, D]."""
         return frames_FND.flatten(0, 1)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foresight_cache.encoders import Level, PromptMedia, Tap
-from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps, without_text
-from foresight_cache.encoders.bases.towers import TOWERS, Tower, normalised
+from foresight_cache.encoders import PromptMedia, Tap, TapLevel
+from foresight_cache.encoders.bases.language import LanguageEncoder, end_at_last_visual, is_language, language_taps
+from foresight_cache.encoders.bases.towers import TOWERS, Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 from foresight_cache.encoders.weights import model_files
 from foresight_cache.errors import ModelError, UsageError
@@ -56,17 +56,17 @@ class ProjectedEncoder(LanguageEncoder):
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:
         vision, text = config.vision_config, config.text_config
-        stem = cls.tower(config).stem(vision.num_hidden_layers, vision.hidden_size, prefix="vision_tower.")
+        block_taps = cls.tower(config).block_taps(vision.num_hidden_layers, vision.hidden_size, prefix="vision_tower.")
         projector = "multi_modal_projector"
         return (
-            *stem,
-            cls.pre_merge_of(config, stem),
+            *block_taps,
+            cls.pre_merge_tap(config, block_taps),
             Tap(name="vit.post_merge", module=projector, side="output", level="merged", width=text.hidden_size),
             *language_taps(text.hidden_size, text.num_hidden_layers),
         )
 
     @classmethod
-    def pre_merge_of(cls, config: Any, stem: Sequence[Tap]) -> Tap:  # noqa: ARG003 - other families look there
+    def pre_merge_tap(cls, config: Any, block_taps: Sequence[Tap]) -> Tap:  # noqa: ARG003 - other families look there
         """What enters the projector."""
         width = config.vision_config.hidden_size
         return Tap(name="vit.pre_merge", module="multi_modal_projector", side="input", level="patch", width=width)
@@ -76,11 +76,11 @@ class ProjectedEncoder(LanguageEncoder):
         """The placeholder that the chat template has, and what stands for it in the sequence."""
 
     @abstractmethod
-    def merged_side(self, frames: int) -> int:
+    def merged_grid_side(self, frames: int) -> int:
         """Rows, and columns, of the tokens of one frame in the language model."""
 
     @abstractmethod
-    def features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def visual_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """What takes the places of all visual tokens, [sum over samples, D], through the model's own modules."""
 
     def native_size(self, height: int, width: int) -> tuple[int, int]:  # noqa: ARG002 - there is one
@@ -88,20 +88,20 @@ class ProjectedEncoder(LanguageEncoder):
 
     nearest_size = native_size
 
-    def max_tokens(self, level: Level, frames: int) -> int:
+    def max_tokens(self, level: TapLevel, frames: int) -> int:
         return self.grid(level, frames, self._size, self._size).tokens
 
     @property
     def max_pixels(self) -> int:
         return self._size**2
 
-    def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:
+    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         if frames < 1 or (height, width) != (self._size, self._size):
             raise UsageError(
                 f"size {height} × {width} with {frames} frames is not possible for {self.family}: its vision tower "
                 f"takes {self._size} × {self._size} pixels and no other size; use --size {self._size}"
             )
-        side = self._size // self._patch if level == "patch" else self.merged_side(frames)
+        side = self._size // self._patch if level == "patch" else self.merged_grid_side(frames)
         return Grid(frames, side, side)
 
     def preprocess(
@@ -122,61 +122,61 @@ class ProjectedEncoder(LanguageEncoder):
         words = [None] * len(counts) if texts is None else texts
         first = np.cumsum([0, *counts[:-1]])
         rows = [
-            self._tokens(len(clips[start]), media, text, count)
+            self._prompt_ids(len(clips[start]), media, text, count)
             for start, text, count in zip(first, words, counts, strict=True)
         ]
         padding = self.processor.tokenizer.pad_token_id or 0
         length = max(map(len, rows))
         inputs = {
-            "pixel_values": torch.cat([normalised(clip, self._settings(len(clip), media)) for clip in clips]),
+            "pixel_values": torch.cat([normalise(clip, self._pixel_processor(len(clip), media)) for clip in clips]),
             "frames": torch.tensor([len(clip) for clip in clips]),
             "input_ids": torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows]),
             "attention_mask": torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows]),
         }
-        return inputs if texts is not None else without_text(inputs, self.is_visual(inputs["input_ids"]), padding)
+        return inputs if texts is not None else end_at_last_visual(inputs, self.is_visual(inputs["input_ids"]), padding)
 
-    def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
-        features = self.features(inputs)
+    def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
+        features = self.visual_features(inputs)
         if any(is_language(tap) for tap in taps):
-            decoder: Any = self.root(self.model).get_submodule("language_model")
+            decoder: Any = self.tapped_module(self.model).get_submodule("language_model")
             embedded = decoder.embed_tokens(inputs["input_ids"])
             visual = self.is_visual(inputs["input_ids"])
             embedded = embedded.masked_scatter(visual[..., None], features.to(embedded.dtype))
             decoder(inputs_embeds=embedded, attention_mask=inputs["attention_mask"], use_cache=False)
 
-    def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(count) for count in inputs["frames"]]
 
     def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        return [self.grid("merged", t, self._size, self._size) for t in self.frames(inputs)]
+        return [self.grid("merged", t, self._size, self._size) for t in self.frame_counts(inputs)]
 
-    def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        return self.tower(self.config).raster(tap, hidden, self.frames(inputs))
+    def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        return self.tower(self.config).raster_tokens(tap, hidden, self.frame_counts(inputs))
 
-    def _tokens(self, frames: int, media: Media, text: str | None, count: int) -> list[int]:
-        kind = self.kind(media, frames)
+    def _prompt_ids(self, frames: int, media: Media, text: str | None, count: int) -> list[int]:
+        kind = self.media_in_prompt(media, frames)
         placeholder, spelled = self.placeholder_tokens(kind, frames)
-        return self.token_ids(self.turn(kind, text, count).replace(placeholder, spelled, count))
+        return self.token_ids(self.render_turn(kind, text, count).replace(placeholder, spelled, count))
 
-    def _settings(self, frames: int, media: Media) -> Any:
+    def _pixel_processor(self, frames: int, media: Media) -> Any:
         """The processor that scales and normalises a sample's frames."""
-        is_image = self.kind(media, frames) == "image"
+        is_image = self.media_in_prompt(media, frames) == "image"
         return self.processor.image_processor if is_image else self.processor.video_processor
 
-    def kind(self, media: Media, frames: int) -> Media:  # noqa: ARG002 - other families look at frames
+    def media_in_prompt(self, media: Media, frames: int) -> Media:  # noqa: ARG002 - other families look at frames
         """As what the prompt speaks of a sample."""
         return media
 
     @cached_property
     def _size(self) -> int:
-        return _side(self.config.vision_config.image_size)
+        return _square_side(self.config.vision_config.image_size)
 
     @cached_property
     def _patch(self) -> int:
-        return _side(self.config.vision_config.patch_size)
+        return _square_side(self.config.vision_config.patch_size)
 
 
-def _side(size: Any) -> int:
+def _square_side(size: Any) -> int:
     """Of a square, which a configuration gives as one number or as two. Raises `ModelError` where they differ."""
     sides = {int(side) for side in size} if isinstance(size, list | tuple) else {int(size)}
     if len(sides) != 1:

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from foresight_cache.encoders import Level, PromptMedia, Tap
+from foresight_cache.encoders import PromptMedia, Tap, TapLevel
 from foresight_cache.encoders.bases.language import (
     FRAMES_PER_SECOND,
     IMAGE_SETTINGS,
     LanguageEncoder,
+    end_at_last_visual,
     is_language,
     language_taps,
-    without_text,
 )
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 from foresight_cache.encoders.capture import order
@@ -46,7 +46,10 @@ class QwenEncoder(LanguageEncoder):
             # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
             self.processor.video_processor.cap_pixels_per_frame = False
         self.patch_multiple = self._patch * self._merge
-        self._placed: tuple[torch.Tensor | None, dict[tuple[Level, bool], torch.Tensor | None]] = (None, {})
+        self._positions_of_batch: tuple[torch.Tensor | None, dict[tuple[TapLevel, bool], torch.Tensor | None]] = (
+            None,
+            {},
+        )
 
     @classmethod
     def load_processor(cls, path: Path) -> Any:
@@ -93,9 +96,9 @@ class QwenEncoder(LanguageEncoder):
         side = self.patch_multiple
         return max(1, round(height / side)) * side, max(1, round(width / side)) * side
 
-    def max_tokens(self, level: Level, frames: int) -> int:
+    def max_tokens(self, level: TapLevel, frames: int) -> int:
         side = self._patch if level == "patch" else self.patch_multiple
-        return self._steps(frames) * (self.max_pixels // side**2)
+        return self._temporal_steps(frames) * (self.max_pixels // side**2)
 
     @property
     def max_pixels(self) -> int:
@@ -103,7 +106,7 @@ class QwenEncoder(LanguageEncoder):
         # The narrowest strip keeps one unit of height, whatever the budget.
         return max(budget, self.patch_multiple * isqrt(_MAX_ASPECT * budget))
 
-    def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:
+    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         if frames < 1 or height < 1 or width < 1 or height % self.patch_multiple or width % self.patch_multiple:
             near = " × ".join(map(str, self.nearest_size(height, width)))
             raise UsageError(
@@ -111,7 +114,7 @@ class QwenEncoder(LanguageEncoder):
                 f"must be multiples of {self.patch_multiple} pixels and frames at least 1; the nearest size is {near}"
             )
         side = self._patch if level == "patch" else self.patch_multiple
-        return Grid(self._steps(frames), height // side, width // side)
+        return Grid(self._temporal_steps(frames), height // side, width // side)
 
     def preprocess(
         self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
@@ -128,54 +131,56 @@ class QwenEncoder(LanguageEncoder):
         words = [None] * len(clips) if texts is None else texts
         counts = [len(clip) if media == "image" else 1 for clip in clips]
         made = self.processor(
-            text=[self.turn(media, text, count) for text, count in zip(words, counts, strict=True)],
-            **(_images(clips) if media == "image" else _videos(clips)),
+            text=[self.render_turn(media, text, count) for text, count in zip(words, counts, strict=True)],
+            **(_image_arguments(clips) if media == "image" else _video_arguments(clips)),
             padding=True,
             padding_side="right",
             return_mm_token_type_ids=True,
             return_tensors="pt",
         )
-        inputs = {name: made[name] for name in self.model_inputs(media)}
+        inputs = {name: made[name] for name in self.processor_outputs(media)}
         visual = self.is_visual(inputs["input_ids"])
         if texts is None:
-            return self.complete(without_text(inputs, visual, self.processor.tokenizer.pad_token_id), media)
-        return self.complete(inputs, media)
+            return self.add_model_inputs(
+                end_at_last_visual(inputs, visual, self.processor.tokenizer.pad_token_id), media
+            )
+        return self.add_model_inputs(inputs, media)
 
-    def model_inputs(self, media: Media) -> tuple[str, ...]:
+    def processor_outputs(self, media: Media) -> tuple[str, ...]:
         """What of the processor's output the model takes."""
         pixels = ("pixel_values", "image_grid_thw") if media == "image" else ("pixel_values_videos", "video_grid_thw")
         return (*pixels, "input_ids", "attention_mask", "mm_token_type_ids")
 
-    def complete(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:  # noqa: ARG002
+    def add_model_inputs(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:  # noqa: ARG002
         """Adds what a family's model takes beside that."""
         return inputs
 
-    def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
-        inner = self.root(self.model)
+    def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
+        inner = self.tapped_module(self.model)
         if any(is_language(tap) for tap in taps):
             inner(**{name: tensor for name, tensor in inputs.items() if name != "images"}, use_cache=False)
         else:
             pixels, grid_thw = _vision_inputs(inputs)
             inner.get_submodule("visual")(pixels.type(self.model.dtype), grid_thw=grid_thw)
 
-    def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(row[0]) for row in _vision_inputs(inputs)[1]]
 
     def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
         return [Grid(t, h // self._merge, w // self._merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
 
-    def vision_raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         grid_thw = _vision_inputs(inputs)[1]
-        places = self._places(tap, grid_thw)
+        places = self._raster_positions(tap, grid_thw)
         share = self._merge**2 if tap.level == "merged" else 1
         tokens = hidden if places is None else hidden[places]
         return list(torch.split(tokens, [int(count) // share for count in grid_thw.prod(dim=1)]))
 
-    def _places(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
+    def _raster_positions(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
         """Where each token of the raster stands at a tap, on the device; found once for all taps of a batch."""
-        if self._placed[0] is not grid_thw:
-            self._placed = grid_thw, {}
-        known, kind = self._placed[1], (tap.level, tap.name == "vit.patch_embed")
+        if self._positions_of_batch[0] is not grid_thw:
+            self._positions_of_batch = grid_thw, {}
+        known, kind = self._positions_of_batch[1], (tap.level, tap.name == "vit.patch_embed")
         if kind not in known:
             places = self.order_at(tap, [Grid(*row) for row in grid_thw.tolist()])
             known[kind] = None if places is None else order.inverse(places).to(self.device, non_blocking=True)
@@ -188,7 +193,7 @@ class QwenEncoder(LanguageEncoder):
         """
         return order.merge_group_order(grids, self._merge) if tap.level == "patch" else None
 
-    def _steps(self, frames: int) -> int:
+    def _temporal_steps(self, frames: int) -> int:
         """Temporal grid steps; the processor repeats the last frame until its patches are full."""
         return -(-frames // self._temporal_patch)
 
@@ -222,12 +227,12 @@ def _vision_inputs(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, to
     return inputs["pixel_values_videos"], inputs["video_grid_thw"]
 
 
-def _images(clips: Sequence[np.ndarray]) -> dict[str, Any]:
+def _image_arguments(clips: Sequence[np.ndarray]) -> dict[str, Any]:
     options = {"do_resize": False, "input_data_format": "channels_last"}
     return {"images": [frame for clip in clips for frame in clip], "images_kwargs": options}
 
 
-def _videos(clips: Sequence[np.ndarray]) -> dict[str, Any]:
+def _video_arguments(clips: Sequence[np.ndarray]) -> dict[str, Any]:
     metadata = [
         {"fps": FRAMES_PER_SECOND, "total_num_frames": len(clip), "frames_indices": list(range(len(clip)))}
         for clip in clips

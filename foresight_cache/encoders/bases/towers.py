@@ -11,10 +11,10 @@ from foresight_cache.encoders import Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 
 SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "do_convert_rgb")
-"""Settings of a processor that `normalised` heeds, and whether it converts to RGB, which frames here are already."""
+"""Settings of a processor that `normalise` heeds, and whether it converts to RGB, which frames here are already."""
 
 
-def normalised(frames: np.ndarray, processor: Any) -> torch.Tensor:
+def normalise(frames: np.ndarray, processor: Any) -> torch.Tensor:
     """Frames uint8 [T, H, W, 3] as the processor would scale and normalise them, float32 [T, 3, H, W].
 
     Mean and deviation are brought to the range of the pixels, as the processors of transformers do, so that the last
@@ -41,7 +41,7 @@ class Tower:
     norm: str | None = None
     """Path of a final norm over all tokens, where the tower has one."""
 
-    def stem(self, depth: int, width: int, prefix: str = "") -> tuple[Tap, ...]:
+    def block_taps(self, depth: int, width: int, prefix: str = "") -> tuple[Tap, ...]:
         """The patch embedding and all blocks."""
 
         def tap(name: str, module: str, leading: int) -> Tap:
@@ -54,17 +54,17 @@ class Tower:
             *(tap(f"vit.block_{k + 1:02d}", f"{self.blocks}.{k}", self.leading) for k in range(depth)),
         )
 
-    def taps(self, depth: int, width: int) -> tuple[Tap, ...]:
+    def all_taps(self, depth: int, width: int) -> tuple[Tap, ...]:
         """All taps of a tower that stands alone."""
 
         def tap(name: str, module: str) -> Tap:
             return Tap(name=name, module=module, side="output", level="patch", width=width, leading=self.leading)
 
         norm = [tap("vit.final_norm", self.norm)] if self.norm else []
-        return (*self.stem(depth, width), tap("vit.pre_merge", f"{self.blocks}.{depth - 1}"), *norm)
+        return (*self.block_taps(depth, width), tap("vit.pre_merge", f"{self.blocks}.{depth - 1}"), *norm)
 
     @staticmethod
-    def raster(tap: Tap, hidden: Hidden, frames: Sequence[int]) -> list[torch.Tensor]:
+    def raster_tokens(tap: Tap, hidden: Hidden, frames: Sequence[int]) -> list[torch.Tensor]:
         """Tokens of samples with so many frames each, [N, D]."""
         if hidden.dim() == 4:
             hidden = hidden.flatten(2).transpose(1, 2)

@@ -23,7 +23,7 @@ Hidden = torch.Tensor
 class TransformersEncoder(Encoder):
     """Everything but the shape of the network: subclasses say how a pass is run and where its tokens are."""
 
-    architecture: ClassVar[str]
+    model_class: ClassVar[str]
     """Name of the model's class in transformers."""
     kept_on_host: ClassVar[frozenset[str]] = frozenset()
     """Inputs that the model itself does not take; to read them from the device would wait for it."""
@@ -36,9 +36,9 @@ class TransformersEncoder(Encoder):
         options: LoadOptions,
         model: Any = None,
         source: Mapping[str, Any] | None = None,
-        reach: str | None = None,
+        deepest_loaded: str | None = None,
     ) -> None:
-        """`source` says where the weights are from, in the words of `identity`; `reach` is the deepest tap of `model`.
+        """`source` says where the weights are from, in the words of `identity`; `deepest_loaded` is the last tap there.
 
         Without a model, only what follows from the configuration is known, and no processor is needed.
         """
@@ -47,7 +47,7 @@ class TransformersEncoder(Encoder):
         self.options = options
         self.taps = self.taps_of(config)
         self._source = dict(source or {})
-        self._reach = reach
+        self._deepest_loaded = deepest_loaded
         self.device = model_files.pick_device(options.device)
         self.model = model
         if model is not None:
@@ -74,28 +74,30 @@ class TransformersEncoder(Encoder):
 
     @staticmethod
     @abstractmethod
-    def root(model: nn.Module) -> nn.Module:
+    def tapped_module(model: nn.Module) -> nn.Module:
         """The module in which taps have their paths."""
 
     @classmethod
-    def leave_out_beside(cls, model: nn.Module, deepest: str) -> None:
+    def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:
         """Leaves out what comes after a tap and is no tap's module itself."""
 
-    def groups(self, inputs: Mapping[str, torch.Tensor]) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
+    def split_by_size(
+        self, inputs: Mapping[str, torch.Tensor]
+    ) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
         """What can be run together: numbers of samples in the batch, and their inputs. One group unless told so."""
-        samples = len(inputs["images"]) if "images" in inputs else len(self.frames(inputs))
+        samples = len(inputs["images"]) if "images" in inputs else len(self.frame_counts(inputs))
         return [(range(samples), inputs)]
 
     @abstractmethod
-    def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         """Frames, or temporal steps, of each sample."""
 
     @abstractmethod
-    def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
+    def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
         """Runs the part of the model that has these taps; `inputs` are on the model's device but for `kept_on_host`."""
 
     @abstractmethod
-    def raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         """Each sample's visual tokens at a tap, [N, D], in raster order; `inputs` are on the CPU.
 
         Where several images stand in a prompt, each image's tokens; `images` among the inputs says how many.
@@ -111,22 +113,22 @@ class TransformersEncoder(Encoder):
     def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
         scheme, _, rest = model.partition(":")
         if scheme == TINY:
-            return cls._random(*cls.tiny(), options, taps, name=model, revision=None)
+            return cls._load_random(*cls.tiny(), options, taps, name=model, revision=None)
         is_random = scheme == RANDOM
         name = rest if is_random else model
         place = model_files.directory(name, model_files.TEXT_FILES if is_random else model_files.SAFE_FILES)
-        config, processor = loading.load_config(cls.architecture, place), cls.load_processor(place)
+        config, processor = loading.load_config(cls.model_class, place), cls.load_processor(place)
         name, revision = model_files.identifier(name), model_files.revision(place)
         if is_random:
-            return cls._random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
-        reach = cls._deepest(config, taps)
-        without = cls._without(config, reach)
-        weights = loading.pretrained(cls.architecture, place, options.dtype, options.attention, without)
+            return cls._load_random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
+        deepest = cls._deepest_tap(config, taps)
+        without = cls._without(config, deepest)
+        weights = loading.load_pretrained(cls.model_class, place, options.dtype, options.attention, without)
         source = {"name": name, "revision": revision, "weights_digest": model_files.weights_digest(place)}
-        return cls(weights.config, processor, options=options, model=weights, source=source, reach=reach)
+        return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
-    def _random(
+    def _load_random(
         cls,
         config: Any,
         processor: Any,
@@ -139,12 +141,12 @@ class TransformersEncoder(Encoder):
         """With seeded weights. Their digest is that of what they follow from, so that a part has it as well."""
         seed = tiny_models.SEED
         setattr(config, tiny_models.SEED_FIELD, seed)
-        recipe = [tiny_models.RECIPE, seed, options.dtype, loading.stable(config.to_dict())]
-        reach = cls._deepest(config, taps)
-        without = cls._without(config, reach)
-        weights = loading.random(cls.architecture, config, options.dtype, options.attention, without, seed)
+        recipe = [tiny_models.RECIPE, seed, options.dtype, loading.lasting_config(config.to_dict())]
+        deepest = cls._deepest_tap(config, taps)
+        without = cls._without(config, deepest)
+        weights = loading.make_random(cls.model_class, config, options.dtype, options.attention, without, seed)
         source = {"name": name, "revision": revision, "weights_digest": fingerprint.digest(recipe)}
-        return cls(weights.config, processor, options=options, model=weights, source=source, reach=reach)
+        return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
     def describe(cls, model: str, options: LoadOptions) -> Self:
@@ -152,7 +154,7 @@ class TransformersEncoder(Encoder):
         if scheme == TINY:
             return cls(*cls.tiny(), options=options)
         place = model_files.directory(rest if scheme == RANDOM else model, ("config.json",))
-        return cls(loading.load_config(cls.architecture, place), None, options=options)
+        return cls(loading.load_config(cls.model_class, place), None, options=options)
 
     def identity(self) -> Mapping[str, Any]:
         seed = getattr(self.config, tiny_models.SEED_FIELD, None)
@@ -161,8 +163,8 @@ class TransformersEncoder(Encoder):
             **self._source,
             "weights": "pretrained" if seed is None else "random",
             "seed": seed,
-            "class": self.architecture,
-            "config_digest": fingerprint.digest(loading.stable(self.config.to_dict())),
+            "class": self.model_class,
+            "config_digest": fingerprint.digest(loading.lasting_config(self.config.to_dict())),
             "dtype": self.options.dtype,
             "attention": self.options.attention,
             "compiled": self.options.compiled,
@@ -174,14 +176,14 @@ class TransformersEncoder(Encoder):
         wanted = [Point.parse(text) for text in points]
         taps = self._taps_of_points(wanted)
         found: dict[tuple[str, int], torch.Tensor] = {}
-        groups = self.groups(inputs)
+        groups = self.split_by_size(inputs)
         for numbers, group in groups:
-            for point, vectors in self._pass(group, taps, wanted).items():
+            for point, vectors in self._forward_group(group, taps, wanted).items():
                 found |= {(point, number): vector for number, vector in zip(numbers, vectors, strict=True)}
         samples = sorted(number for numbers, _ in groups for number in numbers)
         return {str(point): [found[str(point), number] for number in samples] for point in wanted}
 
-    def _pass(
+    def _forward_group(
         self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap], wanted: Sequence[Point]
     ) -> dict[str, list[torch.Tensor]]:
         """One run of the model; what was captured is let go one by one, so that no tap is held twice."""
@@ -189,27 +191,27 @@ class TransformersEncoder(Encoder):
             name: tensor if name in self.kept_on_host else tensor.to(self.device, non_blocking=True)
             for name, tensor in inputs.items()
         }
-        captured = capture(self.root(self.model), taps, lambda: self.run(placed, taps))
+        captured = capture(self.tapped_module(self.model), taps, lambda: self.run_model(placed, taps))
         result: dict[str, list[torch.Tensor]] = {}
         for tap in taps:
             kept = [point.readout for point in wanted if point.tap == tap.name]
-            for readout, vectors in self._read(tap, captured.pop(tap.name), inputs, kept).items():
+            for readout, vectors in self._readouts(tap, captured.pop(tap.name), inputs, kept).items():
                 result[str(Point(tap.name, readout))] = vectors
         return result
 
-    def _read(
+    def _readouts(
         self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor], kept: Sequence[str]
     ) -> dict[str, list[torch.Tensor]]:
         found: dict[str, list[torch.Tensor]] = {}
         if set(kept) - {"last_query", "cls"}:
-            tokens = readouts.joined(self.raster(tap, hidden, inputs), inputs.get("images"))
+            tokens = readouts.concat_images(self.raster_tokens(tap, hidden, inputs), inputs.get("images"))
             found = {"tokens": tokens, "last_vision": readouts.last(tokens)}
         if "mean" in kept:
             found["mean"] = readouts.mean(tokens)
         if "last_query" in kept:
             found["last_query"] = self.last_query(tap, hidden, inputs)
         if "cls" in kept:
-            found["cls"] = readouts.mean(torch.split(hidden[:, 0], self.frames(inputs)))
+            found["cls"] = readouts.mean(torch.split(hidden[:, 0], self.frame_counts(inputs)))
         return {readout: found[readout] for readout in kept}
 
     def _taps_of_points(self, points: Sequence[Point]) -> list[Tap]:
@@ -218,14 +220,16 @@ class TransformersEncoder(Encoder):
         for point in points:
             if point.tap not in names:
                 raise UnknownName("tap", point.tap, names)
-        self.check(points)
+        self.check_points(points)
         taps = [tap for tap in self.taps if tap.name in {point.tap for point in points}]
-        if self.model is None or (self._reach and names.index(taps[-1].name) > names.index(self._reach)):
+        if self.model is None or (
+            self._deepest_loaded and names.index(taps[-1].name) > names.index(self._deepest_loaded)
+        ):
             raise ModelError(f"{taps[-1].name} was not loaded; load the model with all taps that are to be read")
         return taps
 
     @classmethod
-    def _deepest(cls, config: Any, names: Sequence[str] | None) -> str | None:
+    def _deepest_tap(cls, config: Any, names: Sequence[str] | None) -> str | None:
         """The deepest of the named taps; None where all of the model is asked for."""
         if names is None:
             return None
@@ -236,14 +240,14 @@ class TransformersEncoder(Encoder):
     def _without(cls, config: Any, deepest: str | None) -> loading.Prune:
         def cut(model: nn.Module) -> None:
             if deepest is not None:
-                loading.prune(cls.root(model), cls.taps_of(config), deepest)
-                cls.leave_out_beside(model, deepest)
+                loading.prune(cls.tapped_module(model), cls.taps_of(config), deepest)
+                cls.leave_out_untapped(model, deepest)
 
         return cut
 
     def _compile(self) -> None:
         """Block by block, so that hooks stay outside of what is compiled and equal blocks are compiled once."""
-        root = self.root(self.model)
+        root = self.tapped_module(self.model)
         for path in {tap.module for tap in self.taps if tap.name.startswith(("vit.block_", "llm.layer_"))}:
             module = root.get_submodule(path)
             if not isinstance(module, loading.NotLoaded):

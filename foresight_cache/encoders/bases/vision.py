@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from foresight_cache.encoders import Level, PromptMedia, Tap
-from foresight_cache.encoders.bases.towers import SETTINGS, Tower, normalised
+from foresight_cache.encoders import PromptMedia, Tap, TapLevel
+from foresight_cache.encoders.bases.towers import SETTINGS, Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.errors import UsageError
@@ -45,17 +45,17 @@ class VisionEncoder(TransformersEncoder):
         return model_files.load_processor(AutoImageProcessor, path)
 
     @staticmethod
-    def root(model: nn.Module) -> nn.Module:
+    def tapped_module(model: nn.Module) -> nn.Module:
         """The tower itself, which some classes hold one level down."""
         inner = getattr(model, "vision_model", model)
         return inner if isinstance(inner, nn.Module) else model
 
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:
-        return cls.tower.taps(config.num_hidden_layers, config.hidden_size)
+        return cls.tower.all_taps(config.num_hidden_layers, config.hidden_size)
 
     def identity(self) -> Mapping[str, Any]:
-        return {**super().identity(), "image_processor": loading.settings(self.processor, SETTINGS)}
+        return {**super().identity(), "image_processor": loading.processor_settings(self.processor, SETTINGS)}
 
     def native_size(self, height: int, width: int) -> tuple[int, int]:
         if (height, width) == (self._trained, self._trained):
@@ -78,14 +78,14 @@ class VisionEncoder(TransformersEncoder):
         side = self.patch_multiple
         return max(1, round(height / side)) * side, max(1, round(width / side)) * side
 
-    def max_tokens(self, level: Level, frames: int) -> int:  # noqa: ARG002 - all levels are one
+    def max_tokens(self, level: TapLevel, frames: int) -> int:  # noqa: ARG002 - all levels are one
         return frames * self._patches
 
     @property
     def max_pixels(self) -> int:
         return self._trained**2
 
-    def grid(self, level: Level, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - all levels are one
+    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - all levels are one
         if frames < 1 or min(height, width) < 1 or (height, width) != self.nearest_size(height, width):
             near = " × ".join(map(str, self.nearest_size(height, width)))
             raise UsageError(
@@ -105,13 +105,15 @@ class VisionEncoder(TransformersEncoder):
             raise UsageError("an image has exactly one frame; preprocess several frames as a clip")
         for clip in clips:
             self.grid("patch", *clip.shape[:3])
-        pixels = [normalised(clip, self.processor).flatten() for clip in clips]
+        pixels = [normalise(clip, self.processor).flatten() for clip in clips]
         return {"pixels": torch.cat(pixels), "sizes": torch.tensor([clip.shape[:3] for clip in clips])}
 
-    def frames(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(size[0]) for size in inputs["sizes"]]
 
-    def groups(self, inputs: Mapping[str, torch.Tensor]) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
+    def split_by_size(
+        self, inputs: Mapping[str, torch.Tensor]
+    ) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
         """By height and width."""
         sizes = [tuple(row) for row in inputs["sizes"].tolist()]
         if len({size[1:] for size in sizes}) == 1:
@@ -125,12 +127,12 @@ class VisionEncoder(TransformersEncoder):
             for numbers in members.values()
         ]
 
-    def run(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:  # noqa: ARG002 - hooks stop it
+    def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:  # noqa: ARG002 - hooks stop it
         height, width = inputs["sizes"][0, 1:].tolist()
         self.model(inputs["pixels"].view(-1, 3, height, width), **self.resampling)
 
-    def raster(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        return self.tower.raster(tap, hidden, self.frames(inputs))
+    def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        return self.tower.raster_tokens(tap, hidden, self.frame_counts(inputs))
 
     @cached_property
     def _trained(self) -> int:

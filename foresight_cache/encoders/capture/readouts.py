@@ -26,11 +26,11 @@ def last(samples: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     return [tokens[-1:].clone() for tokens in samples]
 
 
-def joined(images: Sequence[torch.Tensor], counts: torch.Tensor | None) -> list[torch.Tensor]:
+def concat_images(images: Sequence[torch.Tensor], counts: torch.Tensor | None) -> list[torch.Tensor]:
     """Tokens of each sample from those of its images, one after the other; `counts` None is one image each.
 
     >>> one, two = torch.zeros(2, 1), torch.ones(1, 1)
-    >>> [tokens.flatten().tolist() for tokens in joined([one, two, one], torch.tensor([2, 1]))]
+    >>> [tokens.flatten().tolist() for tokens in concat_images([one, two, one], torch.tensor([2, 1]))]
     [[0.0, 0.0, 1.0], [0.0, 0.0]]
     """
     if counts is None:

@@ -45,7 +45,7 @@ def leave_out(root: nn.Module, path: str) -> None:
 
 def load_config(model_class: str, path: Path) -> Any:
     """The configuration of a directory for a class of transformers. Raises `ModelError`."""
-    config_class = _class(model_class).config_class
+    config_class = _transformers_class(model_class).config_class
     try:
         return config_class.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -54,33 +54,35 @@ def load_config(model_class: str, path: Path) -> Any:
         ) from error
 
 
-def pretrained(model_class: str, path: Path, dtype: str, attention: str, without: Prune) -> Any:
+def load_pretrained(model_class: str, path: Path, dtype: str, attention: str, prune_model: Prune) -> Any:
     """A model from a directory's safetensors, on the CPU. Raises `ModelError` and `UsageError`."""
     with _quiet(), _attention_errors(attention):
-        return model_files.load_weights(_pruned(model_class, without), path, getattr(torch, dtype), attention)
+        return model_files.load_weights(_pruned_class(model_class, prune_model), path, getattr(torch, dtype), attention)
 
 
-def random(model_class: str, config: Any, dtype: str, attention: str, without: Prune, seed: int) -> Any:
+def make_random(model_class: str, config: Any, dtype: str, attention: str, prune_model: Prune, seed: int) -> Any:
     """A model with seeded random weights, on the CPU; the global random numbers stay as they were.
 
     A weight depends on the seed, its name and its shape, and not on what else is there. Raises `UsageError`.
     """
     with torch.random.fork_rng(devices=[]), _quiet(), _attention_errors(attention):
-        model = _pruned(model_class, without).from_pretrained(
+        model = _pruned_class(model_class, prune_model).from_pretrained(
             None, config=config, state_dict={}, dtype=getattr(torch, dtype), attn_implementation=attention
         )
     tiny_models.randomise(model, seed)
     return model
 
 
-def stable(config: Mapping[str, Any]) -> dict[str, Any]:
+def lasting_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration without what says where and by which version it was loaded, and in which number type."""
     passing = {"_name_or_path", "transformers_version", "dtype", "architectures", tiny_models.SEED_FIELD}
     kept = {name: value for name, value in config.items() if name not in passing}
-    return {name: stable(value) if isinstance(value, Mapping) else _plain(value) for name, value in kept.items()}
+    return {
+        name: lasting_config(value) if isinstance(value, Mapping) else _plain(value) for name, value in kept.items()
+    }
 
 
-def settings(processor: Any, names: Sequence[str]) -> dict[str, Any]:
+def processor_settings(processor: Any, names: Sequence[str]) -> dict[str, Any]:
     """The named settings of an image or video processor, as JSON values, and its class."""
     made = processor.to_dict()
     return {"class": type(processor).__name__} | {name: _plain(made.get(name)) for name in names}
@@ -92,19 +94,19 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _class(name: str) -> Any:
+def _transformers_class(name: str) -> Any:
     import transformers
 
     return getattr(transformers, name)
 
 
-def _pruned(model_class: str, without: Prune) -> Any:
+def _pruned_class(model_class: str, prune_model: Prune) -> Any:
     """The class of transformers, whose instances are pruned before any weight is looked for."""
-    whole = _class(model_class)
+    whole = _transformers_class(model_class)
 
     def make(self: Any, config: Any, *others: Any, **options: Any) -> None:
         whole.__init__(self, config, *others, **options)
-        without(self)
+        prune_model(self)
         present = set(dict(self.named_parameters(remove_duplicate=False)))
         self.all_tied_weights_keys = {
             target: source for target, source in self.all_tied_weights_keys.items() if {target, source} <= present

@@ -16,7 +16,7 @@ SEED = 0
 SEED_FIELD = "random_weights_seed"
 """Field of a model's configuration which says that its weights were never trained; survives `save_pretrained`."""
 
-_SPECIAL = tuple(
+_QWEN_SPECIAL_TOKENS = tuple(
     f"<|{name}|>"
     for name in (
         *("endoftext", "im_start", "im_end", "object_ref_start", "object_ref_end", "box_start", "box_end"),
@@ -78,17 +78,19 @@ def byte_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import Qwen2Tokenizer
 
-    vocabulary = {token: number for number, token in enumerate([*sorted(ByteLevel.alphabet()), *_SPECIAL, *others])}
+    vocabulary = {
+        token: number for number, token in enumerate([*sorted(ByteLevel.alphabet()), *_QWEN_SPECIAL_TOKENS, *others])
+    }
     return Qwen2Tokenizer(
         vocab=vocabulary,
         merges=[],
-        additional_special_tokens=[*_SPECIAL[1:], *others],
+        additional_special_tokens=[*_QWEN_SPECIAL_TOKENS[1:], *others],
         model_max_length=32768,
         **dict(named or {}),
     )
 
 
-def decoder(tokenizer: Any) -> dict[str, Any]:
+def language_config(tokenizer: Any) -> dict[str, Any]:
     """Settings of a language model with grouped-query attention."""
     return {
         "vocab_size": len(tokenizer),
@@ -103,16 +105,16 @@ def decoder(tokenizer: Any) -> dict[str, Any]:
     }
 
 
-def qwen_text(tokenizer: Any) -> dict[str, Any]:
+def qwen_language_config(tokenizer: Any) -> dict[str, Any]:
     """Settings of a language model with three-part rotary positions too."""
     # Half of the head's 32 channels, divided as the 16 + 24 + 24 of the published models are.
     return {
-        **decoder(tokenizer),
+        **language_config(tokenizer),
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 6, 6]},
     }
 
 
-def qwen_ids(tokenizer: Any) -> dict[str, int]:
+def qwen_token_ids(tokenizer: Any) -> dict[str, int]:
     """Special token ids of a configuration."""
     names = {
         "image_token_id": "image_pad",
@@ -150,7 +152,7 @@ def randomise(model: nn.Module, seed: int) -> None:
     with torch.no_grad():
         for path, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
-                spread = _spread(module, name)
+                spread = _deviation(module, name)
                 if spread is None:
                     continue
                 key = hashlib.sha256(f"{seed} {path}.{name}".encode()).digest()
@@ -159,7 +161,7 @@ def randomise(model: nn.Module, seed: int) -> None:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
 
 
-def _spread(module: nn.Module, name: str) -> float | None:
+def _deviation(module: nn.Module, name: str) -> float | None:
     """The standard deviation of a new weight, or None where it stays as it is."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
         return 0.1 if name == "bias" else float(module.weight[0].numel() ** -0.5)

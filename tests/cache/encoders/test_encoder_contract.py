@@ -11,7 +11,7 @@ import torch
 from torch.testing import assert_close
 
 from foresight_cache import encoders
-from foresight_cache.encoders import Encoder, Level, LoadOptions, Tap
+from foresight_cache.encoders import Encoder, LoadOptions, Tap, TapLevel
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.samples import Grid, Media
 from tests.support.order_proofs import BATCHES, PROOFS, make, tokens
@@ -21,7 +21,7 @@ def names(encoder: Encoder) -> list[str]:
     return [tap.name for tap in encoder.taps]
 
 
-def levels(encoder: Encoder) -> list[Level]:
+def levels(encoder: Encoder) -> list[TapLevel]:
     return list(dict.fromkeys(tap.level for tap in encoder.taps))
 
 
@@ -48,14 +48,14 @@ def test_proofs_fail_where_rows_and_columns_are_exchanged(
     encoder: Encoder, reference: ModuleType, proof: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A control for every family: a proof that passes here proves nothing."""
-    correct = type(encoder).raster
+    correct = type(encoder).raster_tokens
 
     def exchanged(self: Encoder, tap: Tap, *others: Any) -> list[torch.Tensor]:
         samples = correct(self, tap, *others)
         sides = [round(len(sample) ** 0.5) for sample in samples]
         return [s.unflatten(0, (n, n)).transpose(0, 1).flatten(0, 1) for s, n in zip(samples, sides, strict=True)]
 
-    monkeypatch.setattr(type(encoder), "raster", exchanged)
+    monkeypatch.setattr(type(encoder), "raster_tokens", exchanged)
     clips, media = make(encoder, "square")
     needed = {"merger": "vit.post_merge", "language model": "llm.embed"}.get(proof, "vit.block_01")
     if needed in names(encoder):

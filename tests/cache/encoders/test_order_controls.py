@@ -31,7 +31,7 @@ def leave_class_token(monkeypatch: pytest.MonkeyPatch) -> None:
         tokens = hidden[:, : hidden.shape[1] - tap.leading]
         return [part.flatten(0, 1) for part in tokens.split(list(frames))]
 
-    monkeypatch.setattr(Tower, "raster", staticmethod(from_the_first))
+    monkeypatch.setattr(Tower, "raster_tokens", staticmethod(from_the_first))
 
 
 def take_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def take_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
         starts = visual.int().argmax(dim=1) + torch.arange(len(visual)) * visual.shape[1]
         return torch.cat([start + torch.arange(count) for start, count in zip(starts, counts, strict=True)])
 
-    monkeypatch.setattr(language, "visual_places", run)
+    monkeypatch.setattr(language, "visual_positions", run)
 
 
 def begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +50,7 @@ def begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     def first(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
         return torch.cat([torch.arange(count) + number * visual.shape[1] for number, count in enumerate(counts)])
 
-    monkeypatch.setattr(language, "visual_places", first)
+    monkeypatch.setattr(language, "visual_positions", first)
 
 
 GROUPED = {"patch embedding", "merger", "tower", "windowed tower"}

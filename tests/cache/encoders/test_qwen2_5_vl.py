@@ -65,13 +65,13 @@ def leave(*taps: str) -> Callable[[pytest.MonkeyPatch], None]:
     """Tokens of these taps as a plain forward hook returns them."""
 
     def change(monkeypatch: pytest.MonkeyPatch) -> None:
-        correct = Family.vision_raster
+        correct = Family.vision_tokens
 
         def plain(self: Family, tap: Tap, hidden: Any, inputs: Any) -> Any:
             samples = correct(self, tap, hidden, inputs)
             return list(hidden.split([len(sample) for sample in samples])) if tap.name in taps else samples
 
-        monkeypatch.setattr(Family, "vision_raster", plain)
+        monkeypatch.setattr(Family, "vision_tokens", plain)
 
     return change
 

@@ -12,7 +12,7 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UsageError
 
 FAMILIES = [
-    name for name in encoders.names() if encoders.describe(f"tiny:{name}", LoadOptions(dtype="float32")).prompted
+    name for name in encoders.names() if encoders.describe(f"tiny:{name}", LoadOptions(dtype="float32")).takes_prompt
 ]
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 

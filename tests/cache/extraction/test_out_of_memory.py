@@ -36,7 +36,7 @@ def options(encoder: Encoder) -> ExtractionOptions:
 def load(most: int | None = None) -> tuple[Any, list[int]]:
     """A model whose device holds `most` samples; also the sizes of the batches that were tried."""
     encoder: Any = encoders.load("tiny:qwen2_vl", LoadOptions(dtype="float32", device="cpu"))
-    run: Callable[..., None] = encoder.run
+    run: Callable[..., None] = encoder.run_model
     tried: list[int] = []
 
     def limited(inputs: dict[str, torch.Tensor], taps: Any) -> None:
@@ -45,7 +45,7 @@ def load(most: int | None = None) -> tuple[Any, list[int]]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
         run(inputs, taps)
 
-    encoder.run = limited
+    encoder.run_model = limited
     return encoder, tried
 
 
@@ -87,6 +87,6 @@ def test_other_errors_pass_through(shards: ShardSet, tmp_path: Path) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("device-side assert triggered")
 
-    encoder.run = fail
+    encoder.run_model = fail
     with pytest.raises(RuntimeError, match="device-side assert"):
         extract(shards, encoder, options(encoder), tmp_path / "C")
