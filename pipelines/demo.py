@@ -26,10 +26,13 @@ def run_demo(out: Path) -> None:
 
 
 def _prepare(shards: Path) -> None:
+    from foresight_cache.preparation.options import PreparationOptions
     from foresight_cache.preparation.prepare import prepare
+    from foresight_cache.preparation.selection import SampleSelection
 
+    options = PreparationOptions(selection=SampleSelection(limit=SCENES))
     with progress("prepare", SCENES) as advance:
-        prepare("shapes", root=None, out=shards, limit=SCENES, advance=advance)
+        prepare("shapes", shards, options, advance)
 
 
 def _extract(shards: Path, cache: Path) -> None:

@@ -58,7 +58,7 @@ def checked_shards(
     arenas: list[Arena] = []
     at_once = _AT_ONCE[request.manifest.media]
     chunks = (records[start : start + at_once] for start in range(0, len(records), at_once))
-    with closing(prefetch(chunks, partial(_some, pool, deep=request.deep), threads=workers)) as some:
+    with closing(prefetch(chunks, partial(_some, pool, deep=request.options.deep), threads=workers)) as some:
         for chunk in some:
             for result in chunk.results:
                 taken += 1
@@ -68,7 +68,7 @@ def checked_shards(
                     continue
                 samples.append(result)
                 advance(1, result.size)
-                if len(samples) == request.samples_per_shard:
+                if len(samples) == request.options.samples_per_shard:
                     pool.hold(chunk.arena)
                     arenas.append(chunk.arena)
                     yield CheckedShard(samples=samples, quarantined=tuple(quarantined), records=taken, arenas=arenas)

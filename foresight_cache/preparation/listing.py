@@ -32,17 +32,17 @@ def listing(request: PreparationRequest, root: Path) -> Listing:
     """What the folder lists, counted and chosen. Raises `DatasetError`."""
     reader = _reader(request, root)
     splits = _splits(request, reader)
-    if not request.selection.partial:
+    if not request.options.selection.partial:
         check_checksums(request.manifest, root)
     listed: dict[str, list[Record]] = {split: list(_records(request, reader, split)) for split in splits}
     counts = count(request.manifest, {split: len(records) for split, records in listed.items()})
-    if not request.selection.partial:
-        check_counts(request.manifest, counts, request.max_bad)
-    ordered = request.selection.ordered(record for records in listed.values() for record in records)
-    chosen = request.selection.chosen(ordered)
-    absent = sum(map(is_absent, ordered)) if request.selection.partial else 0
+    if not request.options.selection.partial:
+        check_counts(request.manifest, counts, request.options.max_bad)
+    ordered = request.options.selection.ordered(record for records in listed.values() for record in records)
+    chosen = request.options.selection.chosen(ordered)
+    absent = sum(map(is_absent, ordered)) if request.options.selection.partial else 0
     # What a part lacks is left out of the choice, not of the digest: it may come and go.
-    source = _digest(ordered if request.selection.partial else chosen)
+    source = _digest(ordered if request.options.selection.partial else chosen)
     return Listing(counts=counts, records=chosen, absent=absent, source=source)
 
 
@@ -65,13 +65,15 @@ def _records(request: PreparationRequest, reader: Reader, split: str) -> Iterato
 def _splits(request: PreparationRequest, reader: Reader) -> tuple[str, ...]:
     """The splits to prepare; one that the manifest lists and the folder lacks is refused when it is read."""
     there = reader.splits()
-    if request.split is None:
+    if request.options.split is None:
         listed = request.manifest.splits or there
-        return tuple(split for split in listed if split in there) if request.selection.partial else listed
-    if request.split not in there:
+        return tuple(split for split in listed if split in there) if request.options.selection.partial else listed
+    if request.options.split not in there:
         listed_there = ", ".join(there)
-        raise DatasetError(f"there is no split {request.split!r} in {request.root}; splits there: {listed_there}")
-    return (request.split,)
+        raise DatasetError(
+            f"there is no split {request.options.split!r} in {request.options.root}; splits there: {listed_there}"
+        )
+    return (request.options.split,)
 
 
 def _reader(request: PreparationRequest, root: Path) -> Reader:
@@ -82,9 +84,9 @@ def generated(request: PreparationRequest) -> Path:
     """The raw folder of a generated set, drawn anew."""
     root = request.out / RAW
     shutil.rmtree(root, ignore_errors=True)
-    samples = request.selection.limit or request.manifest.count or 1
-    source = {"source": request.root} if request.root else {}
-    datasets.generator(str(request.manifest.generator))(root, count=samples, seed=request.seed, **source)
+    samples = request.options.selection.limit or request.manifest.count or 1
+    source = {"source": request.options.root} if request.options.root else {}
+    datasets.generator(str(request.manifest.generator))(root, count=samples, seed=request.options.seed, **source)
     return root
 
 

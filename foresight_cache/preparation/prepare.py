@@ -22,13 +22,16 @@ from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.checking import CheckedShard, check_sample, checked_shards
 from foresight_cache.preparation.expectations import SplitCount
 from foresight_cache.preparation.listing import Listing, generated, listing
+from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.request import PreparationRequest, refuse_bad
 from foresight_cache.preparation.resuming import RAW, Done, clear, note, recalled, refuse_foreign, unfinished
-from foresight_cache.preparation.selection import Record, SampleSelection, is_absent
+from foresight_cache.preparation.selection import Record, is_absent
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.shards import Quarantined, ShardSet, open_shards, write_index, write_shard
 from foresight_cache.shards.index import INDEX
+
+_DEFAULTS = PreparationOptions()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,51 +52,18 @@ class PreparationSummary:
 
 
 def prepare(
-    dataset: str,
-    *,
-    root: Path | None = None,
-    out: Path,
-    split: str | None = None,
-    limit: int | None = None,
-    per_class: int | None = None,
-    shuffle_seed: int | None = None,
-    partial: bool = False,
-    samples_per_shard: int = 64,
-    seed: int = 0,
-    max_bad: float = 0.0,
-    deep: bool = False,
-    also: Sequence[Path] = (),
-    workers: int = 2,
-    advance: Advance = silent,
+    dataset: str, out: Path, options: PreparationOptions = _DEFAULTS, advance: Advance = silent
 ) -> PreparationSummary:
-    """Pack a dataset into shards.
+    """Packs a dataset into shards in the folder `out`.
 
-    `dataset` is the name of a manifest or the path of one, `root` the raw folder (none for a generated set, or the
-    file that it takes its material from), `split` one of its splits instead of all. `limit` takes the first so many
-    samples, or makes so many; `per_class` takes so many of each class; `shuffle_seed` puts the samples into a random
-    order first. `partial` accepts a part of a counted set and leaves out what is listed but not there. `seed` says
-    which scenes a generated set has. `max_bad` is the share of samples, 0 to 1, that may be quarantined. `deep` decodes
-    all media. Samples whose media are those of a sample in the prepared sets `also` get its group. `workers` threads
-    read ahead.
-
-    The same request again finds the work done, or goes on with it. Raises `UsageError` for a wrong argument and for an
-    `out` that holds anything else, `DatasetError` for a raw dataset that is not as it should be or has too many bad
-    samples, and `ShardError` where another process is preparing into `out`.
+    `dataset` is the name of a manifest or the path of one. The same request again finds the work done, or goes on with
+    it. Raises `UsageError` for a wrong argument and for an `out` that holds anything else, `DatasetError` for a raw
+    dataset that is not as it should be or has too many bad samples, and `ShardError` where another process is preparing
+    into `out`.
     """
     request = PreparationRequest(
-        manifest=manifests.load(dataset),
-        root=root,
-        out=out,
-        split=split,
-        selection=SampleSelection(shuffle_seed=shuffle_seed, partial=partial, per_class=per_class, limit=limit),
-        samples_per_shard=samples_per_shard,
-        seed=seed,
-        max_bad=max_bad,
-        deep=deep,
-        also=tuple(map(open_shards, also)),
+        manifest=manifests.load(dataset), out=out, options=options, also=tuple(map(open_shards, options.also))
     )
-    if workers < 1:
-        raise UsageError(f"--workers is {workers}, expected 1 or more")
     refuse_foreign(out)
     if (out / INDEX).exists():
         return _found_done(request)
@@ -103,12 +73,12 @@ def prepare(
         if (out / INDEX).exists():  # another process was quicker
             return _found_done(request)
         found = found or listing(request, generated(request))
-        summary = _packed(request, found, workers, advance)
+        summary = _packed(request, found, advance)
         write_index(summary.shards)
     return summary
 
 
-def _packed(request: PreparationRequest, found: Listing, workers: int, advance: Advance) -> PreparationSummary:
+def _packed(request: PreparationRequest, found: Listing, advance: Advance) -> PreparationSummary:
     """All shards written, the index not yet. Raises `DatasetError` where too many samples are bad."""
     _refuse_unreadable(request, found.records)
     records, repeated = duplicates.grouped(found.records, request.also)
@@ -119,8 +89,8 @@ def _packed(request: PreparationRequest, found: Listing, workers: int, advance: 
         advance(len(each.shard.ids) + len(each.quarantined) if each.shard else 0, 0)
     first = done[-1].records if done else 0
     pool = ArenaPool()
-    left = checked_shards(request, records[first:], first, pool, workers, advance)
-    write = partial(_write, request.out, request.samples_per_shard, identity, pool)
+    left = checked_shards(request, records[first:], first, pool, request.options.workers, advance)
+    write = partial(_write, request.out, request.options.samples_per_shard, identity, pool)
     # Two, so that one shard is written while another waits for the disk.
     with closing(prefetch(enumerate(left, start=len(done)), write, threads=2)) as written:
         done += written
@@ -130,7 +100,7 @@ def _packed(request: PreparationRequest, found: Listing, workers: int, advance: 
         dataset=request.manifest.name,
         manifest=request.manifest.to_json(),
         manifest_digest=request.manifest.digest,
-        samples_per_shard=request.samples_per_shard,
+        samples_per_shard=request.options.samples_per_shard,
         request=request.recorded,
         source=found.source,
         shards=tuple(each.shard for each in done if each.shard),
@@ -143,7 +113,13 @@ def _packed(request: PreparationRequest, found: Listing, workers: int, advance: 
 def _identity(request: PreparationRequest, found: Listing, records: Sequence[Record]) -> str:
     """What two preparations have in common whose shards are the same: the request, the annotations, the groups."""
     groups = [record.sample.group for record in records if isinstance(record, RawSample)]
-    stable = [request.manifest.digest, request.recorded, request.samples_per_shard, found.source, digest(groups)]
+    stable = [
+        request.manifest.digest,
+        request.recorded,
+        request.options.samples_per_shard,
+        found.source,
+        digest(groups),
+    ]
     return digest(stable)
 
 
@@ -176,7 +152,7 @@ def _found_done(request: PreparationRequest) -> PreparationSummary:
     pairs: dict[str, tuple[object, object]] = {
         "dataset": (shard_set.dataset, request.manifest.name),
         "manifest": (shard_set.manifest_digest[:12], request.manifest.digest[:12]),
-        "--samples-per-shard": (shard_set.samples_per_shard, request.samples_per_shard),
+        "--samples-per-shard": (shard_set.samples_per_shard, request.options.samples_per_shard),
     }
     for name in sorted(shard_set.request.keys() | request.recorded.keys()):
         pairs[f"--{name}"] = (shard_set.request.get(name), request.recorded.get(name))
@@ -188,7 +164,8 @@ def _found_done(request: PreparationRequest) -> PreparationSummary:
     found = listing(request, request.folder) if request.folder is not None else None
     if found is not None and found.source != shard_set.source:
         raise UsageError(
-            f"{request.out} already holds shards of other annotations than {request.root} has; choose another --out"
+            f"{request.out} already holds shards of other annotations than {request.options.root} has; "
+            "choose another --out"
         )
     refuse_bad(request, shard_set.quarantined, shard_set.samples)
     return _summary(request, shard_set, found, None, already_there=True)

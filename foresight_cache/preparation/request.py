@@ -10,7 +10,7 @@ from typing import Any
 from foresight_cache import datasets
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError, UnknownName, UsageError
-from foresight_cache.preparation.selection import SampleSelection
+from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.shards import Quarantined, ShardSet
 
 
@@ -19,50 +19,44 @@ class PreparationRequest:
     """What is to be prepared, valid in itself."""
 
     manifest: Manifest
-    root: Path | None
     out: Path
-    split: str | None
-    selection: SampleSelection
-    samples_per_shard: int
-    seed: int
-    max_bad: float
-    deep: bool
+    options: PreparationOptions
     also: tuple[ShardSet, ...]
+    """The prepared sets of `options.also`, opened."""
 
     def __post_init__(self) -> None:
-        if self.samples_per_shard < 1:
-            raise UsageError(f"--samples-per-shard is {self.samples_per_shard}, expected 1 or more")
-        if not 0 <= self.max_bad <= 1:
-            raise UsageError(f"--max-bad is {self.max_bad}, expected a share from 0 to 1, such as 0.01")
+        """Raises `UsageError` and `UnknownName` where the options do not fit the dataset."""
         name, generated = self.manifest.name, self.manifest.generator is not None
-        if self.root is None and not generated:
+        if self.options.root is None and not generated:
             raise UsageError(
                 f"{name!r} is read from a folder that you have: give it with --root.\n{self.manifest.obtain}"
             )
-        if self.root is not None and generated and not datasets.takes_source(str(self.manifest.generator)):
+        if self.options.root is not None and generated and not datasets.takes_source(str(self.manifest.generator)):
             raise UsageError(f"{name!r} is generated and reads no folder; leave --root out")
-        if self.split is not None and self.manifest.splits and self.split not in self.manifest.splits:
-            raise UnknownName(f"split of {name!r}", self.split, self.manifest.splits)
-        if self.seed and not generated:
-            raise UsageError(f"--seed is {self.seed}, but {name!r} is not generated, so that a seed changes nothing")
+        if self.options.split is not None and self.manifest.splits and self.options.split not in self.manifest.splits:
+            raise UnknownName(f"split of {name!r}", self.options.split, self.manifest.splits)
+        if self.options.seed and not generated:
+            raise UsageError(
+                f"--seed is {self.options.seed}, but {name!r} is not generated, so that a seed changes nothing"
+            )
 
     @property
     def folder(self) -> Path | None:
         """The raw folder; none of a generated set, whose `root` is the file that it takes its material from."""
-        return None if self.manifest.generator else self.root
+        return None if self.manifest.generator else self.options.root
 
     @cached_property
     def recorded(self) -> dict[str, Any]:
         """Options that decide what is packed, those that are given; a file is read once."""
         options = {
-            "split": self.split,
-            "limit": self.selection.limit,
-            "root": _digest_of(self.root) if self.manifest.generator and self.root else None,
-            "seed": self.seed if self.manifest.generator else None,
-            "shuffle-seed": self.selection.shuffle_seed,
-            "per-class": self.selection.per_class,
-            "partial": self.selection.partial or None,
-            "deep": self.deep or None,
+            "split": self.options.split,
+            "limit": self.options.selection.limit,
+            "root": _digest_of(self.options.root) if self.manifest.generator and self.options.root else None,
+            "seed": self.options.seed if self.manifest.generator else None,
+            "shuffle-seed": self.options.selection.shuffle_seed,
+            "per-class": self.options.selection.per_class,
+            "partial": self.options.selection.partial or None,
+            "deep": self.options.deep or None,
             "also": [other.digest for other in self.also] or None,
         }
         return {name: value for name, value in options.items() if value is not None}
@@ -72,7 +66,7 @@ def refuse_bad(request: PreparationRequest, quarantined: Sequence[Quarantined], 
     """Raises `DatasetError` where more samples are bad than was allowed, or none is good."""
     bad = len(quarantined)
     # The small addition keeps 0.29 × 100 from being 28.999….
-    allowed = int(request.max_bad * (bad + good) + 1e-9)
+    allowed = int(request.options.max_bad * (bad + good) + 1e-9)
     if good and bad <= allowed:
         return
     first = "".join(f"\n  {each.id}: {each.reason}" for each in quarantined[:5])
@@ -80,7 +74,7 @@ def refuse_bad(request: PreparationRequest, quarantined: Sequence[Quarantined], 
     way = f"mend them, or leave them out with --max-bad {_share_above(bad, bad + good)}" if good else "none is left"
     raise DatasetError(
         f"{bad} of {bad + good} samples of {request.manifest.name!r} cannot be used, "
-        f"--max-bad {request.max_bad:g} allows {allowed}; {way}:{first}{more}"
+        f"--max-bad {request.options.max_bad:g} allows {allowed}; {way}:{first}{more}"
     )
 
 

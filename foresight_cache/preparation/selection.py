@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.errors import UsageError
+from foresight_cache.flags import Flag
 from foresight_cache.samples import Sample
 
 Record = RawSample | BrokenSample
@@ -18,14 +19,15 @@ Record = RawSample | BrokenSample
 class SampleSelection:
     """In this order: shuffle, leave out what is absent, take so many of each class, take so many in all."""
 
-    shuffle_seed: int | None = None
-    """Of the order; None keeps the reader's."""
-    partial: bool = False
-    """Whether samples whose media or labels are not there are left out, as of a part of a set."""
-    per_class: int | None = None
-    """Samples of each class; None for as many as there are."""
-    limit: int | None = None
-    """Samples in all."""
+    limit: Annotated[
+        int | None, Flag(help="Only the first so many samples; scenes of a generated set.", at_least=1)
+    ] = None
+    per_class: Annotated[
+        int | None,
+        Flag(help="Only so many samples of each class, action, scene or object category.", at_least=1),
+    ] = None
+    shuffle_seed: Annotated[int | None, Flag(help="Put the samples into the random order of this seed first.")] = None
+    partial: Annotated[bool, Flag(help="Accept a part of a counted set; what is not there is left out.")] = False
 
     def __post_init__(self) -> None:
         for name, value in (("--limit", self.limit), ("--per-class", self.per_class)):

@@ -29,7 +29,9 @@ from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.media.images import decode_image
 from foresight_cache.points import resolve
+from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.prepare import prepare
+from foresight_cache.preparation.selection import SampleSelection
 from foresight_cache.shards import ShardSet, open_shards, read_shard
 from foresight_cache.shards.members import frames_of
 from pipelines.ratios import Figure, medians
@@ -69,7 +71,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     """Minutes on a processor. Writes a model of 600 MB in memory and caches of some 100 MB, one at a time."""
     count, repeats = (2, 3) if quick else (8, 5)
     _save_model(folder / "model")
-    prepare("shapes", out=folder / "shards", limit=count)
+    prepare("shapes", folder / "shards", PreparationOptions(selection=SampleSelection(limit=count)))
     shards = open_shards(folder / "shards")
     dtype: Any = "bfloat16" if torch.cuda.is_available() else "float32"
     encoder = load(f"random:{folder / 'model'}", LoadOptions(dtype=dtype))

@@ -11,12 +11,15 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.prepare import prepare
+from foresight_cache.preparation.selection import SampleSelection
 from pipelines.ratios import Figure, medians
 
 _HEIGHT, _WIDTH = 480, 640
@@ -36,11 +39,12 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     if shutil.which("tar"):
         tars["GNU tar"] = lambda: _gnu_tar(raw, out)
         tars["GNU tar and a wait for the disk"] = lambda: _synced(_gnu_tar(raw, out))
+    options = PreparationOptions(root=raw)
     ours: dict[str, Callable[[], object]] = {
-        "images alone": lambda: prepare("image-folder", root=raw, out=out),
-        "images with boxes": lambda: prepare("coco", root=raw, out=out),
+        "images alone": lambda: prepare("image-folder", out, options),
+        "images with boxes": lambda: prepare("coco", out, options),
     }
-    prepare("coco", root=raw, out=out, limit=16)  # reads all there is to import
+    prepare("coco", out, replace(options, selection=SampleSelection(limit=16)))  # reads all there is to import
     ways = {**ours, **tars}
     seconds = dict(zip(ways, medians(list(ways.values()), _ROUNDS, before=lambda: _emptied(out)), strict=True))
     return [

@@ -14,9 +14,9 @@ from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.points import resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import open_shards
 from tests.support.command import foresight, said
+from tests.support.preparing import prepare
 
 
 @pytest.fixture(scope="module")

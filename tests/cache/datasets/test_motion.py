@@ -13,10 +13,10 @@ from foresight_cache.datasets.parts import digits, trajectories
 from foresight_cache.datasets.synthetic import bouncing_balls, moving_mnist
 from foresight_cache.errors import DatasetError, UsageError
 from foresight_cache.media.clips import decode_clip
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.samples import Sample
 from foresight_cache.shards import open_shards, read_shard
 from tests.support.command import foresight, said
+from tests.support.preparing import prepare
 
 Clip = tuple[np.ndarray, dict[str, Any]]
 COUNT = 12

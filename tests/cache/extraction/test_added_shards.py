@@ -15,11 +15,11 @@ from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout, ShardSource
 from foresight_cache.points import resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import open_shards
 from foresight_cache.verify import verify
 from foresight_cache.writer import CacheWriter
 from tests.support import planted
+from tests.support.preparing import prepare
 
 FEW, MANY = planted.plan(planted.fixed_points(), samples=8), planted.plan(planted.fixed_points(), samples=14)
 POINTS = tuple(FEW.points)

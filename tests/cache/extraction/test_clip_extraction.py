@@ -17,11 +17,11 @@ from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.extraction.rerun import rerun
 from foresight_cache.points import Point, resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.reader import Cache
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.verify import verify
 from tests.support.made_clips import counting, number_in
+from tests.support.preparing import prepare
 
 POINTS = ("E1", "E4", "E5", "E8")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cache.preparation.prepare import prepare
+from tests.support.preparing import prepare
 
 KILLS = int(os.environ.get("FORESIGHT_KILLS", "200"))
 

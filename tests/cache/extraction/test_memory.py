@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foresight_cache.preparation.prepare import prepare
+from tests.support.preparing import prepare
 
 FEW, MANY = 64, 1024
 SIDE, SIZE = 168, 224

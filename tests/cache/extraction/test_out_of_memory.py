@@ -16,9 +16,9 @@ from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.points import resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.verify import verify
+from tests.support.preparing import prepare
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.rerun import TOLERANCE, rerun
 from foresight_cache.points import PIXELS, resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import open_shards
 from foresight_cache.writer import CacheWriter
+from tests.support.preparing import prepare
 
 
 @pytest.fixture(scope="module")

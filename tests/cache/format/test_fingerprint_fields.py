@@ -24,9 +24,9 @@ from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.points import resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import open_shards
 from foresight_cache.writer import CacheWriter
+from tests.support.preparing import prepare
 
 TINY = "tiny:qwen2_5_vl"
 

@@ -13,9 +13,10 @@ from PIL import Image
 from foresight_cache.datasets.synthetic import shapes
 from foresight_cache.errors import DatasetError, UsageError
 from foresight_cache.preparation.duplicates import shared
-from foresight_cache.preparation.prepare import PreparationSummary, prepare
+from foresight_cache.preparation.prepare import PreparationSummary
 from foresight_cache.samples import Sample
 from foresight_cache.shards import read_shard
+from tests.support.preparing import prepare
 
 MANIFEST = "name: mine\ntitle: a\nfamily: image_folder\nmedia: image\nannotations: [class]\nlicence: a\nobtain: a\n"
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from foresight_cache.errors import DatasetError, ForesightError
 from foresight_cache.media.images import decode_image
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.shards import read_shard
 from foresight_cache.shards.members import frames_of
+from tests.support.preparing import prepare
 
 WIDTH, HEIGHT = 48, 36
 ADE = "name: three\ntitle: a\nfamily: ade20k\nmedia: image\nannotations: [labels, scene]\nlicence: a\nobtain: a\n"

@@ -26,8 +26,9 @@ from foresight_cache.datasets.synthetic import shapes
 from foresight_cache.errors import DatasetError, ManifestError, ShardError, UnknownName, UsageError
 from foresight_cache.media.images import decode_image
 from foresight_cache.preparation import request
-from foresight_cache.preparation.prepare import PreparationSummary, prepare
+from foresight_cache.preparation.prepare import PreparationSummary
 from foresight_cache.shards import open_shards, read_shard
+from tests.support.preparing import prepare
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +375,7 @@ def test_a_failure_leaves_an_existing_folder_empty(raw: Path, tmp_path: Path) ->
 def child(out: Path, before: str = "") -> subprocess.Popen[bytes]:
     """A preparation of 400 scenes in another process."""
     program = (
-        f"{before}\nfrom pathlib import Path\nfrom foresight_cache.preparation.prepare import prepare\n"
+        f"{before}\nfrom pathlib import Path\nfrom tests.support.preparing import prepare\n"
         f"prepare('shapes', out=Path({str(out)!r}), limit=60, samples_per_shard=4)"
     )
     return subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)

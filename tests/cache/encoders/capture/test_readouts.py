@@ -17,10 +17,10 @@ from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.rerun import rerun
 from foresight_cache.points import Point, resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.samples import Sample
 from foresight_cache.shards import ShardSet, open_shards, read_shard, write_shard
 from foresight_cache.verify import verify
+from tests.support.preparing import prepare
 
 QUESTIONS = ["Is there a red disc?", "How many?", "", "Where is the square, and what is left of it?"]
 """The third is missing."""

@@ -22,9 +22,9 @@ from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import PIXELS, resolve
-from foresight_cache.preparation.prepare import prepare
 from foresight_cache.runtime.progress import format_bytes
 from foresight_cache.shards import ShardSet, open_shards
+from tests.support.preparing import prepare
 
 POINTS = ("E1", "E5", "E8")
 

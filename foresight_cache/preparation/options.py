@@ -1,0 +1,40 @@
+"""The choices of one preparation, valid in themselves."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from foresight_cache.errors import UsageError
+from foresight_cache.flags import Flag
+from foresight_cache.preparation.selection import SampleSelection
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparationOptions:
+    """Which samples of a dataset are packed, how strictly they are checked, and by how many threads."""
+
+    root: Annotated[
+        Path | None,
+        Flag(help="Folder of the raw dataset; generated sets need none (moving-mnist may take a file)."),
+    ] = None
+    split: Annotated[str | None, Flag(help="Only this split of the dataset, such as val2017; all by default.")] = None
+    selection: SampleSelection = field(default_factory=SampleSelection)
+    samples_per_shard: Annotated[
+        int, Flag(help="Samples in a tar, and so in a shard of every cache made from it.", at_least=1)
+    ] = 64
+    seed: Annotated[int, Flag(help="Seed of a generated set.")] = 0
+    max_bad: Annotated[
+        float, Flag(help="Share of unusable samples past which the command fails.", at_least=0, at_most=1)
+    ] = 0.0
+    deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
+    also: Annotated[
+        tuple[Path, ...], Flag(help="Prepared set; samples whose media it has get its group. May be repeated.")
+    ] = ()
+    workers: Annotated[int, Flag(help="Threads that read and check ahead.", at_least=1)] = 2
+
+    def __post_init__(self) -> None:
+        for name, value in (("--samples-per-shard", self.samples_per_shard), ("--workers", self.workers)):
+            if value < 1:
+                raise UsageError(f"{name} is {value}, expected 1 or more")
+        if not 0 <= self.max_bad <= 1:
+            raise UsageError(f"--max-bad is {self.max_bad}, expected a share from 0 to 1, such as 0.01")
