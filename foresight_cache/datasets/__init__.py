@@ -1,11 +1,10 @@
-"""Dataset families, one file each. This folder is the registry: a file `coco.py` is the family `coco`.
+"""Datasets: manifests that describe them, readers of published layouts, generators of synthetic sets, and their parts.
 
-A family turns a raw folder in its own published layout into samples. To add one, add a file with a class
-`Reader` that has the two methods below; every manifest that names the family can then be prepared.
-A file with a function `generate` makes a synthetic set instead, in a layout that one of the readers reads.
+This module holds the protocols. A file in `layouts/` with a class `Reader` reads raw folders of one layout; every
+manifest that names the file as its family can then be prepared. A file in `synthetic/` that is a `Generator` makes a
+set instead, in a layout that one of the readers reads.
 """
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ from foresight_cache.samples import Sample
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawSample:
-    """A sample whose annotations are sound; whether its media file is, is not yet known."""
+    """A sample whose annotations are sound; its media file has not been opened yet."""
 
     sample: Sample
+    """Its record, with width and height 0 where only the media say them."""
     path: Path
     """The media file, inside the dataset's folder; or a folder of a clip's frames, image files in order of name."""
     labels: Path | None = None
@@ -33,36 +33,45 @@ class BrokenSample:
     id: str
     """The sample's id, or the nearest thing to one that the annotations give."""
     reason: str
+    """Clause that says what is wrong, for the list of quarantined samples."""
     absent: bool = False
-    """Whether it lacks nothing but files, as samples do of which somebody has a part of a set."""
+    """True where nothing but files is missing, as in a part of a set."""
+
+
+ListedSample = RawSample | BrokenSample
+"""One sample that a dataset's annotations list."""
 
 
 class Reader(Protocol):
-    """Reads one raw folder. Made with the manifest's dataset name and the folder."""
+    """Reader of one raw folder. Made with the manifest's dataset name and the folder."""
 
     def __init__(self, name: str, root: Path) -> None: ...
 
     def splits(self) -> tuple[str, ...]:
-        """Splits that are present. Raises `DatasetError` where the layout is not recognised."""
+        """Returns the splits that are present. Raises `DatasetError` where the layout is not recognised."""
         ...
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """Everything that the annotations list, in a fixed order, ids unique. Opens no media file.
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields everything that the annotations list, in a fixed order, ids unique. Opens no media file.
 
         Raises `DatasetError` where the split is not there or its annotations as a whole are not as published;
-        what is wrong with one sample makes that sample `Broken`.
+        a sample that is wrong by itself becomes a `BrokenSample`.
         """
         ...
 
 
 class Generator(Protocol):
-    """Makes a synthetic dataset in the layout that a `Reader` reads: the function `generate` of a file here.
+    """Module that makes a synthetic dataset in the layout that a `Reader` reads.
 
     The same count and seed give the same bytes, and a smaller count gives the first scenes of a larger one.
     """
 
-    def __call__(self, root: Path, *, count: int, seed: int, **source: Path) -> None:
-        """One that may take its material from a file has an argument `source: Path | None = None`."""
+    TAKES_SOURCE: bool
+    """True where `generate` has the argument `source`."""
+
+    def generate(self, root: Path, *, count: int, seed: int, source: Path | None = None) -> None:
+        """Writes a raw folder of `count` samples; `source` is a file to use in place of drawn material."""
+        ...
 
 
 _LAYOUTS = Registry(f"{__name__}.layouts", "dataset family")
@@ -70,25 +79,20 @@ _SYNTHETIC = Registry(f"{__name__}.synthetic", "dataset generator")
 
 
 def layout_names() -> tuple[str, ...]:
-    """Lists the families of raw folders that can be read, by file name; imports none of them."""
+    """Returns the names of the layouts that can be read, by file name; imports none of them."""
     return _LAYOUTS.names()
 
 
 def generator_names() -> tuple[str, ...]:
-    """Lists the generators of synthetic sets, by file name; imports none of them."""
+    """Returns the names of the generators of synthetic sets, by file name; imports none of them."""
     return _SYNTHETIC.names()
 
 
 def reader(family: str) -> type[Reader]:
-    """Raises `UnknownName`."""
+    """Returns the reader of a layout. Raises `UnknownName`."""
     return cast(type[Reader], _LAYOUTS.module(family).Reader)
 
 
 def generator(name: str) -> Generator:
-    """Raises `UnknownName`."""
-    return cast(Generator, _SYNTHETIC.module(name).generate)
-
-
-def takes_source(name: str) -> bool:
-    """Whether a generator may take its material from a file. Raises `UnknownName`."""
-    return "source" in inspect.signature(generator(name)).parameters
+    """Returns the module of a generator. Raises `UnknownName`."""
+    return cast(Generator, _SYNTHETIC.module(name))

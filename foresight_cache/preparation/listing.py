@@ -86,7 +86,9 @@ def generated(request: PreparationRequest) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     samples = request.options.selection.limit or request.manifest.count or 1
     source = {"source": request.options.root} if request.options.root else {}
-    datasets.generator(str(request.manifest.generator))(root, count=samples, seed=request.options.seed, **source)
+    datasets.generator(str(request.manifest.generator)).generate(
+        root, count=samples, seed=request.options.seed, **source
+    )
     return root
 
 

@@ -31,7 +31,11 @@ class PreparationRequest:
             raise UsageError(
                 f"{name!r} is read from a folder that you have: give it with --root.\n{self.manifest.obtain}"
             )
-        if self.options.root is not None and generated and not datasets.takes_source(str(self.manifest.generator)):
+        if (
+            self.options.root is not None
+            and generated
+            and not datasets.generator(str(self.manifest.generator)).TAKES_SOURCE
+        ):
             raise UsageError(f"{name!r} is generated and reads no folder; leave --root out")
         if self.options.split is not None and self.manifest.splits and self.options.split not in self.manifest.splits:
             raise UnknownName(f"split of {name!r}", self.options.split, self.manifest.splits)

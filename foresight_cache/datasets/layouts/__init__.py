@@ -1,1 +1,1 @@
-"""Readers of raw folders, one file per published layout."""
+"""Readers of raw folders, one file per published layout; this folder is their registry."""

@@ -8,13 +8,16 @@
 ROOT is that folder or the one that holds it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from foresight_cache.datasets import BrokenSample, RawSample
-from foresight_cache.datasets.parts.safe_paths import check_stays
+from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
+from foresight_cache.datasets.parts.safe_paths import check_stays_inside
+from foresight_cache.datasets.parts.text_files import read_lines
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.samples import Sample, is_safe_name
+from foresight_cache.samples import is_safe_name
 
 _FOLDER = "ADEChallengeData2016"
 _LAYOUT = "expected ROOT/images/<split>/*.jpg and ROOT/annotations/<split>/*.png"
@@ -24,14 +27,14 @@ _SCENES = "sceneCategories.txt"
 
 
 class Reader:
-    """The dataset family `ade20k`. Sample ids are `<name>/<split>/<file name without suffix>`."""
+    """Reader of the dataset family `ade20k`. Sample ids are `<name>/<split>/<file name without suffix>`."""
 
     def __init__(self, name: str, root: Path) -> None:
         self._name = name
         self._root = root / _FOLDER if (root / _FOLDER).is_dir() else root
 
     def splits(self) -> tuple[str, ...]:
-        """Folders of images. Raises `DatasetError` where there is none."""
+        """Returns the names of the folders of images. Raises `DatasetError` where there is none."""
         images = self._root / "images"
         if not images.is_dir():
             raise DatasetError(f"{self._root} is no ADE20K folder: there is no {images}; {_LAYOUT}")
@@ -40,56 +43,40 @@ class Reader:
             raise DatasetError(f"{images} holds no folder of a split; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """In order of name. Raises `DatasetError`."""
-        if split not in (splits := self.splits()):
-            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
-        labels = self._root / "annotations" / split
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields the samples in order of name. Raises `DatasetError`."""
+        check_split(split, self.splits(), self._root)
+        images, labels = self._root / "images" / split, self._root / "annotations" / split
         if not labels.is_dir():
             raise DatasetError(f"the labels of split {split!r} are missing: there is no folder {labels}; {_LAYOUT}")
         classes, scenes = self._classes(), self._scenes()
-        for path in _files(self._root / "images" / split, ".jpg"):
-            yield self._record(path, labels / f"{path.stem}.png", split, classes, scenes.get(path.stem))
-        images = self._root / "images" / split
+        for path in _files(images, ".jpg"):
+            annotations: dict[str, Any] = {"labels": {"classes": {"count": classes}, "ignore": 0}}
+            if scene := scenes.get(path.stem):
+                annotations["scene"] = scene
+            yield self._sample(f"{self._name}/{split}/{path.stem}", path, labels / f"{path.stem}.png", annotations)
         for path in _files(labels, ".png"):
             if not (images / f"{path.stem}.jpg").exists():
                 reason = f"there are labels {path.name} but no image {path.stem}.jpg in {images}"
                 yield BrokenSample(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True)
 
-    def _record(
-        self, path: Path, labels: Path, split: str, classes: int, scene: str | None
-    ) -> RawSample | BrokenSample:
-        sample_id = f"{self._name}/{split}/{path.stem}"
+    def _sample(self, sample_id: str, path: Path, labels: Path, annotations: Mapping[str, Any]) -> ListedSample:
         try:
             if "\udc80" <= max(path.name) <= "\udcff":
                 raise BadSample(f"its file name {path.name!a} is not UTF-8; rename the file")
-            check_stays(self._root / "images" / split, path, f"{path.name!r}")
+            check_stays_inside(path.parent, path, f"{path.name!r}")
             if not labels.exists():
                 raise AbsentFiles(f"its labels are missing: there is no {labels.name} in {labels.parent}")
-            check_stays(labels.parent, labels, f"{labels.name!r}")
+            check_stays_inside(labels.parent, labels, f"{labels.name!r}")
         except BadSample as error:
-            return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
-        sample = Sample(
-            id=sample_id,
-            dataset=self._name,
-            split=split,
-            group=sample_id,
-            media="image",
-            file_name=path.relative_to(self._root).as_posix(),
-            width=0,
-            height=0,
-            annotations={
-                "labels": {"classes": {"count": classes}, "ignore": 0},
-                **({"scene": scene} if scene else {}),
-            },
-        )
-        return RawSample(sample=sample, path=path, labels=labels)
+            return broken_sample(sample_id, error)
+        return unmeasured_sample(sample_id, self._root, path, "image", annotations, labels=labels)
 
     def _classes(self) -> int:
-        """The number of classes: rows of the class file, 150 where there is none."""
+        """Returns the number of classes: rows of the class file, 150 where there is none."""
         for name in _CLASS_FILES:
             if (self._root / name).is_file():
-                rows = [row for row in _lines(self._root / name)[1:] if row.strip()]
+                rows = [row for row in read_lines(self._root / name)[1:] if row.strip()]
                 wrong = [
                     row for number, row in enumerate(rows, 1) if row.replace("\t", ",").split(",")[0] != str(number)
                 ]
@@ -102,12 +89,12 @@ class Reader:
         return _CLASSES
 
     def _scenes(self) -> dict[str, str]:
-        """Scene by image name; empty where there is no file of them."""
+        """Returns the scene by image name; empty where there is no file of them."""
         path = self._root / _SCENES
         if not path.is_file():
             return {}
         scenes: dict[str, str] = {}
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             words = line.split()
             if line.strip() and len(words) != 2:
                 raise DatasetError(f"{path}, line {number}: expected the name of an image and its scene; get it again")
@@ -118,10 +105,3 @@ class Reader:
 
 def _files(folder: Path, suffix: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}); get the file again") from None

@@ -11,20 +11,22 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cache.datasets import BrokenSample, RawSample
-from foresight_cache.datasets.parts.safe_paths import check_stays
+from foresight_cache.datasets import ListedSample
+from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
+from foresight_cache.datasets.parts.safe_paths import check_stays_inside
+from foresight_cache.datasets.parts.text_files import read_lines
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.samples import Sample, is_safe_name
+from foresight_cache.samples import is_safe_name
 
 FRAMES_PER_SECOND = 24.0
-"""Of all clips, as published."""
+"""Rate of all clips, as published."""
 _FOLDER = "DAVIS"
 _MOST_OBJECTS = 10
 _LAYOUT = "expected ROOT/ImageSets/2017/<split>.txt, ROOT/JPEGImages/480p/<clip> and ROOT/Annotations/480p/<clip>"
 
 
 class Reader:
-    """The dataset family `davis2017`. Sample ids are `<name>/<split>/<clip>`.
+    """Reader of the dataset family `davis2017`. Sample ids are `<name>/<split>/<clip>`.
 
     Dense labels are numbers of objects within the clip: label 0 is the background. A clip without a folder of masks
     has none; of others some frames may lack theirs.
@@ -35,28 +37,24 @@ class Reader:
         self._root = root / _FOLDER if (root / _FOLDER).is_dir() else root
 
     def splits(self) -> tuple[str, ...]:
-        """Raises `DatasetError` where there are no lists of clips."""
+        """Returns the splits that have a list of clips. Raises `DatasetError` where there is none."""
         folder = self._root / "ImageSets" / "2017"
         splits = tuple(sorted(path.stem for path in folder.glob("*.txt") if is_safe_name(path.stem)))
         if not splits:
             raise DatasetError(f"{self._root} is no DAVIS folder: there is no list in {folder}; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """In the order of the list. Raises `DatasetError`."""
-        if split not in (splits := self.splits()):
-            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields the samples in the order of the list. Raises `DatasetError`."""
+        check_split(split, self.splits(), self._root)
         path = self._root / "ImageSets" / "2017" / f"{split}.txt"
-        try:
-            clips = path.read_text(encoding="utf-8-sig").split()
-        except UnicodeDecodeError as error:
-            raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}); get the file again") from None
+        clips = " ".join(read_lines(path)).split()
         if repeated := [clip for clip, times in Counter(clips).items() if times > 1]:
             raise DatasetError(f"{path} lists {repeated[0]!r} more than once; mend the file")
         for clip in clips:
-            yield self._record(clip, split)
+            yield self._sample(clip, split)
 
-    def _record(self, clip: str, split: str) -> RawSample | BrokenSample:
+    def _sample(self, clip: str, split: str) -> ListedSample:
         sample_id = f"{self._name}/{split}/{clip}"
         frames = self._root / "JPEGImages" / "480p" / clip
         masks = self._root / "Annotations" / "480p" / clip
@@ -65,22 +63,20 @@ class Reader:
                 raise BadSample(f"the list has {clip!a}, which is no name of a clip")
             if not frames.is_dir():
                 raise AbsentFiles(f"its frames are missing: there is no folder {frames}")
-            check_stays(frames.parent, frames, repr(clip))
+            check_stays_inside(frames.parent, frames, repr(clip))
             if masks.is_dir():
-                check_stays(masks.parent, masks, repr(clip))
+                check_stays_inside(masks.parent, masks, repr(clip))
         except BadSample as error:
-            return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
+            return broken_sample(sample_id, error)
+        if not masks.is_dir():
+            return unmeasured_sample(sample_id, self._root, frames, "clip", {}, frames_per_second=FRAMES_PER_SECOND)
         names = ["background", *(f"object {number}" for number in range(1, _MOST_OBJECTS + 1))]
-        sample = Sample(
-            id=sample_id,
-            dataset=self._name,
-            split=split,
-            group=sample_id,
-            media="clip",
-            file_name=frames.relative_to(self._root).as_posix(),
-            width=0,
-            height=0,
+        return unmeasured_sample(
+            sample_id,
+            self._root,
+            frames,
+            "clip",
+            {"labels": {"classes": names, "ignore": None}},
             frames_per_second=FRAMES_PER_SECOND,
-            annotations={"labels": {"classes": names, "ignore": None}} if masks.is_dir() else {},
+            labels=masks,
         )
-        return RawSample(sample=sample, path=frames, labels=masks if masks.is_dir() else None)

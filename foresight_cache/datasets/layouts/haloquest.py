@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets import ListedSample
+from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
 from foresight_cache.samples import is_safe_name
@@ -25,14 +26,14 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
 
 
 class Reader:
-    """The dataset family `haloquest`; see `Questions` for ids and groups."""
+    """Reader of the dataset family `haloquest`; see `Questions` for ids and groups."""
 
     def __init__(self, name: str, root: Path) -> None:
         self._name = name
         self._root = root
 
     def splits(self) -> tuple[str, ...]:
-        """Raises `DatasetError` where there is no table."""
+        """Returns the splits that have a table. Raises `DatasetError` where there is none."""
         if not self._root.is_dir():
             raise DatasetError(f"there is no folder {self._root}; {_LAYOUT}")
         names = [re.fullmatch(r"haloquest-(.+)\.csv", path.name) for path in sorted(self._root.iterdir())]
@@ -41,14 +42,13 @@ class Reader:
             raise DatasetError(f"{self._root} holds no table of questions; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """In the order of the table. Raises `DatasetError`."""
-        if split not in (splits := self.splits()):
-            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields the samples in the order of the table. Raises `DatasetError`."""
+        check_split(split, self.splits(), self._root)
         questions = Questions(self._name, split, self._root)
         folders = (self._root / "images", self._root / split, self._root)
         for number, row in enumerate(_rows(self._root / f"haloquest-{split}.csv"), start=1):
-            yield questions.record(_qa(row), row["image_name"], place=f"row {number}", folders=folders)
+            yield questions.sample(_qa(row), row["image_name"], where=f"row {number}", folders=folders)
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:
@@ -64,7 +64,8 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
 
 
 def _qa(row: Mapping[str, str]) -> dict[str, Any]:
-    """
+    """Returns the question of a row, its fields named as in `Sample.annotations`.
+
     >>> _qa({"question": "Q?", "groundtruth responses": "a; b;", "hallucination type": "false premises"})["references"]
     ['a', 'b']
     """

@@ -11,26 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
 from foresight_cache.samples import is_safe_name
 
 _LAYOUT = "expected ROOT/<split>.jsonl with one JSON object a line"
 _LONGEST = 1 << 20
-"""Bytes that a line may have."""
+"""Largest number of bytes of a line."""
 _KEYS = {"image", "question", "answer", "hallucinated", "id", "references", "type"}
 
 
 class Reader:
-    """The dataset family `qa_jsonl`; see `Questions` for ids and groups."""
+    """Reader of the dataset family `qa_jsonl`; see `Questions` for ids and groups."""
 
     def __init__(self, name: str, root: Path) -> None:
         self._name = name
         self._root = root
 
     def splits(self) -> tuple[str, ...]:
-        """Raises `DatasetError` where there is no file of questions."""
+        """Returns the splits that have a file of questions. Raises `DatasetError` where there is none."""
         if not self._root.is_dir():
             raise DatasetError(f"there is no folder {self._root}; {_LAYOUT}")
         files = sorted(path for path in self._root.glob("*.jsonl") if is_safe_name(path.stem))
@@ -38,22 +39,21 @@ class Reader:
             raise DatasetError(f"{self._root} holds no *.jsonl; {_LAYOUT}")
         return tuple(path.stem for path in files)
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """In the order of the lines; empty lines are passed over. Raises `DatasetError`."""
-        if split not in (splits := self.splits()):
-            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(splits)}")
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields the samples in the order of the lines; empty lines are passed over. Raises `DatasetError`."""
+        check_split(split, self.splits(), self._root)
         questions = Questions(self._name, split, self._root)
         with (self._root / f"{split}.jsonl").open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield self._record(line, f"line {number}", split, questions)
+                    yield self._sample(line, f"line {number}", split, questions)
 
-    def _record(self, line: bytes, place: str, split: str, questions: Questions) -> RawSample | BrokenSample:
+    def _sample(self, line: bytes, where: str, split: str, questions: Questions) -> ListedSample:
         try:
             entry = _entry(line)
         except (ValueError, RecursionError) as error:
-            return BrokenSample(id=f"{self._name}/{split}/{place}", reason=f"the line cannot be used: {error}")
-        return questions.record(entry, entry.get("image"), place=place, folders=(self._root,), own_id=entry.get("id"))
+            return BrokenSample(id=f"{self._name}/{split}/{where}", reason=f"the line cannot be used: {error}")
+        return questions.sample(entry, entry.get("image"), where=where, folders=(self._root,), own_id=entry.get("id"))
 
 
 def _entry(line: bytes) -> dict[str, Any]:

@@ -8,17 +8,17 @@ Annotations lie in ROOT or in its folder `labels` or `annotations`; clips in ROO
 `20bn-something-something-v2`, `videos` or `rawframes`, the first of these that there is.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets import ListedSample
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
+from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import is_text, shown
-from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.samples import Sample
+from foresight_cache.datasets.parts.text_files import read_json, read_lines
+from foresight_cache.errors import BadSample, DatasetError
 
 SPLITS = ("train", "validation", "test")
 _PREFIXES = ("something-something-v2-", "")
@@ -61,7 +61,7 @@ _DIRECTION_OF = {name.lower(): direction for direction, names in DIRECTIONS.item
 
 
 class Reader:
-    """The dataset family `ssv2`. Sample ids are `<name>/<split>/<clip id>`.
+    """Reader of the dataset family `ssv2`. Sample ids are `<name>/<split>/<clip id>`.
 
     A clip of the test split has an action only where `test-answers.csv` says it.
     """
@@ -71,75 +71,61 @@ class Reader:
         self._root = root
 
     def splits(self) -> tuple[str, ...]:
-        """Splits that have an annotation file. Raises `DatasetError` where there is none."""
-        splits = tuple(split for split in SPLITS if self._file(f"{split}.json"))
+        """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
+        splits = tuple(self._annotation_files())
         if not splits:
             raise DatasetError(f"{self._root} is no folder of Something-Something v2: it has no annotations; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """In the order of the annotation file. Raises `DatasetError`."""
-        path = self._file(f"{split}.json") if split in SPLITS else None
-        if path is None:
-            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(self.splits())}")
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields the samples in the order of the annotation file. Raises `DatasetError`."""
+        check_split(split, self.splits(), self._root)
         classes = self._classes()
         answers = self._answers() if split == "test" else {}
         folder = self._clip_folder()
         clips = clips_by_stem(folder)
-        records = _records(path)
-        for index, record in enumerate(records):
-            clip_id = _clip_id(record)
+        for index, entry in enumerate(_entries(self._annotation_files()[split])):
+            clip_id = _clip_id(entry)
             sample_id = f"{self._name}/{split}/{clip_id or f'records[{index}]'}"
             try:
                 if clip_id is None:
                     raise BadSample(f"the entry {index} has no number or text without '/' under 'id'")
                 clip = one_clip(clip_id, clips.get(clip_id, []), folder)
-                annotations = _annotations({**record, **answers.get(clip_id, {})}, classes, split)
+                annotations = _annotations({**entry, **answers.get(clip_id, {})}, classes, split)
             except BadSample as error:
-                yield BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
-                continue
-            sample = Sample(
-                id=sample_id,
-                dataset=self._name,
-                split=split,
-                group=sample_id,
-                media="clip",
-                file_name=clip.relative_to(self._root).as_posix(),
-                width=0,
-                height=0,
-                annotations=annotations,
-            )
-            yield RawSample(sample=sample, path=clip)
+                yield broken_sample(sample_id, error)
+            else:
+                yield unmeasured_sample(sample_id, self._root, clip, "clip", annotations)
+
+    def _annotation_files(self) -> dict[str, Path]:
+        """Returns the annotation files that are there, by split."""
+        return {split: path for split in SPLITS if (path := self._file(f"{split}.json"))}
 
     def _file(self, name: str) -> Path | None:
-        """An annotation file of either generation."""
-        places = [self._root / folder / (prefix + name) for prefix in _PREFIXES for folder in _ANNOTATION_FOLDERS]
-        return next((path for path in places if path.is_file()), None)
+        """Returns the path of an annotation file of either generation."""
+        paths = [self._root / folder / (prefix + name) for prefix in _PREFIXES for folder in _ANNOTATION_FOLDERS]
+        return next((path for path in paths if path.is_file()), None)
 
     def _clip_folder(self) -> Path:
         return next(self._root / name for name in _CLIP_FOLDERS if (self._root / name).is_dir())
 
     def _classes(self) -> dict[str, int]:
-        """Numbers of the classes by name, lower case. Raises `DatasetError`."""
+        """Returns the numbers of the classes by name, lower case. Raises `DatasetError`."""
         path = self._file("labels.json")
         if path is None:
             raise DatasetError(f"{self._root} has no list of the classes: there is no labels.json; {_LAYOUT}")
-        listed = _parsed(path)
-        if not isinstance(listed, dict) or not all(str(number).isdecimal() for number in listed.values()):
+        numbers = read_json(path)
+        if not isinstance(numbers, dict) or not all(str(number).isdecimal() for number in numbers.values()):
             raise DatasetError(f"{path} is no list of classes: expected a number for each class; get the file again")
-        return {_class_of(name).lower(): int(number) for name, number in listed.items()}
+        return {_class_of(name).lower(): int(number) for name, number in numbers.items()}
 
     def _answers(self) -> dict[str, dict[str, str]]:
-        """What is known of clips of the test split, by clip. Raises `DatasetError`."""
+        """Returns fields that the entries of the test split lack, by clip. Raises `DatasetError`."""
         path = self._file(_ANSWERS)
         if path is None:
             return {}
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}); get the file again") from None
         answers = {}
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             clip_id, separator, name = line.partition(";" if ";" in line else ",")
             if line.strip() and not (separator and name.strip()):
                 raise DatasetError(
@@ -149,36 +135,29 @@ class Reader:
         return answers
 
 
-def _parsed(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
-
-
-def _records(path: Path) -> list[Any]:
-    """Raises `DatasetError` where it is no list, or has a clip twice."""
-    records = _parsed(path)
-    if not isinstance(records, list):
+def _entries(path: Path) -> list[Any]:
+    """Returns the entries of an annotation file. Raises `DatasetError` where it is no list, or has a clip twice."""
+    entries = read_json(path)
+    if not isinstance(entries, list):
         raise DatasetError(f"{path} is no list of clips; get the annotation file again")
-    ids = Counter(clip_id for record in records if (clip_id := _clip_id(record)))
+    ids = Counter(clip_id for entry in entries if (clip_id := _clip_id(entry)))
     if repeated := [clip_id for clip_id, times in ids.items() if times > 1]:
         raise DatasetError(
             f"{path} lists the same clip more than once: {', '.join(repeated[:5])}; which entry is meant cannot be "
             "told, so mend the file"
         )
-    return records
+    return entries
 
 
-def _clip_id(record: Any) -> str | None:
-    found = record.get("id") if isinstance(record, dict) else None
-    text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+def _clip_id(entry: Any) -> str | None:
+    value = entry.get("id") if isinstance(entry, dict) else None
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return text if is_text(text) and text.isprintable() and "/" not in text and text not in (".", "..") else None
 
 
-def _annotations(record: Mapping[str, Any], classes: Mapping[str, int], split: str) -> dict[str, Any]:
-    """The action of a clip. Raises `BadSample`."""
-    template = record.get("template")
+def _annotations(entry: Mapping[str, Any], classes: Mapping[str, int], split: str) -> dict[str, Any]:
+    """Returns the action of a clip. Raises `BadSample`."""
+    template = entry.get("template")
     if template is None and split == "test":
         return {}
     if not is_text(template):
@@ -186,10 +165,10 @@ def _annotations(record: Mapping[str, Any], classes: Mapping[str, int], split: s
     name = _class_of(template)
     if name.lower() not in classes:
         raise BadSample(f"its template {template!a} is no class: labels.json does not list {name!a}")
-    placeholders = record.get("placeholders", [])
+    placeholders = entry.get("placeholders", [])
     if not isinstance(placeholders, list) or not all(map(is_text, placeholders)):
         raise BadSample(f"its placeholders are {shown(placeholders)}, expected a list of texts")
-    label = record.get("label")
+    label = entry.get("label")
     return {
         "action": {
             "label": label if is_text(label) else name,
@@ -203,7 +182,8 @@ def _annotations(record: Mapping[str, Any], classes: Mapping[str, int], split: s
 
 
 def _class_of(template: str) -> str:
-    """
+    """Returns the class that a template names.
+
     >>> _class_of("Holding [something] next to [something]")
     'Holding something next to something'
     """

@@ -11,22 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets import ListedSample
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
-from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.samples import Sample
+from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
+from foresight_cache.datasets.parts.text_files import read_lines
+from foresight_cache.errors import BadSample, DatasetError
 
 SPLITS = tuple(f"{part}{number}" for number in (1, 2, 3) for part in ("train", "test"))
 _LIST_FOLDERS = ("ucfTrainTestlist", "")
+_CLASSES = "classInd.txt"
 _CLIP_FOLDERS = ("UCF-101", "videos", "")
 _LINE = re.compile(r"([A-Za-z]+)/(v_\w+_g\d+)(_c\d+)\.avi(?:\s+\d+)?")
 _LAYOUT = "expected ROOT/ucfTrainTestlist/{classInd,trainlist01,testlist01,…}.txt and ROOT/UCF-101/<Class>/<clip>.avi"
 
 
 class Reader:
-    """The dataset family `ucf101`. Sample ids are `<name>/<split>/<clip>`, splits `train1`, `test1`, `train2`, ….
+    """Reader of the dataset family `ucf101`. Sample ids are `<name>/<split>/<clip>`.
 
-    Clips that were cut from one recording, `g01` and so on of a class, are one group.
+    Splits are `train1`, `test1`, `train2`, …. Clips cut from one recording, `g01` and so on of a class, are one group.
     """
 
     def __init__(self, name: str, root: Path) -> None:
@@ -34,21 +36,20 @@ class Reader:
         self._root = root
 
     def splits(self) -> tuple[str, ...]:
-        """Raises `DatasetError` where there are no lists."""
-        splits = tuple(split for split in SPLITS if self._list(split))
+        """Returns the splits that have a list. Raises `DatasetError` where there is none."""
+        splits = tuple(self._lists())
         if not splits:
             raise DatasetError(f"{self._root} is no UCF101 folder: it has no lists of train and test; {_LAYOUT}")
         return splits
 
-    def samples(self, split: str) -> Iterator[RawSample | BrokenSample]:
-        """In the order of the list. Raises `DatasetError`."""
-        path = self._list(split) if split in SPLITS else None
-        if path is None:
-            raise DatasetError(f"{self._root} has no split {split!r}; splits there: {', '.join(self.splits())}")
+    def samples(self, split: str) -> Iterator[ListedSample]:
+        """Yields the samples in the order of the list. Raises `DatasetError`."""
+        check_split(split, self.splits(), self._root)
+        path = self._lists()[split]
         classes = self._classes()
-        folders: dict[str, dict[str, list[Path]]] = {}
+        clips_of: dict[str, dict[str, list[Path]]] = {}
         seen: set[str] = set()
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(map(str.strip, read_lines(path)), start=1):
             if not line:
                 continue
             match = _LINE.fullmatch(line)
@@ -57,22 +58,23 @@ class Reader:
             if line in seen:
                 raise DatasetError(f"{path}, line {number}: {line!r} is there more than once; mend the file")
             seen.add(line)
-            yield self._record(match, split, classes, folders)
+            yield self._sample(match, split, classes, clips_of)
 
-    def _record(
-        self, line: re.Match[str], split: str, classes: dict[str, int], folders: dict[str, dict[str, list[Path]]]
-    ) -> RawSample | BrokenSample:
+    def _sample(
+        self, line: re.Match[str], split: str, classes: dict[str, int], clips_of: dict[str, dict[str, list[Path]]]
+    ) -> ListedSample:
+        """Returns the sample of a line; `clips_of` keeps what lies in each class folder, by stem."""
         kind, recording, stem = line[1], line[2], line[2] + line[3]
         sample_id = f"{self._name}/{split}/{stem}"
         folder = self._clip_folder() / kind
-        if kind not in folders:
-            folders[kind] = clips_by_stem(folder) if folder.is_dir() else {}
+        if kind not in clips_of:
+            clips_of[kind] = clips_by_stem(folder) if folder.is_dir() else {}
         try:
             if kind not in classes:
                 raise BadSample(f"its class {kind!r} is not in classInd.txt")
-            clip = one_clip(stem, folders[kind].get(stem, []), folder)
+            clip = one_clip(stem, clips_of[kind].get(stem, []), folder)
         except BadSample as error:
-            return BrokenSample(id=sample_id, reason=str(error), absent=isinstance(error, AbsentFiles))
+            return broken_sample(sample_id, error)
         action: dict[str, Any] = {
             "label": kind,
             "template": kind,
@@ -81,34 +83,28 @@ class Reader:
             "direction": None,
             "placeholders": [],
         }
-        sample = Sample(
-            id=sample_id,
-            dataset=self._name,
-            split=split,
-            group=f"{self._name}/{recording}",
-            media="clip",
-            file_name=clip.relative_to(self._root).as_posix(),
-            width=0,
-            height=0,
-            annotations={"action": action},
-        )
-        return RawSample(sample=sample, path=clip)
+        group = f"{self._name}/{recording}"
+        return unmeasured_sample(sample_id, self._root, clip, "clip", {"action": action}, group=group)
 
-    def _list(self, split: str) -> Path | None:
-        name = f"{split[:-1]}list0{split[-1]}.txt"
+    def _lists(self) -> dict[str, Path]:
+        """Returns the lists that are there, by split."""
+        paths = {split: self._list_file(f"{split[:-1]}list0{split[-1]}.txt") for split in SPLITS}
+        return {split: path for split, path in paths.items() if path}
+
+    def _list_file(self, name: str) -> Path | None:
         return next((path for folder in _LIST_FOLDERS if (path := self._root / folder / name).is_file()), None)
 
     def _clip_folder(self) -> Path:
         return next(self._root / name for name in _CLIP_FOLDERS if (self._root / name).is_dir())
 
     def _classes(self) -> dict[str, int]:
-        """Numbers of the classes, from 0. Raises `DatasetError`."""
-        places = [self._root / folder / "classInd.txt" for folder in _LIST_FOLDERS]
-        path = next((place for place in places if place.is_file()), None)
+        """Returns the numbers of the classes, from 0, by name. Raises `DatasetError`."""
+        path = self._list_file(_CLASSES)
         if path is None:
-            raise DatasetError(f"{self._root} has no list of the classes: there is no {places[0]}; {_LAYOUT}")
+            missing = self._root / _LIST_FOLDERS[0] / _CLASSES
+            raise DatasetError(f"{self._root} has no list of the classes: there is no {missing}; {_LAYOUT}")
         classes = {}
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             words = line.split()
             if words and (len(words) != 2 or not words[0].isdecimal() or int(words[0]) < 1 or words[1] in classes):
                 raise DatasetError(
@@ -117,10 +113,3 @@ class Reader:
             if words:
                 classes[words[1]] = int(words[0]) - 1
         return classes
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}); get the file again") from None

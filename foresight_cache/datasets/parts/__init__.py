@@ -1,1 +1,1 @@
-"""What readers and generators share: safe paths, files of clips, outlines, questions, trajectories, digits."""
+"""Pieces of readers and generators: safe paths, clip files, class folders, COCO's JSON, questions, motion, digits."""

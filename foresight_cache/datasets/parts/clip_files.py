@@ -1,63 +1,63 @@
-"""Clips as they lie in a raw folder: video files, or folders of frames."""
+"""Finds clips in a raw folder, which are video files or folders of frames, and the frames of such a folder."""
 
 import os
 import re
 from itertools import pairwise
 from pathlib import Path
 
-from foresight_cache.datasets.parts.safe_paths import check_stays
+from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.errors import AbsentFiles, BadSample
 
 VIDEO_SUFFIXES = (".webm", ".mp4", ".avi", ".mkv", ".mov", ".m4v")
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""Files of a folder of frames that are frames; anything else in it is passed over."""
+"""Suffixes of the frames in a folder of frames; anything else in it is passed over."""
 _NUMBER = re.compile(r"\d+$")
 
 
 def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """Everything in a folder that may be a clip, by its name without suffix; no file is opened.
+    """Returns everything in a folder that may be a clip, by its name without suffix; opens no file.
 
-    Files of other kinds are there, too, so that a clip of a wrong kind is told from a missing one.
+    Files of other kinds are among it, so that a clip of a wrong kind is told from a missing one.
     """
-    found: dict[str, list[Path]] = {}
+    paths_by_stem: dict[str, list[Path]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             stem = entry.name if entry.is_dir() else Path(entry.name).stem
-            found.setdefault(stem, []).append(folder / entry.name)
-    return found
+            paths_by_stem.setdefault(stem, []).append(folder / entry.name)
+    return paths_by_stem
 
 
-def one_clip(stem: str, found: list[Path], folder: Path) -> Path:
-    """The clip among what has its name.
+def one_clip(stem: str, paths: list[Path], folder: Path) -> Path:
+    """Returns the clip among the paths that have its name.
 
     Raises `AbsentFiles` where there is none, `BadSample` for more than one, or a link elsewhere.
     """
-    clips = sorted(path for path in found if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
-    if not clips and found:
-        raise BadSample(f"{found[0].name} is no video; expected {stem} with one of {', '.join(VIDEO_SUFFIXES)}")
+    clips = sorted(path for path in paths if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
+    if not clips and paths:
+        raise BadSample(f"{paths[0].name} is no video; expected {stem} with one of {', '.join(VIDEO_SUFFIXES)}")
     if not clips:
         raise AbsentFiles(f"the clip is missing: there is no {stem}.webm, .mp4, .avi or folder of frames in {folder}")
     if len(clips) > 1:
         raise BadSample(f"there are several clips of that name: {', '.join(path.name for path in clips)}; keep one")
-    check_stays(folder, clips[0], repr(clips[0].name))
+    check_stays_inside(folder, clips[0], repr(clips[0].name))
     return clips[0]
 
 
 def is_folder_of_frames(folder: Path) -> bool:
-    """Whether a folder holds images itself."""
+    """Returns whether a folder holds images itself."""
     with os.scandir(folder) as entries:
         return any(entry.name.lower().endswith(FRAME_SUFFIXES) for entry in entries)
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """Images in a folder, in the order of the numbers that end their names, else of the names.
+    """Returns the images in a folder, in the order of the numbers that end their names, else of the names.
 
     Raises `BadSample` for a link out of the folder.
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
     for path in paths:
         if path.is_symlink():
-            check_stays(folder, path, repr(path.name))
+            check_stays_inside(folder, path, repr(path.name))
     numbers = [_number(path) for path in paths]
     return paths if None in numbers else sorted(paths, key=lambda path: _number(path) or 0)
 
@@ -75,5 +75,5 @@ def check_no_gap(paths: list[Path]) -> None:
 
 
 def _number(path: Path) -> int | None:
-    found = _NUMBER.search(path.stem)
-    return int(found[0]) if found else None
+    match = _NUMBER.search(path.stem)
+    return int(match[0]) if match else None

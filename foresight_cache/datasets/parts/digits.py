@@ -1,4 +1,4 @@
-"""Images of digits: from a file that a user has, or drawn.
+"""Gives images of digits, read from a file that a user has, or drawn.
 
 A file is one of MNIST's own (IDX, also gzipped), with labels in the file beside it if that is there, or an npz that
 holds `x_train` and `y_train`. Nothing is ever unpickled.
@@ -20,7 +20,7 @@ SIDE = 28
 _EXPECTED = "expected MNIST's train-images-idx3-ubyte (or .gz), or an npz with x_train and y_train"
 _MOST_BYTES = 1 << 30
 _IMAGES, _LABELS = 0x803, 0x801
-"""First four bytes of an IDX file of unsigned bytes with three and with one axis."""
+"""First four bytes, as a number, of an IDX file of unsigned bytes with three and with one axis."""
 
 _STROKES: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
     (((0.5, 0.1), (0.2, 0.3), (0.2, 0.7), (0.5, 0.9), (0.8, 0.7), (0.8, 0.3), (0.5, 0.1)),),
@@ -39,21 +39,21 @@ _STROKES: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Digits:
-    """Images of digits, white on black."""
+    """Set of images of digits, white on black."""
 
     images: NDArray[np.uint8]
-    """[digit, 28, 28]."""
+    """Brightness [digit, 28, 28]."""
     names: tuple[str, ...]
-    """What each shows: `0` to `9`, or `digit` where that is not known."""
+    """Name of each: `0` to `9`, or `digit` where that is not known."""
 
 
-def drawn(random: np.random.Generator) -> Digits:
-    """Ten digits, drawn with a pen of random width, slant and size."""
-    return Digits(images=np.stack([_drawn(random, digit) for digit in range(10)]), names=tuple("0123456789"))
+def draw_digits(random: np.random.Generator) -> Digits:
+    """Draws ten digits with a pen of random width, slant and size."""
+    return Digits(images=np.stack([_draw_digit(random, digit) for digit in range(10)]), names=tuple("0123456789"))
 
 
-def load(path: Path) -> Digits:
-    """Raises `DatasetError` where the file is not what was expected."""
+def load_digits(path: Path) -> Digits:
+    """Returns the digits of a file. Raises `DatasetError` where it is not what was expected."""
     if not path.is_file():
         raise DatasetError(f"there is no file {path}; {_EXPECTED}")
     try:
@@ -62,7 +62,7 @@ def load(path: Path) -> Digits:
         raise DatasetError(f"{path} holds no digits: {error}; {_EXPECTED}") from None
 
 
-def _drawn(random: np.random.Generator, digit: int) -> NDArray[np.uint8]:
+def _draw_digit(random: np.random.Generator, digit: int) -> NDArray[np.uint8]:
     scale = 8
     image = Image.new("L", (SIDE * scale, SIDE * scale))
     pen = ImageDraw.Draw(image)
@@ -89,7 +89,10 @@ def _from_idx(path: Path) -> Digits:
 
 
 def _idx(path: Path, magic: int) -> NDArray[np.uint8]:
-    """Format: yann.lecun.com/exdb/mnist: a magic number, the length of each axis, then the bytes; big endian."""
+    """Returns the array of an IDX file: a magic number, the length of each axis, then the bytes; big endian.
+
+    Format: yann.lecun.com/exdb/mnist.
+    """
     raw = path.read_bytes()
     if raw[:2] == b"\x1f\x8b":
         with gzip.open(path) as file:

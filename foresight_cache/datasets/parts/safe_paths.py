@@ -1,4 +1,4 @@
-"""Paths that a dataset's files name, which must not lead out of the dataset's folder."""
+"""Checks names and paths that a dataset's files give: valid text, and never out of the dataset's folder."""
 
 import os
 import re
@@ -9,11 +9,11 @@ from typing import Any, TypeGuard
 from foresight_cache.errors import BadSample
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
-"""Names of files as most sets have them, for which the careful way is not needed."""
+"""File names as most sets have them, for which the careful way is not needed."""
 
 
 def stem(name: str) -> str:
-    """The path without its suffix, as it stands in the id of a sample.
+    """Returns the path without its suffix, as it stands in the id of a sample.
 
     >>> stem("COCO_val2014_000000000042.jpg"), stem("a/b.c/d.tar.gz")
     ('COCO_val2014_000000000042', 'a/b.c/d.tar')
@@ -22,35 +22,35 @@ def stem(name: str) -> str:
 
 
 def is_text(value: Any) -> TypeGuard[str]:
-    """Whether it is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
+    """Returns whether a value is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
     return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def shown(value: Any) -> str:
-    """A value of a file in a sentence: in ASCII, as it may hold halves of characters, and of bounded length."""
+    """Returns a value for a sentence: in ASCII, as it may hold halves of characters, and of bounded length."""
     text = ascii(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:
-    """The path of a file that `where` names under `key`. Raises `BadSample` where it is no name or leads elsewhere.
+def path_inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:
+    """Returns the path of a file that `where` names under `key`. Raises `BadSample` for no name or one that leads out.
 
     The folder itself may be a link to elsewhere; what it holds may not leave it.
     """
     if isinstance(name, str) and _PLAIN.fullmatch(name):
         path = folder / name
-        check_stays(folder, path, f"{key} {name!r}")
+        check_stays_inside(folder, path, f"{key} {name!r}")
         return path
     if not is_text(name) or "\0" in name or not Path(name).stem:
         raise BadSample(f"{where} has {key} {shown(name)}, expected the name of a file")
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise BadSample(f"{key} {name!r} leaves the folder of the images, which is not followed")
-    check_stays(folder, path, f"{key} {name!r}")
+    check_stays_inside(folder, path, f"{key} {name!r}")
     return path
 
 
-def check_stays(folder: Path, path: Path, what: str) -> None:
+def check_stays_inside(folder: Path, path: Path, what: str) -> None:
     """Raises `BadSample` where a path below a folder is a link out of it."""
     try:
         if not _has_links(folder, path):  # the plain case, at a tenth of the cost
@@ -63,12 +63,15 @@ def check_stays(folder: Path, path: Path, what: str) -> None:
 
 
 def _has_links(folder: Path, path: Path) -> bool:
-    """Whether a part of the path below the folder is a link. Raises `OSError` and `ValueError` for impossible names."""
-    place = os.fspath(folder)
-    for part in Path(os.fspath(path)[len(place) :].strip(os.sep)).parts:
-        place = f"{place}{os.sep}{part}"
+    """Returns whether a part of the path below the folder is a link.
+
+    Raises `OSError` and `ValueError` for impossible names.
+    """
+    current = os.fspath(folder)
+    for part in path.parts[len(folder.parts) :]:
+        current = f"{current}{os.sep}{part}"
         try:
-            if stat.S_ISLNK(os.lstat(place).st_mode):
+            if stat.S_ISLNK(os.lstat(current).st_mode):
                 return True
         except (FileNotFoundError, NotADirectoryError):
             return False  # what is not there leads nowhere

@@ -1,4 +1,4 @@
-"""COCO's outlines of objects, whichever of its three ways they are published in, as compressed run lengths.
+"""Turns COCO's outlines of objects, published in any of its three forms, into compressed run lengths.
 
 Polygons and run lengths reach pycocotools' C code only after they were checked: it believes what it is given.
 """
@@ -15,8 +15,8 @@ _LONGEST = 1 << 20
 """Numbers of an outline, or characters of its compressed run lengths, that no object has."""
 
 
-def pack(entry: dict[str, Any]) -> dict[str, Any]:
-    """The same JSON object with its outline in a tenth of the memory; meant as `object_hook`."""
+def pack_outlines(entry: dict[str, Any]) -> dict[str, Any]:
+    """Returns a JSON object with its outline in a tenth of the memory; meant as `object_hook`."""
     outline = entry.get("segmentation")
     if isinstance(outline, list):
         entry["segmentation"] = [_packed(polygon) for polygon in outline]
@@ -26,7 +26,7 @@ def pack(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _packed(numbers: Any) -> Any:
-    """An array of doubles, or the value itself where it is not a list of numbers."""
+    """Returns an array of doubles, or the value itself where it is not a list of numbers."""
     if not isinstance(numbers, list) or not {type(number) for number in numbers} <= {int, float}:
         return numbers
     try:
@@ -35,43 +35,46 @@ def _packed(numbers: Any) -> Any:
         return numbers
 
 
-def run_lengths(outline: Any, who: str, width: int, height: int) -> dict[str, Any] | None:
-    """`{"size": [height, width], "counts": text}` of a published outline; None where there is none.
+def run_lengths(outline: Any, owner: str, width: int, height: int) -> dict[str, Any] | None:
+    """Returns `{"size": [height, width], "counts": text}` for a published outline; None where there is none.
 
-    The pixels are those that `pycocotools.coco.COCO.annToRLE` gives. Raises `BadSample`.
+    The pixels are those that `pycocotools.coco.COCO.annToRLE` gives. `owner` names the annotation in errors.
+    Raises `BadSample`.
     """
     if outline is None or outline == []:
         return None
     if isinstance(outline, list):
-        return _encoded(_polygons(outline, who, width, height), width, height)
+        return _encoded(_polygons(outline, owner, width, height), width, height)
     if isinstance(outline, dict) and outline.get("size") == [height, width]:
         counts = outline.get("counts")
         if isinstance(counts, array) and _covers(counts, width, height):
             return _encoded({"size": [height, width], "counts": [int(count) for count in counts]}, width, height)
         if _is_short_text(counts) and _covers(array("d", _decompressed(counts)), width, height):
             return {"size": [height, width], "counts": counts}
-    raise BadSample(f"{who} has a segmentation that is neither polygons nor the run lengths of {width}×{height} pixels")
+    raise BadSample(
+        f"{owner} has a segmentation that is neither polygons nor the run lengths of {width}×{height} pixels"
+    )
 
 
-def _polygons(outline: list[Any], who: str, width: int, height: int) -> list[list[float]]:
+def _polygons(outline: list[Any], owner: str, width: int, height: int) -> list[list[float]]:
     for polygon in outline:
         if not isinstance(polygon, array) or len(polygon) % 2 or not 4 <= len(polygon) < _LONGEST:
             shape = f"{len(polygon)} numbers" if isinstance(polygon, array | list) else shown(polygon)
-            raise BadSample(f"{who} has a polygon of {shape}, expected x and y of three or more points")
+            raise BadSample(f"{owner} has a polygon of {shape}, expected x and y of three or more points")
         # A little outside is drawn as pycocotools draws it; far outside it would take memory without end.
         if not all(map(math.isfinite, polygon)) or not (
             all(-width <= x <= 2 * width for x in polygon[::2])
             and all(-height <= y <= 2 * height for y in polygon[1::2])
         ):
-            raise BadSample(f"{who} has a polygon that lies outside its image of {width}×{height} pixels")
+            raise BadSample(f"{owner} has a polygon that lies outside its image of {width}×{height} pixels")
     return [list(polygon) for polygon in outline]
 
 
 def _encoded(outline: Any, width: int, height: int) -> dict[str, Any]:
     from pycocotools import mask
 
-    found = mask.frPyObjects(outline, height, width)
-    merged = mask.merge(found) if isinstance(found, list) else found
+    encoded = mask.frPyObjects(outline, height, width)
+    merged = mask.merge(encoded) if isinstance(encoded, list) else encoded
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
 
@@ -84,7 +87,7 @@ def _covers(counts: "array[float]", width: int, height: int) -> bool:
 
 
 def _decompressed(text: str) -> Iterator[int]:
-    """The run lengths of COCO's compressed text: six bits per character, differences to the last but one.
+    """Yields the run lengths of COCO's compressed text: six bits per character, differences to the last but one.
 
     Format: `rleFrString` of the COCO API's `maskApi.c`.
 

@@ -1,6 +1,6 @@
-"""Things that move through a frame at a steady speed and bounce off its sides, in whole pixels.
+"""Draws trajectories of things that move through a frame at a steady speed and bounce off its sides.
 
-Whole pixels make all that is said of them exact: where they are, how fast, and which way.
+They move by whole pixels, which makes every annotation of them exact: position, speed and direction.
 """
 
 from dataclasses import dataclass
@@ -19,29 +19,30 @@ COMPASS: dict[str, tuple[int, int]] = {
     "up": (0, -1),
     "up right": (1, -1),
 }
-"""Steps to the right and down."""
+"""Steps to the right and down, by direction."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Path:
-    """Where something is in each frame, and its first step."""
+class Trajectory:
+    """Position of something in each frame, and its first step."""
 
-    places: tuple[tuple[int, int], ...]
+    positions: tuple[tuple[int, int], ...]
     """x to the right and y down, in pixels."""
     velocity: tuple[int, int]
     """Pixels per frame, at the start."""
     bounces: bool
+    """True where it reaches a side and turns."""
 
     @property
     def direction(self) -> str | None:
-        """One of the eight, or None where it bounces and so has several."""
-        step = tuple(int(np.sign(each)) for each in self.velocity)
+        """One of the eight directions, or None where it bounces and so has several."""
+        step = tuple(int(np.sign(speed)) for speed in self.velocity)
         return None if self.bounces else next(name for name, unit in COMPASS.items() if unit == step)
 
     def annotation(self, offset: tuple[float, float], category: str) -> dict[str, Any]:
-        """One object of the annotations `motion`; `offset` leads from its place to its centre."""
+        """Returns one object of the annotations `motion`; `offset` leads from its position to its centre."""
         return {
-            "positions": [[x + offset[0], y + offset[1]] for x, y in self.places],
+            "positions": [[x + offset[0], y + offset[1]] for x, y in self.positions],
             "velocity": list(self.velocity),
             "speed": hypot(*self.velocity),
             "direction": self.direction,
@@ -49,13 +50,13 @@ class Path:
         }
 
 
-def draw_path(
+def draw_trajectory(
     random: np.random.Generator, low: int, high: tuple[int, int], *, frames: int, fastest: int, may_bounce: bool
-) -> Path:
-    """A path between `low` and `high` (x and y, inclusive) in one of eight directions.
+) -> Trajectory:
+    """Draws a trajectory between `low` and `high` (x and y, inclusive) in one of eight directions.
 
     Each axis moves by 0 or by one number of pixels from 1 to `fastest`. Where it may not bounce, it starts where it
-    never reaches a side; a path that may need not.
+    never reaches a side; one that may need not.
     """
     unit = list(COMPASS.values())[random.integers(len(COMPASS))]
     step = int(random.integers(1, fastest + 1))
@@ -65,15 +66,15 @@ def draw_path(
         way = 0 if may_bounce else speed * (frames - 1)
         start.append(int(random.integers(max(low, low - way), min(most, most - way) + 1)))
     straight = [(start[0] + velocity[0] * time, start[1] + velocity[1] * time) for time in range(frames)]
-    places = tuple((bounced(x, low, high[0]), bounced(y, low, high[1])) for x, y in straight)
-    return Path(places=places, velocity=velocity, bounces=list(places) != straight)
+    positions = tuple((bounced(x, low, high[0]), bounced(y, low, high[1])) for x, y in straight)
+    return Trajectory(positions=positions, velocity=velocity, bounces=list(positions) != straight)
 
 
-def bounced(place: int, low: int, high: int) -> int:
-    """Where something is that went straight on to `place`, had it not bounced off `low` and `high`.
+def bounced(position: int, low: int, high: int) -> int:
+    """Returns where something is that bounces off `low` and `high` and else would have gone straight to `position`.
 
-    >>> [bounced(place, 2, 5) for place in (1, 2, 5, 6, 7, 8, 9)]
+    >>> [bounced(position, 2, 5) for position in (1, 2, 5, 6, 7, 8, 9)]
     [3, 2, 5, 4, 3, 2, 3]
     """
-    way = (place - low) % (2 * (high - low))
+    way = (position - low) % (2 * (high - low))
     return low + min(way, 2 * (high - low) - way)

@@ -1,4 +1,4 @@
-"""Synthetic clips of one to three balls that move straight on and bounce off the sides, never off each other.
+"""Makes clips of one to three balls that move straight on and bounce off the sides, never off each other.
 
 A ball is a disc of one colour around a corner between four pixels, so that its centre of mass is that corner exactly.
 No ball ever hides a part of another.
@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cache.datasets.layouts import motion_folder
-from foresight_cache.datasets.parts import trajectories
+from foresight_cache.datasets.parts.motion_files import write_motion
+from foresight_cache.datasets.parts.trajectories import Trajectory, draw_trajectory
 from foresight_cache.errors import UsageError
 from foresight_cache.media.images import Pixels
 
+TAKES_SOURCE = False
 SIDE = 112
 """Height and width of a frame in pixels: a quarter of 448, and 8 patches of 14."""
 FRAMES = 16
@@ -30,10 +31,12 @@ _COLOURS = {
     "white": (240, 240, 240),
 }
 _GROUND = (22, 24, 28)
+_Ball = tuple[int, Trajectory]
+"""Radius in pixels, and the trajectory of the centre."""
 
 
 def generate(root: Path, *, count: int, seed: int) -> None:
-    """Write `count` clips of 16 frames of 112×112 pixels under a root, as `motion_folder` reads them.
+    """Writes `count` clips of 16 frames of 112×112 pixels under a root, as `motion_folder` reads them.
 
     Clip `i` depends on the seed and on `i` alone. In half of the clips nothing bounces. Raises `UsageError` for a
     count below 1 or a negative seed.
@@ -41,37 +44,39 @@ def generate(root: Path, *, count: int, seed: int) -> None:
     if count < 1 or seed < 0:
         raise UsageError(f"{count} clips with seed {seed} cannot be made; the count is 1 or more, the seed 0 or more")
     clips = (_clip(np.random.default_rng([seed, index])) for index in range(count))
-    motion_folder.write(root, clips, FRAMES_PER_SECOND)
+    write_motion(root, clips, FRAMES_PER_SECOND)
 
 
 def _clip(random: np.random.Generator) -> tuple[Iterator[Pixels], list[dict[str, Any]]]:
     colours = random.permutation(list(_COLOURS))
-    wanted, may_bounce = int(random.integers(1, 4)), bool(random.integers(2))
-    balls: list[tuple[int, trajectories.Path]] = []
+    count, may_bounce = int(random.integers(1, 4)), bool(random.integers(2))
+    balls: list[_Ball] = []
     for _ in range(_TRIES):
-        if len(balls) == wanted:
+        if len(balls) == count:
             break
         radius = int(random.integers(5, 13))
         most = SIDE - radius
-        path = trajectories.draw_path(
+        trajectory = draw_trajectory(
             random, radius, (most, most), frames=FRAMES, fastest=FASTEST, may_bounce=may_bounce
         )
-        if all(_apart(path, radius, other, of_other) for of_other, other in balls):
-            balls.append((radius, path))
-    objects = [path.annotation((0.0, 0.0), str(colour)) for (_, path), colour in zip(balls, colours, strict=False)]
+        if all(_stay_apart((radius, trajectory), other) for other in balls):
+            balls.append((radius, trajectory))
+    objects = [
+        trajectory.annotation((0.0, 0.0), str(colour)) for (_, trajectory), colour in zip(balls, colours, strict=False)
+    ]
     return (_frame(balls, colours, time) for time in range(FRAMES)), objects
 
 
-def _apart(path: trajectories.Path, radius: int, other: trajectories.Path, of_other: int) -> bool:
-    """Whether two balls never touch."""
-    apart = np.subtract(path.places, other.places)
-    return bool((np.hypot(apart[:, 0], apart[:, 1]) > radius + of_other + 1).all())
+def _stay_apart(one: _Ball, other: _Ball) -> bool:
+    """Returns whether two balls never touch."""
+    apart = np.subtract(one[1].positions, other[1].positions)
+    return bool((np.hypot(apart[:, 0], apart[:, 1]) > one[0] + other[0] + 1).all())
 
 
-def _frame(balls: list[tuple[int, trajectories.Path]], colours: np.ndarray, time: int) -> Pixels:
+def _frame(balls: list[_Ball], colours: np.ndarray, time: int) -> Pixels:
     pixels = np.full((SIDE, SIDE, 3), _GROUND, np.uint8)
     y, x = np.ogrid[:SIDE, :SIDE]
-    for (radius, path), colour in zip(balls, colours, strict=False):
-        centre_x, centre_y = path.places[time]
+    for (radius, trajectory), colour in zip(balls, colours, strict=False):
+        centre_x, centre_y = trajectory.positions[time]
         pixels[(x + 0.5 - centre_x) ** 2 + (y + 0.5 - centre_y) ** 2 <= radius**2] = _COLOURS[str(colour)]
     return pixels

@@ -1,4 +1,4 @@
-"""Moving MNIST: two digits that move through a black frame, bounce off its sides and pass through each other.
+"""Makes Moving MNIST: two digits that move through a black frame, bounce off its sides and pass through each other.
 
 As in Srivastava et al. (2015), but in whole pixels: annotated positions are the centres of mass of each digit's
 brightness.
@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cache.datasets.layouts import motion_folder
-from foresight_cache.datasets.parts import digits, trajectories
-from foresight_cache.datasets.parts.digits import Digits
+from foresight_cache.datasets.parts import digits
+from foresight_cache.datasets.parts.digits import Digits, draw_digits, load_digits
+from foresight_cache.datasets.parts.motion_files import write_motion
+from foresight_cache.datasets.parts.trajectories import Trajectory, draw_trajectory
 from foresight_cache.errors import UsageError
 from foresight_cache.media.images import Pixels
 
+TAKES_SOURCE = True
 SIDE = 64
 FRAMES = 20
 DIGITS = 2
@@ -25,46 +27,46 @@ FASTEST = 3
 
 
 def generate(root: Path, *, count: int, seed: int, source: Path | None = None) -> None:
-    """Write `count` clips of 20 frames of 64×64 pixels under a root, as `motion_folder` reads them.
+    """Writes `count` clips of 20 frames of 64×64 pixels under a root, as `motion_folder` reads them.
 
-    Digits are taken from the file `source`, or drawn where none is given. Clip `i` depends on the seed, the file and
+    Digits come from the file `source`, or are drawn where none is given. Clip `i` depends on the seed, the file and
     `i` alone. Raises `UsageError` for a count below 1 or a negative seed, `DatasetError` for a wrong file.
     """
     if count < 1 or seed < 0:
         raise UsageError(f"{count} clips with seed {seed} cannot be made; the count is 1 or more, the seed 0 or more")
-    given = digits.load(source) if source else None
-    clips = (_clip(np.random.default_rng([seed, index]), given) for index in range(count))
-    motion_folder.write(root, clips, FRAMES_PER_SECOND)
+    loaded = load_digits(source) if source else None
+    clips = (_clip(np.random.default_rng([seed, index]), loaded) for index in range(count))
+    write_motion(root, clips, FRAMES_PER_SECOND)
 
 
-def _clip(random: np.random.Generator, given: Digits | None) -> tuple[Iterator[Pixels], list[dict[str, Any]]]:
-    known = given or digits.drawn(random)
-    chosen = random.choice(len(known.names), DIGITS)
+def _clip(random: np.random.Generator, loaded: Digits | None) -> tuple[Iterator[Pixels], list[dict[str, Any]]]:
+    all_digits = loaded or draw_digits(random)
+    numbers = random.choice(len(all_digits.names), DIGITS)
     may_bounce = bool(random.integers(2))
     most = SIDE - digits.SIDE
     fastest = FASTEST if may_bounce else most // (FRAMES - 1)
-    paths = [
-        trajectories.draw_path(random, 0, (most, most), frames=FRAMES, fastest=fastest, may_bounce=may_bounce)
+    trajectories = [
+        draw_trajectory(random, 0, (most, most), frames=FRAMES, fastest=fastest, may_bounce=may_bounce)
         for _ in range(DIGITS)
     ]
     objects = [
-        path.annotation(_centre(known.images[number]), known.names[number])
-        for path, number in zip(paths, chosen, strict=True)
+        trajectory.annotation(_centre(all_digits.images[number]), all_digits.names[number])
+        for trajectory, number in zip(trajectories, numbers, strict=True)
     ]
-    return (_frame(paths, known.images[chosen], time) for time in range(FRAMES)), objects
+    return (_frame(trajectories, all_digits.images[numbers], time) for time in range(FRAMES)), objects
 
 
 def _centre(image: np.ndarray) -> tuple[float, float]:
-    """Centre of mass of a digit's brightness, x and y, in pixels from its upper left corner."""
+    """Returns the centre of mass of a digit's brightness, x and y, in pixels from its upper left corner."""
     weight = max(int(image.sum(dtype=np.int64)), 1)
     along = np.arange(digits.SIDE) + 0.5
     return float(image.sum(axis=0) @ along / weight), float(image.sum(axis=1) @ along / weight)
 
 
-def _frame(paths: list[trajectories.Path], images: np.ndarray, time: int) -> Pixels:
+def _frame(trajectories: list[Trajectory], images: np.ndarray, time: int) -> Pixels:
     frame = np.zeros((SIDE, SIDE), np.uint8)
-    for path, image in zip(paths, images, strict=True):
-        x, y = path.places[time]
+    for trajectory, image in zip(trajectories, images, strict=True):
+        x, y = trajectory.positions[time]
         window = frame[y : y + digits.SIDE, x : x + digits.SIDE]
         np.maximum(window, image, out=window)
     return np.repeat(frame[..., np.newaxis], 3, axis=2)

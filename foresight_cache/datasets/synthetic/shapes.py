@@ -1,4 +1,4 @@
-"""Synthetic scenes with exactly known boxes, in COCO's own layout so that the COCO reader reads them.
+"""Makes scenes with exactly known boxes, in COCO's own layout so that the COCO reader reads them.
 
 A scene has one to five shapes of distinct colours, plain or patterned, on a plain or patterned background.
 Nothing is smoothed: every pixel belongs to one object or to the background, so an object's box is the tightest
@@ -16,6 +16,7 @@ from PIL import Image
 
 from foresight_cache.errors import UsageError
 
+TAKES_SOURCE = False
 SPLIT = "train"
 SIDE = 448
 """Height and width of a scene in pixels: 32 patches of 14, so that at that size nothing is resampled."""
@@ -51,7 +52,7 @@ _SHAPES: dict[str, Callable[[_Axis, _Axis], _Bits]] = {
     "diamond": lambda x, y: np.abs(x) + np.abs(y) <= 1,
     "cross": lambda x, y: (np.minimum(np.abs(x), np.abs(y)) <= 0.3) & (np.maximum(np.abs(x), np.abs(y)) <= 0.9),
 }
-"""Whether a point is in the shape: x to the right, y down, the shape within the unit circle."""
+"""Tests of whether a point is in a shape: x to the right, y down, the shape within the unit circle."""
 
 _PATTERNS: tuple[Callable[[_Axis, _Axis], _Bits], ...] = (
     lambda x, y: np.zeros(np.broadcast_shapes(x.shape, y.shape), bool),
@@ -60,11 +61,11 @@ _PATTERNS: tuple[Callable[[_Axis, _Axis], _Bits], ...] = (
     lambda x, y: (np.floor(x) + np.floor(y)) % 2 < 1,
     lambda x, y: (x % 1.5 - 0.75) ** 2 + (y % 1.5 - 0.75) ** 2 < 0.2,
 )
-"""Where the second tone is, of coordinates in periods: plain, two stripes, checks, dots."""
+"""Tests of whether a point has the second tone, in coordinates of periods: plain, two stripes, checks, dots."""
 
 
 def generate(root: Path, *, count: int, seed: int, most: int = MOST_OBJECTS) -> None:
-    """Write `count` scenes of 448×448 pixels and up to `most` objects under a root.
+    """Writes `count` scenes of 448×448 pixels and up to `most` objects under a root.
 
     Scene `i` depends on the seed and on `i` alone, and the same pixels give the same bytes. Raises `UsageError`
     for a count below 1 or a negative seed.
@@ -80,8 +81,8 @@ def generate(root: Path, *, count: int, seed: int, most: int = MOST_OBJECTS) -> 
         name = f"{index:012d}.png"
         Image.fromarray(pixels).save(folder / name, compress_level=1)
         images.append({"id": index, "file_name": name, "width": SIDE, "height": SIDE, "license": 1})
-        # COCO's evaluation takes an annotation with id 0 for no annotation, so ids start at 1.
-        annotations += [{"id": len(annotations) + number, "image_id": index, **each} for number, each in objects]
+        # COCO's evaluation reads an annotation with id 0 as no annotation, so ids start at 1.
+        annotations += [{"id": len(annotations) + number, "image_id": index, **entry} for number, entry in objects]
     _write_annotations(root, images, annotations, seed)
 
 
@@ -101,17 +102,17 @@ def _write_annotations(root: Path, images: list[dict[str, Any]], annotations: li
 
 
 def _scene(random: np.random.Generator, most: int) -> tuple[_Pixels, list[tuple[int, dict[str, Any]]]]:
-    """Pixels [H, W, 3] and the numbered objects, from back to front."""
+    """Returns pixels [H, W, 3] and the numbered objects, from back to front."""
     pixels = _painted(random, _GROUNDS[random.integers(len(_GROUNDS))], SIDE, SIDE, strength=0.12)
     owner = np.zeros((SIDE, SIDE), np.uint8)
     colours = random.permutation(_COLOURS)
     shapes: list[str] = []
     areas: list[int] = []
-    wanted = int(random.integers(1, most + 1))
+    count = int(random.integers(1, most + 1))
     for _ in range(8 * most):
-        if len(shapes) == wanted:
+        if len(shapes) == count:
             break
-        shape, mask = _placed(random)
+        shape, mask = _random_shape(random)
         after = np.where(mask, np.uint8(len(shapes) + 1), owner)
         if _all_visible(after, areas):
             _paint(random, pixels, mask, colours[len(shapes)])
@@ -121,8 +122,8 @@ def _scene(random: np.random.Generator, most: int) -> tuple[_Pixels, list[tuple[
     return pixels, [(number, _annotation(shape, owner == number)) for number, shape in enumerate(shapes, start=1)]
 
 
-def _placed(random: np.random.Generator) -> tuple[str, _Bits]:
-    """A shape of random kind, size, place and turn that lies in the scene, as a mask [H, W]."""
+def _random_shape(random: np.random.Generator) -> tuple[str, _Bits]:
+    """Draws a shape of random kind, size, position and turn that lies in the scene, as a mask [H, W]."""
     shape = list(_SHAPES)[random.integers(len(_SHAPES))]
     radius = random.uniform(24, 100)
     centre_x, centre_y = random.uniform(radius + 1, SIDE - radius - 1, size=2)
@@ -135,7 +136,7 @@ def _placed(random: np.random.Generator) -> tuple[str, _Bits]:
 
 
 def _all_visible(owner: _Pixels, areas: list[int]) -> bool:
-    """Whether each of the objects 1, 2, …, of these whole areas, shows nearly all of its pixels."""
+    """Returns whether each of the objects 1, 2, …, of these whole areas, shows nearly all of its pixels."""
     visible = np.bincount(owner.ravel(), minlength=len(areas) + 1)[1 : len(areas) + 1]
     return bool(np.all(visible >= (1 - MOST_HIDDEN) * np.array(areas)))
 
@@ -147,7 +148,7 @@ def _paint(random: np.random.Generator, pixels: _Pixels, mask: _Bits, colour: _P
 
 
 def _painted(random: np.random.Generator, colour: _Pixels, height: int, width: int, *, strength: float) -> _Pixels:
-    """A rectangle [height, width, 3] of one colour, with a pattern of a darker or lighter tone of it."""
+    """Paints a rectangle [height, width, 3] of one colour, with a pattern of a darker or lighter tone of it."""
     period = random.uniform(10, 40)
     y, x = np.ogrid[:height, :width]
     axes = (x / period).astype(np.float32), (y / period).astype(np.float32)
@@ -158,14 +159,14 @@ def _painted(random: np.random.Generator, colour: _Pixels, height: int, width: i
 
 
 def _box(mask: _Bits) -> tuple[int, int, int, int]:
-    """x, y, width and height of the tightest box around a mask."""
+    """Returns x, y, width and height of the tightest box around a mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x, y = int(columns[0]), int(rows[0])
     return x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y
 
 
 def _annotation(shape: str, mask: _Bits) -> dict[str, Any]:
-    """COCO's record of the pixels of one object.
+    """Returns COCO's entry for the pixels of one object.
 
     >>> mask = np.zeros((4, 5), bool); mask[1:3, 2:5] = True
     >>> _annotation("square", mask)["bbox"], _annotation("square", mask)["segmentation"]["counts"]

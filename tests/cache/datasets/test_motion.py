@@ -92,7 +92,7 @@ def test_digits_are_where_their_annotations_say(tmp_path: Path) -> None:
 
 def test_drawn_digits_are_all_different(mnist: list[Clip]) -> None:
     """And each alone has its brightness where `positions` say, whatever its shape."""
-    drawn = digits.drawn(np.random.default_rng(0))
+    drawn = digits.draw_digits(np.random.default_rng(0))
     assert drawn.names == tuple("0123456789")
     flat = drawn.images.reshape(10, -1).astype(float)
     assert np.corrcoef(flat)[~np.eye(10, dtype=bool)].max() < 0.95
@@ -135,8 +135,8 @@ def test_paths_reflect_and_stay_inside() -> None:
     random = np.random.default_rng(0)
     for may_bounce in (True, False):
         for _ in range(200):
-            path = trajectories.draw_path(random, 4, (20, 30), frames=5, fastest=4, may_bounce=may_bounce)
-            assert all(4 <= x <= 20 and 4 <= y <= 30 for x, y in path.places)
+            path = trajectories.draw_trajectory(random, 4, (20, 30), frames=5, fastest=4, may_bounce=may_bounce)
+            assert all(4 <= x <= 20 and 4 <= y <= 30 for x, y in path.positions)
             assert may_bounce or not path.bounces
 
 
@@ -190,7 +190,7 @@ class TestGivenDigits:
         else:
             idx(tmp_path / name, images)
             idx(tmp_path / name.replace("images-idx3", "labels-idx1"), labels)
-        found = digits.load(tmp_path / name)
+        found = digits.load_digits(tmp_path / name)
         np.testing.assert_array_equal(found.images, images)
         assert found.names == ("7", "1", "4")
         moving_mnist.generate(tmp_path / "raw", count=4, seed=0, source=tmp_path / name)
@@ -200,7 +200,7 @@ class TestGivenDigits:
 
     def test_digits_without_labels(self, tmp_path: Path) -> None:
         idx(tmp_path / "mine-images-idx3-ubyte", given_digits())
-        assert digits.load(tmp_path / "mine-images-idx3-ubyte").names == ("digit",) * 3
+        assert digits.load_digits(tmp_path / "mine-images-idx3-ubyte").names == ("digit",) * 3
 
     def test_through_the_command(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "mnist.npz", x_train=given_digits(), y_train=np.array([7, 1, 4]))
@@ -231,7 +231,7 @@ class TestGivenDigits:
     def test_a_wrong_file(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "digits").write_bytes(content)
         with pytest.raises(DatasetError, match="holds no digits: .*; expected MNIST's train-images-idx3-ubyte"):
-            digits.load(tmp_path / "digits")
+            digits.load_digits(tmp_path / "digits")
 
     @pytest.mark.parametrize(
         ("arrays", "words"),
@@ -246,11 +246,11 @@ class TestGivenDigits:
     def test_a_wrong_npz(self, tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
         np.savez(tmp_path / "mnist.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(DatasetError, match=words):
-            digits.load(tmp_path / "mnist.npz")
+            digits.load_digits(tmp_path / "mnist.npz")
 
     def test_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="there is no file"):
-            digits.load(tmp_path / "digits")
+            digits.load_digits(tmp_path / "digits")
         text = said("prepare", "moving-mnist", "--root", tmp_path / "no", "--out", tmp_path / "S", status=1)
         assert "there is no file" in text
         assert not (tmp_path / "S").exists()

@@ -1,0 +1,51 @@
+"""Makes the samples that readers yield: sound ones whose size only the media say, and broken ones with the reason."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
+from foresight_cache.samples import Media, Sample
+
+
+def check_split(split: str, splits: Sequence[str], root: Path) -> None:
+    """Raises `DatasetError` where a folder does not have a split."""
+    if split not in splits:
+        raise DatasetError(f"{root} has no split {split!r}; splits there: {', '.join(splits)}")
+
+
+def unmeasured_sample(
+    sample_id: str,
+    root: Path,
+    path: Path,
+    media: Media,
+    annotations: Mapping[str, Any],
+    *,
+    group: str | None = None,
+    frames_per_second: float | None = None,
+    labels: Path | None = None,
+) -> RawSample:
+    """Returns a sample whose width and height its media will say.
+
+    `sample_id` is `<dataset>/<split>/<stem>`; without `group` the sample is a group of its own.
+    """
+    dataset, split, _ = sample_id.split("/", 2)
+    sample = Sample(
+        id=sample_id,
+        dataset=dataset,
+        split=split,
+        group=group or sample_id,
+        media=media,
+        file_name=path.relative_to(root).as_posix(),
+        width=0,
+        height=0,
+        frames_per_second=frames_per_second,
+        annotations=annotations,
+    )
+    return RawSample(sample=sample, path=path, labels=labels)
+
+
+def broken_sample(sample_id: str, error: BadSample) -> BrokenSample:
+    """Returns a sample that cannot be used, its id in ASCII, as file names may hold halves of characters."""
+    return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
