@@ -14,7 +14,8 @@ from foresight_cache.datasets.synthetic import shapes
 @pytest.mark.parametrize("name", datasets.generator_names())
 def test_a_generator_declares_whether_it_takes_a_file(name: str) -> None:
     generator = datasets.generator(name)
-    assert generator.TAKES_SOURCE == ("source" in inspect.signature(generator.generate).parameters)
+    has_source = "source" in inspect.signature(generator.generate).parameters
+    assert has_source is generator.TAKES_SOURCE
 
 
 @pytest.mark.parametrize("name", datasets.layout_names())
