@@ -1,0 +1,120 @@
+"""Detection: targets, outputs, loss and the precision of perfect predictions."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+
+from foresight_cache.errors import ProbeError
+from foresight_cache.samples import Grid
+from foresight_probes.tasks.detection import NOTHING_WEIGHT, QUERIES
+from tests.support.task_samples import load, sample, slots, thing, value
+
+
+class TestDetection:
+    def test_targets(self) -> None:
+        row = sample(objects=[thing([20, 10, 60, 50], 5, area=123.0), thing([0, 0, 200, 100], 2, crowd=True)])
+        found = load("detection", row).target(row)
+        assert found is not None
+        torch.testing.assert_close(
+            found,
+            torch.tensor([[200.0, 100, 0, 0, 0, 0, 0], [0.1, 0.1, 0.3, 0.5, 5, 123, 0], [0.0, 0, 1, 1, 2, 1, 1]]),
+        )
+        assert load("detection").target(sample()) is None
+        assert value(load("detection").target(sample(objects=[]))) == [[200.0, 100, 0, 0, 0, 0, 0]]
+
+    def test_outputs_have_a_logit_per_category_id(self) -> None:
+        row = sample(objects=[thing([0, 0, 1, 1], 90)])
+        outputs = load("detection", row).outputs_for(width=7, grid=Grid(1, 2, 2))
+        assert (outputs.slots, outputs.channels) == (QUERIES, 4 + 91 + 1) == (100, 96)
+        with pytest.raises(ProbeError, match="category ids go from 3 to 90000, expected numbers from 0 to 1000"):
+            load("detection", sample(objects=[thing([0, 0, 1, 1], 90000), thing([0, 0, 1, 1], 3)]))
+
+    def test_a_perfect_prediction_has_full_precision(self, assets: Path) -> None:
+        """On the boxes of real photographs, with crowds and small objects as COCO annotates them."""
+        coco = COCO(assets / "data" / "coco" / "annotations" / "instances_val2017.json")
+        rows = []
+        for image in coco.loadImgs(coco.getImgIds()):
+            objects = [
+                thing(
+                    [
+                        each["bbox"][0],
+                        each["bbox"][1],
+                        each["bbox"][0] + each["bbox"][2],
+                        each["bbox"][1] + each["bbox"][3],
+                    ],
+                    each["category_id"],
+                    area=each["area"],
+                    crowd=bool(each["iscrowd"]),
+                )
+                for each in coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
+            ]
+            rows.append(sample(objects=objects) | {"width": image["width"], "height": image["height"]})
+        task = load("detection", *rows)
+        channels = task.outputs_for(width=1, grid=Grid(1, 1, 1)).channels
+        scores, losses = [], []
+        for row in rows:
+            target = task.target(row)
+            assert target is not None
+            values = torch.full((1, QUERIES, channels), -20.0)
+            values[..., -1] = 0
+            for place, (x0, y0, x1, y1, name, _, crowd) in enumerate(target[1:].double().tolist()):
+                if not crowd:
+                    box = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], dtype=torch.float64)
+                    values[0, place, :4] = box.logit()
+                    values[0, place, 4 + int(name)] = 20
+            prediction = slots(values.tolist())
+            scores += task.scores(prediction, [target])
+            losses.append(task.loss(prediction, [target]).item())
+        found = task.metrics(scores)
+        assert found["map_0.5:0.95"] == pytest.approx(1)
+        assert max(losses) < 1e-3
+
+    def test_the_loss_by_hand(self) -> None:
+        """Two of 100 queries: one covers half of the object and is the cheaper match; all classes are as likely."""
+        row = sample(objects=[thing([50, 25, 150, 75], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        values = torch.zeros(1, 2, 4 + 2)
+        half = torch.tensor([0.375, 0.5, 0.25, 0.5])
+        values[0, 0, :4], values[0, 1, :4] = half.logit(), torch.tensor([0.9, 0.9, 0.1, 0.1]).logit()
+        expected = 5 * 0.25 + 2 * 0.5 + math.log(2)
+        assert task.loss(slots(values.tolist()), [target]).item() == pytest.approx(expected, rel=1e-5)
+        values[0, 1, 5] = 2.0  # the unmatched query comes to know that it is nothing
+        unsure = math.log(1 + math.e**-2)
+        cross = (math.log(2) + NOTHING_WEIGHT * unsure) / (1 + NOTHING_WEIGHT)
+        assert task.loss(slots(values.tolist()), [target]).item() == pytest.approx(5 * 0.25 + 2 * 0.5 + cross, rel=1e-5)
+
+    def test_of_equal_boxes_the_one_with_the_right_class_is_matched(self) -> None:
+        row = sample(objects=[thing([50, 25, 150, 75], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        values = torch.zeros(1, 2, 4 + 2)
+        values[0, 1, 4] = 2.0
+        cross = (math.log(1 + math.e**-2) + NOTHING_WEIGHT * math.log(2)) / (1 + NOTHING_WEIGHT)
+        assert task.loss(slots(values.tolist()), [target]).item() == pytest.approx(cross, rel=1e-5)
+
+    def test_nothing_is_trained_towards_a_crowd(self) -> None:
+        """But it may be found: a crowd in a class of its own leaves the loss as it was."""
+        alone, crowd = thing([50, 25, 150, 75], 0), thing([0, 0, 200, 100], 1, crowd=True)
+        row = sample(objects=[alone, crowd])
+        task = load("detection", row)
+        values = torch.randn(1, 5, 4 + 3, generator=torch.Generator().manual_seed(0))
+        without, beside = (task.target(each) for each in (sample(objects=[alone]), row))
+        assert without is not None
+        assert beside is not None
+        assert len(beside) == len(without) + 1
+        losses = [task.loss(slots(values.tolist()), [target]).item() for target in (without, beside)]
+        assert losses[0] == pytest.approx(losses[1])
+
+    def test_an_image_without_objects(self) -> None:
+        row = sample(objects=[thing([0, 0, 1, 1], 0)])
+        task = load("detection", row)
+        target = task.target(sample(objects=[]))
+        assert target is not None
+        assert task.loss(slots([[[0.0] * 6] * 3]), [target]).item() == pytest.approx(math.log(2))
+        assert len(task.scores(slots([[[0.0] * 6] * 3]), [target])[0]) == 3 * 8
