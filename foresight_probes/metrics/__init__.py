@@ -1,1 +1,1 @@
-"""Metrics, one file per family; each study and each task uses these and no other implementation."""
+"""Metrics, one file per family: scores of single samples, and the metrics of many resamples of these at once."""

@@ -13,23 +13,23 @@ from foresight_probes.metrics.resamples import mean, median, point_estimate
 from foresight_probes.results.scores import Scores
 
 SUPPRESSION = 0.5
-"""Of two predictions that overlap by more than this IoU the one with the lower score is dropped."""
+"""IoU beyond which, of two predictions, the one with the lower score is dropped."""
 
 COUNTS = (("1", 1, 1), ("2", 2, 2), ("3", 3, 3), ("4-5", 4, 5), ("6+", 6, None))
 """Numbers of objects in an image that are reported apart: name, least, most."""
 
 
-def overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU of boxes [..., 4] and [..., 4], broadcast against each other.
+def iou_and_giou(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns IoU and generalised IoU of boxes [..., 4] and [..., 4], broadcast against each other.
 
     IoU = |A ∩ B| / |A ∪ B|. GIoU = IoU - (|C| - |A ∪ B|) / |C| with C the smallest box around both (Rezatofighi
     et al., "Generalized Intersection over Union", CVPR 2019); it is negative for boxes that lie apart, so it has
     a slope where IoU is flat. Boxes without area give 0 and not NaN.
 
-    >>> iou, giou = overlap(torch.tensor([0.0, 0, 2, 2]), torch.tensor([1.0, 0, 3, 2]))
+    >>> iou, giou = iou_and_giou(torch.tensor([0.0, 0, 2, 2]), torch.tensor([1.0, 0, 3, 2]))
     >>> round(iou.item(), 4), round(giou.item(), 4)  # 2 of 6 covered; the box around both is 6 large
     (0.3333, 0.3333)
-    >>> iou, giou = overlap(torch.tensor([0.0, 0, 1, 1]), torch.tensor([2.0, 0, 3, 1]))
+    >>> iou, giou = iou_and_giou(torch.tensor([0.0, 0, 1, 1]), torch.tensor([2.0, 0, 3, 1]))
     >>> round(iou.item(), 4), round(giou.item(), 4)  # apart: 0 of 2 covered, 1 of the 3 around both is empty
     (0.0, -0.3333)
     """
@@ -43,38 +43,38 @@ def overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return iou, iou - (hull - union) / hull.clamp(min=tiny)
 
 
-def centre_error(found: Tensor, truth: Tensor) -> Tensor:
-    """Distance between the centres of boxes [..., 4] and [..., 4]; for fractions of the image, a fraction of its side.
+def centre_error(boxes: Tensor, truth: Tensor) -> Tensor:
+    """Returns the distance between the centres of boxes [..., 4] and true boxes [..., 4], in the boxes' own unit.
 
     >>> centre_error(torch.tensor([0.0, 0, 0.2, 0.2]), torch.tensor([0.3, 0.4, 0.5, 0.6])).item()
     0.5
     """
-    apart = found[..., :2] + found[..., 2:] - truth[..., :2] - truth[..., 2:]
+    apart = boxes[..., :2] + boxes[..., 2:] - truth[..., :2] - truth[..., 2:]
     return apart.square().sum(-1).sqrt() / 2
 
 
-def size_error(found: Tensor, truth: Tensor) -> Tensor:
-    """How far width and height of boxes [..., 4] are from the true ones, relative to these: the mean of both.
+def size_error(boxes: Tensor, truth: Tensor) -> Tensor:
+    """Returns the relative error of the size of boxes [..., 4]: the mean of those of width and height.
 
     >>> size_error(torch.tensor([0.0, 0, 2, 4]), torch.tensor([5.0, 5, 9, 9])).item()  # half as wide, as high
     0.25
     """
-    sides, true = found[..., 2:] - found[..., :2], truth[..., 2:] - truth[..., :2]
+    sides, true = boxes[..., 2:] - boxes[..., :2], truth[..., 2:] - truth[..., :2]
     return ((sides - true).abs() / true.clamp(min=torch.finfo(true.dtype).tiny)).mean(-1)
 
 
-def object_scores(boxes: Tensor, scores: Tensor, truth: Tensor) -> "np.ndarray":
-    """IoU of each true object with the prediction that is matched to it.
+def object_scores(boxes_P4: Tensor, scores_P: Tensor, truth_K4: Tensor) -> np.ndarray:
+    """Returns the IoU of each true object with the prediction that is matched to it.
 
-    The number K of true objects is given to the evaluation, because counting is another task. Predictions are
-    ranked by score, overlapping ones suppressed (IoU above 0.5), the best K kept and matched one to one so that
-    the sum of IoUs is greatest. An object without a prediction scores 0. So it does not help to cover the image
-    with many boxes: only K of them are looked at.
+    The number K of true objects is given to the evaluation, because counting is another task. Predictions are ranked by
+    score, overlapping ones suppressed (IoU above 0.5), the best K kept and matched one to one so that the sum of IoUs
+    is greatest (Kuhn, "The Hungarian Method for the Assignment Problem", 1955). An object without a prediction scores
+    0. So it does not help to cover the image with many boxes: only K of them are looked at.
 
     Args:
-        boxes: [P, 4] float32, fractions of the image.
-        scores: [P] float32, the higher the surer.
-        truth: [K, 4] float32, K at least 1.
+        boxes_P4: [P, 4] float32, fractions of the image.
+        scores_P: [P] float32, the higher the surer.
+        truth_K4: [K, 4] float32, K at least 1.
 
     Returns: [K] float64.
 
@@ -89,22 +89,22 @@ def object_scores(boxes: Tensor, scores: Tensor, truth: Tensor) -> "np.ndarray":
     >>> object_scores(boxes, torch.tensor([0.9, 0.8, 0.5, 0.6]), truth).tolist()
     [1.0, 1.0]
     """
-    kept = boxes[nms(boxes, scores, SUPPRESSION)[: len(truth)]]
-    iou = overlap(kept[:, None], truth[None])[0].double().numpy()
-    found = np.zeros(len(truth))
+    kept = boxes_P4[nms(boxes_P4, scores_P, SUPPRESSION)[: len(truth_K4)]]
+    iou = iou_and_giou(kept[:, None], truth_K4[None])[0].double().numpy()
+    iou_K = np.zeros(len(truth_K4))
     rows, columns = linear_sum_assignment(iou, maximize=True)
-    found[columns] = iou[rows, columns]
-    return found
+    iou_K[columns] = iou[rows, columns]
+    return iou_K
 
 
-def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Metrics over the objects of all images; `scores` holds one array of IoUs per image.
+def summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns metrics over the objects of all images; `scores` holds one array of IoUs per image.
 
     >>> point_estimate(summary, [np.array([0.9]), np.array([0.6, 0.0])])
     {'mean_iou': 0.5, 'median_iou': 0.6, 'share_above_0.5': 0.6666666666666666, 'share_above_0.7': 0.3333333333333333}
     """
     iou = np.concatenate(scores)
-    counts = np.repeat(counts, list(map(len, scores)), axis=1)
+    counts = np.repeat(counts_RS, list(map(len, scores)), axis=1)
     return {
         "mean_iou": mean(iou, counts),
         "median_iou": median(iou, counts),
@@ -114,7 +114,7 @@ def summary(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def by_count(scores: Scores) -> dict[str, dict[str, float]]:
-    """The summary for images with 1, 2, 3, 4-5 and more objects apart, with the number of images and objects.
+    """Returns the summary of images with 1, 2, 3, 4-5 and more objects apart, with the number of images and objects.
 
     Numbers of objects that no image has are left out.
 
@@ -125,9 +125,9 @@ def by_count(scores: Scores) -> dict[str, dict[str, float]]:
     """
     buckets = {}
     for name, least, most in COUNTS:
-        some = [iou for iou in scores if least <= len(iou) <= (most or len(iou))]
-        if some:
-            buckets[name] = {"images": len(some), "objects": sum(map(len, some)), **point_estimate(summary, some)}
+        images = [iou for iou in scores if least <= len(iou) <= (most or len(iou))]
+        if images:
+            buckets[name] = {"images": len(images), "objects": sum(map(len, images)), **point_estimate(summary, images)}
     return buckets
 
 

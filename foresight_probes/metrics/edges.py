@@ -1,4 +1,4 @@
-"""Edges of pictures, and how well those of a found picture lie on those of the true one."""
+"""Edges of pictures, and the F1 score of predicted edges."""
 
 from collections.abc import Iterable
 
@@ -8,44 +8,44 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 
 SIGMA, LOW, HIGH = 1.0, 0.1, 0.2
-"""Of Canny's detector: width of the Gaussian in pixels, and thresholds of the gradient of a grey value from 0 to 1."""
+"""Parameters of Canny's detector: width of the Gaussian in pixels, and thresholds of gradients of grey values."""
 
 TOLERANCE = 1
-"""Pixels, along rows, columns and diagonals, that an edge may be away and still be found."""
+"""Distance in pixels, along rows, columns and diagonals, within which an edge counts as hit."""
 
 
-def edge_map(picture: np.ndarray) -> np.ndarray:
-    """Canny's edges, bool [H, W], of a picture [H, W, 3], uint8 or float from 0 to 1.
+def edge_map(picture_HWC: np.ndarray) -> np.ndarray:
+    """Returns Canny's edges, bool [H, W], of a picture of three channels, uint8 or float from 0 to 1.
 
     Canny, "A Computational Approach to Edge Detection" (IEEE PAMI 1986), on the luminance (ITU-R BT.709).
     """
-    edges: np.ndarray = canny(rgb2gray(picture), sigma=SIGMA, low_threshold=LOW, high_threshold=HIGH)  # type: ignore[no-untyped-call]
+    edges: np.ndarray = canny(rgb2gray(picture_HWC), sigma=SIGMA, low_threshold=LOW, high_threshold=HIGH)  # type: ignore[no-untyped-call]
     return edges
 
 
-def edge_f1(found: np.ndarray, truth: np.ndarray, tolerance: int = TOLERANCE) -> float:
-    """F1 of edge pixels, both bool [H, W], where neighbours within `tolerance` pixels count as hit.
+def edge_f1(edges_HW: np.ndarray, truth_HW: np.ndarray, tolerance: int = TOLERANCE) -> float:
+    """Returns the F1 score of edge pixels, both bool, where neighbours within `tolerance` pixels count as hit.
 
-    Precision is the share of found edge pixels that have a true one in the square of 2 tolerance + 1 pixels around
-    them, recall the share of true ones that have a found one there; F1 = 2 PR / (P + R). Two pictures without any
+    Precision is the share of predicted edge pixels that have a true one in the square of 2 tolerance + 1 pixels around
+    them, recall the share of true ones that have a predicted one there; F1 = 2 PR / (P + R). Two pictures without any
     edge agree (1); if only one has edges nothing is hit (0).
 
     >>> truth = np.eye(5, dtype=bool)
-    >>> found = np.zeros((5, 5), dtype=bool)
-    >>> found[0, 1] = found[0, 4] = True  # one beside the diagonal, one far from it
-    >>> round(edge_f1(found, truth), 4)  # P = 1/2; (0, 0) and (1, 1) have it near, so R = 2/5
+    >>> edges = np.zeros((5, 5), dtype=bool)
+    >>> edges[0, 1] = edges[0, 4] = True  # one beside the diagonal, one far from it
+    >>> round(edge_f1(edges, truth), 4)  # P = 1/2; (0, 0) and (1, 1) have it near, so R = 2/5
     0.4444
-    >>> edge_f1(found, truth, tolerance=0)
+    >>> edge_f1(edges, truth, tolerance=0)
     0.0
     """
-    if not found.any() or not truth.any():
-        return float(found.any() == truth.any())
+    if not edges_HW.any() or not truth_HW.any():
+        return float(edges_HW.any() == truth_HW.any())
     around = np.ones((2 * tolerance + 1,) * 2, dtype=bool)
-    precision = (found & binary_dilation(truth, around)).sum() / found.sum()
-    recall = (truth & binary_dilation(found, around)).sum() / truth.sum()
+    precision = (edges_HW & binary_dilation(truth_HW, around)).sum() / edges_HW.sum()
+    recall = (truth_HW & binary_dilation(edges_HW, around)).sum() / truth_HW.sum()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
-def clip_edge_f1(found: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
-    """The mean of `edge_f1` over the frames of a clip."""
-    return float(np.mean([edge_f1(one, other) for one, other in zip(found, truth, strict=True)]))
+def clip_edge_f1(edges: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
+    """Returns the mean of `edge_f1` over the frames of a clip."""
+    return float(np.mean([edge_f1(one, other) for one, other in zip(edges, truth, strict=True)]))

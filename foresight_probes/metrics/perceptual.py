@@ -1,8 +1,8 @@
 """LPIPS, the distance of two pictures in the features of a pretrained classifier.
 
-Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018). The package
-`lpips` brings the learned weights of the layers but not the classifier below them, whose weights come from a folder
-or from torch's cache of downloads. Without them the distance is not measured; nothing takes its place.
+Equation 1 of Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018). The
+package `lpips` brings the learned weights of the layers but not the classifier below them, whose weights come from a
+folder or from torch's cache of downloads. Without them the distance is not measured; nothing takes its place.
 """
 
 import warnings
@@ -22,7 +22,7 @@ TRUNKS = {
     "vgg": ("vgg16", "vgg16-397923af.pth"),
     "squeeze": ("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"),
 }
-"""By net: torchvision's name of the classifier, and the name of its file in torch's cache of downloads."""
+"""Classifier of each net: torchvision's name, and the name of its file in torch's cache of downloads."""
 
 LEAST_SIDE = 32
 """Pixels along the shorter side of a picture below which the deepest layer has nothing left to see."""
@@ -46,18 +46,18 @@ class PerceptualDistance(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
-    def forward(self, found: Tensor, truth: Tensor) -> Tensor:
-        """Distance of each picture, [B]; pictures are [B, 3, H, W] from 0 to 1, with sides of at least 32 pixels."""
-        distance: Tensor = self.distance(found, truth, normalize=True)
-        return distance.reshape(len(truth))
+    def forward(self, pictures_BCHW: Tensor, truth_BCHW: Tensor) -> Tensor:
+        """Returns the distance of each picture, [B]; pictures have 3 channels from 0 to 1 and sides of at least 32."""
+        distance: Tensor = self.distance(pictures_BCHW, truth_BCHW, normalize=True)
+        return distance.reshape(len(truth_BCHW))
 
-    def maps(self, pictures: Tensor) -> list[Tensor]:
-        """What the trunk's layers see in pictures [B, 3, H, W] from 0 to 1: one [B, D, h, w] per layer of LPIPS."""
-        return list(self.distance.net(self.distance.scaling_layer(2 * pictures - 1)))
+    def maps(self, pictures_BCHW: Tensor) -> list[Tensor]:
+        """Returns the trunk's feature maps [B, D, H, W] of pictures from 0 to 1, one for each layer of LPIPS."""
+        return list(self.distance.net(self.distance.scaling_layer(2 * pictures_BCHW - 1)))
 
 
 def find_weights(net: str, folder: Path | None) -> Path:
-    """The file with a trunk's weights: `<name>*.safetensors` or `<name>*.pth` of a folder, else of torch's cache.
+    """Finds a trunk's weights: `<name>*.safetensors` or `<name>*.pth` of a folder, or of torch's cache.
 
     Raises `UnknownName` and `ProbeError`.
     """
@@ -70,14 +70,14 @@ def find_weights(net: str, folder: Path | None) -> Path:
             return cached
         raise ProbeError(
             f"LPIPS needs the weights of torchvision's {name}, and {cached} is not there; bring that file from a "
-            "machine with a network, or name a folder with it by --lpips-weights."
+            "machine with a network, or name a folder with it by --lpips-weights"
         )
-    found = [path for suffix in ("safetensors", "pth") for path in sorted(folder.glob(f"{name}*.{suffix}"))]
-    if found:
-        return found[0]
+    files = [path for suffix in ("safetensors", "pth") for path in sorted(folder.glob(f"{name}*.{suffix}"))]
+    if files:
+        return files[0]
     raise ProbeError(
         f"LPIPS needs the weights of torchvision's {name}, and {folder} has no {name}*.safetensors and no {name}*.pth; "
-        "put one there, or choose another net."
+        "put one there, or choose another net"
     )
 
 
@@ -87,24 +87,24 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
-        raise ProbeError(f"cannot read the LPIPS weights {path} ({error}); fetch the file again.") from error
+        raise ProbeError(f"cannot read the LPIPS weights {path} ({error}); fetch the file again") from error
     except Exception as error:  # weights_only raises an error of pickle's, whose module this project does not import
         if type(error).__name__ != "UnpicklingError":
             raise
-        raise ProbeError(f"the LPIPS weights {path} hold more than tensors; use torchvision's own file.") from error
+        raise ProbeError(f"the LPIPS weights {path} hold more than tensors; use torchvision's own file") from error
     if not isinstance(content, Mapping):
-        raise ProbeError(f"the LPIPS weights {path} are a {type(content).__name__}, expected tensors by name.")
+        raise ProbeError(f"the LPIPS weights {path} are a {type(content).__name__}, expected tensors by name")
     return content
 
 
 def _fill(trunk: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Copies `features.<layer>.…` of a torchvision classifier into the slices that lpips cuts it into."""
-    for place, parameter in trunk.named_parameters():
-        name = "features." + place.split(".", 1)[1]  # slice2.3.weight is features.3.weight
+    for parameter_name, parameter in trunk.named_parameters():
+        name = "features." + parameter_name.split(".", 1)[1]  # slice2.3.weight is features.3.weight
         if name not in weights or weights[name].shape != parameter.shape:
             raise ProbeError(
                 f"the LPIPS weights {path} have no {name} of the shape {tuple(parameter.shape)}; "
-                "they belong to another network."
+                "they belong to another network"
             )
         with torch.no_grad():
             parameter.copy_(weights[name])

@@ -1,4 +1,4 @@
-"""How alike two points represent the same inputs: linear CKA, from one pass over both."""
+"""Similarity of two representations of the same inputs: linear CKA, from one pass over both."""
 
 import torch
 from torch import Tensor
@@ -8,8 +8,8 @@ class LinearCKA:
     """Linear centred kernel alignment of X [n, D1] and Y [n, D2] whose rows belong to the same inputs.
 
     CKA = ‖Yᵀ X‖² / (‖Xᵀ X‖ ‖Yᵀ Y‖) with Frobenius norms of centred columns (Kornblith et al., "Similarity of Neural
-    Network Representations Revisited", ICML 2019): 1 for representations that differ by a rotation and a scale, 0 for
-    uncorrelated ones. Sums are kept in float64; memory is (D1 + D2)² numbers, whatever n is.
+    Network Representations Revisited", ICML 2019, section 3): 1 for representations that differ by a rotation and a
+    scale, 0 for uncorrelated ones. Sums are kept in float64; memory is (D1 + D2)² numbers, whatever n is.
 
     >>> cka = LinearCKA(2, 1)
     >>> cka.add(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.tensor([[3.0], [2.0]]))
@@ -25,14 +25,14 @@ class LinearCKA:
         self._products = torch.zeros(first + second, first + second, dtype=torch.float64)
 
     def add(self, first: Tensor, second: Tensor) -> None:
-        """Further rows, [n, D1] and [n, D2] float."""
+        """Adds further rows, [n, D1] and [n, D2] float."""
         rows = torch.cat([first, second], dim=1).double()
         self._total = self._total.to(rows.device) + rows.sum(0)
         self._products = self._products.to(rows.device).addmm_(rows.mT, rows)
         self._count += len(rows)
 
     def value(self) -> float:
-        """CKA of all rows so far, from 0 to 1; NaN where a representation does not vary."""
+        """Returns CKA of all rows so far, from 0 to 1; NaN where a representation does not vary."""
         mean = self._total / max(1, self._count)
         centred = self._products - self._count * torch.outer(mean, mean)
         one, other = centred[: self._first, : self._first], centred[self._first :, self._first :]

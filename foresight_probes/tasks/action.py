@@ -20,4 +20,4 @@ class Task(Classification):
         return found
 
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.choice_summary(scores, counts, top=5)
+        return classification.class_summary(scores, counts, top=5)

@@ -64,7 +64,7 @@ class Task(tasks.Task):
         # Each object weighs the same, however many predictions are trained towards it.
         sharing = torch.zeros_like(truth[..., 0]).index_put((samples, taken), logits.new_ones(()), accumulate=True)
         weight = 1 / sharing[samples, taken]
-        iou, giou = metric.overlap(found, wanted)
+        iou, giou = metric.iou_and_giou(found, wanted)
         distance = (found - wanted).abs().sum(-1)
         fit = (weight * (SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou))).sum()
         aim = torch.zeros_like(logits).index_put((samples, places), iou.detach().clamp(0, 1))
@@ -111,6 +111,6 @@ def _assign(prediction: Prediction, boxes: Tensor, logits: Tensor, truth: Tensor
     if prediction.cells is not None:
         return by_cell(prediction.cells, prediction.mask, truth, counts)
     distance = (boxes[:, :, None] - truth[:, None]).abs().sum(-1)
-    giou = metric.overlap(boxes[:, :, None], truth[:, None])[1]
+    giou = metric.iou_and_giou(boxes[:, :, None], truth[:, None])[1]
     cost = SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou) - SCORE_WEIGHT * logits.sigmoid()[:, :, None]
     return hungarian(cost, counts)

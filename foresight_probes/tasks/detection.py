@@ -13,8 +13,9 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.metrics import boxes as overlap_metric
 from foresight_probes.metrics import detection as metric
+from foresight_probes.metrics.boxes import iou_and_giou
+from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
@@ -76,7 +77,7 @@ class Task(tasks.Task):
         named = truth[..., 4].long()
         probability = logits.softmax(-1).gather(2, named[:, None].expand(-1, logits.shape[1], -1))
         distance = (boxes[:, :, None] - truth[:, None, :, :4]).abs().sum(-1)
-        giou = overlap_metric.overlap(boxes[:, :, None], truth[:, None, :, :4])[1]
+        giou = iou_and_giou(boxes[:, :, None], truth[:, None, :, :4])[1]
         objects = hungarian(SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou) - probability, counts)
         samples, places = (objects >= 0).nonzero(as_tuple=True)
         taken = objects[samples, places]
@@ -88,7 +89,7 @@ class Task(tasks.Task):
         return fit.sum() / counts.sum().clamp(min=1) + functional.cross_entropy(logits.mT, classes, weight)
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """See `metrics.detection.record`."""
+        """See `metrics.coco_matching.image_scores`."""
         probability, classes = prediction.values[..., 4:].softmax(-1)[..., : self.classes].max(-1)
         fractions = decode_boxes(prediction)
         found = []
@@ -96,7 +97,7 @@ class Task(tasks.Task):
             size = target[0, :2].repeat(2)
             true = target[1:].cpu().double().numpy()
             found.append(
-                metric.record(
+                image_scores(
                     boxes=(fractions[place] * size).cpu().double().numpy(),
                     classes=classes[place].cpu().numpy(),
                     scores=probability[place].cpu().double().numpy(),

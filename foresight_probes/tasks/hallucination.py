@@ -31,12 +31,12 @@ class Task(PerSample):
         return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
 
     def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
-        """See `classification.verdicts`."""
+        """See `classification.binary_scores`."""
         no, yes = prediction.values[:, 0].unbind(-1)
-        return classification.verdicts(yes - no, truth)
+        return classification.binary_scores(yes - no, truth)
 
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.verdict_summary(scores, counts)
+        return classification.binary_summary(scores, counts)
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
         """The answer, whose logit a perfect head makes the higher one."""

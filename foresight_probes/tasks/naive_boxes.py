@@ -46,7 +46,7 @@ class Task(tasks.Task):
         """The best IoU of each of the first K slots."""
         found = prediction.values.sigmoid()
         return [
-            metric.overlap(boxes[: len(target), None], target[None])[0].max(1).values.cpu().double().numpy()
+            metric.iou_and_giou(boxes[: len(target), None], target[None])[0].max(1).values.cpu().double().numpy()
             for boxes, target in zip(found, targets, strict=True)
         ]
 

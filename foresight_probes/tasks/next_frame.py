@@ -69,7 +69,7 @@ class Task(tasks.Task):
         for values, (true, before) in zip(prediction.values, targets, strict=True):
             own = values[: len(true)]
             rank = retrieval.mean_rank(retrieval.ranks(own, true))
-            found.append([*regression.vectors(own, true), *regression.vectors(before, true), rank])
+            found.append([*regression.vector_scores(own, true), *regression.vector_scores(before, true), rank])
         return np.array(found)
 
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -97,10 +97,10 @@ class Task(tasks.Task):
         return torch.stack(losses).mean()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """See `segmentation.record`."""
+        """See `segmentation.class_counts`."""
         chosen = prediction.values.argmax(-1).cpu().numpy()
         return [
-            segmentation.record(found[: len(answers)], answers.cpu().numpy())
+            segmentation.class_counts(found[: len(answers)], answers.cpu().numpy())
             for found, answers in zip(chosen, targets, strict=True)
         ]
 

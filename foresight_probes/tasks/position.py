@@ -31,7 +31,7 @@ class Task(boxes.Task):
         best = logits.masked_fill(~prediction.mask, -torch.inf).argmax(1)
         chosen = found[torch.arange(len(best), device=best.device), best]
         truth = torch.cat(list(targets))
-        iou = metric.overlap(chosen, truth)[0]
+        iou = metric.iou_and_giou(chosen, truth)[0]
         parts = [iou, metric.centre_error(chosen, truth), metric.size_error(chosen, truth)]
         return torch.stack(parts, dim=1).cpu().double().numpy()
 

@@ -45,10 +45,10 @@ class Task(tasks.Task):
         self._distance: PerceptualDistance | None = None
         try:
             if self._smallest < LEAST_SIDE:
-                raise ProbeError(f"LPIPS needs pictures of at least {LEAST_SIDE} pixels a side; use a larger --size.")
+                raise ProbeError(f"LPIPS needs pictures of at least {LEAST_SIDE} pixels a side; use a larger --size")
             self._distance = PerceptualDistance(setting.lpips_net, setting.lpips_weights)
         except ProbeError as error:
-            self.not_measured = dict.fromkeys(("lpips", "gram_distance"), str(error))
+            self.not_measured = dict.fromkeys(("lpips", "gram_distance"), f"{error}.")
         if self._smallest < WINDOW:
             reason = f"SSIM needs pictures of at least {WINDOW} pixels a side; use a larger --size."
             self.not_measured = {**self.not_measured, "ssim": reason}

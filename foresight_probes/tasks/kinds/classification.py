@@ -42,11 +42,11 @@ class Classification(PerSample):
         return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
 
     def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
-        """See `classification.choices`."""
-        return classification.choices(prediction.values[:, 0], truth)
+        """See `classification.class_scores`."""
+        return classification.class_scores(prediction.values[:, 0], truth)
 
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.choice_summary(scores, counts)
+        return classification.class_summary(scores, counts)
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
         """The class that a perfect head's highest logit stands for, an int64 scalar."""

@@ -48,12 +48,12 @@ class Regression(PerSample):
         return functional.mse_loss(prediction.values[:, 0, 0], (truth - self._mean) / self._scale, reduction="none")
 
     def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
-        """See `regression.numbers`."""
+        """See `regression.scalar_scores`."""
         found = prediction.values[:, 0, 0].cpu().double() * self._scale + self._mean
-        return regression.numbers(found, truth.cpu().double())
+        return regression.scalar_scores(found, truth.cpu().double())
 
     def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return regression.number_summary(scores, counts)
+        return regression.scalar_summary(scores, counts)
 
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - one value for all
         """[1, 1] float32: what a perfect head would predict."""

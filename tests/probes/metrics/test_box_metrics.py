@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
-from foresight_probes.metrics.boxes import by_count, centre_error, object_scores, overlap, size_error, summary
+from foresight_probes.metrics.boxes import by_count, centre_error, iou_and_giou, object_scores, size_error, summary
 from foresight_probes.metrics.resamples import point_estimate
 
 
@@ -18,7 +18,7 @@ def random_boxes(count: int, seed: int) -> torch.Tensor:
 
 def test_overlap_equals_torchvision() -> None:
     first, second = random_boxes(40, 0), random_boxes(30, 1)
-    iou, giou = overlap(first[:, None], second[None])
+    iou, giou = iou_and_giou(first[:, None], second[None])
     torch.testing.assert_close(iou, box_iou(first, second))
     torch.testing.assert_close(giou, generalized_box_iou(first, second))
 
@@ -35,14 +35,14 @@ def test_overlap_equals_torchvision() -> None:
     ],
 )
 def test_overlap_by_hand(first: list[float], second: list[float], iou: float, giou: float) -> None:
-    found = overlap(torch.tensor(first).float(), torch.tensor(second).float())
+    found = iou_and_giou(torch.tensor(first).float(), torch.tensor(second).float())
     assert [value.item() for value in found] == pytest.approx([iou, giou])
 
 
 def test_generalised_overlap_leads_boxes_together() -> None:
     """Where boxes lie apart IoU has no slope; GIoU pulls them towards each other."""
     box = torch.tensor([0.0, 0.0, 1.0, 1.0], requires_grad=True)
-    overlap(box, torch.tensor([2.0, 0.0, 3.0, 1.0]))[1].backward()
+    iou_and_giou(box, torch.tensor([2.0, 0.0, 3.0, 1.0]))[1].backward()
     assert box.grad is not None
     assert box.grad[2] > 0
 

@@ -15,11 +15,11 @@ from sklearn.metrics import (
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from foresight_probes.metrics.classification import (
+    binary_scores,
+    binary_summary,
     calibration_error,
-    choice_summary,
-    choices,
-    verdict_summary,
-    verdicts,
+    class_scores,
+    class_summary,
 )
 from foresight_probes.metrics.resamples import point_estimate
 
@@ -35,7 +35,7 @@ def answers(seed: int, count: int = 80, classes: int = 7) -> tuple[torch.Tensor,
 @pytest.mark.parametrize("seed", range(3))
 def test_choices_equal_scikit_learn(seed: int) -> None:
     logits, truth = answers(seed)
-    found = point_estimate(partial(choice_summary, top=3), choices(logits, truth))
+    found = point_estimate(partial(class_summary, top=3), class_scores(logits, truth))
     chosen = logits.argmax(1).numpy()
     assert found["accuracy"] == pytest.approx(accuracy_score(truth, chosen))
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
@@ -46,7 +46,7 @@ def test_choices_equal_scikit_learn(seed: int) -> None:
 
 
 def test_logits_that_are_all_equal_choose_the_first_class() -> None:
-    found = choices(torch.zeros(3, 4), torch.tensor([0, 1, 3]))
+    found = class_scores(torch.zeros(3, 4), torch.tensor([0, 1, 3]))
     assert [each[[0, 2]].tolist() for each in found] == [[1, 0], [0, 1], [0, 3]]
 
 
@@ -55,7 +55,7 @@ def test_verdicts_equal_scikit_learn(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     truth = (torch.rand(60, generator=generator) < 0.3).float()
     logits = (torch.randn(60, generator=generator) + truth).round(decimals=1)  # with ties
-    found = point_estimate(verdict_summary, verdicts(logits, truth))
+    found = point_estimate(binary_summary, binary_scores(logits, truth))
     assert found["auroc"] == pytest.approx(roc_auc_score(truth, logits))
     assert found["auprc"] == pytest.approx(average_precision_score(truth, logits))
     assert found["accuracy"] == pytest.approx(accuracy_score(truth, logits >= 0))
@@ -64,21 +64,21 @@ def test_verdicts_equal_scikit_learn(seed: int) -> None:
 def test_probabilities_are_not_taken_for_logits() -> None:
     """Sure logits all have probabilities near 1; the order among them must survive."""
     logits, truth = torch.tensor([20.0, 21.0, 22.0, 23.0]), torch.tensor([0.0, 0.0, 1.0, 1.0])
-    assert point_estimate(verdict_summary, verdicts(logits, truth))["auroc"] == 1
+    assert point_estimate(binary_summary, binary_scores(logits, truth))["auroc"] == 1
 
 
 def test_a_constant_answer_tells_nothing_apart() -> None:
     """Equal logits have equal ranks, whatever the rounding of their probabilities."""
     for count in (5, 60, 61):
         truth = (torch.arange(count) % 3 == 0).float()
-        found = point_estimate(verdict_summary, verdicts(torch.full((count,), -0.985), truth))
+        found = point_estimate(binary_summary, binary_scores(torch.full((count,), -0.985), truth))
         assert found["auroc"] == 0.5
         assert found["auprc"] == pytest.approx(truth.mean().item())
 
 
 def test_what_is_undefined_is_left_out() -> None:
-    never = point_estimate(verdict_summary, verdicts(torch.randn(4), torch.zeros(4)))
-    always = point_estimate(verdict_summary, verdicts(torch.randn(4), torch.ones(4)))
+    never = point_estimate(binary_summary, binary_scores(torch.randn(4), torch.zeros(4)))
+    always = point_estimate(binary_summary, binary_scores(torch.randn(4), torch.ones(4)))
     assert never.keys() == {"accuracy", "calibration_error"}
     assert always.keys() == {"auprc", "accuracy", "calibration_error"}
     assert always["auprc"] == 1

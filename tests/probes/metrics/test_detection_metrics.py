@@ -8,8 +8,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from foresight_probes.metrics import detection
-from foresight_probes.metrics.detection import MOST, record, summary
+from foresight_probes.metrics.coco_matching import MOST, image_scores, match_image
+from foresight_probes.metrics.detection import summary
 from foresight_probes.metrics.resamples import point_estimate
 
 NAMES = ("map_0.5:0.95", "map_0.5", "map_0.75", "map_small", "map_medium", "map_large")
@@ -70,7 +70,7 @@ def reference(scenes: list[dict[str, np.ndarray]]) -> dict[str, float]:
 @pytest.mark.parametrize("seed", range(4))
 def test_it_equals_pycocotools(seed: int) -> None:
     scenes = [scene(100 * seed + place) for place in range(25)]
-    found, expected = point_estimate(summary, [record(**each) for each in scenes]), reference(scenes)
+    found, expected = point_estimate(summary, [image_scores(**each) for each in scenes]), reference(scenes)
     assert found == pytest.approx(expected, abs=1e-12)
     assert 0.02 < found["map_0.5:0.95"] < found["map_0.5"] < 1
 
@@ -78,16 +78,18 @@ def test_it_equals_pycocotools(seed: int) -> None:
 def test_resamples_equal_a_data_set_with_the_same_images() -> None:
     """An image that is drawn twice counts twice, and what was matched once is not matched again."""
     scenes = [scene(place) for place in (3, 4, 4, 4, 9)]
-    assert point_estimate(summary, [record(**each) for each in scenes]) == pytest.approx(reference(scenes), abs=1e-12)
-    first = detection.matched(record(**scenes[0]))
-    assert detection.matched(record(**scenes[0])) is first
+    assert point_estimate(summary, [image_scores(**each) for each in scenes]) == pytest.approx(
+        reference(scenes), abs=1e-12
+    )
+    first = match_image(image_scores(**scenes[0]))
+    assert match_image(image_scores(**scenes[0])) is first
 
 
 def test_sizes_that_no_object_has_are_left_out() -> None:
     large = {**scene(0), "true_boxes": np.array([[0.0, 0, 200, 200]]), "true_classes": np.array([1])}
     large |= {"areas": np.array([40000.0]), "crowds": np.array([False]), "boxes": np.array([[0.0, 0, 200, 200]])}
     large |= {"classes": np.array([1]), "scores": np.array([0.5])}
-    assert point_estimate(summary, [record(**large)]) == pytest.approx(
+    assert point_estimate(summary, [image_scores(**large)]) == pytest.approx(
         {"map_0.5": 1.0, "map_0.75": 1.0, "map_0.5:0.95": 1.0, "map_large": 1.0}
     )
 
@@ -96,15 +98,15 @@ def test_only_the_best_hundred_detections_of_a_class_count() -> None:
     each = scene(5, classes=1, detections=3 * MOST)
     best = np.argsort(-each["scores"], kind="stable")[:MOST]
     kept = {**each, **{name: each[name][best] for name in ("boxes", "classes", "scores")}}
-    assert point_estimate(summary, [record(**each)]) == pytest.approx(reference([each]), abs=1e-12)
-    assert point_estimate(summary, [record(**each)]) == point_estimate(summary, [record(**kept)])
+    assert point_estimate(summary, [image_scores(**each)]) == pytest.approx(reference([each]), abs=1e-12)
+    assert point_estimate(summary, [image_scores(**each)]) == point_estimate(summary, [image_scores(**kept)])
 
 
 def test_images_without_anything() -> None:
     empty = scene(0, detections=0) | {"true_boxes": np.zeros((0, 4)), "true_classes": np.zeros(0)}
     empty |= {"areas": np.zeros(0), "crowds": np.zeros(0, bool)}
     others = [scene(1), scene(2)]
-    assert point_estimate(summary, [record(**each) for each in [empty, *others]]) == point_estimate(
-        summary, [record(**each) for each in others]
+    assert point_estimate(summary, [image_scores(**each) for each in [empty, *others]]) == point_estimate(
+        summary, [image_scores(**each) for each in others]
     )
-    assert point_estimate(summary, [record(**empty)]) == {}
+    assert point_estimate(summary, [image_scores(**empty)]) == {}

@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import r2_score
 
 from foresight_probes import tasks
-from foresight_probes.metrics import detection, segmentation
+from foresight_probes.metrics import segmentation
+from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.metrics.resamples import grouped_sums, mean, median, variance
 from foresight_probes.results.scores import Scores
 
@@ -29,7 +30,7 @@ def scores_of(kind: str) -> Scores:
         case "objects":
             return [generator.random(count) for count in generator.integers(1, 6, SAMPLES)]
         case "maps":
-            return [segmentation.record(*generator.integers(0, 5, (2, 30))) for _ in range(SAMPLES)]
+            return [segmentation.class_counts(*generator.integers(0, 5, (2, 30))) for _ in range(SAMPLES)]
         case "detections":
             return [some_detections(generator) for _ in range(SAMPLES)]
         case "pictures":
@@ -43,7 +44,7 @@ def scores_of(kind: str) -> Scores:
 def some_detections(generator: np.random.Generator) -> np.ndarray:
     corners = generator.uniform(0, 50, (4, 2))
     boxes = np.concatenate([corners, corners + generator.uniform(5, 50, (4, 2))], axis=1)
-    return detection.record(
+    return image_scores(
         boxes=boxes + generator.normal(0, 3, boxes.shape),
         classes=generator.integers(1, 3, 4),
         scores=generator.random(4),

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from foresight_probes.metrics.resamples import point_estimate
-from foresight_probes.metrics.segmentation import record, summary
+from foresight_probes.metrics.segmentation import class_counts, summary
 
 
 def maps(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def test_it_equals_scikit_learn() -> None:
     pairs = [maps(seed) for seed in range(8)]
     found, truth = (np.concatenate([pair[side].reshape(-1) for pair in pairs]) for side in (0, 1))
     asked = truth >= 0
-    assert point_estimate(summary, [record(*pair) for pair in pairs]) == pytest.approx(
+    assert point_estimate(summary, [class_counts(*pair) for pair in pairs]) == pytest.approx(
         {
             "miou": jaccard_score(truth[asked], found[asked], average="macro"),
             "accuracy": accuracy_score(truth[asked], found[asked]),
@@ -30,11 +30,13 @@ def test_it_equals_scikit_learn() -> None:
 
 def test_classes_that_occur_nowhere_do_not_count() -> None:
     truth = np.array([[0, 7, 7]])
-    assert point_estimate(summary, [record(truth, truth)]) == {"miou": 1, "accuracy": 1}
+    assert point_estimate(summary, [class_counts(truth, truth)]) == {"miou": 1, "accuracy": 1}
 
 
 def test_a_sample_without_answers_changes_nothing() -> None:
     found, truth = maps(0)
-    silent = record(found, np.full_like(truth, -1))
+    silent = class_counts(found, np.full_like(truth, -1))
     assert len(silent) == 0
-    assert point_estimate(summary, [record(found, truth), silent]) == point_estimate(summary, [record(found, truth)])
+    assert point_estimate(summary, [class_counts(found, truth), silent]) == point_estimate(
+        summary, [class_counts(found, truth)]
+    )
