@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from foresight_cache.runtime.progress import Advance
-from foresight_cache.runtime.stage_times import StageTimes
+from foresight_cache.runtime.progress import Advance, StageTimes
 
 
 @contextmanager

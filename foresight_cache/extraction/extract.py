@@ -24,10 +24,8 @@ from foresight_cache.format.merging import merged_layout
 from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import deferred_interrupts
-from foresight_cache.runtime.pipelining import prefetch
-from foresight_cache.runtime.progress import Advance, silent
-from foresight_cache.runtime.stage_times import StageTimes
-from foresight_cache.runtime.write_behind import WriteBehind
+from foresight_cache.runtime.pipelining import WriteBehind, prefetch
+from foresight_cache.runtime.progress import Advance, StageTimes, silent
 from foresight_cache.samples import Media
 from foresight_cache.shards import ShardSet
 from foresight_cache.writer import CacheWriter

@@ -1,1 +1,1 @@
-"""How work runs, whatever the work is: durable files, threads ahead and behind, interruption, progress."""
+"""The running of work, whatever the work is: durable files, pipelines in threads, interruption, progress."""

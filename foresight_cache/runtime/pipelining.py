@@ -1,16 +1,17 @@
-"""Work done ahead of its use, in threads, in order, with a bound on how far ahead."""
+"""Stages of a pipeline in threads, in order and with a bound: work done ahead of its use, and work done after it."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Self, TypeVar
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
 def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int) -> Generator[_Out]:
-    """`map(work, items)` with up to `threads` + 1 results ready or under way.
+    """Yields `map(work, items)`, with up to `threads` + 1 results ready or under way when one is yielded.
 
     >>> list(prefetch(range(5), lambda number: number * number, threads=2))
     [0, 1, 4, 9, 16]
@@ -31,7 +32,7 @@ def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int)
 
 
 def _submitted(pool: ThreadPoolExecutor, items: Iterable[_In], work: Callable[[_In], _Out]) -> Iterator["Future[_Out]"]:
-    """A future per item; a failure of `items` becomes a future that fails, in its place."""
+    """Yields a future per item; a failure of `items` becomes a future that fails, in its turn."""
     try:
         for item in items:
             yield pool.submit(work, item)
@@ -39,3 +40,57 @@ def _submitted(pool: ThreadPoolExecutor, items: Iterable[_In], work: Callable[[_
         failed: Future[_Out] = Future()
         failed.set_exception(error)
         yield failed
+
+
+class WriteBehind:
+    """A context manager that does work in one thread, in order; leaving it waits for all that was put.
+
+    After a failure nothing more is done.
+
+    >>> done = []
+    >>> with WriteBehind(waiting=1) as behind:
+    ...     for number in range(3):
+    ...         behind.put(lambda number=number: done.append(number))
+    >>> done
+    [0, 1, 2]
+    """
+
+    def __init__(self, waiting: int) -> None:
+        """Keeps at most `waiting` pieces of work put and not done when `put` returns."""
+        self._waiting = waiting
+        self._queue: deque[Future[None]] = deque()
+        self._thread = ThreadPoolExecutor(1)
+        self._failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        wait(self._queue)
+        self._thread.shutdown()
+        if error is None:
+            self.drain()
+
+    def put(self, work: Callable[[], None]) -> None:
+        """Adds a piece of work. Raises what earlier work raised."""
+        self._queue.append(self._thread.submit(self._run, work))
+        self._wait(self._waiting)
+
+    def drain(self) -> None:
+        """Waits for all that was put. Raises what it raised."""
+        self._wait(0)
+
+    def _wait(self, most: int) -> None:
+        while len(self._queue) > most:
+            self._queue.popleft().result()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            work()
+        except BaseException:
+            self._failed = True
+            raise

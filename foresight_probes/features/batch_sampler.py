@@ -1,18 +1,17 @@
 """In which order samples are read, and batches that are made ahead of their use in memory that is used again."""
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from foresight_cache.runtime.pipelining import prefetch
+
 THREADS = 2
 """Threads that read, verify and collate; reading and checksums need no more to keep a training step busy."""
-AHEAD = 2
-"""Batches that are ready or under way while another is in use."""
-BUFFERS = AHEAD + 2
+BUFFERS = THREADS + 2
 """Sets of memory that batches are made in, in turn: a batch is whole until the next but one is drawn."""
 
 _Item = TypeVar("_Item")
@@ -113,17 +112,6 @@ class BatchLoader(Generic[_Made]):
         self._next = state["batches"]
 
 
-def ahead(items: Sequence[_Item], make: Callable[[_Item, int], _Made]) -> Iterator[_Made]:
-    """`make(item, number of its buffer)` for each item, in order, done in threads ahead of its use."""
-    waiting: deque[Future[_Made]] = deque()
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="features") as pool:
-        try:
-            for number, item in enumerate(items):
-                waiting.append(pool.submit(make, item, number % BUFFERS))
-                if len(waiting) > AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+def ahead(items: Iterable[_Item], make: Callable[[_Item, int], _Made]) -> Generator[_Made]:
+    """Yields `make(item, buffer)` for each item, in order, made in threads ahead of its use; buffers take turns."""
+    return prefetch(zip(items, cycle(range(BUFFERS)), strict=False), lambda pair: make(*pair), threads=THREADS)

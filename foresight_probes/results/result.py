@@ -7,14 +7,13 @@ and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: 
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.runtime.durable_files import write_file
 from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
 from foresight_probes.statistics.bootstrap import Interval
 
@@ -117,7 +116,10 @@ def result_path(runs: Path, *, task: str, point: str, run: str) -> Path:
 
 
 def identity(parts: Mapping[str, Any]) -> str:
-    """SHA-256 of the JSON with sorted keys."""
+    """Returns the SHA-256 of the JSON with sorted keys, spaces and ASCII letters.
+
+    Its spelling is not that of `records.canonical_json`, and stays: stored results would be taken for others.
+    """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -128,10 +130,10 @@ def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> 
     text = json.dumps(body, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path.with_suffix(".parquet"), to_parquet(result.scores))
+        write_file(path.with_suffix(".parquet"), to_parquet(result.scores))
         if checkpoint is not None:
-            replace_file(path.with_suffix(".safetensors"), checkpoint)
-        replace_file(path, text.encode())
+            write_file(path.with_suffix(".safetensors"), checkpoint)
+        write_file(path, text.encode())
     except OSError as error:
         raise ProbeError(f"cannot write the result {path}: {error.strerror or error}.") from error
     return path
@@ -209,6 +211,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     ),
     **dict.fromkeys(("learning_rate", "wall_seconds"), (int, float)),
 }
+_ENDS = ("value", "low", "high")
 
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
@@ -221,22 +224,3 @@ def _from_json(record: Mapping[str, Any], path: Path) -> Result:
     scores = path.with_suffix(".parquet")
     require_parquet(scores)
     return Result(**{name: record[_IN_FILES.get(name, name)] for name in _KINDS}, metrics=metrics, scores_source=scores)
-
-
-_ENDS = ("value", "low", "high")
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all. Raises `OSError`."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -49,7 +49,7 @@ def run(
     """
     from foresight_cache.extraction.extract import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
-    from foresight_cache.runtime.stage_times import StageTimes
+    from foresight_cache.runtime.progress import StageTimes
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(

@@ -1,8 +1,47 @@
+"""Stages that run in threads: their order, their bounds, and what becomes of a failure."""
+
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from foresight_cache.runtime.write_behind import WriteBehind
+from foresight_cache.runtime.pipelining import WriteBehind, prefetch
+
+
+def numbers_then_failure() -> Iterator[int]:
+    yield from range(4)
+    raise OSError("the source ended early")
+
+
+def test_what_came_before_a_failing_source_is_yielded() -> None:
+    results = []
+    with pytest.raises(OSError, match="ended early"):
+        for number in prefetch(numbers_then_failure(), lambda number: number, threads=8):
+            results.append(number)
+    assert results == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_nothing_after_failing_work_is_yielded(threads: int) -> None:
+    results = []
+    with pytest.raises(ZeroDivisionError):
+        for number in prefetch([2, 1, 0, 5, 6], lambda number: 4 // number, threads=threads):
+            results.append(number)
+    assert results == [2, 4]
+
+
+def test_it_runs_no_further_ahead_than_told() -> None:
+    taken = []
+
+    def source() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    drawn = prefetch(source(), lambda number: number, threads=3)
+    next(drawn)
+    assert len(taken) <= 5
+    drawn.close()
 
 
 def test_what_is_put_is_done_in_order_and_before_leaving() -> None:
