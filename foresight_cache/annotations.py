@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foresight_cache.errors import BadSample
-from foresight_cache.records import shown
+from foresight_cache.records import is_text, shown
 
 _LARGEST = 1e15
 """No number is larger. What is compared with it is a number: NaN is not below it, nor is infinity."""
@@ -25,15 +25,6 @@ def check_annotations(annotations: Mapping[str, Any], *, width: int, height: int
             raise BadSample(f"annotations have the kind {shown(kind)}, expected some of {', '.join(_KINDS)}")
         if problem := _KINDS[kind](value, (width, height)):
             raise BadSample(f"annotations.{kind}{problem}")
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
-    return isinstance(value, str) and bool(value) and not (not value.isascii() and _has_half(value))
-
-
-def _has_half(value: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _is_number(value: Any) -> bool:
@@ -93,7 +84,7 @@ def _is_keypoints(value: Any) -> bool:
 
 
 _OBJECT: dict[str, Callable[[Any], bool]] = {
-    "category": _is_text,
+    "category": is_text,
     "category_id": lambda value: type(value) is int and abs(value) < _LARGEST,
     "crowd": _is_flag,
     "area": lambda value: _is_number(value) and value >= 0,
@@ -108,7 +99,7 @@ def _objects(value: Any, frame: _Frame) -> str | None:
     def is_mask(mask: Any) -> bool:
         if not isinstance(mask, dict) or mask.keys() != {"size", "counts"}:
             return False
-        return bool(mask["size"] == [frame[1], frame[0]] and _is_text(mask["counts"]) and mask["counts"].isascii())
+        return bool(mask["size"] == [frame[1], frame[0]] and is_text(mask["counts"]) and mask["counts"].isascii())
 
     needed = {"box": lambda box: _is_box(box, frame), **_OBJECT}
     optional = {"segmentation": is_mask, "keypoints": _is_keypoints}
@@ -117,22 +108,22 @@ def _objects(value: Any, frame: _Frame) -> str | None:
 
 
 def _captions(value: Any, _frame: _Frame) -> str | None:
-    return None if _list_of(_is_text)(value) else f" is {shown(value)}, expected a list of texts"
+    return None if _list_of(is_text)(value) else f" is {shown(value)}, expected a list of texts"
 
 
 def _scene(value: Any, _frame: _Frame) -> str | None:
-    return None if _is_text(value) else f" is {shown(value)}, expected a text"
+    return None if is_text(value) else f" is {shown(value)}, expected a text"
 
 
 def _class(value: Any, _frame: _Frame) -> str | None:
-    return _fields(value, {"name": _is_text, "id": _is_count}, {}) or None
+    return _fields(value, {"name": is_text, "id": _is_count}, {}) or None
 
 
 def _labels(value: Any, _frame: _Frame) -> str | None:
     def is_classes(classes: Any) -> bool:
         if isinstance(classes, dict):
             return classes.keys() == {"count"} and _is_byte(classes["count"])
-        return _list_of(_is_text)(classes) and 0 < len(classes) <= 255
+        return _list_of(is_text)(classes) and 0 < len(classes) <= 255
 
     return _fields(value, {"classes": is_classes, "ignore": _or_none(_is_byte)}, {}) or None
 
@@ -143,12 +134,12 @@ def _is_byte(value: Any) -> bool:
 
 def _action(value: Any, _frame: _Frame) -> str | None:
     needed: dict[str, Callable[[Any], bool]] = {
-        "label": _is_text,
-        "template": _is_text,
-        "class": _is_text,
+        "label": is_text,
+        "template": is_text,
+        "class": is_text,
         "class_id": _is_count,
-        "direction": _or_none(_is_text),
-        "placeholders": _list_of(_is_text),
+        "direction": _or_none(is_text),
+        "placeholders": _list_of(is_text),
     }
     return _fields(value, needed, {}) or None
 
@@ -160,8 +151,8 @@ def _motion(value: Any, _frame: _Frame) -> str | None:
         "positions": lambda points: _list_of(_is_point)(points) and bool(points),
         "velocity": _is_point,
         "speed": lambda speed: _is_number(speed) and speed >= 0,
-        "direction": _or_none(_is_text),
-        "category": _is_text,
+        "direction": _or_none(is_text),
+        "category": is_text,
     }
     problems = (
         f".objects[{n}]{problem}" for n, each in enumerate(value["objects"]) if (problem := _fields(each, needed, {}))
@@ -171,11 +162,11 @@ def _motion(value: Any, _frame: _Frame) -> str | None:
 
 def _qa(value: Any, _frame: _Frame) -> str | None:
     needed: dict[str, Callable[[Any], bool]] = {
-        "question": _is_text,
-        "answer": _or_none(_is_text),
+        "question": is_text,
+        "answer": _or_none(is_text),
         "hallucinated": _or_none(_is_flag),
     }
-    return _fields(value, needed, {"references": _list_of(_is_text), "type": _is_text}) or None
+    return _fields(value, needed, {"references": _list_of(is_text), "type": is_text}) or None
 
 
 _KINDS: dict[str, _Check] = {

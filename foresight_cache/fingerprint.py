@@ -1,28 +1,13 @@
-"""Identity: canonical JSON, its digest, and what differs between two of them."""
+"""Differences between two fingerprints: what a cache was made from, and what it would be made from now."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
-def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value: sorted keys, no spaces, UTF-8, no NaN.
-
-    >>> canonical_json({"b": 1, "a": [1.5, "é"]}).decode()
-    '{"a":[1.5,"é"],"b":1}'
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON, in hexadecimal."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+from foresight_cache.records import canonical_json
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """One phrase for each field that differs, with both values.
+    """Returns one phrase for each field that differs, with both values.
 
     >>> differences({"model": {"dtype": "bfloat16"}}, {"model": {"dtype": "float32"}})
     ["model.dtype is 'bfloat16' in the cache and 'float32' here"]
@@ -38,7 +23,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
 
 
 def _spelling(leaves: Mapping[str, Any], name: str) -> bytes | None:
-    """What enters the digest: to Python, 1, 1.0 and True are equal."""
+    """Returns what enters the digest: to Python, 1, 1.0 and True are equal."""
     return canonical_json(leaves[name]) if name in leaves else None
 
 

@@ -1,4 +1,4 @@
-"""The notebook door: `open_cache(path)`. Imports no torch; only committed shards are seen.
+"""The door for notebooks: `open_cache(path)`. It imports no torch, and sees committed shards only.
 
 cache = open_cache("caches/coco-448")
 cache["vit.block_08"][7]            # float32 [N, D], raster order
@@ -7,40 +7,25 @@ cache["vit.block_08"][7]            # float32 [N, D], raster order
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache, partial
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from foresight_cache.display import as_html, as_text
 from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
-from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.metadata import read_root
 from foresight_cache.format.shard_object import ShardObjectReader
 from foresight_cache.format.stores import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, resolve
+from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
     import xarray as xr
-
-_COLUMNS = (
-    *("id", "dataset", "split", "group", "media", "file_name", "width", "height", "annotations"),
-    *(
-        "frames",
-        "frames_per_second",
-        "status",
-        "reason",
-        "grid_pixel",
-        "grid_patch",
-        "grid_merged",
-        "frame_indices",
-        "shard",
-        "slot",
-    ),
-)
 
 
 def open_cache(place: str | os.PathLike[str]) -> "Cache":
@@ -63,7 +48,7 @@ class Cache:
             raise NotACache(
                 f"{store.place} holds no cache: it has no {layout.ROOT_KEY}; make one with 'foresight extract'"
             ) from None
-        self.layout = CacheLayout.from_root_json(root, store.place)
+        self.layout = read_root(root, store.place)
         self.digest = self.layout.digest
         """SHA-256 of the fingerprint, hexadecimal: what the features were made from and how."""
         self.fingerprint = dict(self.layout.fingerprint)
@@ -99,23 +84,14 @@ class Cache:
         """
         import pandas as pd
 
-        return pd.DataFrame(self.rows, columns=_COLUMNS)
+        return pd.DataFrame(self.rows, columns=COLUMNS)
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SampleTableRow]:
         """The rows of `samples` as plain mappings; a row lookup in pandas costs more than reading a token array."""
-        rows: list[dict[str, Any]] = []
         fit = self.fingerprint["input"].get("fit", "stretch")
-        for commit in self.commits:
-            first = commit.shard * self.layout.samples_per_shard
-            for position, row in enumerate(commit.rows):
-                grids = {f"grid_{level}": row.grids.get(level) for level in layout.GRID_LEVELS}
-                state: dict[str, Any] = {"status": row.status, "reason": row.reason}
-                state |= {"shard": commit.shard, "slot": first + position}
-                time = {"frames": row.sample.frames, "frames_per_second": row.sample.frames_per_second}
-                taken = {"fit": fit, "frame_indices": row.frames}
-                rows.append({**row.sample.to_json(), **time, **state, **grids, **taken})
-        return rows
+        per_shard = self.layout.samples_per_shard
+        return [row for commit in self.commits for row in table_rows(commit, commit.shard * per_shard, fit)]
 
     def __getitem__(self, point: str) -> "CachedPoint":
         """Raises `UnknownName`."""
@@ -204,16 +180,10 @@ class Cache:
         return pd.DataFrame(rows, columns=columns)
 
     def __repr__(self) -> str:
-        lines = [f"  {label:12}{text}" for label, text in self.summary().items()]
-        width = max((len(name) for name in self.arrays), default=0)
-        lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB" for row in self.table()]
-        return "\n".join(["<foresight cache>", *lines])
+        return as_text(self.summary(), self.table())
 
     def _repr_html_(self) -> str:
-        facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self.summary().items())
-        cells = ["".join(f"<td>{escape(value)}</td>" for value in row.values()) for row in self.table()]
-        head = "<tr><th>point</th><th>shape</th><th>type</th><th>MB</th></tr>"
-        return f"<table>{facts}</table><table>{head}{''.join(f'<tr>{cell}</tr>' for cell in cells)}</table>"
+        return as_html(self.summary(), self.table())
 
     def _commit(self, key: str) -> Commit:
         place = f"{self.path}/{key}"
@@ -265,7 +235,7 @@ class CachedPoint:
         """Tokens of one sample in the stored type, read-only [N, D]."""
         row = self._row(index)
         grid = self.grid_of(index)
-        shard, position = int(row["shard"]), int(row["slot"]) % self.cache.layout.samples_per_shard
+        shard, position = row["shard"], row["slot"] % self.cache.layout.samples_per_shard
         reader = self._shards(shard)
         first = position * self.layout.chunks_per_sample
         used = -(-grid.tokens // self.layout.tokens_per_chunk)
@@ -282,9 +252,9 @@ class CachedPoint:
         tokens = self.grid_of(index).tokens
         if out.shape != (tokens, point.width) or out.dtype != self.dtype or not out.flags.c_contiguous:
             raise CacheError(f"sample {index} of {self.name} needs a contiguous {(tokens, point.width)} {self.dtype}")
-        shard = int(row["shard"])
+        shard = row["shard"]
         reader, fill = self._shards(shard), partial(self.cache.store.fill, layout.object_key(self.name, shard))
-        first = int(row["slot"]) % self.cache.layout.samples_per_shard * point.chunks_per_sample
+        first = row["slot"] % self.cache.layout.samples_per_shard * point.chunks_per_sample
         whole, rest = divmod(tokens, point.tokens_per_chunk)
         parts = out[: tokens - rest].reshape(-1).view(np.uint8)
         for number in range(whole):
@@ -298,9 +268,10 @@ class CachedPoint:
     def grid_of(self, index: int) -> Grid:
         """How the tokens of one sample lie. Raises `BadSample`."""
         row = self._row(index)
-        if row["status"] != "ok":
+        grid = grid_on(row, self.layout.level)
+        if row["status"] != "ok" or grid is None:
             raise BadSample(f"sample {row['id']} is quarantined: {row['reason']}")
-        return layout.POOLED_GRID if self.layout.level == "pooled" else Grid(*row[f"grid_{self.layout.level}"])
+        return grid
 
     def grid(self, index: int) -> np.ndarray:
         """Tokens of one sample, float32 [T, H, W, D]."""
@@ -330,7 +301,7 @@ class CachedPoint:
     def __repr__(self) -> str:
         return f"<point {self.name} {self.shape} {self.layout.dtype} of {self.cache.path}>"
 
-    def _row(self, index: int) -> dict[str, Any]:
+    def _row(self, index: int) -> SampleTableRow:
         rows = self.cache.rows
         if not -len(rows) <= index < len(rows):
             raise IndexError(f"sample {index} of {len(rows)}")

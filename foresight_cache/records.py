@@ -1,13 +1,16 @@
-"""Takes records of a cache apart, field by field, each of the kind that the format says.
+"""Canonical, sealed JSON, taken apart field by field with the field named in the error.
 
-A digest tells of accidents. This tells of programs that wrote something else and sealed it: what comes out of here
-has the right types, names that cannot leave the cache's folder, and sizes that memory can hold.
+A digest tells of accidents. Taking a record apart tells of programs that wrote something else and sealed it: what comes
+out of here has the right types, names that cannot leave the cache's folder, and sizes that memory can hold. Every
+function raises `ValueError` with a phrase; the caller knows the file and the way out.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeGuard, TypeVar
 
 MOST = 2**53
 """Largest integer of a record: past it, programs that hold numbers as floats read another one."""
@@ -15,12 +18,63 @@ _POINT_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*(@[a-z_]+)?")
 _LONGEST_NAME = 200
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DEEPEST = 32
+_SEAL = "sha256"
+"""Field under which a record has the digest of its other fields."""
 
 _Text = TypeVar("_Text", bound=str)
 
 
+def canonical_json(value: Any) -> bytes:
+    """Returns the one spelling of a JSON value: sorted keys, no spaces, UTF-8, no NaN.
+
+    Raises `ValueError` where there is none.
+
+    >>> canonical_json({"b": 1, "a": [1.5, "é"]}).decode()
+    '{"a":[1.5,"é"],"b":1}'
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest(value: Any) -> str:
+    """Returns the SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def with_digest(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Seals a record: adds the digest of its fields under `sha256`."""
+    return {**body, _SEAL: digest(body)}
+
+
+def checked_digest(record: Any) -> dict[str, Any]:
+    """Returns a sealed record without its digest. Raises `ValueError` where the two do not agree.
+
+    >>> checked_digest(with_digest({"shard": 1}))
+    {'shard': 1}
+    >>> checked_digest({**with_digest({"shard": 1}), "shard": 2})
+    Traceback (most recent call last):
+    ValueError: was changed after it was written: its own digest does not match
+    """
+    body = {name: value for name, value in record.items() if name != _SEAL} if isinstance(record, dict) else {}
+    try:
+        sound = _SEAL in record and digest(body) == record[_SEAL]
+    except (ValueError, TypeError, RecursionError):  # what has no canonical form, such as NaN, or is no object
+        sound = False
+    if not sound:
+        raise ValueError("was changed after it was written: its own digest does not match")
+    return body
+
+
+def parse_json(data: bytes) -> Any:
+    """Returns the value of JSON text. Raises `ValueError` where the bytes are not JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error})") from None
+
+
 def is_point_name(name: str) -> bool:
-    """Whether a point may have this name, which is that of its folder.
+    """Tells whether a point may have this name, which is that of its folder.
 
     >>> [name for name in ("llm.layer_01@mean", "../vit", "samples", "zarr.json") if is_point_name(name)]
     ['llm.layer_01@mean']
@@ -29,16 +83,37 @@ def is_point_name(name: str) -> bool:
     return not ours and len(name) <= _LONGEST_NAME and _POINT_NAME.fullmatch(name) is not None
 
 
+def is_text(value: Any) -> TypeGuard[str]:
+    """Tells whether a value is text, not empty, that UTF-8 can hold: JSON can have halves of characters.
+
+    >>> is_text("é"), is_text(""), is_text("\\ud800"), is_text(7)
+    (True, False, False, False)
+    """
+    return isinstance(value, str) and bool(value) and (value.isascii() or not _has_half(value))
+
+
+def _has_half(value: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def shown(value: Any) -> str:
-    """A value in a sentence: of bounded length, and in ASCII, as it may hold halves of characters."""
-    if isinstance(value, list | dict):
+    """Returns a value for a sentence: of bounded length, and in ASCII, as it may hold halves of characters.
+
+    >>> shown([1, 2.5]), shown({"a": 1}), shown("é"), shown([[1], [2]]), shown([0] * 9)
+    ('[1, 2.5]', "{'a': 1}", "'\\xe9'", 'a list of 2', 'a list of 9')
+    """
+    if _is_container(value) and (len(value) > 8 or any(map(_is_container, _inside(value)))):
         return f"a {type(value).__name__} of {len(value)}"
     text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, list | dict)
 
 
 def is_deep(value: Any) -> bool:
-    """Whether containers lie deeper in each other than anything of ours.
+    """Tells whether containers lie deeper in each other than anything of ours.
 
     >>> import json
     >>> is_deep({"a": [1]}), is_deep(json.loads("[" * 40 + "]" * 40))
@@ -46,7 +121,7 @@ def is_deep(value: Any) -> bool:
     """
     level = [value]
     for _ in range(_DEEPEST):
-        level = [each for item in level if isinstance(item, list | dict) for each in _inside(item)]
+        level = [inner for container in filter(_is_container, level) for inner in _inside(container)]
     return bool(level)
 
 
@@ -56,66 +131,83 @@ def _inside(container: list[Any] | dict[str, Any]) -> Collection[Any]:
 
 @dataclass(frozen=True, slots=True)
 class JsonObject:
-    """A JSON object. Each method gives one field, or raises `ValueError` with what is wrong and where."""
+    """A JSON object. Each method returns one field, or raises `ValueError` with what is wrong and where."""
 
     values: Mapping[str, Any]
-    place: str
+    path: str
+    """Dotted name of the object inside its record, such as `root.points[3]`."""
 
     @classmethod
-    def of(cls, value: Any, place: str, names: Collection[str] | None = None) -> Self:
-        """With `names`, exactly these fields must be there."""
+    def of(cls, value: Any, path: str, names: Collection[str] | None = None) -> Self:
+        """Takes in a value that must be an object; with `names`, one of exactly these fields."""
         if not isinstance(value, dict):
-            raise ValueError(f"{place} is {shown(value)}, expected an object")
+            raise ValueError(f"{path} is {shown(value)}, expected an object")
         if names is not None and value.keys() != set(names):
             other = sorted(value.keys() ^ set(names))
-            raise ValueError(f"{place} lacks or should not have {shown(other[0])}")
-        return cls(value, place)
+            raise ValueError(f"{path} lacks or should not have {shown(other[0])}")
+        return cls(value, path)
 
     def text(self, name: str) -> str:
+        """Returns a text that is not empty."""
         value = self.values.get(name)
         if not isinstance(value, str) or not value:
-            raise ValueError(f"{self.place}.{name} is {shown(value)}, expected a text")
+            raise self.wrong(name, "a text")
         return value
 
     def integer(self, name: str, least: int = 0, most: int = MOST) -> int:
+        """Returns an integer from `least` to `most`."""
         value = self.values.get(name)
         if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"{self.place}.{name} is {shown(value)}, expected an integer from {least} to {most}")
+            raise self.wrong(name, f"an integer from {least} to {most}")
         return value
 
     def digest(self, name: str) -> str:
+        """Returns a SHA-256 in hexadecimal."""
         value = self.values.get(name)
         if not isinstance(value, str) or not _DIGEST.fullmatch(value):
-            raise ValueError(f"{self.place}.{name} is {shown(value)}, expected a SHA-256 in hexadecimal")
+            raise self.wrong(name, "a SHA-256 in hexadecimal")
         return value
 
     def choice(self, name: str, options: Collection[_Text]) -> _Text:
+        """Returns one of some texts."""
         value = self.values.get(name)
         for option in options:
             if value == option:
                 return option
-        raise ValueError(f"{self.place}.{name} is {shown(value)}, expected one of {', '.join(options)}")
+        raise self.wrong(name, f"one of {', '.join(options)}")
 
     def items(self, name: str) -> list[Any]:
+        """Returns a list of anything."""
         value = self.values.get(name)
         if not isinstance(value, list):
-            raise ValueError(f"{self.place}.{name} is {shown(value)}, expected a list")
+            raise self.wrong(name, "a list")
         return value
 
+    def objects(self, name: str, names: Collection[str] | None = None) -> list["JsonObject"]:
+        """Returns a list of objects; with `names`, each of exactly these fields."""
+        return [JsonObject.of(item, f"{self.path}.{name}[{n}]", names) for n, item in enumerate(self.items(name))]
+
     def inner(self, name: str, names: Collection[str] | None = None) -> "JsonObject":
-        return JsonObject.of(self.values.get(name), f"{self.place}.{name}", names)
+        """Returns an object; with `names`, one of exactly these fields."""
+        return JsonObject.of(self.values.get(name), f"{self.path}.{name}", names)
 
     def point_name(self, name: str) -> str:
-        return safe_point_name(self.values.get(name), f"{self.place}.{name}")
+        """Returns the name of a point that is safe as that of a folder."""
+        return safe_point_name(self.values.get(name), f"{self.path}.{name}")
+
+    def wrong(self, name: str, expected: str) -> ValueError:
+        """Returns the error for a field that is not as expected."""
+        return ValueError(f"{self.path}.{name} is {shown(self.values.get(name))}, expected {expected}")
 
 
-def safe_point_name(value: Any, place: str) -> str:
+def safe_point_name(value: Any, path: str) -> str:
+    """Returns the value where a point may have this name. Raises `ValueError` where it may not."""
     if not isinstance(value, str) or not is_point_name(value):
-        raise ValueError(f"{place} is {shown(value)}, which is no safe name of a point")
+        raise ValueError(f"{path} is {shown(value)}, which is no safe name of a point")
     return value
 
 
-def unique(names: list[str], place: str) -> None:
+def unique(names: Collection[str], path: str) -> None:
     """Raises `ValueError` where a name is there twice."""
     if len(set(names)) != len(names):
-        raise ValueError(f"{place} has a name twice")
+        raise ValueError(f"{path} has a name twice")

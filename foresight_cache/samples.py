@@ -7,7 +7,7 @@ Axis letters, used in the names of arrays everywhere: **B** samples in a batch, 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from foresight_cache.errors import BadSample
 
@@ -20,6 +20,7 @@ _LARGEST = 10**9
 """Pixels along a side that no media has; integers of JSON have no end, and floats have."""
 
 Media = Literal["image", "clip"]
+MEDIA: tuple[Media, ...] = get_args(Media)
 
 
 class Grid(NamedTuple):
@@ -89,7 +90,7 @@ class Sample:
         for name in ("width", "height"):
             if type(values[name]) is not int or not 0 < values[name] < _LARGEST:
                 raise BadSample(f"sample {values['id']!r} has {name} {values[name]!r}, expected a positive integer")
-        if values["media"] not in ("image", "clip"):
+        if values["media"] not in MEDIA:
             raise BadSample(f"sample {values['id']!r} has media {values['media']!r}, expected 'image' or 'clip'")
         _check_time(values)
         if not isinstance(values["annotations"], Mapping):

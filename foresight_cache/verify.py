@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from foresight_cache.errors import CacheError
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit, SampleRow
+from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import ShardObjectReader
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import Advance, silent
@@ -107,7 +108,7 @@ def _check_records(cache: Cache) -> _Records:
 
 def _check_metadata(cache: Cache) -> Iterator[Finding]:
     """Metadata is a pure function of the root's attributes, so that any other byte is wrong."""
-    for key, data in _metadata(cache).items():
+    for key, data in metadata(cache.layout).items():
         try:
             if cache.store.read(key) != data:
                 yield Finding(key, f"the metadata is not what was written; {_AGAIN}")
@@ -115,20 +116,11 @@ def _check_metadata(cache: Cache) -> Iterator[Finding]:
             yield Finding(key, f"the metadata is missing; {_AGAIN}")
 
 
-def _metadata(cache: Cache) -> dict[str, bytes]:
-    wanted = {layout.metadata_key(point): cache.layout.array_json(point) for point in cache.layout.points}
-    return {
-        layout.ROOT_KEY: cache.layout.root_json(),
-        f"{layout.SAMPLES}/zarr.json": layout.SAMPLES_GROUP_JSON,
-        **wanted,
-    }
-
-
 def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:
     """What has no business in the folder. Objects of a shard without a commit are part of that finding."""
     shards = range(len(cache.layout.shards))
     ours = {layout.object_key(point, shard) for point in cache.layout.points for shard in shards}
-    ours |= _metadata(cache).keys()
+    ours |= metadata(cache.layout).keys()
     for key in sorted(keys):
         if key.startswith(f"{layout.PARTIAL}/"):
             yield Finding(key, "a killed process left it; the next 'foresight extract' removes it", harmless=True)

@@ -5,7 +5,6 @@ durable, renamed to their final names, and last of all the shard's part of the s
 place. A shard without that part does not exist for a reader.
 """
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,7 +22,9 @@ from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.feature_statistics import FeatureStatistics
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.merging import merged_layout
+from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import ShardObjectWriter
+from foresight_cache.runtime.durable_files import make_folder, publish, write_file
 
 JOIN = "join"
 """The claim under which metadata is written."""
@@ -57,11 +58,11 @@ class CacheWriter:
         self._claims: dict[int, Claim] = {}
         sweep(self._partial)
         if _stale_metadata(root, merged):
-            _make_folder(root / layout.SAMPLES)
+            make_folder(root / layout.SAMPLES)
             with self._claimed(JOIN) as scratch:
                 merged = merged_layout(root, wanted)  # again: another process may have grown the cache meanwhile
                 for key, data in _stale_metadata(root, merged).items():
-                    _write_atomically(root, key, data, scratch)
+                    _write(root, key, data, scratch)
         self.layout = replace(merged, shards=wanted.shards)
 
     def __enter__(self) -> Self:
@@ -186,7 +187,7 @@ class ShardWriter:
             statistics = self._statistics.result(point)
             records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics, **told}
         for point, writer in self._objects.items():
-            _publish(writer.path, self._root / layout.object_key(point, self._pending.number))
+            publish(writer.path, self._root / layout.object_key(point, self._pending.number))
         commit = Commit(
             shard=self._pending.number,
             fingerprint_sha256=self._cache.digest,
@@ -194,7 +195,7 @@ class ShardWriter:
             objects=records,
             rows=tuple(rows),
         )
-        _write_atomically(self._root, layout.commit_key(self._pending.number), commit.to_json(), self._scratch)
+        _write(self._root, layout.commit_key(self._pending.number), commit.to_json(), self._scratch)
 
     def _check_whole(self, rows: Sequence[SampleRow]) -> None:
         expected = self._cache.shards[self._pending.number].samples
@@ -212,11 +213,14 @@ class ShardWriter:
             writer.close()
 
 
+def _write(root: Path, key: str, data: bytes, scratch: Path) -> None:
+    """Writes an object whole or not at all, in the scratch folder of the claim under which it is written."""
+    write_file(root / key, data, partial=scratch / key.replace("/", "-"))
+
+
 def _stale_metadata(root: Path, cache: CacheLayout) -> dict[str, bytes]:
-    """What is to be written, by key; the root first, because it says whose directory this is."""
-    wanted = {layout.ROOT_KEY: cache.root_json(), f"{layout.SAMPLES}/zarr.json": layout.SAMPLES_GROUP_JSON}
-    wanted |= {layout.metadata_key(point): cache.array_json(point) for point in cache.points}
-    return {key: data for key, data in wanted.items() if not _holds(root / key, data)}
+    """Returns what is to be written, by key."""
+    return {key: data for key, data in metadata(cache).items() if not _holds(root / key, data)}
 
 
 def _holds(path: Path, data: bytes) -> bool:
@@ -225,35 +229,3 @@ def _holds(path: Path, data: bytes) -> bool:
 
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
-
-
-def _write_atomically(root: Path, key: str, data: bytes, scratch: Path) -> None:
-    temporary = scratch / key.replace("/", "-")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    _publish(temporary, root / key)
-
-
-def _publish(temporary: Path, final: Path) -> None:
-    """Renames a durable file to its final name and makes the name durable too."""
-    _make_folder(final.parent)
-    temporary.rename(final)
-    _make_durable(final.parent)
-
-
-def _make_folder(folder: Path) -> None:
-    """With all above it, each durably: a file is lost with the name of any folder that it lies in."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _make_durable(folder.parent)
-
-
-def _make_durable(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

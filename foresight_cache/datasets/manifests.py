@@ -18,7 +18,7 @@ import yaml
 from foresight_cache import datasets
 from foresight_cache.annotations import ANNOTATION_KINDS
 from foresight_cache.errors import ManifestError, UnknownName
-from foresight_cache.fingerprint import digest
+from foresight_cache.records import digest, is_text, shown
 from foresight_cache.samples import Media, Sample, is_safe_name
 
 _LARGEST = 1 << 20
@@ -206,10 +206,10 @@ def _value(name: str, entry: _Entry, place: str) -> Any:
         for key, item in entry.value.items():
             line = entry.inner.get(str(key), entry.line)
             if not isinstance(key, str) or not _OF_EACH[name](key, item):
-                _fail(place, line, f"{name!r} has {_shown(key)}: {_shown(item)}, expected {expected}")
+                _fail(place, line, f"{name!r} has {shown(key)}: {shown(item)}, expected {expected}")
         return entry.value
     if not check(entry.value):
-        _fail(place, entry.line, f"{name!r} is {_shown(entry.value)}, expected {expected}")
+        _fail(place, entry.line, f"{name!r} is {shown(entry.value)}, expected {expected}")
     if name in _COMPONENTS and entry.value not in _COMPONENTS[name]():
         _fail(place, entry.line, str(UnknownName(f"dataset {name}", entry.value, _COMPONENTS[name]())))
     if isinstance(entry.value, list):
@@ -217,17 +217,12 @@ def _value(name: str, entry: _Entry, place: str) -> Any:
     return entry.value.strip() if isinstance(entry.value, str) else entry.value
 
 
-def _shown(value: Any) -> str:
-    """Containers are not printed: a few nested aliases can make one of them endless."""
-    return repr(value) if isinstance(value, str | int | float) else type(value).__name__
-
-
 def _fail(place: str, line: int, problem: str) -> NoReturn:
     raise ManifestError(f"{place}, line {line}: {problem}")
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _is_filled_text(value: Any) -> bool:
+    return is_text(value) and bool(value.strip())
 
 
 def _is_list_of(check: Callable[[str], bool]) -> Callable[[Any], bool]:
@@ -256,21 +251,24 @@ _CHECKS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a name of letters, digits, '.', '_' and '-'",
         lambda value: isinstance(value, str) and is_safe_name(value),
     ),
-    "title": ("a line of text", _is_text),
-    "family": (f"a dataset family: {', '.join(datasets.layout_names())}", _is_text),
+    "title": ("a line of text", _is_filled_text),
+    "family": (f"a dataset family: {', '.join(datasets.layout_names())}", _is_filled_text),
     "media": ("'image' or 'clip'", lambda value: value in ("image", "clip")),
     "annotations": (f"a list of: {', '.join(ANNOTATION_KINDS)}", _is_list_of(lambda kind: kind in ANNOTATION_KINDS)),
-    "licence": ("text", _is_text),
-    "obtain": ("text that says how to get the data", _is_text),
-    "homepage": ("an http(s) address", lambda value: _is_text(value) and value.startswith(("http://", "https://"))),
-    "citation": ("text", _is_text),
+    "licence": ("text", _is_filled_text),
+    "obtain": ("text that says how to get the data", _is_filled_text),
+    "homepage": (
+        "an http(s) address",
+        lambda value: _is_filled_text(value) and value.startswith(("http://", "https://")),
+    ),
+    "citation": ("text", _is_filled_text),
     "splits": ("a list of split names", _is_list_of(is_safe_name)),
     "expected": ("a number of samples, 1 or more, for each split", lambda _: False),
     "layouts": ("a list of paths below ROOT", _is_list_of(_is_inner_path)),
     "annotation_files": ("a list of paths below ROOT", _is_list_of(_is_inner_path)),
     "checksums": ("md5:…, sha1:… or sha256:… in hexadecimal for each path below ROOT", lambda _: False),
     "group": ("a regular expression with one (group)", _is_group_pattern),
-    "generator": (f"a dataset generator: {', '.join(datasets.generator_names())}", _is_text),
+    "generator": (f"a dataset generator: {', '.join(datasets.generator_names())}", _is_filled_text),
     "count": ("a number of samples, 1 or more", lambda value: type(value) is int and value > 0),
 }
 _COMPONENTS = {"family": datasets.layout_names, "generator": datasets.generator_names}

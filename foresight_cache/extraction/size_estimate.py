@@ -18,6 +18,7 @@ from foresight_cache.extraction.inputs import InputSpec
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.layout import CacheLayout, PointLayout
+from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import checksum, index_size
 from foresight_cache.runtime.progress import format_bytes
 from foresight_cache.samples import Grid, Sample
@@ -165,7 +166,7 @@ def space_needed(
     objects = dict.fromkeys(cache.points, 0)
     if not lacking:
         return SpaceNeeded(objects=objects, records=0, on_disk=0)
-    files = [len(cache.root_json()), *(len(cache.array_json(point)) for point in cache.points)]
+    files = [len(data) for data in metadata(cache).values()]
     for number, points in lacking.items():
         for point in points:
             objects[point] += sizes[point][number]

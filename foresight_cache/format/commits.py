@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from foresight_cache.errors import BadSample, CorruptCache
-from foresight_cache.fingerprint import canonical_json
-from foresight_cache.format.layout import (
-    GRID_LEVELS,
-    POOLED_GRID,
-    CacheLayout,
+from foresight_cache.format.layout import GRID_LEVELS, POOLED_GRID, CacheLayout, commit_key
+from foresight_cache.records import (
+    JsonObject,
+    canonical_json,
     checked_digest,
-    commit_key,
     parse_json,
+    safe_point_name,
+    shown,
     with_digest,
 )
-from foresight_cache.records import JsonObject, safe_point_name, shown
 from foresight_cache.samples import Grid, Sample
 
 Status = Literal["ok", "bad"]
@@ -73,16 +72,16 @@ class SampleRow:
 def _frames(row: JsonObject) -> tuple[int, ...]:
     frames = row.items("frames")
     if not all(type(frame) is int and 0 <= frame <= _LARGEST_SIDE for frame in frames):
-        raise ValueError(f"{row.place}.frames is {ascii(frames)[:60]}, expected numbers of frames")
+        raise ValueError(f"{row.path}.frames is {ascii(frames)[:60]}, expected numbers of frames")
     return tuple(frames)
 
 
 def _grid(grids: JsonObject, level: str) -> Grid:
     if level not in GRID_LEVELS:
-        raise ValueError(f"{grids.place} has {shown(level)}, expected some of {', '.join(GRID_LEVELS)}")
+        raise ValueError(f"{grids.path} has {shown(level)}, expected some of {', '.join(GRID_LEVELS)}")
     sizes = grids.items(level)
     if len(sizes) != 3 or not all(type(size) is int and 0 < size <= _LARGEST_SIDE for size in sizes):
-        raise ValueError(f"{grids.place}.{level} is {ascii(sizes)[:60]}, expected three sizes [t, h, w]")
+        raise ValueError(f"{grids.path}.{level} is {ascii(sizes)[:60]}, expected three sizes [t, h, w]")
     return Grid(*sizes)
 
 
@@ -112,7 +111,10 @@ class Commit:
     @classmethod
     def from_json(cls, data: bytes, place: str) -> Self:
         """Raises `CorruptCache` where the record is not what was written."""
-        body = checked_digest(parse_json(data, place), place)
+        try:
+            body = checked_digest(parse_json(data))
+        except ValueError as error:
+            raise CorruptCache(f"{place} {error}; run 'foresight verify' on the cache") from None
         try:
             record = JsonObject.of(body, "record", ("shard", "fingerprint_sha256", "source_sha256", "objects", "rows"))
             return cls(
@@ -156,7 +158,7 @@ def _fits(row: SampleRow, cache: CacheLayout, committed: Iterable[str]) -> bool:
 def _objects(objects: JsonObject) -> dict[str, Mapping[str, Any]]:
     found = {}
     for name in objects.values:
-        entry = objects.inner(safe_point_name(name, objects.place))
+        entry = objects.inner(safe_point_name(name, objects.path))
         entry.integer("bytes")
         entry.digest("sha256")
         if "statistics" in entry.values:
@@ -171,4 +173,4 @@ def _check_statistics(statistics: JsonObject) -> None:
     numbers = [statistics.values.get(name) for name in ("mean", "std", "effective_rank")]
     quantiles = statistics.items("norm_quantiles")
     if len(quantiles) != 3 or not all(type(number) in (int, float) for number in (*numbers, *quantiles)):
-        raise ValueError(f"{statistics.place} holds what are no statistics")
+        raise ValueError(f"{statistics.path} holds what are no statistics")

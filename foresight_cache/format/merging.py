@@ -9,6 +9,7 @@ from foresight_cache.errors import FingerprintMismatch, NotACache
 from foresight_cache.fingerprint import differences
 from foresight_cache.format import layout
 from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.metadata import read_root
 from foresight_cache.points import computation_order
 
 
@@ -21,7 +22,7 @@ def merged_layout(root: Path, wanted: CacheLayout) -> CacheLayout:
     if not path.exists():
         _refuse_foreign(root)
         return wanted
-    stored = CacheLayout.from_root_json(path.read_bytes(), str(root))
+    stored = read_root(path.read_bytes(), str(root))
     if phrases := [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]:
         raise FingerprintMismatch(
             f"{root} was made otherwise: {'; '.join(phrases)}; use the settings of the cache, or another --out"

@@ -20,7 +20,6 @@ from foresight_cache.shards.members import Members, frames_of
 
 _TAIL = 4096
 """Bytes at the end of a file by which files of equal size are told apart before they are read whole."""
-_BLOCK = 1 << 20
 
 
 def grouped(records: Sequence[Record], also: Sequence[ShardSet] = ()) -> tuple[list[Record], int]:
@@ -134,13 +133,12 @@ def _tail(path: Path) -> bytes | None:
 
 
 def _digest(files: Sequence[Path]) -> str | None:
-    """As `media_digest` of what will be packed."""
+    """Returns what `media_digest` will be of the packed files."""
     sha256 = hashlib.sha256()
     try:
         for path in files:
             with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    sha256.update(block)
+                hashlib.file_digest(file, lambda: sha256)  # goes on with this one
     except OSError:
         return None
     return sha256.hexdigest()

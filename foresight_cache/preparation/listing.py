@@ -9,11 +9,11 @@ from pathlib import Path
 from foresight_cache import datasets
 from foresight_cache.datasets import RawSample, Reader
 from foresight_cache.errors import DatasetError
-from foresight_cache.fingerprint import canonical_json
 from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
 from foresight_cache.preparation.selection import Record, is_absent
+from foresight_cache.records import canonical_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from foresight_cache.datasets import BrokenSample, RawSample, manifests
 from foresight_cache.errors import UsageError
-from foresight_cache.fingerprint import digest
 from foresight_cache.preparation import duplicates
 from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.checking import CheckedShard, check_sample, checked_shards
@@ -26,6 +25,7 @@ from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.request import PreparationRequest, refuse_bad
 from foresight_cache.preparation.resuming import RAW, Done, clear, note, recalled, refuse_foreign, unfinished
 from foresight_cache.preparation.selection import Record, is_absent
+from foresight_cache.records import digest
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.shards import Quarantined, ShardSet, open_shards, write_index, write_shard

@@ -6,7 +6,6 @@ OUT/shard-000000.done       what the shard holds and how many records it took; g
 """
 
 import fcntl
-import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ForesightError, ShardError, UsageError
-from foresight_cache.fingerprint import digest
-from foresight_cache.runtime.durable_files import PARTIAL, replacing
+from foresight_cache.records import canonical_json, checked_digest, parse_json, with_digest
+from foresight_cache.runtime.durable_files import PARTIAL, write_file
 from foresight_cache.shards import Quarantined, ShardInfo
 from foresight_cache.shards.index import INDEX, UNFINISHED
 from foresight_cache.shards.shard_set import shard_name
 
 RAW = "raw"
 """Folder inside the unfinished shards where a synthetic set is drawn, to be gone with them."""
-_OURS = re.compile(rf"shard-\d{{6}}\.(tar|done)({re.escape(PARTIAL)})?|{re.escape(INDEX + PARTIAL)}")
+_OURS = re.compile(rf"(shard-\d{{6}}\.(tar|done)|{re.escape(INDEX)})(\.[0-9a-f]+{re.escape(PARTIAL)})?")
 """What a preparation writes beside the index; all that a new start may remove."""
 
 
@@ -84,8 +83,7 @@ def unfinished(out: Path) -> Iterator[None]:
 def note(out: Path, number: int, done: Done, identity: str) -> None:
     """Keep in mind that a shard is done, for a request of this identity."""
     body = {"identity": identity, **asdict(done)}
-    with replacing(_done_path(out, number), durable=False) as file:
-        file.write(json.dumps({**body, "sha256": digest(body)}).encode())
+    write_file(_done_path(out, number), canonical_json(with_digest(body)), durable=False)
 
 
 def recalled(out: Path, identity: str) -> list[Done]:
@@ -113,9 +111,8 @@ def clear(out: Path, *, keep: int) -> None:
 def _read(path: Path, identity: str) -> Done | None:
     """None where the note is not there, not whole, or of another request."""
     try:
-        body = json.loads(path.read_bytes())
-        seal = body.pop("sha256")
-        if seal != digest(body) or body["identity"] != identity:
+        body = checked_digest(parse_json(path.read_bytes()))
+        if body["identity"] != identity:
             return None
         return Done(
             shard=ShardInfo(**{name: _tuples(value) for name, value in body["shard"].items()}),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ShardError
-from foresight_cache.fingerprint import digest
+from foresight_cache.records import digest
 from foresight_cache.samples import Media
 
 AGAIN = "prepare the dataset again into a new folder"

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from foresight_cache.fingerprint import canonical_json
+from foresight_cache.records import canonical_json
 from foresight_cache.runtime.durable_files import replacing
 from foresight_cache.samples import Sample
 from foresight_cache.shards.members import RECORD, Content, Members

@@ -40,4 +40,4 @@ def _statistics(cache: "Cache") -> str:
 
 
 def _quarantined(cache: "Cache") -> dict[str, str]:
-    return {row["id"]: row["reason"] for row in cache.rows if row["status"] == "bad"}
+    return {row["id"]: row["reason"] or "" for row in cache.rows if row["status"] == "bad"}

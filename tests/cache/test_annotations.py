@@ -85,7 +85,7 @@ def test_all_kinds_are_sound_and_documented() -> None:
 @pytest.mark.parametrize(
     ("kind", "change", "message"),
     [
-        ("objects", {"box": [0, 0, 65, 9]}, "annotations.objects[0].box is a list of 4, which is not as the schema"),
+        ("objects", {"box": [0, 0, 65, 9]}, "annotations.objects[0].box is [0, 0, 65, 9], which is not as the schema"),
         ("objects", {"box": [5, 0, 4, 9]}, "annotations.objects[0].box"),
         ("objects", {"box": [0, -1, 4, 9]}, "annotations.objects[0].box"),
         ("objects", {"box": [0, 0, float("nan"), 9]}, "annotations.objects[0].box"),
@@ -113,7 +113,7 @@ def test_all_kinds_are_sound_and_documented() -> None:
         ("motion", {"speed": float("inf")}, "annotations.motion.objects[0].speed is inf"),
         ("qa", {"question": None}, "annotations.qa.question is None"),
         ("qa", {"hallucinated": 1}, "annotations.qa.hallucinated is 1"),
-        ("qa", [], "annotations.qa is a list of 0, expected an object"),
+        ("qa", [], "annotations.qa is [], expected an object"),
     ],
 )
 def test_what_is_not_of_the_schema_is_named(kind: str, change: Any, message: str) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
 from foresight_cache.datasets.parts.coco_document import CocoDocument
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
-from foresight_cache.datasets.parts.safe_paths import is_text, path_inside, stem
+from foresight_cache.datasets.parts.safe_paths import path_inside, stem
 from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.records import is_text
 from foresight_cache.samples import Sample, is_safe_name
 
 _LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split> or ROOT/images/<split>"

@@ -16,9 +16,9 @@ from typing import Any
 from foresight_cache.datasets import ListedSample
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
-from foresight_cache.datasets.parts.safe_paths import is_text, shown
 from foresight_cache.datasets.parts.text_files import read_json, read_lines
 from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.records import is_text, shown
 
 SPLITS = ("train", "validation", "test")
 _PREFIXES = ("something-something-v2-", "")

@@ -16,8 +16,9 @@ from typing import ClassVar
 
 from foresight_cache.datasets import BrokenSample, ListedSample
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
-from foresight_cache.datasets.parts.safe_paths import check_stays_inside, is_text
+from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.records import is_text
 from foresight_cache.samples import Media
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "eval")

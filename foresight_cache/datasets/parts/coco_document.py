@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
-from foresight_cache.datasets.parts.safe_paths import is_text, shown
 from foresight_cache.datasets.parts.segmentation import pack_outlines
 from foresight_cache.errors import DatasetError
+from foresight_cache.records import is_text, shown
 
 Captions = Mapping[Hashable, list[Any]]
 """Captions by image id, not checked yet."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from foresight_cache.datasets.parts import segmentation
 from foresight_cache.datasets.parts.coco_document import Captions, CocoDocument, has_id
-from foresight_cache.datasets.parts.safe_paths import is_text, shown
 from foresight_cache.errors import BadSample
+from foresight_cache.records import is_text, shown
 
 _ROUNDING = 1.0
 """Pixels by which a box may stand out of its image and is cut to it; published boxes are rounded that way."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from foresight_cache.datasets import BrokenSample, ListedSample
 from foresight_cache.datasets.parts.listed_samples import unmeasured_sample
-from foresight_cache.datasets.parts.safe_paths import is_text, path_inside, shown
+from foresight_cache.datasets.parts.safe_paths import path_inside
 from foresight_cache.errors import BadSample
+from foresight_cache.records import is_text, shown
 
 
 class Questions:

@@ -4,9 +4,10 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from foresight_cache.errors import BadSample
+from foresight_cache.records import is_text, shown
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9]+")
 """File names as most sets have them, for which the careful way is not needed."""
@@ -19,17 +20,6 @@ def stem(name: str) -> str:
     ('COCO_val2014_000000000042', 'a/b.c/d.tar')
     """
     return name.partition(".")[0] if _PLAIN.fullmatch(name) else Path(name).with_suffix("").as_posix()
-
-
-def is_text(value: Any) -> TypeGuard[str]:
-    """Returns whether a value is text that can be written as UTF-8: JSON can hold halves of characters that cannot."""
-    return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
-def shown(value: Any) -> str:
-    """Returns a value for a sentence: in ASCII, as it may hold halves of characters, and of bounded length."""
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def path_inside(folder: Path, name: Any, where: str, key: str = "file_name") -> Path:

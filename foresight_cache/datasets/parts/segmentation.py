@@ -8,8 +8,8 @@ from array import array
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from foresight_cache.datasets.parts.safe_paths import shown
 from foresight_cache.errors import BadSample
+from foresight_cache.records import shown
 
 _LONGEST = 1 << 20
 """Numbers of an outline, or characters of its compressed run lengths, that no object has."""

@@ -9,7 +9,7 @@ import torch
 from jinja2 import TemplateError
 from torch import nn
 
-from foresight_cache import fingerprint
+from foresight_cache import records
 from foresight_cache.encoders import PromptMedia, Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading
@@ -70,8 +70,8 @@ class LanguageEncoder(TransformersEncoder):
         return {
             **super().identity(),
             "prompt": self.options.prompt,
-            "chat_template_digest": fingerprint.digest(self.processor.chat_template),
-            "prompt_tokens_digest": fingerprint.digest(self._prompt_tokens),
+            "chat_template_digest": records.digest(self.processor.chat_template),
+            "prompt_tokens_digest": records.digest(self._prompt_tokens),
             "image_processor": loading.processor_settings(self.processor.image_processor, self.image_settings),
             **clips,
         }

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
-from foresight_cache import fingerprint
+from foresight_cache import records
 from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, Tap
 from foresight_cache.encoders.capture import readouts
 from foresight_cache.encoders.capture.hooks import capture
@@ -145,7 +145,7 @@ class TransformersEncoder(Encoder):
         deepest = cls._deepest_tap(config, taps)
         without = cls._without(config, deepest)
         weights = loading.make_random(cls.model_class, config, options.dtype, options.attention, without, seed)
-        source = {"name": name, "revision": revision, "weights_digest": fingerprint.digest(recipe)}
+        source = {"name": name, "revision": revision, "weights_digest": records.digest(recipe)}
         return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
@@ -164,7 +164,7 @@ class TransformersEncoder(Encoder):
             "weights": "pretrained" if seed is None else "random",
             "seed": seed,
             "class": self.model_class,
-            "config_digest": fingerprint.digest(loading.lasting_config(self.config.to_dict())),
+            "config_digest": records.digest(loading.lasting_config(self.config.to_dict())),
             "dtype": self.options.dtype,
             "attention": self.options.attention,
             "compiled": self.options.compiled,

@@ -12,17 +12,14 @@ which may be read-only or shared. A record that is missing, damaged or cannot be
 """
 
 import hashlib
-import json
 import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.errors import CorruptCache
-from foresight_cache.fingerprint import canonical_json, digest
-from foresight_cache.format.layout import checked_digest, with_digest
+from foresight_cache.records import canonical_json, checked_digest, digest, parse_json, with_digest
+from foresight_cache.runtime.durable_files import write_file
 
 HOME = "FORESIGHT_CACHE_HOME"
 """Environment variable that names the folder of what is remembered between runs."""
@@ -88,8 +85,8 @@ def _memo(identity: dict[str, Any]) -> Path | None:
 def _recalled(memo: Path, identity: dict[str, Any]) -> str | None:
     """The remembered digest, if it is of these very bytes."""
     try:
-        record = checked_digest(json.loads(memo.read_bytes()), str(memo))
-    except (OSError, ValueError, RecursionError, CorruptCache):
+        record = checked_digest(parse_json(memo.read_bytes()))
+    except (OSError, ValueError):
         return None
     wanted = {**identity, "format": FORMAT_VERSION}
     found = record.pop("digest", None)
@@ -97,22 +94,10 @@ def _recalled(memo: Path, identity: dict[str, Any]) -> str | None:
 
 
 def _remember(memo: Path, record: dict[str, Any]) -> None:
-    """Whole or not at all, however many processes do so; that it cannot be written is no failure."""
-    try:
+    """Keeps a record; that it cannot be written is no failure."""
+    with suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=memo.parent, prefix=".", suffix=".partial")
-    except OSError:
-        return
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(canonical_json(with_digest(record)))
-        temporary.replace(memo)
-    except OSError:
-        return
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        write_file(memo, canonical_json(with_digest(record)), durable=False)
 
 
 def _digest_of_all(path: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from foresight_cache import open_cache
 from foresight_cache.errors import CorruptCache
-from foresight_cache.fingerprint import digest
+from foresight_cache.records import digest
 from foresight_cache.verify import verify
 from foresight_cache.writer import CacheWriter
 from tests.support import planted

@@ -23,6 +23,7 @@ from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.metadata import read_root
 from foresight_cache.points import resolve
 from foresight_cache.shards import open_shards
 from foresight_cache.writer import CacheWriter
@@ -302,7 +303,7 @@ def _other(value: Any) -> Any:
 
 def _planned(root: Path, path: tuple[str, ...], value: Any) -> CacheLayout:
     """The layout of the cache with one leaf changed."""
-    stored = CacheLayout.from_root_json((root / "zarr.json").read_bytes(), str(root))
+    stored = read_root((root / "zarr.json").read_bytes(), str(root))
     first, last = path[0], path[-1]
     if first == "samples_per_shard":
         return replace(stored, samples_per_shard=value)
@@ -339,7 +340,7 @@ def test_every_stored_field(request: pytest.FixtureRequest, which: str) -> None:
 
 def test_every_field_that_is_gone_or_new(cache: Path) -> None:
     """Another version of this program may know fewer fields, or more."""
-    stored = CacheLayout.from_root_json((cache / "zarr.json").read_bytes(), str(cache))
+    stored = read_root((cache / "zarr.json").read_bytes(), str(cache))
     for section, fields in stored.fingerprint.items():
         for name in fields:
             fewer = {key: value for key, value in fields.items() if key != name}

@@ -61,5 +61,5 @@ def test_no_cache_in_a_bucket(bucket: str) -> None:
 
 
 def test_an_unknown_scheme() -> None:
-    with pytest.raises(UsageError, match="is not a place that can be read"):
+    with pytest.raises(UsageError, match="cannot be opened"):
         open_cache("gopher://features/C")

@@ -11,7 +11,7 @@ from PIL import Image
 from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts.coco import Reader
 from foresight_cache.errors import ForesightError
-from foresight_cache.fingerprint import canonical_json
+from foresight_cache.records import canonical_json
 from foresight_cache.shards import ShardSet, open_shards, read_shard
 from tests.support.mutations import damaged, distorted, spelled, substitutions
 from tests.support.preparing import prepare

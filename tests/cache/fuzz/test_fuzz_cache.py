@@ -15,9 +15,9 @@ import pytest
 
 from foresight_cache import Cache, open_cache
 from foresight_cache.errors import BadSample, CorruptCache, FingerprintMismatch, ForesightError
-from foresight_cache.fingerprint import digest
-from foresight_cache.format.layout import CacheLayout, PointLayout, with_digest
+from foresight_cache.format.layout import CacheLayout, PointLayout
 from foresight_cache.format.shard_object import checksum
+from foresight_cache.records import digest, with_digest
 from foresight_cache.verify import verify, verify_sample
 from tests.support import planted
 from tests.support.mutations import damaged, distorted, nested, spelled, substitutions

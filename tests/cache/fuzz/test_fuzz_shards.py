@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from foresight_cache.errors import ForesightError
-from foresight_cache.fingerprint import digest
+from foresight_cache.records import digest
 from foresight_cache.samples import Sample
 from foresight_cache.shards import Packed, ShardSet, open_shards, read_shard, write_index, write_shard
 from tests.support.mutations import damaged, distorted, spelled

@@ -13,8 +13,8 @@ import pytest
 import webdataset
 
 from foresight_cache.errors import ShardError
-from foresight_cache.fingerprint import digest
 from foresight_cache.preparation.duplicates import media_digest
+from foresight_cache.records import digest
 from foresight_cache.samples import Sample
 from foresight_cache.shards import (
     Packed,
@@ -207,32 +207,88 @@ def test_a_changed_index_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "field"),
     [
-        lambda index: index["shards"][0].update(name="../shard-000000.tar"),
-        lambda index: index["shards"].reverse(),
-        lambda index: index["shards"][1]["ids"].pop(),
-        lambda index: index["shards"][2]["ids"].append(index["shards"][1]["ids"].pop()),
-        lambda index: index["shards"][1].update(ids=["kitchen/train/000", "kitchen/train/001"]),
-        lambda index: index["shards"][1].update(ids=[1, 2]),
-        lambda index: index["shards"][0].pop("sha256"),
-        lambda index: index.update(request=[7]),
-        lambda index: index["counts"].update(samples=6),
-        lambda index: index.update(samples_per_shard="2"),
-        lambda index: index.update(shards=[]),
-        lambda index: index.update(shards=7),
-        lambda index: index.update(quarantined=[{"id": 1, "reason": 2}]),
-        lambda index: index.pop("manifest"),
-        lambda index: index.update(dataset=None),
+        (
+            lambda index: index["shards"][0].update(name="../shard-000000.tar"),
+            "index.shards[0].name is '../shard-000000.tar', expected one of shard-000000.tar",
+        ),
+        (
+            lambda index: index["shards"].reverse(),
+            "index.shards[0].name is 'shard-000002.tar', expected one of shard-000000.tar",
+        ),
+        (lambda index: index["shards"][1]["ids"].pop(), "index.shards[1].ids has 1 samples, expected 2"),
+        (
+            lambda index: index["shards"][2]["ids"].append(index["shards"][1]["ids"].pop()),
+            "index.shards[1].ids has 1 samples, expected 2",
+        ),
+        (lambda index: index["shards"][2]["ids"].clear(), "index.shards[2].ids has 0 samples, expected 1 to 2"),
+        (
+            lambda index: index["shards"][1].update(ids=["kitchen/train/000", "kitchen/train/001"]),
+            "index.shards[1].ids has a sample twice, or one that an earlier shard has",
+        ),
+        (
+            lambda index: index["shards"][1].update(ids=["kitchen/train/002"] * 2),
+            "index.shards[1].ids has a sample twice, or one that an earlier shard has",
+        ),
+        (
+            lambda index: index["shards"][1].update(ids=[1, 2]),
+            "index.shards[1].ids is [1, 2], expected texts alone",
+        ),
+        (
+            lambda index: index["shards"][0].pop("sha256"),
+            "index.shards[0].sha256 is None, expected a SHA-256 in hexadecimal",
+        ),
+        (
+            lambda index: index["shards"][0].update(bytes=-1),
+            "index.shards[0].bytes is -1, expected an integer from 0 to 9007199254740992",
+        ),
+        (lambda index: index.update(request=[7]), "index.request is [7], expected an object"),
+        (
+            lambda index: index["request"].update(limit=None),
+            "index.request.limit is None, expected a text, an integer or a list",
+        ),
+        (
+            lambda index: index["counts"].update(samples=6),
+            "index.counts.samples is 6, expected 5, as the rest of the index has",
+        ),
+        (
+            lambda index: index["counts"].update(bytes=1),
+            "index.counts.bytes is 1, expected 30720, as the rest of the index has",
+        ),
+        (lambda index: index["counts"].pop("shards"), "index.counts lacks or should not have 'shards'"),
+        (
+            lambda index: index.update(samples_per_shard="2"),
+            "index.samples_per_shard is '2', expected an integer from 1 to 9007199254740992",
+        ),
+        (lambda index: index.update(shards=[]), "index.shards is [], expected one shard or more"),
+        (lambda index: index.update(shards=7), "index.shards is 7, expected a list"),
+        (lambda index: index.update(shards=[7]), "index.shards[0] is 7, expected an object"),
+        (
+            lambda index: index.update(quarantined=[{"id": 1, "reason": 2}]),
+            "index.quarantined[0].id is 1, expected a text",
+        ),
+        (lambda index: index.pop("manifest"), "index.manifest is None, expected an object"),
+        (
+            lambda index: index["manifest"].update(media="sound"),
+            "index.manifest.media is 'sound', expected one of image, clip",
+        ),
+        (
+            lambda index: index.pop("source_sha256"),
+            "index.source_sha256 is None, expected a SHA-256 in hexadecimal",
+        ),
+        (lambda index: index.update(dataset=None), "index.dataset is None, expected a text"),
     ],
 )
-def test_a_forged_index_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def test_a_forged_index_is_refused_and_the_field_named(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], field: str
+) -> None:
     write(tmp_path)
     forge(tmp_path, dict)
     open_shards(tmp_path)  # the forging itself is not what is refused
     forge(tmp_path, change)
     assert refusal(lambda: open_shards(tmp_path)) == (
-        f"{tmp_path}/index.json contradicts itself; prepare the dataset again into a new folder"
+        f"{tmp_path}/index.json contradicts itself: {field}; prepare the dataset again into a new folder"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from foresight_cache.encoders.weights import digest_cache, model_files
-from foresight_cache.format.layout import with_digest
+from foresight_cache.records import with_digest
 
 Reads = Callable[[], int]
 

@@ -1,0 +1,31 @@
+"""A cache as it is shown: its facts and its points, as text for a terminal and as HTML for a notebook."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+Facts = Mapping[str, str]
+"""What a cache is, as labelled texts."""
+PointTable = Sequence[Mapping[str, str]]
+"""One row per point: `point`, `shape`, `type` and `MB`."""
+
+
+def as_text(facts: Facts, points: PointTable) -> str:
+    """Returns some lines of plain text.
+
+    >>> print(as_text({"samples": "2 of 2"}, [{"point": "pixels", "shape": "(2, 9, 3)", "type": "uint8", "MB": "0.1"}]))
+    <foresight cache>
+      samples     2 of 2
+      pixels  (2, 9, 3) uint8, 0.1 MB
+    """
+    width = max((len(row["point"]) for row in points), default=0)
+    lines = [f"  {label:12}{text}" for label, text in facts.items()]
+    lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB" for row in points]
+    return "\n".join(["<foresight cache>", *lines])
+
+
+def as_html(facts: Facts, points: PointTable) -> str:
+    """Returns two HTML tables."""
+    rows = "".join(f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in facts.items())
+    cells = ["".join(f"<td>{escape(value)}</td>" for value in row.values()) for row in points]
+    head = "<tr><th>point</th><th>shape</th><th>type</th><th>MB</th></tr>"
+    return f"<table>{rows}</table><table>{head}{''.join(f'<tr>{cell}</tr>' for cell in cells)}</table>"

@@ -1,0 +1,54 @@
+"""A cache in an object store, or wherever else fsspec can read."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fsspec
+
+from foresight_cache.errors import MissingExtra, UsageError
+
+
+class ObjectStore:
+    """An object store, such as `s3://bucket/prefix`; settings come from the environment (`FSSPEC_S3_…`, `AWS_…`)."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._files, self._prefix = fsspec.core.url_to_fs(url)
+        except ImportError:
+            raise MissingExtra("s3fs", extra="s3", purpose=f"reading {url}") from None
+        except ValueError as error:
+            raise UsageError(
+                f"{url} cannot be opened: {error}; expected a local path or a URL such as s3://bucket/prefix"
+            ) from None
+        self.place = url
+
+    def read(self, key: str) -> bytes:
+        return bytes(self._files.cat_file(f"{self._prefix}/{key}"))
+
+    def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]:
+        path = f"{self._prefix}/{key}"
+        size = int(self._files.size(path))
+        return size, lambda start, stop: self._files.cat_file(path, start=start, end=stop)
+
+    def fill(self, key: str, start: int, buffers: Sequence[memoryview]) -> int:
+        stop = start + sum(map(len, buffers))
+        data = memoryview(self._files.cat_file(f"{self._prefix}/{key}", start=start, end=stop))
+        filled = 0
+        for buffer in buffers:
+            part = data[filled : filled + len(buffer)]
+            buffer[: len(part)] = part
+            filled += len(part)
+        return filled
+
+    def names(self, key: str) -> list[str]:
+        try:
+            entries = self._files.ls(f"{self._prefix}/{key}", detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(os.path.basename(entry["name"]) for entry in entries if entry["type"] == "file")  # noqa: PTH119 - a URL
+
+    def sizes(self) -> dict[str, int]:
+        self._files.invalidate_cache(self._prefix)
+        entries = self._files.find(self._prefix, detail=True)
+        return {path.removeprefix(f"{self._prefix}/"): int(entry["size"]) for path, entry in entries.items()}
