@@ -99,8 +99,8 @@ def _has_half(value: str) -> bool:
 def shown(value: Any) -> str:
     """Returns a value for a sentence: of bounded length, and in ASCII, as it may hold halves of characters.
 
-    >>> shown([1, 2.5]), shown({"a": 1}), shown("é"), shown([[1], [2]]), shown([0] * 9)
-    ('[1, 2.5]', "{'a': 1}", "'\\xe9'", 'a list of 2', 'a list of 9')
+    >>> shown([1, 2.5]), shown({"a": 1}), shown(None), shown([[1], [2]]), shown([0] * 9)
+    ('[1, 2.5]', "{'a': 1}", 'None', 'a list of 2', 'a list of 9')
     """
     if _is_container(value) and (len(value) > 8 or any(map(_is_container, _inside(value)))):
         return f"a {type(value).__name__} of {len(value)}"
