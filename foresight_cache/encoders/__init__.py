@@ -1,8 +1,8 @@
-"""Model families, one file each. This folder is the registry: a file `qwen2_5_vl.py` is the family `qwen2_5_vl`.
+"""Frozen models, one family in each file: where their taps are and how media become model inputs.
 
-A family says where its taps are, how raw media become model inputs, and how each tap's output is brought
-into raster order. To add one, add a file with a class `Family` that derives from `Encoder`, best through one of the
-shared shapes in `architectures/`; the contract suite in `tests/foresight_cache/encoders` then runs over it by itself.
+This folder is the registry: the file `qwen2_5_vl.py` is the family `qwen2_5_vl`. To add one, add a file with a class
+`Family` that derives from `Encoder`, best through one of the shared shapes in `bases/`; the contract suite in
+`tests/cache/encoders` then runs over it by itself.
 """
 
 from abc import ABC, abstractmethod
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
+from foresight_cache.encoders.weights import model_files
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.points import Point
 from foresight_cache.registry import Registry
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
     import torch
 
 TapLevel = Literal["patch", "merged"]
-"""Whether a tap's tokens lie on the patch grid or on the coarser grid that the language model sees."""
+"""Grid of a tap's tokens: that of the patches, or the coarser one that the language model sees."""
 PromptMedia = Literal["image", "clip", "images"]
-"""As what a model is given a sample: an image, a clip, or frames that are several images of one prompt."""
+"""Form in which a model gets a sample: an image, a clip, or frames that are several images of one prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tap:
-    """A place in the model, as data."""
+    """A point inside a model at which tokens can be read, as data."""
 
     name: str
     """Model-independent name, such as `vit.block_08`."""
     module: str
     """Path of the module inside the model, such as `visual.blocks.7`."""
     side: Literal["input", "output"]
-    """Which side of the module is the tap."""
+    """Side of the module that is the tap."""
     level: TapLevel
     width: int
     """Channels, read from the model's configuration."""
@@ -44,32 +45,36 @@ class Tap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadOptions:
-    """How a model is loaded; part of a cache's fingerprint."""
+    """Options of loading a model, which are part of a cache's fingerprint."""
 
     dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
     """Number type of weights and activations, and of what is stored."""
     device: str = "auto"
-    """A torch device, or `auto`: the first GPU, else the CPU."""
+    """Device in the words of torch, or `auto`: the first GPU, else the CPU."""
     prompt: str = "Describe the image."
     """Text of the one user turn, after the image or clip; `{question}` stands for the sample's own question."""
     attention: str = "sdpa"
     """Attention implementation, in the words of transformers: `sdpa`, `eager`, `flash_attention_2` …"""
     compiled: bool = False
-    """Whether blocks and layers are compiled, which takes a while at first and changes the last bits."""
+    """Switch that compiles blocks and layers, which takes a while at first and changes the last bits."""
 
 
 class Encoder(ABC):
-    """A frozen model whose intermediate tokens can be read in raster order."""
+    """A frozen model whose intermediate tokens can be read in raster order.
+
+    What a family can do is declared here: `taps`, `media`, `takes_prompt`, `patch_multiple`.
+    """
 
     family: ClassVar[str]
+    """Name of the family, which is that of its file."""
     options: LoadOptions
     device: "torch.device"
     media: ClassVar[tuple[Media, ...]]
-    """What the family takes."""
+    """Media that the family takes."""
     takes_prompt: ClassVar[bool] = False
-    """Whether there is a prompt, in which images may stand."""
+    """True for a family that has a prompt, in which several images may stand."""
     taps: tuple[Tap, ...]
-    """In the order of computation; the last requested one is where the forward pass stops."""
+    """All taps in the order of computation; a forward pass stops at the last one that is requested."""
     patch_multiple: int
     """Pixels along a side of what one token of the coarsest grid sees (patch size times merge size)."""
 
@@ -84,26 +89,26 @@ class Encoder(ABC):
     @classmethod
     @abstractmethod
     def describe(cls, model: str, options: LoadOptions) -> Self:
-        """Knows taps and the grids of sizes, from the configuration alone, and no more. Raises `ModelError`."""
+        """Makes an encoder from the configuration alone, which knows taps and grids. Raises `ModelError`."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """The model's fields of a cache's fingerprint, JSON values.
+        """Returns the model's fields of a cache's fingerprint, JSON values.
 
         At least `name`, `revision`, `weights` (`pretrained` or `random`), `weights_digest` and `dtype`.
         """
 
     @abstractmethod
     def native_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width in pixels that an input is resized to where no size is asked for."""
+        """Returns the height and width in pixels that an input is resized to where no size is asked for."""
 
     @abstractmethod
     def nearest_size(self, height: int, width: int) -> tuple[int, int]:
-        """The possible height and width in pixels that are nearest to these."""
+        """Returns the possible height and width in pixels that are nearest to these."""
 
     @abstractmethod
     def max_tokens(self, level: TapLevel, frames: int) -> int:
-        """The most tokens that a natively sized input of this many frames can have on a level."""
+        """Returns the most tokens that a natively sized input of this many frames can have on a level."""
 
     @property
     @abstractmethod
@@ -112,25 +117,26 @@ class Encoder(ABC):
 
     @abstractmethod
     def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
-        """The grid of an input of this size. Raises `UsageError` where the size is not possible."""
+        """Returns the grid of an input of this size in pixels. Raises `UsageError` where the size is not possible."""
 
     @abstractmethod
     def preprocess(
         self, clips: Sequence["np.ndarray"], media: PromptMedia, texts: Sequence[str] | None = None
     ) -> Mapping[str, "torch.Tensor"]:
-        """Model inputs on the CPU for a batch of uint8 arrays [T, H, W, 3], already resized; T = 1 for an image.
+        """Makes model inputs on the CPU of a batch of uint8 arrays [T, H, W, C], already resized; T = 1 for an image.
 
         `texts` are the user's words to each sample; without them, what follows the last visual token is left out,
         which no visual token of a causal model can see. Safe to call in another thread than `forward`. Sizes may
-        differ within the batch.
+        differ within the batch. Raises `UsageError` for a size that is not possible, for an image of several frames
+        and for media that the family does not take.
         """
 
     @abstractmethod
     def forward(self, inputs: Mapping[str, "torch.Tensor"], points: Sequence[str]) -> dict[str, list["torch.Tensor"]]:
-        """One forward pass that stops at the deepest tap of `points`.
+        """Runs one forward pass that stops at the deepest tap of `points`.
 
-        Per point (a tap, or `tap@readout`) and sample a tensor on the model's device and in its number type: tokens
-        [N, D] in raster order, or [1, D] for a readout of one vector. `last_query` needs inputs with `texts`.
+        Returns per point (a tap, or `tap@readout`) and sample a tensor on the model's device and in its number type:
+        tokens [N, D] in raster order, or [1, D] for a readout of one vector. `last_query` needs inputs with `texts`.
         """
 
     def check_points(self, points: Sequence[Point]) -> None:
@@ -152,30 +158,23 @@ _REGISTRY = Registry(__name__, "model family")
 
 
 def names() -> tuple[str, ...]:
-    """Families, by file name; nothing is imported."""
+    """Returns the families by file name; imports none of them."""
     return _REGISTRY.names()
 
 
 def family_of(model: str) -> str:
-    """The family of a model text: that of `tiny:<family>`, else read from the model's configuration.
+    """Returns the family of a model text: that of `tiny:<family>`, else read from the model's configuration.
 
     Raises `UnknownName` and `ModelError`.
     """
     scheme, _, rest = model.partition(":")
     if scheme == TINY and rest != "":
-        if rest not in names():
-            raise UnknownName("model family", rest, names())
-        return rest
-    place = rest if scheme == RANDOM else model
-    if not place.strip():
+        return _known(rest)
+    source = rest if scheme == RANDOM else model
+    if not source.strip():
         raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
-    from foresight_cache.encoders.weights.model_files import model_type
-
     # A vision tower that was saved alone, such as `clip_vision_model`, is of the family of the whole.
-    kind = model_type(place).removesuffix("_vision_model")
-    if kind not in names():
-        raise UnknownName("model family", kind, names())
-    return kind
+    return _known(model_files.model_type(source).removesuffix("_vision_model"))
 
 
 def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Encoder:
@@ -183,13 +182,19 @@ def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) ->
 
     Raises `UnknownName` and `ModelError`.
     """
-    return _family(model).load(model, options, taps)
+    return _family_class(model).load(model, options, taps)
 
 
 def describe(model: str, options: LoadOptions) -> Encoder:
-    """The encoder that a model text names, without its weights. Raises `UnknownName` and `ModelError`."""
-    return _family(model).describe(model, options)
+    """Makes the encoder that a model text names, without its weights. Raises `UnknownName` and `ModelError`."""
+    return _family_class(model).describe(model, options)
 
 
-def _family(model: str) -> type[Encoder]:
+def _known(family: str) -> str:
+    if family not in names():
+        raise UnknownName("model family", family, names())
+    return family
+
+
+def _family_class(model: str) -> type[Encoder]:
     return cast(type[Encoder], _REGISTRY.module(family_of(model)).Family)

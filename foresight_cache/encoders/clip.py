@@ -8,6 +8,7 @@ from typing import Any
 
 from foresight_cache.encoders.bases.towers import TOWERS
 from foresight_cache.encoders.bases.vision import VisionEncoder
+from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 
 
@@ -23,7 +24,8 @@ class Family(VisionEncoder):
         """Positions are learned at 112 px (7×7 patches)."""
         config = make(
             "CLIPVisionConfig",
-            **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
-            **{"image_size": 112, "patch_size": 16},
+            **tiny_models.tower_config(),
+            image_size=112,
+            patch_size=16,
         )
         return config, make("CLIPImageProcessor")

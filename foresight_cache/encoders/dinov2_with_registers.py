@@ -8,7 +8,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(dinov2.Family):
-    """As DINOv2; the number of registers is read from the configuration."""
+    """See DINOv2; the number of registers is read from the configuration."""
 
     family = "dinov2_with_registers"
     model_class = "Dinov2WithRegistersModel"
@@ -22,10 +22,10 @@ class Family(dinov2.Family):
     def tiny(cls) -> tuple[Any, Any]:
         """Four registers, as the published models have; else as the tiny DINOv2."""
         plain, processor = dinov2.Family.tiny()
-        wanted = ("hidden_size", "num_hidden_layers", "num_attention_heads", "mlp_ratio", "image_size", "patch_size")
+        fields = ("hidden_size", "num_hidden_layers", "num_attention_heads", "mlp_ratio", "image_size", "patch_size")
         config = make(
             "Dinov2WithRegistersConfig",
             num_register_tokens=4,
-            **{name: getattr(plain, name) for name in wanted},
+            **{name: getattr(plain, name) for name in fields},
         )
         return config, processor

@@ -52,9 +52,9 @@ class Family(ProjectedEncoder):
         return int(self._size // self._patch * self.config.downsample_ratio)
 
     def visual_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        found = self.tapped_module(self.model).get_image_features(inputs["pixel_values"])  # type: ignore[operator]
-        tokens: torch.Tensor = getattr(found, "pooler_output", found)
-        return tokens.flatten(0, 1)
+        features: Any = self.tapped_module(self.model).get_image_features(inputs["pixel_values"])  # type: ignore[operator]
+        tokens_TND: torch.Tensor = features.pooler_output
+        return tokens_TND.flatten(0, 1)
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
@@ -65,7 +65,7 @@ class Family(ProjectedEncoder):
         config = make(
             "InternVLConfig",
             vision_config={
-                **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
+                **tiny_models.tower_config(),
                 **{"image_size": [112, 112], "patch_size": [14, 14], "layer_scale_init_value": 1.0},
             },
             text_config={"model_type": "qwen2", **tiny_models.language_config(tokenizer)},

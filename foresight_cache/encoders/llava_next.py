@@ -32,8 +32,8 @@ class Family(LlavaEncoder):
         config = make(
             "LlavaNextConfig",
             vision_config={
-                **{"model_type": "clip_vision_model", "hidden_size": 64, "intermediate_size": 128},
-                **{"num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 70, "patch_size": 14},
+                **{"model_type": "clip_vision_model", "image_size": 70, "patch_size": 14},
+                **tiny_models.tower_config(),
             },
             text_config={"model_type": "llama", **tiny_models.language_config(tokenizer)},
             image_token_index=tokenizer.convert_tokens_to_ids("<image>"),

@@ -36,10 +36,10 @@ class Family(LlavaEncoder):
         side = self._size // self._patch
         return side if frames == 1 else ceil(side / 2)
 
-    def language_tokens(self, frames_FND: torch.Tensor) -> torch.Tensor:
-        if len(frames_FND) > 1:
-            frames_FND = self.tapped_module(self.model).apply_pooling(frames_FND)  # type: ignore[operator]
-        return frames_FND.flatten(0, 1)
+    def language_tokens(self, frames_TND: torch.Tensor) -> torch.Tensor:
+        if len(frames_TND) > 1:
+            frames_TND = self.tapped_module(self.model).apply_pooling(frames_TND)  # type: ignore[operator]
+        return frames_TND.flatten(0, 1)
 
     def vision_tokens(self, tap: Tap, hidden: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if tap.name != "vit.post_merge":
@@ -54,9 +54,9 @@ class Family(LlavaEncoder):
         config = make(
             "LlavaOnevisionConfig",
             vision_config={
-                **{"model_type": "siglip_vision_model", "hidden_size": 64, "intermediate_size": 128},
-                **{"num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 76, "patch_size": 14},
-                "vision_use_head": False,
+                **{"model_type": "siglip_vision_model", "vision_use_head": False},
+                **tiny_models.tower_config(),
+                **{"image_size": 76, "patch_size": 14},
             },
             text_config={"model_type": "qwen2", **tiny_models.language_config(tokenizer)},
             image_token_index=tokenizer.convert_tokens_to_ids("<image>"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from foresight_cache.encoders.bases.towers import TOWERS
 from foresight_cache.encoders.bases.vision import VisionEncoder
+from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 
 
@@ -18,13 +19,15 @@ class Family(VisionEncoder):
     family = "owlvit"
     model_class = "OwlViTVisionModel"
     tower = TOWERS["clip_vision_model"]
+    tower_path = "vision_model"
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
         """Positions are learned at 128 px (8×8 patches)."""
         config = make(
             "OwlViTVisionConfig",
-            **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
-            **{"image_size": 128, "patch_size": 16},
+            **tiny_models.tower_config(),
+            image_size=128,
+            patch_size=16,
         )
         return config, make("OwlViTImageProcessor")

@@ -9,6 +9,7 @@ last block, before the merger's own norm.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from foresight_cache.encoders import Tap
@@ -20,7 +21,7 @@ from foresight_cache.samples import Grid, Media
 
 
 class Family(QwenEncoder):
-    """Clips have `second_per_grid_ts` [B] among their inputs."""
+    """See `QwenEncoder`; clips have `second_per_grid_ts` [B] among their inputs."""
 
     family = "qwen2_5_vl"
     model_class = "Qwen2_5_VLForConditionalGeneration"
@@ -29,10 +30,13 @@ class Family(QwenEncoder):
     def identity(self) -> Mapping[str, Any]:
         return {**super().identity(), "tokens_per_second": self.config.vision_config.tokens_per_second}
 
-    def add_model_inputs(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:
-        if media == "image":
-            return inputs
-        return inputs | {"second_per_grid_ts": torch.full((len(inputs["input_ids"]),), self._second_per_grid)}
+    def prompt_inputs(
+        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
+    ) -> dict[str, torch.Tensor]:
+        inputs = super().prompt_inputs(clips, media, texts, counts)
+        if media == "clip":
+            inputs["second_per_grid_ts"] = torch.full((len(texts),), self._second_per_grid)
+        return inputs
 
     def order_at(self, tap: Tap, grids: Sequence[Grid]) -> torch.Tensor | None:
         if tap.name == "vit.patch_embed":
@@ -41,20 +45,16 @@ class Family(QwenEncoder):
         return order.window_patch_order(grids, self._merge, units) if tap.level == "patch" else units
 
     def window_units(self, grids: Sequence[Grid]) -> torch.Tensor:
-        """The order in which the tower computes the merge units of packed samples, by the model's own code."""
+        """Returns the order in which the tower computes the merge units of packed samples, by the model's own code."""
+        from transformers.vision_utils import get_vision_window_index
+
         visual = self.model.model.visual
-        grid_thw = torch.tensor(grids)
-        try:
-            from transformers.vision_utils import get_vision_window_index
-        except ImportError:  # before it moved there, the tower had it
-            units = visual.get_window_index(grid_thw)[0]
-        else:
-            units = get_vision_window_index(
-                grid_thw,
-                spatial_merge_size=visual.spatial_merge_size,
-                window_size=visual.window_size,
-                patch_size=visual.patch_size,
-            )[0]
+        units, *_ = get_vision_window_index(
+            torch.tensor(grids),
+            spatial_merge_size=visual.spatial_merge_size,
+            window_size=visual.window_size,
+            patch_size=visual.patch_size,
+        )
         return torch.as_tensor(units, device="cpu")
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 from foresight_cache.encoders.bases.towers import TOWERS
 from foresight_cache.encoders.bases.vision import VisionEncoder
+from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 
 
@@ -24,7 +25,8 @@ class Family(VisionEncoder):
         """Positions are learned at 118 px (8×8 patches and 6 pixels that are left)."""
         config = make(
             "SiglipVisionConfig",
-            **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4},
-            **{"image_size": 118, "patch_size": 14},
+            **tiny_models.tower_config(),
+            image_size=118,
+            patch_size=14,
         )
         return config, make("SiglipImageProcessor")

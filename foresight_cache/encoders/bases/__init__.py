@@ -1,1 +1,1 @@
-"""Shapes that model families derive from: towers, projectors, language models, prompts."""
+"""Base classes that model families derive from: towers, projectors, language models and their prompts."""

@@ -12,25 +12,26 @@ from foresight_cache.encoders.bases.projected import ProjectedEncoder
 
 
 class LlavaEncoder(ProjectedEncoder):
-    """As in the model's own code for a single view, a learned newline stands behind the tokens of a sample. It is no
-    raster token and not `last_vision`.
+    """A LLaVA model, in which a learned newline stands behind the tokens of a sample.
+
+    The model's own code does so for a single view. The newline is not a raster token, and not `last_vision`.
     """
 
     def merged_grid_side(self, frames: int) -> int:  # noqa: ARG002 - of an image, and of each frame unless pooled
         return self._size // self._patch
 
     def visual_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        inner = self.tapped_module(self.model)
-        states = inner.get_submodule("vision_tower")(
+        multimodal = self.tapped_module(self.model)
+        states = multimodal.get_submodule("vision_tower")(
             inputs["pixel_values"].to(self.model.dtype), output_hidden_states=True
         ).hidden_states[self.config.vision_feature_layer]
         if self.config.vision_feature_select_strategy == "default":
             states = states[:, 1:]
-        projected = inner.get_submodule("multi_modal_projector")(states)
-        newline = inner.get_parameter("image_newline")[None]
+        projected = multimodal.get_submodule("multi_modal_projector")(states)
+        newline = multimodal.get_parameter("image_newline")[None]
         parts = torch.split(projected, self.frame_counts(inputs))
         return torch.cat([row for part in parts for row in (self.language_tokens(part), newline)])
 
-    def language_tokens(self, frames_FND: torch.Tensor) -> torch.Tensor:
-        """A sample's projected frames as they enter the language model, [N, D]."""
-        return frames_FND.flatten(0, 1)
+    def language_tokens(self, frames_TND: torch.Tensor) -> torch.Tensor:
+        """Returns a sample's projected frames as the tokens that enter the language model, [N, D]."""
+        return frames_TND.flatten(0, 1)

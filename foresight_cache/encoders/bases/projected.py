@@ -3,45 +3,38 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from foresight_cache.encoders import PromptMedia, Tap, TapLevel
-from foresight_cache.encoders.bases.language import LanguageEncoder, end_at_last_visual, is_language, language_taps
+from foresight_cache.encoders import Tap, TapLevel
+from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps
 from foresight_cache.encoders.bases.towers import TOWERS, Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
-from foresight_cache.encoders.weights import model_files
-from foresight_cache.errors import ModelError, UsageError
+from foresight_cache.errors import ModelError
 from foresight_cache.samples import Grid, Media
 
 
 class ProjectedEncoder(LanguageEncoder):
-    """Inputs of `forward` for B samples with F frames in all: `pixel_values` [F, 3, S, S], `frames` [B], `input_ids`
-    and `attention_mask` [B, L], right-padded.
+    """A tower that takes one size of frame, a projector, and a language model.
 
-    There is one size S, that of the tower, which `--size` has to name. An image is one view of that size: the tiles
+    Inputs of `forward` for B samples with T frames in all: `pixel_values` [T, C, H, W], `frames` [B], `input_ids` and
+    `attention_mask` [B, N], right-padded.
+
+    There is one size H = W, that of the tower, which `--size` has to name. An image is one view of that size: the tiles
     that these models cut from larger images are left out, so that tokens are a raster of the whole image.
     """
 
-    processor_class: ClassVar[str]
     kept_on_host = frozenset({"frames", "images"})
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
         self.patch_multiple = self._patch
 
-    @classmethod
-    def load_processor(cls, path: Path) -> Any:
-        import transformers
-
-        return model_files.load_processor(getattr(transformers, cls.processor_class), path)
-
     @staticmethod
     def tower(config: Any) -> Tower:
-        """Raises `ModelError` for a vision tower whose modules are not known."""
+        """Returns the modules of the vision tower. Raises `ModelError` where they are not known."""
         kind = config.vision_config.model_type
         if kind not in TOWERS:
             raise ModelError(
@@ -67,21 +60,21 @@ class ProjectedEncoder(LanguageEncoder):
 
     @classmethod
     def pre_merge_tap(cls, config: Any, block_taps: Sequence[Tap]) -> Tap:  # noqa: ARG003 - other families look there
-        """What enters the projector."""
+        """Returns the tap of what enters the projector; `block_taps` are those of the tower before it."""
         width = config.vision_config.hidden_size
         return Tap(name="vit.pre_merge", module="multi_modal_projector", side="input", level="patch", width=width)
 
     @abstractmethod
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
-        """The placeholder that the chat template has, and what stands for it in the sequence."""
+        """Returns the placeholder that the chat template has, and what stands for it in the sequence."""
 
     @abstractmethod
     def merged_grid_side(self, frames: int) -> int:
-        """Rows, and columns, of the tokens of one frame in the language model."""
+        """Returns the rows, which are as many as the columns, of one frame's tokens in the language model."""
 
     @abstractmethod
     def visual_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What takes the places of all visual tokens, [sum over samples, D], through the model's own modules."""
+        """Computes, by the model's own modules, what replaces the visual tokens of all samples, [sum of N, D]."""
 
     def native_size(self, height: int, width: int) -> tuple[int, int]:  # noqa: ARG002 - there is one
         return self._size, self._size
@@ -95,45 +88,28 @@ class ProjectedEncoder(LanguageEncoder):
     def max_pixels(self) -> int:
         return self._size**2
 
-    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
-        if frames < 1 or (height, width) != (self._size, self._size):
-            raise UsageError(
-                f"size {height} × {width} with {frames} frames is not possible for {self.family}: its vision tower "
-                f"takes {self._size} × {self._size} pixels and no other size; use --size {self._size}"
-            )
+    def size_rule(self, height: int, width: int) -> str:  # noqa: ARG002 - there is one size
+        return f"its vision tower takes {self._size} × {self._size} pixels and no other size; use --size {self._size}"
+
+    def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - see above
         side = self._size // self._patch if level == "patch" else self.merged_grid_side(frames)
         return Grid(frames, side, side)
 
-    def preprocess(
-        self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
+    def prompt_inputs(
+        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
     ) -> dict[str, torch.Tensor]:
-        """Raises `UsageError` for another size than the tower's, and for an image of several frames."""
-        self.check_media(clips, media)
-        if media == "images":
-            counts = list(map(len, clips))
-            alone = [frame[np.newaxis] for clip in clips for frame in clip]
-            return self._preprocessed(alone, "image", texts, counts) | {"images": torch.tensor(counts)}
-        return self._preprocessed(clips, media, texts, [1] * len(clips))
-
-    def _preprocessed(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None, counts: Sequence[int]
-    ) -> dict[str, torch.Tensor]:
-        """Of images or clips, of which so many stand in each prompt."""
-        words = [None] * len(counts) if texts is None else texts
-        first = np.cumsum([0, *counts[:-1]])
+        firsts = np.cumsum([0, *counts[:-1]])
         rows = [
-            self._prompt_ids(len(clips[start]), media, text, count)
-            for start, text, count in zip(first, words, counts, strict=True)
+            self._prompt_ids(len(clips[first]), media, text, count)
+            for first, text, count in zip(firsts, texts, counts, strict=True)
         ]
-        padding = self.processor.tokenizer.pad_token_id or 0
         length = max(map(len, rows))
-        inputs = {
+        return {
             "pixel_values": torch.cat([normalise(clip, self._pixel_processor(len(clip), media)) for clip in clips]),
             "frames": torch.tensor([len(clip) for clip in clips]),
-            "input_ids": torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows]),
+            "input_ids": torch.tensor([[*row, *[self.padding_id] * (length - len(row))] for row in rows]),
             "attention_mask": torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows]),
         }
-        return inputs if texts is not None else end_at_last_visual(inputs, self.is_visual(inputs["input_ids"]), padding)
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
         features = self.visual_features(inputs)
@@ -153,18 +129,18 @@ class ProjectedEncoder(LanguageEncoder):
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         return self.tower(self.config).raster_tokens(tap, hidden, self.frame_counts(inputs))
 
-    def _prompt_ids(self, frames: int, media: Media, text: str | None, count: int) -> list[int]:
+    def _prompt_ids(self, frames: int, media: Media, text: str, count: int) -> list[int]:
         kind = self.media_in_prompt(media, frames)
-        placeholder, spelled = self.placeholder_tokens(kind, frames)
-        return self.token_ids(self.render_turn(kind, text, count).replace(placeholder, spelled, count))
+        placeholder, tokens = self.placeholder_tokens(kind, frames)
+        return self.token_ids(self.render_turn(kind, text, count).replace(placeholder, tokens, count))
 
     def _pixel_processor(self, frames: int, media: Media) -> Any:
-        """The processor that scales and normalises a sample's frames."""
+        """Returns the processor that scales and normalises a sample's frames."""
         is_image = self.media_in_prompt(media, frames) == "image"
         return self.processor.image_processor if is_image else self.processor.video_processor
 
     def media_in_prompt(self, media: Media, frames: int) -> Media:  # noqa: ARG002 - other families look at frames
-        """As what the prompt speaks of a sample."""
+        """Returns the media that the prompt speaks of for a sample, which may be an image for a clip of one frame."""
         return media
 
     @cached_property
@@ -177,7 +153,7 @@ class ProjectedEncoder(LanguageEncoder):
 
 
 def _square_side(size: Any) -> int:
-    """Of a square, which a configuration gives as one number or as two. Raises `ModelError` where they differ."""
+    """Returns the side of a square that a configuration gives as one number or as two, which must not differ."""
     sides = {int(side) for side in size} if isinstance(size, list | tuple) else {int(size)}
     if len(sides) != 1:
         raise ModelError(f"a vision tower for inputs of {size} pixels or patches is not square, which is not supported")

@@ -1,4 +1,4 @@
-"""What the user says to a sample: the prompt, with the sample's own question in it."""
+"""The prompt to each sample, with the sample's own question in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from foresight_cache.errors import BadSample
 
 QUESTION = "{question}"
-"""Stands in a prompt for the question of each sample."""
+"""Placeholder in a prompt for the question of each sample."""
 
 
 def render_prompt(prompt: str, annotations: Mapping[str, Any]) -> str:
-    """The prompt to a sample with these annotations. Raises `BadSample` where it has no question to put there.
+    """Returns the prompt to a sample with these annotations. Raises `BadSample` where it has no question to put there.
 
     >>> render_prompt("Answer briefly: {question}", {"qa": {"question": "Is there a dog?"}})
     'Answer briefly: Is there a dog?'

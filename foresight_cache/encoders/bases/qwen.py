@@ -3,42 +3,36 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import isqrt
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from foresight_cache.encoders import PromptMedia, Tap, TapLevel
-from foresight_cache.encoders.bases.language import (
-    FRAMES_PER_SECOND,
-    IMAGE_SETTINGS,
-    LanguageEncoder,
-    end_at_last_visual,
-    is_language,
-    language_taps,
-)
+from foresight_cache.encoders import Tap, TapLevel
+from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 from foresight_cache.encoders.capture import order
-from foresight_cache.encoders.weights import model_files
-from foresight_cache.errors import BadSample, UsageError
+from foresight_cache.encoders.weights import loading
+from foresight_cache.errors import BadSample
 from foresight_cache.samples import Grid, Media
 
+FRAMES_PER_SECOND = 2.0
+"""Rate at which clips are taken to be sampled, which timestamps and temporal positions follow from."""
+
 _MAX_ASPECT = 200
-"""Longest side over shortest that the processor accepts."""
+"""Greatest ratio of the longer to the shorter side that the processor accepts."""
 
 
 class QwenEncoder(LanguageEncoder):
-    """Inputs of `forward`, as `preprocess` makes them for B samples with P patches in all:
+    """A Qwen model: patches of all samples packed without padding, a 2×2 merger, three-part rotary positions.
 
-    `pixel_values` [P, 3·2·14·14] and `image_grid_thw` [B, 3] (for clips `pixel_values_videos`, `video_grid_thw`),
-    `input_ids`, `attention_mask` and `mm_token_type_ids` [B, L], right-padded. Where prompts have several images,
-    `image_grid_thw` has a row for each and `images` [B] says how many.
+    Inputs of `forward`, as `preprocess` makes them for B samples with N patches in all: `pixel_values` [N, C·2·14·14]
+    and `image_grid_thw` [B, 3] (for clips `pixel_values_videos`, `video_grid_thw`), `input_ids`, `attention_mask` and
+    `mm_token_type_ids` [B, N], right-padded. Where prompts have several images, `image_grid_thw` has a row for each.
     """
 
-    processor_class: ClassVar[str]
     media = ("image", "clip")
-    image_settings = (*IMAGE_SETTINGS, "patch_size", "temporal_patch_size", "merge_size", "size")
+    pixel_settings = (*loading.PIXEL_SETTINGS, "patch_size", "temporal_patch_size", "merge_size", "size")
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
@@ -51,15 +45,9 @@ class QwenEncoder(LanguageEncoder):
             {},
         )
 
-    @classmethod
-    def load_processor(cls, path: Path) -> Any:
-        import transformers
-
-        return model_files.load_processor(getattr(transformers, cls.processor_class), path)
-
     @staticmethod
     def vision_widths(config: Any) -> tuple[int, int]:
-        """Channels inside the tower and after the merger."""
+        """Returns the channels inside the tower and after the merger."""
         return config.vision_config.hidden_size, config.vision_config.out_hidden_size
 
     @classmethod
@@ -92,10 +80,6 @@ class QwenEncoder(LanguageEncoder):
         size: tuple[int, int] = smart_resize(height, width, self.patch_multiple, min_pixels=low, max_pixels=high)
         return size
 
-    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
-        side = self.patch_multiple
-        return max(1, round(height / side)) * side, max(1, round(width / side)) * side
-
     def max_tokens(self, level: TapLevel, frames: int) -> int:
         side = self._patch if level == "patch" else self.patch_multiple
         return self._temporal_steps(frames) * (self.max_pixels // side**2)
@@ -106,62 +90,31 @@ class QwenEncoder(LanguageEncoder):
         # The narrowest strip keeps one unit of height, whatever the budget.
         return max(budget, self.patch_multiple * isqrt(_MAX_ASPECT * budget))
 
-    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
-        if frames < 1 or height < 1 or width < 1 or height % self.patch_multiple or width % self.patch_multiple:
-            near = " × ".join(map(str, self.nearest_size(height, width)))
-            raise UsageError(
-                f"size {height} × {width} with {frames} frames is not possible for {self.family}: height and width "
-                f"must be multiples of {self.patch_multiple} pixels and frames at least 1; the nearest size is {near}"
-            )
+    def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         side = self._patch if level == "patch" else self.patch_multiple
         return Grid(self._temporal_steps(frames), height // side, width // side)
 
-    def preprocess(
-        self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
+    def prompt_inputs(
+        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
     ) -> dict[str, torch.Tensor]:
-        """Raises `UsageError` for a size that is not possible, and for an image of several frames."""
-        self.check_media(clips, media)
-        if media == "images":
-            return self._preprocessed(clips, "image", texts) | {"images": torch.tensor(list(map(len, clips)))}
-        return self._preprocessed(clips, media, texts)
-
-    def _preprocessed(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None
-    ) -> dict[str, torch.Tensor]:
-        words = [None] * len(clips) if texts is None else texts
-        counts = [len(clip) if media == "image" else 1 for clip in clips]
-        made = self.processor(
-            text=[self.render_turn(media, text, count) for text, count in zip(words, counts, strict=True)],
+        prepared = self.processor(
+            text=[self.render_turn(media, text, count) for text, count in zip(texts, counts, strict=True)],
             **(_image_arguments(clips) if media == "image" else _video_arguments(clips)),
             padding=True,
             padding_side="right",
             return_mm_token_type_ids=True,
             return_tensors="pt",
         )
-        inputs = {name: made[name] for name in self.processor_outputs(media)}
-        visual = self.is_visual(inputs["input_ids"])
-        if texts is None:
-            return self.add_model_inputs(
-                end_at_last_visual(inputs, visual, self.processor.tokenizer.pad_token_id), media
-            )
-        return self.add_model_inputs(inputs, media)
-
-    def processor_outputs(self, media: Media) -> tuple[str, ...]:
-        """What of the processor's output the model takes."""
         pixels = ("pixel_values", "image_grid_thw") if media == "image" else ("pixel_values_videos", "video_grid_thw")
-        return (*pixels, "input_ids", "attention_mask", "mm_token_type_ids")
-
-    def add_model_inputs(self, inputs: dict[str, torch.Tensor], media: Media) -> dict[str, torch.Tensor]:  # noqa: ARG002
-        """Adds what a family's model takes beside that."""
-        return inputs
+        return {name: prepared[name] for name in (*pixels, "input_ids", "attention_mask", "mm_token_type_ids")}
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
-        inner = self.tapped_module(self.model)
+        multimodal = self.tapped_module(self.model)
         if any(is_language(tap) for tap in taps):
-            inner(**{name: tensor for name, tensor in inputs.items() if name != "images"}, use_cache=False)
+            multimodal(**{name: tensor for name, tensor in inputs.items() if name != "images"}, use_cache=False)
         else:
             pixels, grid_thw = _vision_inputs(inputs)
-            inner.get_submodule("visual")(pixels.type(self.model.dtype), grid_thw=grid_thw)
+            multimodal.get_submodule("visual")(pixels.type(self.model.dtype), grid_thw=grid_thw)
 
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(row[0]) for row in _vision_inputs(inputs)[1]]
@@ -171,30 +124,30 @@ class QwenEncoder(LanguageEncoder):
 
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         grid_thw = _vision_inputs(inputs)[1]
-        places = self._raster_positions(tap, grid_thw)
+        positions = self._raster_positions(tap, grid_thw)
         share = self._merge**2 if tap.level == "merged" else 1
-        tokens = hidden if places is None else hidden[places]
+        tokens = hidden if positions is None else hidden[positions]
         return list(torch.split(tokens, [int(count) // share for count in grid_thw.prod(dim=1)]))
 
     def _raster_positions(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
-        """Where each token of the raster stands at a tap, on the device; found once for all taps of a batch."""
+        """Returns the position at a tap of each raster token, on the device; made once for all taps of a batch."""
         if self._positions_of_batch[0] is not grid_thw:
             self._positions_of_batch = grid_thw, {}
         known, kind = self._positions_of_batch[1], (tap.level, tap.name == "vit.patch_embed")
         if kind not in known:
-            places = self.order_at(tap, [Grid(*row) for row in grid_thw.tolist()])
-            known[kind] = None if places is None else order.inverse(places).to(self.device, non_blocking=True)
+            packed = self.order_at(tap, [Grid(*row) for row in grid_thw.tolist()])
+            known[kind] = None if packed is None else order.inverse(packed).to(self.device, non_blocking=True)
         return known[kind]
 
     def order_at(self, tap: Tap, grids: Sequence[Grid]) -> torch.Tensor | None:
-        """The order of the packed tokens at a tap of the tower; None where it is raster order already.
+        """Returns the order of the packed tokens at a tap of the tower; None where it is raster order already.
 
         It may differ between the patch embedding, other taps of patches, and taps of merged tokens, and no further.
         """
         return order.merge_group_order(grids, self._merge) if tap.level == "patch" else None
 
     def _temporal_steps(self, frames: int) -> int:
-        """Temporal grid steps; the processor repeats the last frame until its patches are full."""
+        """Returns the temporal grid steps; the processor repeats the last frame until its patches are full."""
         return -(-frames // self._temporal_patch)
 
     @property
@@ -221,7 +174,7 @@ class QwenEncoder(LanguageEncoder):
 
 
 def _vision_inputs(inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixels, and the patch grid of each sample."""
+    """Returns pixels, and the patch grid of each sample."""
     if "pixel_values" in inputs:
         return inputs["pixel_values"], inputs["image_grid_thw"]
     return inputs["pixel_values_videos"], inputs["video_grid_thw"]

@@ -10,17 +10,14 @@ import torch
 from foresight_cache.encoders import Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 
-SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "do_convert_rgb")
-"""Settings of a processor that `normalise` heeds, and whether it converts to RGB, which frames here are already."""
 
-
-def normalise(frames: np.ndarray, processor: Any) -> torch.Tensor:
-    """Frames uint8 [T, H, W, 3] as the processor would scale and normalise them, float32 [T, 3, H, W].
+def normalise(frames_THWC: np.ndarray, processor: Any) -> torch.Tensor:
+    """Scales and normalises uint8 frames as the processor would, to float32 [T, C, H, W].
 
     Mean and deviation are brought to the range of the pixels, as the processors of transformers do, so that the last
     bits agree as well.
     """
-    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+    pixels = torch.from_numpy(frames_THWC).permute(0, 3, 1, 2).float()
     scale = processor.rescale_factor if processor.do_rescale else 1.0
     if not processor.do_normalize:
         return pixels * scale
@@ -30,19 +27,19 @@ def normalise(frames: np.ndarray, processor: Any) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tower:
-    """Where a kind of vision tower has its modules, and what stands before its raster tokens."""
+    """The modules of a kind of vision tower, and the tokens that stand before its raster tokens."""
 
     patches: str
-    """Path of the module that embeds patches; it may return [F, N, D] or, as a convolution does, [F, D, H, W]."""
+    """Path of the module that embeds patches; it returns [T, N, D] or, as convolutions do, [T, D, rows, columns]."""
     blocks: str
-    """Path of the list of blocks, whose members return [F, leading + N, D]."""
+    """Path of the list of blocks, which return [T, leading + N, D]."""
     leading: int
     """Class and register tokens; the class token is the first."""
     norm: str | None = None
     """Path of a final norm over all tokens, where the tower has one."""
 
     def block_taps(self, depth: int, width: int, prefix: str = "") -> tuple[Tap, ...]:
-        """The patch embedding and all blocks."""
+        """Returns the taps of the patch embedding and of all blocks."""
 
         def tap(name: str, module: str, leading: int) -> Tap:
             return Tap(
@@ -55,7 +52,7 @@ class Tower:
         )
 
     def all_taps(self, depth: int, width: int) -> tuple[Tap, ...]:
-        """All taps of a tower that stands alone."""
+        """Returns all taps of a tower that stands alone."""
 
         def tap(name: str, module: str) -> Tap:
             return Tap(name=name, module=module, side="output", level="patch", width=width, leading=self.leading)
@@ -65,7 +62,7 @@ class Tower:
 
     @staticmethod
     def raster_tokens(tap: Tap, hidden: Hidden, frames: Sequence[int]) -> list[torch.Tensor]:
-        """Tokens of samples with so many frames each, [N, D]."""
+        """Returns the raster tokens [N, D] of samples with so many frames each."""
         if hidden.dim() == 4:
             hidden = hidden.flatten(2).transpose(1, 2)
         tokens = hidden[:, tap.leading :]

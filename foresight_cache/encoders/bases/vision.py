@@ -11,16 +11,17 @@ import torch
 from torch import nn
 
 from foresight_cache.encoders import PromptMedia, Tap, TapLevel
-from foresight_cache.encoders.bases.towers import SETTINGS, Tower, normalise
+from foresight_cache.encoders.bases.towers import Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
-from foresight_cache.errors import UsageError
 from foresight_cache.samples import Grid
 
 
 class VisionEncoder(TransformersEncoder):
-    """Inputs of `forward`: `pixels`, normalised float32 of all frames one after another, and `sizes` [B, 3], which
-    are frames, height and width. A clip is taken frame by frame. Frames of one size are run together.
+    """A vision tower alone, which takes a clip frame by frame. Frames of one size are run together.
+
+    Inputs of `forward`: `pixels`, normalised float32 of all frames one after another, and `sizes` [B, 3], which are
+    frames, height and width.
 
     `vit.pre_merge` is the output of the last block, before the final norm. Patches and merged tokens are the same.
     Positions are resampled, by the model's own code, to inputs of other sizes than the one it was trained at. An
@@ -31,8 +32,10 @@ class VisionEncoder(TransformersEncoder):
     media = ("image", "clip")
     kept_on_host = frozenset({"sizes"})
     tower: ClassVar[Tower]
+    tower_path: ClassVar[str] = ""
+    """Path of the tower in the model; empty where the model is the tower."""
     resampling: ClassVar[Mapping[str, bool]] = {"interpolate_pos_encoding": True}
-    """Arguments that let the tower take any size."""
+    """Arguments of the model that let it take any size."""
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
@@ -44,18 +47,16 @@ class VisionEncoder(TransformersEncoder):
 
         return model_files.load_processor(AutoImageProcessor, path)
 
-    @staticmethod
-    def tapped_module(model: nn.Module) -> nn.Module:
-        """The tower itself, which some classes hold one level down."""
-        inner = getattr(model, "vision_model", model)
-        return inner if isinstance(inner, nn.Module) else model
+    @classmethod
+    def tapped_module(cls, model: nn.Module) -> nn.Module:
+        return model.get_submodule(cls.tower_path)
 
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:
         return cls.tower.all_taps(config.num_hidden_layers, config.hidden_size)
 
     def identity(self) -> Mapping[str, Any]:
-        return {**super().identity(), "image_processor": loading.processor_settings(self.processor, SETTINGS)}
+        return {**super().identity(), "image_processor": loading.processor_settings(self.processor)}
 
     def native_size(self, height: int, width: int) -> tuple[int, int]:
         if (height, width) == (self._trained, self._trained):
@@ -75,8 +76,7 @@ class VisionEncoder(TransformersEncoder):
     def nearest_size(self, height: int, width: int) -> tuple[int, int]:
         if (height, width) == (self._trained, self._trained):
             return height, width
-        side = self.patch_multiple
-        return max(1, round(height / side)) * side, max(1, round(width / side)) * side
+        return super().nearest_size(height, width)
 
     def max_tokens(self, level: TapLevel, frames: int) -> int:  # noqa: ARG002 - all levels are one
         return frames * self._patches
@@ -85,26 +85,16 @@ class VisionEncoder(TransformersEncoder):
     def max_pixels(self) -> int:
         return self._trained**2
 
-    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - all levels are one
-        if frames < 1 or min(height, width) < 1 or (height, width) != self.nearest_size(height, width):
-            near = " × ".join(map(str, self.nearest_size(height, width)))
-            raise UsageError(
-                f"size {height} × {width} with {frames} frames is not possible for {self.family}: height and width "
-                f"must be multiples of {self.patch_multiple} pixels and frames at least 1; the nearest size is {near}"
-            )
+    def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - likewise
         return Grid(frames, height // self.patch_multiple, width // self.patch_multiple)
 
     def preprocess(
         self,
         clips: Sequence[np.ndarray],
         media: PromptMedia,
-        texts: Sequence[str] | None = None,  # noqa: ARG002 - there is nobody to read them
+        texts: Sequence[str] | None = None,  # noqa: ARG002 - it has no prompt
     ) -> dict[str, torch.Tensor]:
-        """Raises `UsageError` for a size that is not possible, and for an image of several frames."""
-        if media == "image" and any(len(clip) != 1 for clip in clips):
-            raise UsageError("an image has exactly one frame; preprocess several frames as a clip")
-        for clip in clips:
-            self.grid("patch", *clip.shape[:3])
+        self.check_clips(clips, media)
         pixels = [normalise(clip, self.processor).flatten() for clip in clips]
         return {"pixels": torch.cat(pixels), "sizes": torch.tensor([clip.shape[:3] for clip in clips])}
 
@@ -114,17 +104,16 @@ class VisionEncoder(TransformersEncoder):
     def split_by_size(
         self, inputs: Mapping[str, torch.Tensor]
     ) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
-        """By height and width."""
         sizes = [tuple(row) for row in inputs["sizes"].tolist()]
         if len({size[1:] for size in sizes}) == 1:
             return [(range(len(sizes)), inputs)]
         parts = torch.split(inputs["pixels"], [3 * t * h * w for t, h, w in sizes])
-        members: dict[tuple[int, ...], list[int]] = {}
+        groups: dict[tuple[int, ...], list[int]] = {}
         for number, size in enumerate(sizes):
-            members.setdefault(size[1:], []).append(number)
+            groups.setdefault(size[1:], []).append(number)
         return [
             (numbers, {"pixels": torch.cat([parts[n] for n in numbers]), "sizes": inputs["sizes"][numbers]})
-            for numbers in members.values()
+            for numbers in groups.values()
         ]
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:  # noqa: ARG002 - hooks stop it

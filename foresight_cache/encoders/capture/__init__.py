@@ -1,1 +1,1 @@
-"""From modules of a running model to tokens in raster order: hooks, orders, readouts."""
+"""Steps from the modules of a running model to tokens in raster order: hooks, orders, readouts."""

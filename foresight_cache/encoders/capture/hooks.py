@@ -1,4 +1,4 @@
-"""Hooks on, forward until the last tap, hooks off."""
+"""Forward passes under hooks, left at the last tap."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,11 +13,11 @@ from foresight_cache.errors import ModelError
 
 
 class _Reached(Exception):
-    """Leaves the forward pass once every tap has been seen."""
+    """Signal that leaves the forward pass once every tap has been seen."""
 
 
 def capture(root: nn.Module, taps: Sequence[Tap], run: Callable[[], object]) -> dict[str, torch.Tensor]:
-    """What passes each tap while `run` calls (a part of) `root`, by tap name.
+    """Returns, by tap name, what passes each tap while `run` calls (a part of) `root`.
 
     `run` is left as soon as every tap has been seen, so that nothing deeper is computed. The tensors are detached,
     in the order and shape in which the module has them. Hooks are removed in every case, and what `run` raises
@@ -28,26 +28,26 @@ def capture(root: nn.Module, taps: Sequence[Tap], run: Callable[[], object]) -> 
     >>> capture(model, [tap], lambda: model(torch.tensor([-1.0, 2.0])))
     {'relu': tensor([0., 2.])}
     """
-    wanted = {tap.name for tap in taps}
+    expected = {tap.name for tap in taps}
     seen: dict[str, torch.Tensor] = {}
 
     def keep(name: str, value: Any) -> None:
         seen[name] = _hidden(value).detach()
-        if seen.keys() == wanted:
+        if seen.keys() == expected:
             raise _Reached
 
     handles: list[torch.utils.hooks.RemovableHandle] = []
     try:
         for tap in taps:
             handles.append(_attach(root, tap, partial(keep, tap.name)))
-        if wanted:
+        if expected:
             with suppress(_Reached):
                 run()
     finally:
         for handle in handles:
             handle.remove()
-    if missed := wanted - seen.keys():
-        raise ModelError(f"the forward pass never reached {', '.join(sorted(missed))}")
+    if missing := expected - seen.keys():
+        raise ModelError(f"the forward pass never reached {', '.join(sorted(missing))}")
     return seen
 
 
@@ -65,7 +65,7 @@ def _attach(root: nn.Module, tap: Tap, keep: Callable[[Any], None]) -> torch.uti
 
 
 def _hidden(value: Any) -> torch.Tensor:
-    """The hidden states among what a module takes or returns: the tensor itself, or the first of a tuple."""
+    """Returns the hidden states among what a module takes or returns: the tensor itself, or the first of a tuple."""
     hidden = value[0] if isinstance(value, tuple) else value
     if not isinstance(hidden, torch.Tensor):
         raise ModelError(

@@ -9,7 +9,7 @@ A plain forward hook on a Qwen-style vision tower sees tokens in an order that i
 
 Samples of one batch lie packed one after the other; each has its own grid.
 
-An *order* here is a vector of int64: `order[place]` is the raster index of the token that stands at `place`.
+An *order* here is a vector of int64: `order[position]` is the raster index of the token at that position.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from foresight_cache.samples import Grid
 
 
 def merge_group_order(grids: Sequence[Grid], merge: int) -> torch.Tensor:
-    """The order in which a processor emits the patches of packed samples, [sum of N].
+    """Returns the order in which a processor emits the patches of packed samples, [sum of N].
 
     `grids` count patches; heights and widths are multiples of `merge`. In a 2×4 grid with merge 2 the left four
     patches (raster 0 1 4 5) come before the right four:
@@ -43,7 +43,7 @@ def merge_group_order(grids: Sequence[Grid], merge: int) -> torch.Tensor:
 
 
 def expand_units(units: torch.Tensor, size: int) -> torch.Tensor:
-    """An order of merge units as an order of the `size` tokens that each unit holds side by side.
+    """Turns an order of merge units into one of the `size` tokens that each unit holds side by side.
 
     >>> expand_units(torch.tensor([2, 0, 1]), size=2).tolist()
     [4, 5, 0, 1, 2, 3]
@@ -52,9 +52,9 @@ def expand_units(units: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def window_patch_order(grids: Sequence[Grid], merge: int, units: torch.Tensor) -> torch.Tensor:
-    """The order of patches inside the tower, [sum of N], where `units` is the order of merge units there.
+    """Returns the order of patches inside the tower, [sum of N], where `units` is the order of merge units there.
 
-    The window order says which merge group stands at a place, the merge-group order which patch that is.
+    The window order says which merge group stands at a position, the merge-group order which patch that is.
     With two merge groups side by side and the right one computed first:
 
     >>> window_patch_order([Grid(1, 2, 4)], merge=2, units=torch.tensor([1, 0])).tolist()
@@ -64,13 +64,13 @@ def window_patch_order(grids: Sequence[Grid], merge: int, units: torch.Tensor) -
 
 
 def inverse(order: torch.Tensor) -> torch.Tensor:
-    """The index that brings tokens in this order into raster order: `tokens[inverse(order)]` is raster.
+    """Returns the index that brings tokens in this order into raster order: `tokens[inverse(order)]` is raster.
 
     >>> order = torch.tensor([2, 0, 1])
     >>> tokens = order * 10
     >>> tokens[inverse(order)].tolist()
     [0, 10, 20]
     """
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order))
-    return places
+    positions = torch.empty_like(order)
+    positions[order] = torch.arange(len(order))
+    return positions

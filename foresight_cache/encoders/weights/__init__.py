@@ -1,1 +1,1 @@
-"""Where weights come from: files and their digests, loading only what is needed, small random models."""
+"""Weights and the files that they are in: finding, digesting and loading them, or drawing them at random."""

@@ -1,4 +1,4 @@
-"""What small models of real architectures are made of: a tokenizer of the real kind, and seeded random weights.
+"""Small models of real architectures: a tokenizer of the real kind, and seeded random weights.
 
 They exercise everything that the real models do (window and full attention, grouped-query attention, three-part
 rotary positions, a byte-level tokenizer with a chat template), so that all else can be tried without a download.
@@ -51,7 +51,7 @@ You are a helpful assistant.<|im_end|>
 
 
 def make(class_name: str, **settings: Any) -> Any:
-    """An instance of a class of transformers, whose types do not fit what it takes."""
+    """Makes an instance of a class of transformers; their annotations do not fit what they take."""
     import transformers
 
     return getattr(transformers, class_name)(**settings)
@@ -62,12 +62,12 @@ def chat_template(
     image: str = "<|vision_start|><|image_pad|><|vision_end|>",
     video: str = "<|vision_start|><|video_pad|><|vision_end|>",
 ) -> str:
-    """A template with these placeholders for media."""
+    """Returns a chat template with these placeholders for media."""
     return _CHAT_TEMPLATE.replace("IMAGE", image).replace("VIDEO", video)
 
 
 def byte_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
-    """A `Qwen2Tokenizer`: the real tokenizer class with one token per byte and the real special tokens, then `others`.
+    """Makes a `Qwen2Tokenizer`: the real class with one token per byte, the real special tokens, then `others`.
 
     `named` are special tokens that are attributes of the tokenizer as well.
 
@@ -91,7 +91,7 @@ def byte_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
 
 
 def language_config(tokenizer: Any) -> dict[str, Any]:
-    """Settings of a language model with grouped-query attention."""
+    """Returns the settings of a language model with grouped-query attention."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": 128,
@@ -106,7 +106,7 @@ def language_config(tokenizer: Any) -> dict[str, Any]:
 
 
 def qwen_language_config(tokenizer: Any) -> dict[str, Any]:
-    """Settings of a language model with three-part rotary positions too."""
+    """Returns the settings of a language model that has three-part rotary positions as well."""
     # Half of the head's 32 channels, divided as the 16 + 24 + 24 of the published models are.
     return {
         **language_config(tokenizer),
@@ -115,7 +115,7 @@ def qwen_language_config(tokenizer: Any) -> dict[str, Any]:
 
 
 def qwen_token_ids(tokenizer: Any) -> dict[str, int]:
-    """Special token ids of a configuration."""
+    """Returns the special token ids of a configuration."""
     names = {
         "image_token_id": "image_pad",
         "video_token_id": "video_pad",
@@ -128,7 +128,7 @@ def qwen_token_ids(tokenizer: Any) -> dict[str, int]:
 def qwen_processor(
     processor_class: str, tokenizer: Any, *, video: str = "Qwen2VLVideoProcessor", patch_size: int = 14
 ) -> Any:
-    """A processor of one of Qwen's classes, with its own settings but for the size of patches."""
+    """Makes a processor of one of Qwen's classes, with its own settings but for the size of patches."""
     return make(
         processor_class,
         image_processor=make("Qwen2VLImageProcessor", patch_size=patch_size),
@@ -138,8 +138,24 @@ def qwen_processor(
     )
 
 
+def mark_random(config: Any, seed: int) -> None:
+    """Writes into a model's configuration that its weights are random, and their seed."""
+    config.update({SEED_FIELD: seed})
+
+
+def seed_of(config: Any) -> int | None:
+    """Returns the seed of a model's random weights; None for a model that was trained."""
+    seed: int | None = config.to_dict().get(SEED_FIELD)
+    return seed
+
+
+def tower_config() -> dict[str, int]:
+    """Returns the settings of a vision tower of four blocks."""
+    return {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
+
+
 RECIPE = "normal by name, unit variance, 1"
-"""Names the rule of `randomise`, for digests; to be changed together with it."""
+"""Name of the rule of `randomise`, for digests; to be changed together with it."""
 
 
 def randomise(model: nn.Module, seed: int) -> None:
@@ -147,22 +163,22 @@ def randomise(model: nn.Module, seed: int) -> None:
 
     The usual 0.02 would leave small models almost linear: each block would add next to nothing. Here every
     layer maps inputs of unit variance to outputs of unit variance. Norms keep their ones. Each weight has random
-    numbers of its own, by its name, so that a part of a model has the same weights as the whole.
+    numbers of its own, drawn by its name, so that a part of a model has the same weights as the whole.
     """
     with torch.no_grad():
         for path, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
-                spread = _deviation(module, name)
-                if spread is None:
+                deviation = _deviation(module, name)
+                if deviation is None:
                     continue
                 key = hashlib.sha256(f"{seed} {path}.{name}".encode()).digest()
                 generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little"))
                 # In float32 whatever the model's number type, so that all types have the same weights, rounded.
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
 
 
 def _deviation(module: nn.Module, name: str) -> float | None:
-    """The standard deviation of a new weight, or None where it stays as it is."""
+    """Returns the standard deviation of a new weight, or None where it stays as it is."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
         return 0.1 if name == "bias" else float(module.weight[0].numel() ** -0.5)
     is_scale = "norm" in type(module).__name__.lower() or name.startswith("lambda")

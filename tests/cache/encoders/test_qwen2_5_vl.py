@@ -259,23 +259,6 @@ def test_an_impossible_size_names_the_nearest(qwen: Family) -> None:
     )
 
 
-def test_windows_are_asked_of_the_tower_where_transformers_keeps_them_there(
-    qwen: Family, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import transformers.vision_utils as home
-
-    moved = home.get_vision_window_index
-    grids = [Grid(1, 10, 18), Grid(2, 4, 10)]
-    expected = qwen.window_units(grids)
-    monkeypatch.delattr(home, "get_vision_window_index")
-
-    def of_the_tower(grid_thw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return moved(grid_thw, spatial_merge_size=2, window_size=112, patch_size=14)
-
-    monkeypatch.setattr(qwen.model.model.visual, "get_window_index", of_the_tower, raising=False)
-    assert torch.equal(qwen.window_units(grids), expected)
-
-
 # From a directory.
 
 
