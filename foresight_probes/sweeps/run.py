@@ -215,7 +215,7 @@ class _Trained:
 
     def _result(self, bank: "Bank | ClosedForms", place: int) -> Result:
         """Raises `ProbeError` where the primary metric is not defined."""
-        member, best = bank.members[place], bank.selections[place]
+        member, best = bank.runs[place], bank.selections[place]
         task, options = self.tasks[member.task], member.options(self.options)
         tested = bank.test_scores[place]
         scores, samples = tested.scores, [self.cache.rows[row] for row in tested.rows]

@@ -1,9 +1,8 @@
 """Many heads on one point, trained in one pass over its batches."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
 from typing import cast
 
 import torch
@@ -13,25 +12,21 @@ from torch import Tensor, nn
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.samples import Grid
 from foresight_probes import heads
-from foresight_probes.batches import Batch, Features, Prediction
+from foresight_probes.batches import Batch
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.heads.layers.base import LinearHead, ProbeHead
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.options import TrainingOptions
-from foresight_probes.results.scores import Gathered, Scores
+from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
-from foresight_probes.tasks.kinds.per_sample import PerSample
-from foresight_probes.training.batched_linear import BatchedLinear, batch_linears
-from foresight_probes.training.rates import StepSize
-from foresight_probes.training.runs import BestEpoch, RunSpec
-from foresight_probes.training.single_head import SingleHead, first_nonfinite
+from foresight_probes.training.batched_linear import batch_linears
+from foresight_probes.training.learner import Learner
+from foresight_probes.training.runs import BestEpoch, RunSpec, build_heads
+from foresight_probes.training.single_head import SingleHead
+from foresight_probes.training.step_sizes import StepSize, warmup_cosine
 from foresight_probes.training.task_batch import Answer, TaskBatch
 from foresight_probes.training.threads import Threads
 
-WARM_UP = 0.1
-"""Share of the steps in which the step size rises."""
-
 _ONE_TOKEN = Grid(1, 1, 1)
-_UNIT = StepSize()
 
 
 class Bank(LightningModule):
@@ -39,8 +34,8 @@ class Bank(LightningModule):
 
     The sum of their losses is minimised with AdamW (Adam, after a decay of the weights). Since that works element by
     element and the heads share no parameter, each becomes what it would have become alone, to the last bit on a CPU:
-    linear heads that answer for one task are computed together in a way that keeps it so (`stacking`). After every
-    epoch each head is evaluated on the validation split and its best weights kept; one that has not become better for
+    linear heads for one task are computed together in a way that keeps it so (`batched_linear`). After every epoch
+    each head is evaluated on the validation split and its best weights kept; one that has not become better for
     `patience` epochs, or whose loss is no longer finite, is left out from then on. The test split is seen once, with
     the best weights.
     """
@@ -49,7 +44,7 @@ class Bank(LightningModule):
 
     def __init__(
         self,
-        members: Sequence[RunSpec],
+        runs: Sequence[RunSpec],
         tasks: Mapping[str, Task],
         standardization: Standardization,
         options: TrainingOptions,
@@ -57,292 +52,169 @@ class Bank(LightningModule):
         grid: Grid = _ONE_TOKEN,
         advance: Advance = silent,
     ) -> None:
-        """`grid` is the largest of the samples' grids (`FeatureData.grid`)."""
+        """Builds the heads; `grid` is the largest of the samples' grids (`FeatureData.grid`)."""
         super().__init__()
-        self.members, self.tasks, self.options = tuple(members), tasks, options
+        self.runs, self.tasks, self.options = tuple(runs), tasks, options
         self.standardization = standardization
-        widths = tuple(len(each.token_mean) for each in (standardization, *standardization.others))
-        outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
-        self.heads = nn.ModuleList(
-            heads.build(
-                each.head, width=widths if len(widths) > 1 else widths[0], outputs=outputs[each.task], seed=each.seed
-            )
-            for each in members
-        )
-        self.selections = [BestEpoch() for _ in members]
+        self.heads = nn.ModuleList(build_heads(runs, tasks, standardization, grid))
+        self.selections = [BestEpoch() for _ in runs]
         self.failures: dict[int, str] = {}
-        """By place of a member what became of its loss."""
-        self.test_scores = [Gathered() for _ in members]
-        """Per member the scores of each test sample."""
-        self._validation_scores = [Gathered() for _ in members]
-        self._active = dict.fromkeys(range(len(members)))
-        self._advance = advance
-        self._memory: list[Tensor] = []
-        self._stacks: dict[tuple[str, str], list[BatchedLinear]] = {}
-        """By task and head."""
-        self._stack_of: dict[int, BatchedLinear] = {}
-        self._alone: dict[int, SingleHead] = {}
-        """Heads that are not stacked."""
-        self._steps = 0
-        self.workers = Threads()
+        """By index of a run, what became of its loss."""
+        self.test_scores = [Gathered() for _ in runs]
+        """For each run, the scores of each test sample."""
+        self.threads = Threads()
         self.crowded = False
         """Whether batches hold so many tokens that several threads inside of an operation on them pay."""
+        self._validation_scores = [Gathered() for _ in runs]
+        self._learners: dict[int, Learner] = {}
+        """By index, in this order, of the runs that have not been left out."""
+        self._advance = advance
+        self._memory: list[Tensor] = []
+        self._steps = 0
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardization = self.standardization.to(self.device)
 
     def configure_optimizers(self) -> None:
-        """Heads have optimisers of their own."""
-        self._build_stacks({place: self._rates(place) for place in range(len(self.members))})
-        self._alone = {
-            place: SingleHead(head, self._rates(place))
-            for place, head in enumerate(self.heads)
-            if place not in self._stack_of
-        }
+        """Makes the learners, which have optimisers of their own."""
+        self._start({index: self._step_size(index) for index in range(len(self.runs))})
 
-    def learning_rate(self, place: int) -> float:
-        """Peak step size of a member: its own, that of the options, else its head's."""
-        own = self.members[place].options(self.options).learning_rate
-        return own or self._head(place).learning_rate
-
-    def _rates(self, place: int) -> StepSize:
-        step = self.learning_rate(place)
-        return StepSize(step, step * self.members[place].options(self.options).weight_decay)
-
-    def _build_stacks(self, rates: Mapping[int, StepSize]) -> None:
-        """Those of these members that are linear maps, on the device where they are now."""
-        alike: dict[tuple[str, str], dict[int, nn.Linear]] = {}
-        for place in rates:
-            if (linear := self._linear(place)) is not None:
-                alike.setdefault((self.members[place].task, self.members[place].head), {})[place] = linear
-        self._stacks = {key: batch_linears(some, rates, self._reads(min(some))) for key, some in alike.items()}
-        self._stack_of = {place: stack for stack in self._all_stacks() for place in stack.places}
-
-    def _all_stacks(self) -> list[BatchedLinear]:
-        return list(chain(*self._stacks.values()))
-
-    def _linear(self, place: int) -> nn.Linear | None:
-        """The one linear map that the head is, if it is one that can be stacked."""
-        head, task = self.heads[place], self.tasks[self.members[place].task]
-        usual = not task.transforms_batch and not self.standardization.others
-        return head.linear if isinstance(head, LinearHead) and usual else None
-
-    def _head(self, place: int) -> ProbeHead:
-        return cast(ProbeHead, self.heads[place])
-
-    def _reads(self, place: int) -> str:
-        return self._head(place).reads
+    def learning_rate(self, index: int) -> float:
+        """Returns the peak step size of a run: its own, that of the options, else its head's."""
+        own = self.runs[index].options(self.options).learning_rate
+        return own or heads.load(self.runs[index].head).learning_rate
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        factor = step_size(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
-        features, asked = self._asked(batch)
-        self._learn_alone(asked, factor)
-        for wide in (False, True):
-            self._learn_stacked(features, asked, factor, wide=wide)
+        factor = warmup_cosine(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
+        task_batches = self._task_batches(batch)
+        nonfinite: dict[int, float] = {}
+
+        def learn(learner: Learner) -> None:
+            nonfinite.update(learner.learn(task_batches[learner.task], factor))
+
+        self._share_out(learn, task_batches)
+        self._fail(nonfinite)
         self._steps += 1
         self._advance(len(batch.rows), batch.size)
 
-    def _learn_stacked(self, features: Features, asked: Mapping[str, TaskBatch], factor: float, *, wide: bool) -> None:
-        with self._inside(wide=wide):
-            answers = self._stacked_answers(features, asked, wide=wide)
-            if kept := self._kept({answer.heads: self._losses(answer) for answer in answers}):
-                self.manual_backward(torch.cat(list(kept.values())).sum())
-                self._over(lambda stack: stack.learn(factor), self._stacks_in_use(wide=wide), wide=wide)
-
-    def _wide(self, place: int) -> bool:
-        """Whether it pays that a head has several threads inside of operations, for what it reads."""
-        member = self.members[place]
-        return self.crowded and (self._reads(place) == "tokens" or self.tasks[member.task].transforms_batch)
-
-    def _inside(self, *, wide: bool) -> AbstractContextManager[None]:
-        return self.workers.inside() if wide else nullcontext()
-
-    def _over(self, work: Callable[[BatchedLinear], None], some: Sequence[BatchedLinear], *, wide: bool) -> None:
-        (self.workers.in_turn if wide else self.workers.each)(work, some)
-
-    def _learn_alone(self, asked: Mapping[str, TaskBatch], factor: float) -> None:
-        wrong: dict[int, float] = {}
-
-        def learn(place: int) -> None:
-            question = asked[self.members[place].task]
-            found = self._alone[place].learn(
-                question.features, lambda said: question.task.loss(said, question.targets), factor
-            )
-            if found is not None:
-                wrong[place] = found
-
-        self._each_alone(learn, asked)
-        for place in sorted(wrong):
-            self._fail(place, wrong[place])
-
-    def _each_alone(self, work: Callable[[int], None], asked: Mapping[str, TaskBatch]) -> None:
-        """For the heads that are not stacked and have a question: large work in turn, other beside each other."""
-        places = [place for place in self._active if place in self._alone and self.members[place].task in asked]
-        large = [place for place in places if self._alone[place].large or self._wide(place)]
-        self.workers.in_turn(work, large)
-        self.workers.each(work, [place for place in places if place not in large])
-
-    def _losses(self, answer: Answer) -> Tensor:
-        """[H], of each of the heads."""
-        task = self.tasks[answer.task]
-        if not isinstance(task, PerSample):
-            return task.loss(answer.prediction, answer.targets).view(1)
-        losses = task.sample_losses(answer.prediction, answer.truth)
-        return losses.view(len(answer.heads), -1).mean(1)
-
-    def _kept(self, losses: Mapping[tuple[int, ...], Tensor]) -> dict[tuple[int, ...], Tensor]:
-        """Those that are finite; members with others are left out from now on."""
-        if not losses or torch.cat(list(losses.values())).isfinite().all():
-            return dict(losses)
-        each_loss = {place: loss for places, each in losses.items() for place, loss in zip(places, each, strict=True)}
-        fine = self._finite(each_loss)
-        kept = {}
-        for places, each in losses.items():
-            if chosen := [number for number, place in enumerate(places) if place in fine]:
-                kept[tuple(places[number] for number in chosen)] = each[chosen]
-        return kept
-
     def validation_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        for answer in self._answers(batch):
-            for place, found in self._scores(answer, whole=False):
-                self._validation_scores[place].add(answer.rows, found)
-
-    def _scores(self, answer: Answer, *, whole: bool) -> Iterator[tuple[int, Scores]]:
-        """By place the scores of each sample: all that there is to know, or what selection needs."""
-        task = self.tasks[answer.task]
-        with self._inside(wide=self._wide(answer.heads[0])):
-            if isinstance(task, PerSample):
-                scores = task.sample_scores(answer.prediction, answer.truth)
-            else:
-                scores = (task.scores if whole else task.selection_scores)(answer.prediction, answer.targets)
-        count = len(answer.rows)
-        for number, place in enumerate(answer.heads):
-            yield place, scores[number * count : (number + 1) * count]
+        self._score(batch, self._validation_scores, for_selection=True)
 
     def on_validation_epoch_end(self) -> None:
         epoch, values = self.current_epoch + 1, {}
-        for place in list(self._active):
-            member, best = self.members[place], self.selections[place]
-            task = self.tasks[member.task]
-            value = task.metrics(self._validation_scores[place].scores).get(task.primary, math.nan)
-            values[f"{member}/{task.primary}"] = value
-            if value > best.value or not best.epoch:
-                if place in self._stack_of:
-                    self._stack_of[place].write_back(place)
-                weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
-                self.selections[place] = BestEpoch(value if value > -math.inf else -math.inf, epoch, weights)
-            elif self.options.patience and epoch - best.epoch >= self.options.patience:
-                self._leave_out(place)
-            self._validation_scores[place] = Gathered()
+        for index in list(self._learners):
+            task = self.tasks[self.runs[index].task]
+            value = task.metrics(self._validation_scores[index].scores).get(task.primary, math.nan)
+            values[f"{self.runs[index]}/{task.primary}"] = value
+            self._select(index, value, epoch)
+            self._validation_scores[index] = Gathered()
         for logger in self.loggers:
             logger.log_metrics(values, step=epoch)
 
     def on_test_start(self) -> None:
-        self._active = dict.fromkeys(place for place, best in enumerate(self.selections) if best.epoch)
-        for place in self._active:
-            self.heads[place].load_state_dict(self.selections[place].weights)
-        self._build_stacks(dict.fromkeys(self._active, _UNIT))
+        selected = [index for index, best in enumerate(self.selections) if best.epoch]
+        for index in selected:
+            self.heads[index].load_state_dict(self.selections[index].weights)
+        self._start(dict.fromkeys(selected, StepSize()))
 
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        for answer in self._answers(batch):
-            for place, found in self._scores(answer, whole=True):
-                self.test_scores[place].add(answer.rows, found)
+        self._score(batch, self.test_scores, for_selection=False)
 
-    def _leave_out(self, place: int) -> None:
-        del self._active[place]
-        if place in self._stack_of:
-            self._stack_of[place].leave_out(place)
-        if not self._active:
-            self.trainer.should_stop = True
+    def _start(self, step_sizes: Mapping[int, StepSize]) -> None:
+        """Makes learners of the heads at these indices, with their weights as they are now."""
+        learners: dict[int, Learner] = {}
+        alike: dict[tuple[str, str], list[int]] = {}
+        for index, step_size in step_sizes.items():
+            run, head = self.runs[index], self.heads[index]
+            if self._is_batched(index):
+                alike.setdefault((run.task, run.head), []).append(index)
+            else:
+                learners[index] = SingleHead(index, head, step_size, task=run.task, threaded=self._is_threaded(index))
+        for (task, head_name), indices in alike.items():
+            for learner in batch_linears(
+                {index: cast(LinearHead, self.heads[index]) for index in indices},
+                step_sizes,
+                task=task,
+                reads=heads.load(head_name).reads,
+                threaded=self._is_threaded(indices[0]),
+            ):
+                learners |= dict.fromkeys(learner.runs, learner)
+        self._learners = dict(sorted(learners.items()))
 
-    def _stacks_in_use(self, *, wide: bool) -> list[BatchedLinear]:
-        """Those with heads that still learn, and for whose operations several threads pay or not."""
-        return [stack for stack in self._all_stacks() if stack.places and self._wide(stack.places[0]) == wide]
+    def _step_size(self, index: int) -> StepSize:
+        peak = self.learning_rate(index)
+        return StepSize(peak, peak * self.runs[index].options(self.options).weight_decay)
 
-    def _asked(self, batch: Batch) -> tuple[Features, dict[str, TaskBatch]]:
-        """The standardised features of a batch, and by task what it asks."""
-        alone = {self.members[place].task for place in self._active if place in self._alone}
-        with self._inside(wide=self.crowded):
+    def _is_batched(self, index: int) -> bool:
+        """Whether the head is a linear map of the batch as all tasks see it."""
+        changed = self.tasks[self.runs[index].task].transforms_batch or self.standardization.others
+        return isinstance(self.heads[index], LinearHead) and not changed
+
+    def _is_threaded(self, index: int) -> bool:
+        """Whether several threads inside of operations pay for what the head reads."""
+        run = self.runs[index]
+        return self.crowded and (heads.reads_tokens(run.head) or self.tasks[run.task].transforms_batch)
+
+    def _inside(self, *, threaded: bool) -> AbstractContextManager[None]:
+        return self.threads.inside() if threaded else nullcontext()
+
+    def _task_batches(self, batch: Batch) -> dict[str, TaskBatch]:
+        """By task, of those with runs that have not been left out, its part of the batch where it has one."""
+        learners = set(self._learners.values())
+        active = {learner.task for learner in learners}
+        selecting = {learner.task for learner in learners if learner.selects_tokens}
+        with self._inside(threaded=self.crowded):
             features = self.standardization(batch.features, self._memory)
-            found = {
-                name: TaskBatch.of(batch, features, name, task, tokens=name in alone)
+            parts = {
+                name: TaskBatch.select(batch, features, name, task, tokens=name in selecting)
                 for name, task in self.tasks.items()
-                if any(self.members[place].task == name for place in self._active)
+                if name in active
             }
-        return features, {name: question for name, question in found.items() if question}
+        return {name: part for name, part in parts.items() if part}
 
-    def _answers(self, batch: Batch) -> list[Answer]:
-        """What the members that are still in the bank say of the samples that have a question for their task."""
-        features, asked = self._asked(batch)
-        predictions: dict[int, Prediction] = {}
+    def _share_out(self, work: Callable[[Learner], None], tasks: Iterable[str]) -> None:
+        """Does work for all learners of these tasks: what is threaded in turn, the rest beside each other."""
+        learners = [learner for learner in dict.fromkeys(self._learners.values()) if learner.task in tasks]
+        self.threads.in_turn(work, [learner for learner in learners if learner.threaded])
+        self.threads.each(work, [learner for learner in learners if not learner.threaded])
+
+    def _answers(self, task_batches: Mapping[str, TaskBatch]) -> list[Answer]:
+        """Answers of all runs that have not been left out; those whose answers are not finite are left out now."""
+        answers: list[Answer] = []
+        nonfinite: dict[int, float] = {}
 
         @torch.no_grad()
-        def answer(place: int) -> None:
-            predictions[place] = self.heads[place](asked[self.members[place].task].features)
+        def answer(learner: Learner) -> None:
+            finite, failed = learner.answers(task_batches[learner.task])
+            answers.extend(finite)
+            nonfinite.update(failed)
 
-        self._each_alone(answer, asked)
-        fine = self._finite({place: predictions[place].values for place in sorted(predictions)})
-        alone = [
-            Answer(name, (place,), predictions[place], asked[name].targets, asked[name].rows)
-            for place in sorted(fine)
-            for name in (self.members[place].task,)
-        ]
-        return [*chain.from_iterable(self._stacked_answers(features, asked, wide=w) for w in (False, True)), *alone]
+        self._share_out(answer, task_batches)
+        self._fail(nonfinite)
+        return answers
 
-    def _stacked_answers(self, features: Features, asked: Mapping[str, TaskBatch], *, wide: bool) -> Iterator[Answer]:
-        """What stacked heads say.
+    def _score(self, batch: Batch, scores: Sequence[Gathered], *, for_selection: bool) -> None:
+        for answer in self._answers(self._task_batches(batch)):
+            with self._inside(threaded=self._is_threaded(answer.runs[0])):
+                for index, run_scores in answer.scores(for_selection=for_selection):
+                    scores[index].add(answer.batch.rows, run_scores)
 
-        Where heads read no tokens, predictions have no places, and several are compared with the truth at once.
-        """
-        in_use = self._stacks_in_use(wide=wide)
-        self._over(lambda stack: stack.compute(getattr(features, stack.reads)), in_use, wide=wide)
-        for (name, _), several in self._stacks.items():
-            some = [stack for stack in several if stack in in_use]
-            if name not in asked or not some:
-                continue
-            question = asked[name]
-            places = tuple(chain.from_iterable(stack.places for stack in some))
-            each = torch.cat([stack.answers() for stack in some])
-            each = each if question.places is None else each[:, question.places]
-            if not all(stack.finite for stack in some):
-                fine = self._finite(dict(zip(places, each, strict=True)))
-                each = each[[place in fine for place in places]]
-                places = tuple(place for place in places if place in fine)
-            together = isinstance(question.task, PerSample) and some[0].reads == "pooled"
-            for group, said in _groups(places, each, together=together):
-                prediction = cast(LinearHead, self.heads[group[0]]).as_prediction(said, question.features)
-                yield Answer(name, group, prediction, question.targets, question.rows)
+    def _select(self, index: int, value: float, epoch: int) -> None:
+        """Keeps the weights of the best epoch, and leaves out a run that has lost patience."""
+        best = self.selections[index]
+        if value > best.value or not best.epoch:
+            self._learners[index].write_back(index)
+            weights = {name: weight.detach().clone() for name, weight in self.heads[index].state_dict().items()}
+            self.selections[index] = BestEpoch(value if value > -math.inf else -math.inf, epoch, weights)
+        elif self.options.patience and epoch - best.epoch >= self.options.patience:
+            self._leave_out(index)
 
-    def _finite(self, values: Mapping[int, Tensor]) -> set[int]:
-        """Places of those that are finite everywhere; members with others are left out from now on."""
-        if not values:
-            return set()
-        finite = torch.stack([each.isfinite().all() for each in values.values()]).tolist()
-        for (place, each), fine in zip(values.items(), finite, strict=True):
-            if not fine:
-                self._fail(place, cast(float, first_nonfinite(each)))
-        return {place for place, fine in zip(values, finite, strict=True) if fine}
+    def _fail(self, nonfinite: Mapping[int, float]) -> None:
+        for index, value in sorted(nonfinite.items()):
+            self.failures[index] = f"the loss of {self.runs[index]} became {value}; use a smaller learning_rate"
+            self._leave_out(index)
 
-    def _fail(self, place: int, value: float) -> None:
-        self.failures[place] = f"the loss of {self.members[place]} became {value}; use a smaller learning_rate."
-        self._leave_out(place)
-
-
-def _groups(places: tuple[int, ...], each: Tensor, *, together: bool) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """From [H, B, ...] what one head says after the other, or all of them as [H * B, ...]."""
-    if together and places:
-        yield places, each.flatten(0, 1)
-    else:
-        yield from (((place,), said) for place, said in zip(places, each, strict=True))
-
-
-def step_size(step: int, steps: int) -> float:
-    """Factor of the learning rate: a linear rise, then half a cosine down to zero.
-
-    >>> [round(step_size(step, 100), 3) for step in (0, 4, 9, 10, 55, 100)]
-    [0.1, 0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return (1 + math.cos(math.pi * min(1, (step - rise) / max(1, steps - rise)))) / 2
+    def _leave_out(self, index: int) -> None:
+        self._learners.pop(index).leave_out(index)
+        if not self._learners:
+            self.trainer.should_stop = True

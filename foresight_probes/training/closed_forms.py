@@ -72,7 +72,7 @@ class ClosedForms:
         advance: Advance = silent,
     ) -> None:
         """`splits` by seed."""
-        self.members, self.tasks, self.options = tuple(members), tasks, options
+        self.runs, self.tasks, self.options = tuple(members), tasks, options
         self._standardise, self._advance = standardization, advance
         self._splits = [splits[each.seed] for each in members]
         widths = tuple(len(each.token_mean) for each in (standardization, *standardization.others))
@@ -95,7 +95,7 @@ class ClosedForms:
         solutions = self._solve_ridge(data) | self._solve_logistic(data) | self._solve_constant(data)
         wanted = {place: frozenset(split.validation) for place, split in enumerate(self._splits)}
         scores = self._evaluate(data, solutions, wanted, lambda task: task.selection_scores)
-        for place, member in enumerate(self.members):
+        for place, member in enumerate(self.runs):
             task = self.tasks[member.task]
             values = [task.metrics(some.scores).get(task.primary, -math.inf) for some in scores[place]]
             best = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
@@ -103,12 +103,12 @@ class ClosedForms:
             solutions[place] = [solutions[place][best]]
         wanted = {place: frozenset(split.test) for place, split in enumerate(self._splits)}
         tested = self._evaluate(data, solutions, wanted, lambda task: task.scores)
-        self.test_scores = [tested[place][0] for place in range(len(self.members))]
+        self.test_scores = [tested[place][0] for place in range(len(self.runs))]
 
     def _solve_ridge(self, data: FeatureData) -> dict[int, list[Linear]]:
         """By place, a solution per strength."""
         kinds: dict[tuple[str, str], list[int]] = {}
-        for place, member in enumerate(self.members):
+        for place, member in enumerate(self.runs):
             if heads.solver(member.head) == "ridge":
                 kinds.setdefault((self._reads(place), self._prepared(place)), []).append(place)
         equations = {kind: NormalEquations(len(places)) for kind, places in kinds.items()}
@@ -129,7 +129,7 @@ class ClosedForms:
         """By place, a solution per strength. What is multiplied is kept where it fits into `resident_bytes`."""
         found = {}
         training = [frozenset(split.train) for split in self._splits]
-        for place, member in enumerate(self.members):
+        for place, member in enumerate(self.runs):
             if heads.solver(member.head) == "logistic":
 
                 def chunks(place: int = place) -> Iterator[tuple[Tensor, Tensor]]:
@@ -157,7 +157,7 @@ class ClosedForms:
         Tokens weigh the same, whatever sample they are of.
         """
         training = [frozenset(split.train) for split in self._splits]
-        places = [place for place, each in enumerate(self.members) if heads.solver(each.head) == "constant"]
+        places = [place for place, each in enumerate(self.runs) if heads.solver(each.head) == "constant"]
         sums = [torch.zeros_like(self.heads[place].linear.bias, dtype=torch.float64) for place in places]
         rows = [0] * len(places)
         for batch in self._batches(data, places, training):
@@ -190,7 +190,7 @@ class ClosedForms:
                 seen = self._seen(batch, self._prepared(place))
                 if seen is None:
                     continue
-                task = self.members[place].task
+                task = self.runs[place].task
                 asked = {
                     number: target
                     for number, (row, target) in enumerate(zip(seen.samples, seen.targets[task], strict=True))
@@ -211,7 +211,7 @@ class ClosedForms:
             linear.weight.copy_(solution.weight)
             linear.bias.copy_(solution.bias)
         weights = {name: weight.detach().clone() for name, weight in self.heads[place].state_dict().items()}
-        strength = None if heads.solver(self.members[place].head) == "constant" else solution.strength
+        strength = None if heads.solver(self.runs[place].head) == "constant" else solution.strength
         self.selections[place] = BestEpoch(value, 1, weights, strength)
 
     def _batches(
@@ -240,14 +240,14 @@ class ClosedForms:
 
     def _prepared(self, place: int) -> str:
         """Name of the task if it prepares its batches, else nothing."""
-        task = self.members[place].task
+        task = self.runs[place].task
         return task if self.tasks[task].transforms_batch else ""
 
     def _answers(
         self, place: int, seen: _Seen, lengths: Sequence[int], wanted: frozenset[int]
     ) -> tuple[Tensor, Tensor]:
         """For each row of the inputs the values [R, C] or class [R] of a perfect head, and whether it trains, [R]."""
-        member = self.members[place]
+        member = self.runs[place]
         task, of_classes = self._task(place), self._task(place).closed_form == "class"
         channels = self.heads[place].linear.out_features
         answers = torch.full((sum(lengths),) if of_classes else (sum(lengths), channels), torch.nan)
@@ -266,7 +266,7 @@ class ClosedForms:
         return answers.nan_to_num(), ~answers.isnan().any(1)
 
     def _task(self, place: int) -> Task:
-        return self.tasks[self.members[place].task]
+        return self.tasks[self.runs[place].task]
 
 
 def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:

@@ -1,17 +1,22 @@
-"""Runs of a bank, and what is selected for each."""
+"""Runs that are trained together, their heads, and what is selected for each."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from foresight_cache.samples import Grid
+from foresight_probes import heads
+from foresight_probes.features.standardization import Standardization
+from foresight_probes.heads.layers.base import ProbeHead
 from foresight_probes.options import TrainingOptions
+from foresight_probes.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """One run of a bank."""
+    """One head for one task from one seed, with its values of a grid."""
 
     task: str
     head: str
@@ -19,14 +24,14 @@ class RunSpec:
     learning_rate: float | None = None
     """Peak step size where it is one of a grid; None for that of the options or the head's own."""
     weight_decay: float | None = None
-    """The same."""
+    """Weight decay where it is one of a grid; None for that of the options."""
 
     def __str__(self) -> str:
         return f"{self.task}/{self.name}"
 
     @property
     def name(self) -> str:
-        """Without the task.
+        """Name of the run among those of its task and point.
 
         >>> RunSpec("boxes", "mlp", 1, learning_rate=0.001).name
         'mlp-lr0.001-seed1'
@@ -36,19 +41,31 @@ class RunSpec:
         return f"{self.head}{rate}{decay}-seed{self.seed}"
 
     def options(self, options: TrainingOptions) -> TrainingOptions:
-        """Those of a sweep with the member's own values in their place."""
+        """Returns the options of a sweep with the run's own values."""
         rate = options.learning_rate if self.learning_rate is None else self.learning_rate
         decay = options.weight_decay if self.weight_decay is None else self.weight_decay
         return replace(options, learning_rate=rate, weight_decay=decay)
 
 
+def build_heads(
+    runs: Sequence[RunSpec], tasks: Mapping[str, Task], standardization: Standardization, grid: Grid
+) -> list[ProbeHead]:
+    """Returns a head with random weights for each run, for features as they are standardised.
+
+    `grid` is the largest of the samples' grids.
+    """
+    widths = tuple(len(point.token_mean) for point in (standardization, *standardization.others))
+    outputs = {name: task.outputs_for(width=sum(widths), grid=grid) for name, task in tasks.items()}
+    return [heads.build(run.head, width=widths, outputs=outputs[run.task], seed=run.seed) for run in runs]
+
+
 @dataclass(slots=True)
 class BestEpoch:
-    """A member's best epoch so far, by the primary metric on the validation split."""
+    """The best epoch of a run so far, by the primary metric on the validation split."""
 
     value: float = -math.inf
     epoch: int = 0
     """Counted from 1; 0 before the first."""
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     penalty: float | None = None
-    """Of the penalty, where that is what was selected."""
+    """The penalty that was selected, of a head that is solved with several."""

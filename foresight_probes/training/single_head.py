@@ -1,54 +1,57 @@
 """A head that is no column of a matrix: it learns by itself, with an optimiser of its own."""
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from foresight_probes.batches import Features, Prediction
-from foresight_probes.training.rates import StepSize
+from foresight_probes.training.learner import Answers, first_nonfinite
+from foresight_probes.training.step_sizes import StepSize
+from foresight_probes.training.task_batch import Answer, TaskBatch
 
 LARGE = 2_000_000
 """Parameters from which on threads inside of torch's operations pay, and not beside each other."""
 
 
 class SingleHead:
-    """A head and its AdamW."""
+    """A head and its AdamW; a `Learner`."""
 
-    def __init__(self, head: nn.Module, rates: StepSize) -> None:
-        """On the device where the head will stay."""
-        self._head, self._rates = head, rates
+    selects_tokens = True
+
+    def __init__(self, index: int, head: nn.Module, step_size: StepSize, *, task: str, threaded: bool) -> None:
+        """Takes a head, by its index in the bank, on the device where it will stay."""
+        self.task = task
+        self._index, self._head, self._step_size = index, head, step_size
         parameters = list(head.parameters())
-        self.large = sum(parameter.numel() for parameter in parameters) >= LARGE
+        self.threaded = threaded or sum(parameter.numel() for parameter in parameters) >= LARGE
         self._decaying = [parameter.data for parameter in parameters if parameter.ndim > 1]
         self._optimiser = torch.optim.Adam(parameters, fused=parameters[0].device.type in ("cpu", "cuda"))
 
-    def learn(self, features: Features, loss: Callable[[Prediction], Tensor], factor: float) -> float | None:
-        """One step, its size this share of the peak.
+    def answers(self, batch: TaskBatch) -> Answers:
+        prediction = self._head(batch.features)
+        nonfinite = first_nonfinite(prediction.values)
+        if nonfinite is not None:
+            return Answers([], {self._index: nonfinite})
+        return Answers([Answer(batch, (self._index,), prediction)], {})
 
-        Returns None, or, where what the head says or its loss is not finite, such a number; then there is no step.
-        """
-        prediction = self._head(features)
-        found = first_nonfinite(prediction.values)
-        if found is None:
-            value = loss(prediction)
-            found = first_nonfinite(value)
-        if found is not None:
-            return found
-        self._optimiser.zero_grad()
-        torch.autograd.backward(value)
-        torch._foreach_mul_(self._decaying, 1 - factor * self._rates.decay)
+    def learn(self, batch: TaskBatch, factor: float) -> dict[int, float]:
+        answers, failed = self.answers(batch)
+        for answer in answers:
+            losses = answer.losses()
+            nonfinite = first_nonfinite(losses)
+            if nonfinite is not None:
+                return {self._index: nonfinite}
+            self._optimiser.zero_grad()
+            torch.autograd.backward(losses.sum())
+            self._step(factor)
+        return failed
+
+    def _step(self, factor: float) -> None:
+        torch._foreach_mul_(self._decaying, 1 - factor * self._step_size.decay)
         for group in self._optimiser.param_groups:
-            group["lr"] = factor * self._rates.peak
+            group["lr"] = factor * self._step_size.peak
         self._optimiser.step()
-        return None
 
+    def leave_out(self, index: int) -> None:  # noqa: ARG002 - it has one run
+        self._optimiser.state.clear()
 
-def first_nonfinite(values: Tensor) -> float | None:
-    """The first of some numbers that is not finite; None where all are.
-
-    >>> first_nonfinite(torch.tensor([1.0, -torch.inf, torch.nan]))
-    -inf
-    """
-    finite = values.detach().isfinite()
-    return None if finite.all() else float(values.detach()[~finite].flatten()[0])
+    def write_back(self, index: int) -> None:
+        """Does nothing: the head's weights are where it learns."""

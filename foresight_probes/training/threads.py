@@ -1,4 +1,4 @@
-"""Threads that share out work whose pieces do not see each other."""
+"""Threads that share out work whose pieces do not depend on each other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -13,7 +13,7 @@ _Piece = TypeVar("_Piece")
 
 
 class Threads:
-    """So many threads, the caller's among them, from `with` on to its end.
+    """A pool of `count` threads, the caller's among them, that lives from `with` on to its end.
 
     In between, an operation of torch has a single thread, unless it is called `inside`: in small operations several
     threads only wait for each other, many times longer on a busy machine. So what a piece of work gives, to the last
@@ -40,7 +40,7 @@ class Threads:
         torch.set_num_threads(self._usual)
 
     def each(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
-        """Pieces beside each other. Returns when all are done; raises what one of them raised."""
+        """Works on pieces beside each other; returns when all are done, and raises what one of them raised."""
         shares = max(1, min(self._count, len(pieces))) if self._pool else 1
 
         def share(number: int) -> None:
@@ -56,14 +56,14 @@ class Threads:
             future.result()
 
     def in_turn(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
-        """One piece after the other, each `inside`: for those that are large."""
+        """Works on one piece after the other, each `inside`: for those that are large."""
         with self.inside():
             for piece in pieces:
                 work(piece)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """So many threads inside of each operation of torch."""
+        """Gives each operation of torch all threads in its context."""
         usual = torch.get_num_threads()
         torch.set_num_threads(max(usual, self._count))
         try:

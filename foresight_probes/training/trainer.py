@@ -31,7 +31,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     bank.crowded = data.tokens and data.size_of_batch >= SMALL_BATCH
     with (
         _quiet(),
-        Threads(_threads(bank.options.device)) as bank.workers,
+        Threads(_threads(bank.options.device)) as bank.threads,
         tempfile.TemporaryDirectory() as folder,
     ):
         trainer = Trainer(

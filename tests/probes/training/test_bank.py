@@ -16,8 +16,10 @@ from foresight_probes.features.sources import open_source
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from foresight_probes.tasks import TaskContext
-from foresight_probes.training.bank import Bank, step_size
+from foresight_probes.training.bank import Bank
+from foresight_probes.training.batched_linear import BatchedLinear
 from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.step_sizes import warmup_cosine
 from foresight_probes.training.trainer import fit
 from tests.support import scenes
 
@@ -58,7 +60,7 @@ def trained(cache: "scenes.Cache", members: list[RunSpec], split: Split = SPLIT,
 
 def assert_same_result(company: Bank, alone: Bank, member: RunSpec) -> None:
     """Weights, selected epoch and scores, bit for bit."""
-    ours, theirs = company.members.index(member), alone.members.index(member)
+    ours, theirs = company.runs.index(member), alone.runs.index(member)
     weights = alone.heads[theirs].state_dict()
     assert all(torch.equal(found, weights[name]) for name, found in company.heads[ours].state_dict().items()), member
     assert company.selections[ours].epoch == alone.selections[theirs].epoch
@@ -113,7 +115,7 @@ def test_a_head_stops_when_it_becomes_no_better_and_others_go_on(cache: "scenes.
     bank = trained(cache, members, epochs=12, patience=5)
     whole = trained(cache, members, epochs=12)
     assert bank.selections[1].epoch <= 3  # a step size that changes nothing
-    assert list(bank._active) == [0, 1]  # all are tested
+    assert list(bank._learners) == [0, 1]  # all are tested
     assert bank.selections[0].epoch == whole.selections[0].epoch > 8
     assert_same_result(bank, whole, members[0])
 
@@ -122,13 +124,15 @@ def test_linear_heads_are_computed_together(cache: "scenes.Cache") -> None:
     """Those of one kind and task, as many as there is room for: six with five columns where 32 are allowed."""
     many = [RunSpec("position", "token-linear", seed) for seed in range(8)]
     bank = trained(cache, [*GRID, *many], epochs=1)
-    found = {key: [stack.places for stack in some] for key, some in bank._stacks.items()}
-    assert found == {
-        ("counting", "pooled-linear"): [[0, 1]],
-        ("position", "pooled-linear"): [[2, 3]],
-        ("position", "token-linear"): [[4, 5, 6, 7, 8, 9], [15, 16, 17, 18, 19, 20], [21, 22]],
-        ("hallucination", "pooled-linear"): [[11, 12, 13, 14]],
-    }
+    matrices = [learner for learner in dict.fromkeys(bank._learners.values()) if isinstance(learner, BatchedLinear)]
+    assert [(learner.task, learner.runs) for learner in matrices] == [
+        ("counting", (0, 1)),
+        ("position", (2, 3)),
+        ("position", (4, 5, 6, 7, 8, 9)),
+        ("hallucination", (11, 12, 13, 14)),
+        ("position", (15, 16, 17, 18, 19, 20)),
+        ("position", (21, 22)),
+    ]
 
 
 @pytest.mark.parametrize("head", ["pooled-linear", "token-linear", "mlp"])
@@ -154,7 +158,7 @@ def test_a_head_learns_as_with_the_optimiser_of_torch(cache: "scenes.Cache", hea
     for epoch in range(2):
         for number, batch in enumerate(loader):
             for group in optimiser.param_groups:
-                group["lr"] = 0.02 * step_size(epoch * len(loader) + number, 2 * len(loader))
+                group["lr"] = 0.02 * warmup_cosine(epoch * len(loader) + number, 2 * len(loader))
             asked = [place for place, target in enumerate(batch.targets["boxes"]) if target is not None]
             optimiser.zero_grad()
             features = standardise(batch.features).select(asked)
