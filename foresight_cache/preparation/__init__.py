@@ -1,1 +1,1 @@
-"""`foresight prepare`: a raw dataset chosen, checked, packed and resumed, up to a folder of shards."""
+"""Prepares a raw dataset as a folder of shards: listed, selected, checked, packed, and resumed if interrupted."""

@@ -1,4 +1,4 @@
-"""Memory for the files of a few samples, used again and again.
+"""Holds memory for the files of a few samples, used again and again.
 
 Memory that the system hands out anew costs more than reading a file into it and hashing it: on machines without
 large pages it is the slowest step of a copy.
@@ -9,20 +9,20 @@ from pathlib import Path
 from threading import Lock
 
 _SIZE = 16 << 20
-"""Bytes of an arena; only what was ever written to takes memory."""
+"""Bytes of an arena; only what was ever written to occupies memory."""
 
 
 class Arena:
-    """A piece of memory that files are read into, one after the other; what does not fit gets memory of its own."""
+    """Block of memory that files are read into, one after the other; what does not fit gets memory of its own."""
 
     def __init__(self) -> None:
         self._memory = memoryview(bytearray(_SIZE))
         self._used = 0
         self.holders = 0
-        """How many have still to look at what is in it."""
+        """Number of holders that have not given it back yet."""
 
     def read(self, path: Path) -> bytes | memoryview:
-        """A file's content, valid until the arena is given back. Raises `OSError`."""
+        """Returns a file's content, valid until the arena is given back. Raises `OSError`."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
             expected = os.fstat(descriptor).st_size
@@ -36,30 +36,31 @@ class Arena:
         return free[:size].toreadonly()
 
     def reset(self) -> None:
-        """Forget all content; nobody may look at it any more."""
+        """Forgets all content, which nobody may read any more."""
         self._used = self.holders = 0
 
 
 class ArenaPool:
-    """Arenas that are not in use. An arena is used again when all who hold it have given it back, in any thread."""
+    """Pool of free arenas. An arena is used again when all who hold it have given it back, in any thread."""
 
     def __init__(self) -> None:
         self._free: list[Arena] = []
         self._lock = Lock()
 
-    def take(self) -> Arena:
-        """An empty arena, held once."""
+    def acquire(self) -> Arena:
+        """Returns an empty arena, held once."""
         with self._lock:
             arena = self._free.pop() if self._free else Arena()
             arena.holders = 1
         return arena
 
     def hold(self, arena: Arena) -> None:
-        """One more has to give it back."""
+        """Adds a holder, who has to give the arena back too."""
         with self._lock:
             arena.holders += 1
 
     def give_back(self, arena: Arena) -> None:
+        """Ends one holding; after the last the arena is free."""
         with self._lock:
             arena.holders -= 1
             if not arena.holders:

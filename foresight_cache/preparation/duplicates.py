@@ -1,7 +1,7 @@
-"""Exact duplicates: samples whose media are the same bytes, found before anything is packed.
+"""Finds exact duplicates, which are samples whose media are the same bytes, before anything is packed.
 
 The same picture on two sides of a split is a leak. Within a set such samples get one group; `also` brings in sets
-that were prepared before, and `shared` lists what two prepared sets have in common.
+that were prepared before, and `shared_media` lists what two prepared sets have in common.
 """
 
 import hashlib
@@ -10,10 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import replace
 from pathlib import Path
 
-from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
 from foresight_cache.datasets.parts.clip_files import frame_files
 from foresight_cache.errors import BadSample
-from foresight_cache.preparation.selection import Record
 from foresight_cache.samples import Sample
 from foresight_cache.shards import ShardSet, read_shard
 from foresight_cache.shards.members import Members, frames_of
@@ -22,96 +21,96 @@ _TAIL = 4096
 """Bytes at the end of a file by which files of equal size are told apart before they are read whole."""
 
 
-def grouped(records: Sequence[Record], also: Sequence[ShardSet] = ()) -> tuple[list[Record], int]:
-    """The records with samples of equal media in one group, and how many of them another one equals.
+def group_duplicates(samples: Sequence[ListedSample], also: Sequence[ShardSet] = ()) -> tuple[list[ListedSample], int]:
+    """Returns the samples, those of equal media in one group, and the number of samples that equal another one.
 
     The group is the first one's, or that of an equal sample in one of the sets `also`. Files that cannot be read
-    are left for the packing to tell. Without `also` only files that might be equal are read.
+    are left for packing to report. Without `also` only files that might be equal are read.
     """
-    same = _equal(records, whole=bool(also))
-    taken = _groups_of(also, same.keys())
-    merged = _Groups()
+    positions_by_digest = _positions_by_digest(samples, whole=bool(also))
+    groups_elsewhere = _groups_by_digest(also, positions_by_digest.keys())
+    merged = _MergedGroups()
     duplicates = 0
-    for digest, places in same.items():
-        names = [record.sample.group for place in places if isinstance(record := records[place], RawSample)]
-        merged.join([*taken.get(digest, ()), *names])
-        duplicates += len(places) - (0 if digest in taken else 1)
-    return [_regrouped(record, merged) for record in records], duplicates
+    for digest, positions in positions_by_digest.items():
+        groups = [listed.sample.group for position in positions if isinstance(listed := samples[position], RawSample)]
+        merged.merge([*groups_elsewhere.get(digest, ()), *groups])
+        duplicates += len(positions) - (0 if digest in groups_elsewhere else 1)
+    return [_regrouped(listed, merged) for listed in samples], duplicates
 
 
-def shared(first: ShardSet, second: ShardSet) -> list[tuple[str, str]]:
-    """Ids of samples of two prepared sets whose media are equal; reads all of their tars.
+def shared_media(first: ShardSet, second: ShardSet) -> list[tuple[str, str]]:
+    """Returns pairs of ids of samples of two prepared sets whose media are equal; reads all of their tars.
 
-    Of one set with itself, the pairs of different samples in it.
+    For one set with itself, these are pairs of different samples in it.
     """
     ids: dict[str, list[str]] = defaultdict(list)
     for digest, sample in _digests(first):
         ids[digest].append(sample.id)
     if first.path.resolve() == second.path.resolve():
-        return [(each[0], other) for each in ids.values() for other in each[1:]]
-    return [(each, sample.id) for digest, sample in _digests(second) for each in ids.get(digest, ())]
+        return [(equal[0], other) for equal in ids.values() for other in equal[1:]]
+    return [(other, sample.id) for digest, sample in _digests(second) for other in ids.get(digest, ())]
 
 
 def _digests(shards: ShardSet) -> Iterator[tuple[str, Sample]]:
-    """Each sample with the digest of its media. That is not kept anywhere: packing would hash every byte twice."""
+    """Yields each sample with the digest of its media, which is not stored: packing would hash every byte twice."""
     for number in range(len(shards.shards)):
         for sample, members in read_shard(shards, number):
             yield media_digest(members), sample
 
 
-class _Groups:
-    """Sets of group names that are one; the name of such a set is the first that it was joined from."""
+class _MergedGroups:
+    """Groups that are merged into one; the merged group has the first one's name."""
 
     def __init__(self) -> None:
         self._first: dict[str, str] = {}
 
-    def join(self, names: Sequence[str]) -> None:
+    def merge(self, names: Sequence[str]) -> None:
         for name in names[1:]:
-            first, other = self.of(names[0]), self.of(name)
+            first, other = self.merged_name(names[0]), self.merged_name(name)
             if first != other:
                 self._first[other] = first
 
-    def of(self, name: str) -> str:
+    def merged_name(self, name: str) -> str:
         while name in self._first:
             name = self._first[name]
         return name
 
 
-def _regrouped(record: Record, groups: _Groups) -> Record:
-    if isinstance(record, BrokenSample) or (group := groups.of(record.sample.group)) == record.sample.group:
-        return record
-    return replace(record, sample=replace(record.sample, group=group))
+def _regrouped(listed: ListedSample, groups: _MergedGroups) -> ListedSample:
+    if isinstance(listed, BrokenSample) or (group := groups.merged_name(listed.sample.group)) == listed.sample.group:
+        return listed
+    return replace(listed, sample=replace(listed.sample, group=group))
 
 
-def _equal(records: Sequence[Record], *, whole: bool) -> dict[str, list[int]]:
-    """Places of samples by the digest of their media: with `whole` of all, else of those that equal another."""
-    files = {place: found for place, record in enumerate(records) if (found := _files(record))}
+def _positions_by_digest(samples: Sequence[ListedSample], *, whole: bool) -> dict[str, list[int]]:
+    """Returns positions by the digest of their media: with `whole` all samples', else those that equal another."""
+    files = {position: paths for position, listed in enumerate(samples) if (paths := _files(listed))}
     candidates: Iterable[int] = files
     if not whole:
-        candidates = _repeated(candidates, lambda place: _size(files[place]))
-        candidates = _repeated(candidates, lambda place: (_size(files[place]), _tail(files[place][-1])))
-    same: dict[str, list[int]] = defaultdict(list)
-    for place in candidates:
-        if digest := _digest(files[place]):
-            same[digest].append(place)
-    return same if whole else {digest: places for digest, places in same.items() if len(places) > 1}
+        candidates = _repeated(candidates, lambda position: _size(files[position]))
+        candidates = _repeated(candidates, lambda position: (_size(files[position]), _tail(files[position][-1])))
+    by_digest: dict[str, list[int]] = defaultdict(list)
+    for position in candidates:
+        if digest := _digest(files[position]):
+            by_digest[digest].append(position)
+    return by_digest if whole else {digest: equal for digest, equal in by_digest.items() if len(equal) > 1}
 
 
-def _repeated(places: Iterable[int], key: Callable[[int], Hashable]) -> list[int]:
-    """The places, in order, whose key another place has too; those without a key are left out."""
+def _repeated(positions: Iterable[int], key: Callable[[int], Hashable]) -> list[int]:
+    """Returns the positions, in order, whose key another one has too; those without a key are left out."""
     by_key: dict[Hashable, list[int]] = defaultdict(list)
-    for place in places:
-        if (found := key(place)) is not None:
-            by_key[found].append(place)
-    return sorted(place for same in by_key.values() if len(same) > 1 for place in same)
+    for position in positions:
+        if (value := key(position)) is not None:
+            by_key[value].append(position)
+    return sorted(position for equal in by_key.values() if len(equal) > 1 for position in equal)
 
 
-def _files(record: Record) -> list[Path]:
-    """The media files of a sample; none where they cannot be listed."""
-    if isinstance(record, BrokenSample):
+def _files(listed: ListedSample) -> list[Path]:
+    """Returns the media files of a sample; none where they cannot be listed."""
+    if isinstance(listed, BrokenSample):
         return []
     try:
-        return frame_files(record.path) if record.sample.media == "clip" and record.path.is_dir() else [record.path]
+        return frame_files(listed.path) if listed.sample.media == "clip" and listed.path.is_dir() else [listed.path]
     except (OSError, BadSample):
         return []
 
@@ -144,19 +143,19 @@ def _digest(files: Sequence[Path]) -> str | None:
     return sha256.hexdigest()
 
 
-def _groups_of(sets: Sequence[ShardSet], digests: Iterable[str]) -> Mapping[str, list[str]]:
-    """Groups of the samples in these sets that have one of the digests; reads all of their tars."""
-    wanted = set(digests)
+def _groups_by_digest(sets: Sequence[ShardSet], digests: Iterable[str]) -> Mapping[str, list[str]]:
+    """Returns groups of the samples in these sets that have one of the digests; reads all of their tars."""
+    known = set(digests)
     groups: dict[str, list[str]] = defaultdict(list)
     for shards in sets:
         for digest, sample in _digests(shards):
-            if digest in wanted:
+            if digest in known:
                 groups[digest].append(sample.group)
     return groups
 
 
 def media_digest(members: Members) -> str:
-    """SHA-256 of a sample's media file, or of its frames one after the other."""
+    """Returns the SHA-256 of a sample's media file, or of its frames one after the other."""
     sha256 = hashlib.sha256()
     for frame in frames_of(members):
         sha256.update(frame)

@@ -1,37 +1,39 @@
-"""What is found in a folder against what its manifest expects: numbers of samples, and published checksums."""
+"""Checks what a folder holds against what is expected: numbers of samples, checksums, and the share of bad samples."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError
+from foresight_cache.preparation.request import PreparationRequest
+from foresight_cache.shards import Quarantined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitCount:
-    """One split."""
+    """Number of samples of one split beside the number that is published."""
 
     split: str
     listed: int
-    """Samples that its annotations, or its folder, list."""
+    """Number of samples that its annotations, or its folder, list."""
     expected: int | None
-    """Samples that it has as published; None where the manifest counts none."""
+    """Number of samples as published; None where the manifest counts none."""
 
     @property
     def missing(self) -> int:
-        """Samples that are published and not listed."""
+        """Number of samples that are published and not listed."""
         return max(0, (self.expected or 0) - self.listed)
 
     @property
     def extra(self) -> int:
-        """Samples that are listed beyond what is published."""
+        """Number of samples that are listed beyond what is published."""
         return 0 if self.expected is None else max(0, self.listed - self.expected)
 
 
-def count(manifest: Manifest, listed: Mapping[str, int]) -> tuple[SplitCount, ...]:
-    """By split, in order."""
+def count_splits(manifest: Manifest, listed: Mapping[str, int]) -> tuple[SplitCount, ...]:
+    """Returns the counts of splits in order, from the number of listed samples by split."""
     return tuple(
         SplitCount(split=split, listed=number, expected=manifest.expected.get(split))
         for split, number in listed.items()
@@ -40,12 +42,12 @@ def count(manifest: Manifest, listed: Mapping[str, int]) -> tuple[SplitCount, ..
 
 def check_counts(manifest: Manifest, counts: Iterable[SplitCount], max_bad: float) -> None:
     """Raises `DatasetError` where more than this share of a split is missing or too much."""
-    for each in counts:
-        if each.missing + each.extra > max_bad * max(each.expected or 0, each.listed) + 1e-9:
-            how = f"{each.missing:,} are missing" if each.missing else f"{each.extra:,} are too many"
+    for count in counts:
+        if count.missing + count.extra > max_bad * max(count.expected or 0, count.listed) + 1e-9:
+            how = f"{count.missing:,} are missing" if count.missing else f"{count.extra:,} are too many"
             raise DatasetError(
-                f"split {each.split!r} of {manifest.name!r} has {each.listed:,} samples here and {each.expected:,} as "
-                f"published: {how}; get it whole, or prepare what is there with --partial"
+                f"split {count.split!r} of {manifest.name!r} has {count.listed:,} samples here and {count.expected:,} "
+                f"as published: {how}; get it whole, or prepare what is there with --partial"
             )
 
 
@@ -56,9 +58,39 @@ def check_checksums(manifest: Manifest, root: Path) -> None:
         if not path.is_file():
             continue
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, algorithm).hexdigest()
-        if found != digest:
+            actual = hashlib.file_digest(file, algorithm).hexdigest()
+        if actual != digest:
             raise DatasetError(
-                f"{path} is not the file that was published: its {algorithm} is {found}, not {digest}; get it again, "
+                f"{path} is not the file that was published: its {algorithm} is {actual}, not {digest}; get it again, "
                 "or prepare what is there with --partial"
             )
+
+
+def check_bad_samples(request: PreparationRequest, quarantined: Sequence[Quarantined], good: int) -> None:
+    """Raises `DatasetError` where more samples are bad than was allowed, or none is good."""
+    bad = len(quarantined)
+    # The small addition keeps 0.29 × 100 from being 28.999….
+    allowed = int(request.options.max_bad * (bad + good) + 1e-9)
+    if good and bad <= allowed:
+        return
+    first = "".join(f"\n  {sample.id}: {sample.reason}" for sample in quarantined[:5])
+    more = f"\n  … and {bad - 5} more" if bad > 5 else ""
+    advice = f"mend them, or leave them out with --max-bad {_share_above(bad, bad + good)}" if good else "none is left"
+    raise DatasetError(
+        f"{bad} of {bad + good} samples of {request.manifest.name!r} cannot be used, "
+        f"--max-bad {request.options.max_bad:g} allows {allowed}; {advice}:{first}{more}"
+    )
+
+
+def _share_above(bad: int, listed: int) -> str:
+    """Returns the smallest share, to two or more digits, that allows so many.
+
+    >>> _share_above(1, 3), _share_above(1, 4), _share_above(2, 118287)
+    ('0.34', '0.25', '0.000017')
+    """
+    digits = 2
+    while True:
+        share = -(-bad * 10**digits // listed)
+        if share >= 10 or bad * 10**digits % listed == 0:
+            return f"{share / 10**digits:.{digits}f}"
+        digits += 1

@@ -1,60 +1,64 @@
-"""What a raw folder has to offer for a preparation."""
+"""Lists the samples of a raw folder, counted and selected, and generates such a folder for a synthetic set."""
 
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from foresight_cache import datasets
-from foresight_cache.datasets import RawSample, Reader
+from foresight_cache.datasets import ListedSample, RawSample, Reader
 from foresight_cache.errors import DatasetError
-from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count
+from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count_splits
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
-from foresight_cache.preparation.selection import Record, is_absent
+from foresight_cache.preparation.selection import is_absent
 from foresight_cache.records import canonical_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """What the raw folder has to offer for a request."""
+    """Samples that a raw folder has for a request."""
 
     counts: tuple[SplitCount, ...]
-    records: Sequence[Record]
-    """Those that are to be packed, in order."""
+    samples: Sequence[ListedSample]
+    """The selected ones, in order."""
     absent: int
+    """Number of samples that are listed and not there, in a part of a set."""
     source: str
-    """SHA-256 over what the reader found of them, before anything of the media is known."""
+    """SHA-256 over the annotations of the samples, before anything of their media is known."""
 
 
-def listing(request: PreparationRequest, root: Path) -> Listing:
-    """What the folder lists, counted and chosen. Raises `DatasetError`."""
-    reader = _reader(request, root)
+def list_samples(request: PreparationRequest, root: Path) -> Listing:
+    """Returns what a raw folder lists, counted and selected. Raises `DatasetError`."""
+    reader = datasets.reader(request.manifest.family)(request.manifest.name, root)
     splits = _splits(request, reader)
-    if not request.options.selection.partial:
+    selection = request.options.selection
+    if not selection.partial:
         check_checksums(request.manifest, root)
-    listed: dict[str, list[Record]] = {split: list(_records(request, reader, split)) for split in splits}
-    counts = count(request.manifest, {split: len(records) for split, records in listed.items()})
-    if not request.options.selection.partial:
+    by_split = {split: list(_samples(request, reader, split)) for split in splits}
+    counts = count_splits(request.manifest, {split: len(samples) for split, samples in by_split.items()})
+    if not selection.partial:
         check_counts(request.manifest, counts, request.options.max_bad)
-    ordered = request.options.selection.ordered(record for records in listed.values() for record in records)
-    chosen = request.options.selection.chosen(ordered)
-    absent = sum(map(is_absent, ordered)) if request.options.selection.partial else 0
-    # What a part lacks is left out of the choice, not of the digest: it may come and go.
-    source = _digest(ordered if request.options.selection.partial else chosen)
-    return Listing(counts=counts, records=chosen, absent=absent, source=source)
+    ordered = selection.order(chain.from_iterable(by_split.values()))
+    selected = selection.select(ordered)
+    absent = sum(map(is_absent, ordered)) if selection.partial else 0
+    # What a part lacks is left out of the selection, not of the digest: it may come and go.
+    source = _digest(ordered if selection.partial else selected)
+    return Listing(counts=counts, samples=selected, absent=absent, source=source)
 
 
-def _records(request: PreparationRequest, reader: Reader, split: str) -> Iterator[Record]:
-    """All that the reader finds in a split, in groups as the manifest says. Raises `DatasetError`."""
+def _samples(request: PreparationRequest, reader: Reader, split: str) -> Iterator[ListedSample]:
+    """Yields all samples of a split, in groups as the manifest says. Raises `DatasetError`."""
     empty = True
-    for record in reader.samples(split):
+    for listed in reader.samples(split):
         empty = False
-        if isinstance(record, RawSample):
-            group = request.manifest.group_of(record.sample)
-            record = replace(record, sample=replace(record.sample, group=group))
-        yield record
+        if isinstance(listed, RawSample):
+            group = request.manifest.group_of(listed.sample)
+            yield replace(listed, sample=replace(listed.sample, group=group))
+        else:
+            yield listed
     if empty:
         raise DatasetError(
             f"split {split!r} of {request.manifest.name!r} is empty: its annotations list no samples; "
@@ -63,38 +67,30 @@ def _records(request: PreparationRequest, reader: Reader, split: str) -> Iterato
 
 
 def _splits(request: PreparationRequest, reader: Reader) -> tuple[str, ...]:
-    """The splits to prepare; one that the manifest lists and the folder lacks is refused when it is read."""
-    there = reader.splits()
-    if request.options.split is None:
-        listed = request.manifest.splits or there
-        return tuple(split for split in listed if split in there) if request.options.selection.partial else listed
-    if request.options.split not in there:
-        listed_there = ", ".join(there)
-        raise DatasetError(
-            f"there is no split {request.options.split!r} in {request.options.root}; splits there: {listed_there}"
-        )
-    return (request.options.split,)
+    """Returns the splits to prepare; one that the manifest lists and the folder lacks is refused when it is read."""
+    split, present = request.options.split, reader.splits()
+    if split is None:
+        expected = request.manifest.splits or present
+        return tuple(name for name in expected if name in present) if request.options.selection.partial else expected
+    if split not in present:
+        there = ", ".join(present)
+        raise DatasetError(f"there is no split {split!r} in {request.options.root}; splits there: {there}")
+    return (split,)
 
 
-def _reader(request: PreparationRequest, root: Path) -> Reader:
-    return datasets.reader(request.manifest.family)(request.manifest.name, root)
-
-
-def generated(request: PreparationRequest) -> Path:
-    """The raw folder of a generated set, drawn anew."""
+def generate_raw(request: PreparationRequest) -> Path:
+    """Draws a generated set anew and returns its raw folder."""
     root = request.out / RAW
     shutil.rmtree(root, ignore_errors=True)
-    samples = request.options.selection.limit or request.manifest.count or 1
+    count = request.options.selection.limit or request.manifest.count or 1
     source = {"source": request.options.root} if request.options.root else {}
-    datasets.generator(str(request.manifest.generator)).generate(
-        root, count=samples, seed=request.options.seed, **source
-    )
+    datasets.generator(str(request.manifest.generator)).generate(root, count=count, seed=request.options.seed, **source)
     return root
 
 
-def _digest(records: Iterable[Record]) -> str:
+def _digest(samples: Iterable[ListedSample]) -> str:
     source = hashlib.sha256()
-    for record in records:
-        found = record.sample.to_json() if isinstance(record, RawSample) else {"id": record.id, "reason": record.reason}
-        source.update(canonical_json(found) + b"\n")
+    for listed in samples:
+        known = listed.sample.to_json() if isinstance(listed, RawSample) else {"id": listed.id, "reason": listed.reason}
+        source.update(canonical_json(known) + b"\n")
     return source.hexdigest()

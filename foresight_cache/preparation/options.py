@@ -1,4 +1,4 @@
-"""The choices of one preparation, valid in themselves."""
+"""Holds the options of a preparation, which become the parameters of `foresight prepare`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from foresight_cache.preparation.selection import SampleSelection
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparationOptions:
-    """Which samples of a dataset are packed, how strictly they are checked, and by how many threads."""
+    """Options for which samples are packed, how strictly they are checked, and by how many threads."""
 
     root: Annotated[
         Path | None,

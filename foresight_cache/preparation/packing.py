@@ -1,4 +1,4 @@
-"""From a sample that a reader found to the record and the files that go into its tar, checked on the way."""
+"""Packs one sample: reads its files, checks them, and returns the record and the files that go into its tar."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,41 +25,42 @@ from foresight_cache.shards.members import (
 )
 
 Read = Callable[[Path], Content]
+"""Function that returns the content of a file."""
 
 
-def packed(found: RawSample, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
-    """Reads the sample's files and checks headers, sizes and annotations; with `deep`, decodes all pixels too.
+def pack_sample(raw: RawSample, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
+    """Reads a sample's files and checks headers, sizes and annotations; with `deep`, decodes all pixels too.
 
-    Width and height that the reader does not know come from the media. `read` gives the content of image files.
+    Width and height that the reader does not know come from the media. `read` returns the content of image files.
     Raises `BadSample`.
     """
-    name = found.sample.file_name
+    name = raw.sample.file_name
     try:
-        members = _media(found, read)
-        sample = _measured(found.sample, members)
-        if found.labels is not None:
-            members |= _labels(found, sample)
+        members = _read_media(raw, read)
+        sample = _measured(raw.sample, members)
+        if raw.labels is not None:
+            members |= _read_labels(raw, sample)
         check_annotations(sample.annotations, width=sample.width, height=sample.height)
         if deep:
             _decode(sample, members)
     except OSError as error:
-        where = name if error.filename in (None, str(found.path)) else Path(error.filename).name
+        where = name if error.filename in (None, str(raw.path)) else Path(error.filename).name
         raise BadSample(f"{where} cannot be read: {error.strerror}") from None
     except BadSample as error:
         raise BadSample(f"{name}: {error}") from None
     return sample, members
 
 
-def _media(found: RawSample, read: Read) -> dict[str, Content]:
-    if found.sample.media == "clip" and found.path.is_dir():
-        return _frames(found.path)
-    if found.sample.media == "clip":
-        return {media_suffix(found.path.name): found.path.read_bytes()}
-    return {media_suffix(found.path.name): read(found.path)}
+def _read_media(raw: RawSample, read: Read) -> dict[str, Content]:
+    if raw.sample.media == "clip" and raw.path.is_dir():
+        return _read_frames(raw.path)
+    if raw.sample.media == "clip":
+        return {media_suffix(raw.path.name): raw.path.read_bytes()}
+    return {media_suffix(raw.path.name): read(raw.path)}
 
 
-def _frames(folder: Path) -> dict[str, Content]:
-    """The image files of a folder in order. Raises `BadSample`."""
+def _read_frames(folder: Path) -> dict[str, Content]:
+    """Returns the image files of a folder in order. Raises `BadSample`."""
     paths = frame_files(folder)
     suffixes = {media_suffix(path.name) for path in paths}
     if not paths:
@@ -74,7 +75,7 @@ def _frames(folder: Path) -> dict[str, Content]:
 
 
 def _measured(sample: Sample, members: Members) -> Sample:
-    """With the width and height of the media, which must be those that the annotations say, if they say any."""
+    """Returns the sample with the media's width and height, which must be those of the annotations, if any."""
     if sample.media == "clip":
         return _measured_clip(sample, _facts(members))
     height, width = image_size(frames_of(members)[0])
@@ -94,25 +95,25 @@ def _facts(members: Members, *, deep: bool = False) -> ClipFacts:
 
 
 def _measured_clip(sample: Sample, facts: ClipFacts) -> Sample:
-    """A rate that the reader knows stays where the media do not say one, as frames in a folder do not."""
+    """Returns the sample with the clip's size and length; its rate stays where the media, as frames, have none."""
     rate = facts.frames_per_second or sample.frames_per_second
     return replace(sample, width=facts.width, height=facts.height, frames=facts.frames, frames_per_second=rate)
 
 
-def _labels(found: RawSample, sample: Sample) -> dict[str, Content]:
-    """Dense labels by suffix, each of the size of what it labels. Raises `BadSample`."""
-    if found.labels is None:
+def _read_labels(raw: RawSample, sample: Sample) -> dict[str, Content]:
+    """Returns dense labels by suffix, each of the size of what it labels. Raises `BadSample`."""
+    if raw.labels is None:
         return {}
-    if found.labels.is_dir():
-        numbers = {path.stem: number for number, path in enumerate(frame_files(found.path))}
-        paths = {path.stem: path for path in frame_files(found.labels)}
+    if raw.labels.is_dir():
+        numbers = {path.stem: number for number, path in enumerate(frame_files(raw.path))}
+        paths = {path.stem: path for path in frame_files(raw.labels)}
         if strays := sorted(paths.keys() - numbers.keys()):
             raise BadSample(f"labels {strays[0]} are of no frame; names of labels and frames must agree")
         labels: dict[str, Content] = {
             frame_member(numbers[stem], LABELS): path.read_bytes() for stem, path in sorted(paths.items())
         }
     else:
-        labels = {LABELS: found.labels.read_bytes()}
+        labels = {LABELS: raw.labels.read_bytes()}
     for suffix, data in labels.items():
         try:
             size = labels_size(data)

@@ -1,8 +1,9 @@
-"""The folder that a preparation writes: who may write it, what an interrupted one left, and how it goes on from there.
+"""Guards the folder that a preparation writes: who may write it, and what an interrupted one left to go on from.
 
 OUT/unfinished              there from the start to the index, and locked while somebody prepares
 OUT/shard-000000.tar        whole, as it takes its name last
-OUT/shard-000000.done       what the shard holds and how many records it took; gone once there is an index
+OUT/shard-000000.done       what the shard holds and how many samples are listed up to its end
+                            gone once there is an index
 """
 
 import fcntl
@@ -25,22 +26,22 @@ from foresight_cache.shards.shard_set import shard_name
 RAW = "raw"
 """Folder inside the unfinished shards where a synthetic set is drawn, to be gone with them."""
 _OURS = re.compile(rf"(shard-\d{{6}}\.(tar|done)|{re.escape(INDEX)})(\.[0-9a-f]+{re.escape(PARTIAL)})?")
-"""What a preparation writes beside the index; all that a new start may remove."""
+"""Names of the files that a preparation writes; all that a new start may remove."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """A shard that is written, and where the next one begins."""
+class FinishedShard:
+    """Shard that is written, and the position in the listing where the next one begins."""
 
     shard: ShardInfo | None
-    """None where only records that could not be used came after the last shard."""
+    """None where only samples that could not be used came after the last shard."""
     quarantined: tuple[Quarantined, ...]
-    """Records that could not be used, between the last shard's last sample and this one's."""
-    records: int
-    """Records that this shard and those before it took."""
+    """Samples that could not be used, between the last shard's last sample and this one's."""
+    listed: int
+    """Number of listed samples up to the end of this shard, usable or not."""
 
 
-def refuse_foreign(out: Path) -> None:
+def check_out_folder(out: Path) -> None:
     """Raises `UsageError` where the folder holds something that no preparation wrote."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is not a folder; choose a new folder for --out")
@@ -53,11 +54,11 @@ def refuse_foreign(out: Path) -> None:
 
 
 @contextmanager
-def unfinished(out: Path) -> Iterator[None]:
-    """The folder, marked as unfinished and locked.
+def unfinished_folder(out: Path) -> Iterator[None]:
+    """Makes the folder, marks it as unfinished and locks it for the block.
 
-    Where the block is interrupted, or the disk fails, shards that are done stay, so that the same request goes on
-    from there; where it is refused, or nothing is done, all that it wrote goes, and the folder if it was made here.
+    Where the block is interrupted, or the disk fails, finished shards stay, so that the same request goes on from
+    there; where it is refused, or no shard is finished, all that it wrote goes, and the folder if it was made here.
     """
     existed = out.is_dir()
     out.mkdir(parents=True, exist_ok=True)
@@ -68,8 +69,8 @@ def unfinished(out: Path) -> Iterator[None]:
             yield
         except BaseException as error:
             shutil.rmtree(out / RAW, ignore_errors=True)
-            if isinstance(error, ForesightError) or not _done_path(out, 0).exists():
-                clear(out, keep=0)
+            if isinstance(error, ForesightError) or not _note_path(out, 0).exists():
+                remove_shards(out, keep=0)
                 marker.unlink(missing_ok=True)
                 if not existed:
                     with suppress(OSError):  # somebody else put something there
@@ -80,44 +81,46 @@ def unfinished(out: Path) -> Iterator[None]:
         marker.unlink(missing_ok=True)
 
 
-def note(out: Path, number: int, done: Done, identity: str) -> None:
-    """Keep in mind that a shard is done, for a request of this identity."""
-    body = {"identity": identity, **asdict(done)}
-    write_file(_done_path(out, number), canonical_json(with_digest(body)), durable=False)
+def write_note(out: Path, number: int, finished: FinishedShard, identity: str) -> None:
+    """Writes down that a shard is finished, for a request of this identity."""
+    body = {"identity": identity, **asdict(finished)}
+    write_file(_note_path(out, number), canonical_json(with_digest(body)), durable=False)
 
 
-def recalled(out: Path, identity: str) -> list[Done]:
-    """The shards that an interrupted preparation of the same identity has done, up to the first that is not whole."""
-    found: list[Done] = []
+def read_notes(out: Path, identity: str) -> list[FinishedShard]:
+    """Returns the shards that an interrupted preparation of this identity finished, up to the first damaged one."""
+    shards: list[FinishedShard] = []
     for number in count():
-        done = _read(_done_path(out, number), identity)
+        finished = _read_note(_note_path(out, number), identity)
         path = out / shard_name(number)
-        if done is None or done.shard is None or not path.is_file() or path.stat().st_size != done.shard.size:
-            return found
-        found.append(done)
-    return found
+        if finished is None or finished.shard is None or not path.is_file():
+            break
+        if path.stat().st_size != finished.shard.size:
+            break
+        shards.append(finished)
+    return shards
 
 
-def clear(out: Path, *, keep: int) -> None:
-    """Remove what a preparation wrote, but for the first so many shards; nothing once there is an index."""
+def remove_shards(out: Path, *, keep: int) -> None:
+    """Removes what a preparation wrote, but for the first so many shards; nothing once there is an index."""
     if (out / INDEX).exists():
         return
-    kept = {name for number in range(keep) for name in (shard_name(number), _done_path(out, number).name)}
+    kept = {name for number in range(keep) for name in (shard_name(number), _note_path(out, number).name)}
     for path in out.iterdir():
         if _OURS.fullmatch(path.name) and path.name not in kept:
             path.unlink()
 
 
-def _read(path: Path, identity: str) -> Done | None:
-    """None where the note is not there, not whole, or of another request."""
+def _read_note(path: Path, identity: str) -> FinishedShard | None:
+    """Returns None where the note is not there, not whole, or of another request."""
     try:
         body = checked_digest(parse_json(path.read_bytes()))
         if body["identity"] != identity:
             return None
-        return Done(
+        return FinishedShard(
             shard=ShardInfo(**{name: _tuples(value) for name, value in body["shard"].items()}),
-            quarantined=tuple(Quarantined(**each) for each in body["quarantined"]),
-            records=body["records"],
+            quarantined=tuple(Quarantined(**sample) for sample in body["quarantined"]),
+            listed=body["listed"],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -127,7 +130,7 @@ def _tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _done_path(out: Path, number: int) -> Path:
+def _note_path(out: Path, number: int) -> Path:
     return (out / shard_name(number)).with_suffix(".done")
 
 

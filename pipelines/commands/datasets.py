@@ -53,10 +53,10 @@ def duplicates(first: First, second: Second) -> None:
 
     Example: foresight datasets duplicates shards/train shards/test
     """
-    from foresight_cache.preparation.duplicates import shared
+    from foresight_cache.preparation.duplicates import shared_media
     from foresight_cache.shards import open_shards
 
-    pairs = shared(open_shards(first), open_shards(second))
+    pairs = shared_media(open_shards(first), open_shards(second))
     for one, other in pairs:
         print(f"{one}\t{other}")
     raise typer.Exit(1 if pairs else 0)
@@ -70,7 +70,7 @@ def _facts(manifest: "Manifest") -> dict[str, str]:
         "media": manifest.media,
         "annotations": ", ".join(manifest.annotations),
         "splits": ", ".join(counts) or "those that the folder has",
-        "layouts": "\n".join([*manifest.layouts][:1] + [f"{'':17} {each}" for each in manifest.layouts[1:]]),
+        "layouts": "\n".join([*manifest.layouts][:1] + [f"{'':17} {layout}" for layout in manifest.layouts[1:]]),
         "annotation files": ", ".join(manifest.annotation_files),
         "licence": manifest.licence,
         "homepage": manifest.homepage or "",

@@ -10,7 +10,7 @@ import pytest
 from foresight_cache import datasets, open_cache
 from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.errors import BadSample, DatasetError
-from foresight_cache.preparation.packing import packed
+from foresight_cache.preparation.packing import pack_sample
 from foresight_cache.samples import Sample
 from tests.support import video_sets
 from tests.support.command import foresight, said
@@ -31,7 +31,7 @@ def broken(family: str, root: Path, split: str) -> dict[str, str]:
             reasons[record.id] = record.reason
             continue
         try:
-            packed(record)
+            pack_sample(record)
         except BadSample as error:
             reasons[record.sample.id] = str(error)
     return reasons
@@ -178,7 +178,7 @@ class TestFolders:
         (folder / "notes.txt").write_text("not a frame")
         record = next(iter(datasets.reader("video_folder")("mine", tmp_path).samples("all")))
         assert isinstance(record, RawSample)
-        _, members = packed(record)
+        _, members = pack_sample(record)
         from foresight_cache.media.clips import decode_clip
 
         assert [number_in(pixels) for pixels in decode_clip(members, range(12))] == list(range(12))
@@ -247,7 +247,7 @@ class TestDavis:
             assert [sample.id for sample in found("davis2017", place, "val")] == ["davis2017/val/blackswan"]
         record = next(iter(datasets.reader("davis2017")("davis2017", root).samples("train")))
         assert isinstance(record, RawSample)
-        sample, members = packed(record)
+        sample, members = pack_sample(record)
         assert (sample.width, sample.height, sample.frames, sample.frames_per_second) == (64, 48, 5, 24.0)
         assert sorted(members) == sorted([f"{n:05d}.{kind}" for n in range(5) for kind in ("jpg", "seg.png")])
 

@@ -30,11 +30,11 @@ def test_files_are_read_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_memory_is_used_again_only_when_nobody_holds_it(tmp_path: Path) -> None:
     pool = ArenaPool()
     (path,) = write(tmp_path, 40)
-    arena = pool.take()
+    arena = pool.acquire()
     content = arena.read(path)
     pool.hold(arena)
     pool.give_back(arena)
-    assert pool.take() is not arena
+    assert pool.acquire() is not arena
     assert bytes(content) == path.read_bytes()
     pool.give_back(arena)
-    assert pool.take() is arena
+    assert pool.acquire() is arena

@@ -12,7 +12,7 @@ from PIL import Image
 
 from foresight_cache.datasets.synthetic import shapes
 from foresight_cache.errors import DatasetError, UsageError
-from foresight_cache.preparation.duplicates import shared
+from foresight_cache.preparation.duplicates import shared_media
 from foresight_cache.preparation.prepare import PreparationSummary
 from foresight_cache.samples import Sample
 from foresight_cache.shards import read_shard
@@ -180,7 +180,7 @@ class TestDuplicates:
         groups = {sample.id.removeprefix("image-folder/all/"): sample.group for sample in samples(summary)}
         assert groups["dog/copy"] == groups["dog/again"] == groups["cat/1"] == "image-folder/all/cat/1"
         assert len(set(groups.values())) == 12
-        assert shared(summary.shards, summary.shards) == [
+        assert shared_media(summary.shards, summary.shards) == [
             ("image-folder/all/cat/1", "image-folder/all/dog/again"),
             ("image-folder/all/cat/1", "image-folder/all/dog/copy"),
         ]
@@ -212,7 +212,7 @@ class TestDuplicates:
         groups = {sample.id: sample.group for sample in samples(joined)}
         assert groups["mine/all/copy"] == "image-folder/all/1"
         assert groups["mine/all/1"] == "mine/all/1"
-        assert shared(first.shards, joined.shards) == [("image-folder/all/1", "mine/all/copy")]
+        assert shared_media(first.shards, joined.shards) == [("image-folder/all/1", "mine/all/copy")]
 
 
 class TestInterruption:

@@ -25,7 +25,7 @@ from pycocotools.coco import COCO
 from foresight_cache.datasets.synthetic import shapes
 from foresight_cache.errors import DatasetError, ManifestError, ShardError, UnknownName, UsageError
 from foresight_cache.media.images import decode_image
-from foresight_cache.preparation import request
+from foresight_cache.preparation import expectations
 from foresight_cache.preparation.prepare import PreparationSummary
 from foresight_cache.shards import open_shards, read_shard
 from tests.support.preparing import prepare
@@ -322,7 +322,7 @@ def test_a_share_is_counted_exactly(raw: Path, tmp_path: Path) -> None:
 
 @given(bad=st.integers(1, 200), good=st.integers(1, 200_000))
 def test_the_suggested_share_is_enough(bad: int, good: int) -> None:
-    share = float(request._share_above(bad, bad + good))
+    share = float(expectations._share_above(bad, bad + good))
     assert bad <= int(share * (bad + good) + 1e-9)
     assert share <= 1.11 * bad / (bad + good) + 0.01
 
