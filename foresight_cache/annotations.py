@@ -1,4 +1,4 @@
-"""What a sample's annotations may be: one schema for all datasets, checked when they are packed and when they are read.
+"""The schema of annotations, one for all datasets, checked when samples are packed and when they are read.
 
 `docs/cache_format.md` § Sample says the same in words. Coordinates are pixels of the original media, origin at the
 upper left corner, continuous: a box over the first pixel alone is `[0, 0, 1, 1]`.
@@ -19,7 +19,7 @@ _Frame = tuple[int, int]
 
 
 def check_annotations(annotations: Mapping[str, Any], *, width: int, height: int) -> None:
-    """Raises `BadSample` where annotations of media of this size are not of the schema, naming the place."""
+    """Raises `BadSample` where annotations of media of this size are not of the schema, naming the field."""
     for kind, value in annotations.items():
         if kind not in _KINDS:
             raise BadSample(f"annotations have the kind {shown(kind)}, expected some of {', '.join(_KINDS)}")
@@ -44,7 +44,7 @@ def _is_box(box: Any, frame: _Frame) -> bool:
 def _fields(
     value: Any, needed: Mapping[str, Callable[[Any], bool]], optional: Mapping[str, Callable[[Any], bool]]
 ) -> str:
-    """What is wrong with an object's fields, or nothing."""
+    """Returns a phrase for what is wrong with an object's fields, or an empty text."""
     if not isinstance(value, dict):
         return f" is {shown(value)}, expected an object"
     for name, check in needed.items():
@@ -103,8 +103,8 @@ def _objects(value: Any, frame: _Frame) -> str | None:
 
     needed = {"box": lambda box: _is_box(box, frame), **_OBJECT}
     optional = {"segmentation": is_mask, "keypoints": _is_keypoints}
-    found = (_fields(each, needed, optional) for each in value)
-    return next((f"[{n}]{problem}" for n, problem in enumerate(found) if problem), None)
+    problems = (_fields(thing, needed, optional) for thing in value)
+    return next((f"[{n}]{problem}" for n, problem in enumerate(problems) if problem), None)
 
 
 def _captions(value: Any, _frame: _Frame) -> str | None:
@@ -155,7 +155,7 @@ def _motion(value: Any, _frame: _Frame) -> str | None:
         "category": is_text,
     }
     problems = (
-        f".objects[{n}]{problem}" for n, each in enumerate(value["objects"]) if (problem := _fields(each, needed, {}))
+        f".objects[{n}]{problem}" for n, track in enumerate(value["objects"]) if (problem := _fields(track, needed, {}))
     )
     return next(problems, None)
 

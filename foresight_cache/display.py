@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 Facts = Mapping[str, str]
-"""What a cache is, as labelled texts."""
+"""Labelled texts that say what a cache is."""
 PointTable = Sequence[Mapping[str, str]]
 """One row per point: `point`, `shape`, `type` and `MB`."""
 

@@ -38,15 +38,15 @@ class UnknownName(UsageError):
     """A name that is not among the known ones.
 
     >>> str(UnknownName("model family", "qwen2_5vl", ["qwen2_5_vl", "dinov2"]))
-    "unknown model family 'qwen2_5vl'; did you mean 'qwen2_5_vl'? Known: dinov2, qwen2_5_vl."
+    "unknown model family 'qwen2_5vl'; did you mean 'qwen2_5_vl'? Known: dinov2, qwen2_5_vl"
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+        hint = f"; did you mean {' or '.join(map(repr, near))}? Known" if near else "; known"
         listed = ", ".join(known[:40]) + (" …" if len(known) > 40 else "")
-        super().__init__(f"unknown {kind} {name!r}{hint} Known: {listed}.")
+        super().__init__(f"unknown {kind} {name!r}{hint}: {listed}")
 
 
 class DatasetError(ForesightError):

@@ -1,4 +1,4 @@
-"""Where an original lies in the input that the model sees, and so where its boxes and points lie there.
+"""The placement of an original in the input that the model sees, and so of its boxes and points.
 
 Coordinates are continuous pixels with the origin at the upper left corner, as in `annotations`.
 """
@@ -31,18 +31,18 @@ class Placement:
     inner_width: int
 
     def points(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Points x, y [..., 2] of the original, in pixels of the input."""
+        """Returns points x, y [..., 2] of the original in pixels of the input."""
         resized = np.asarray(points, np.float64) * (self.inner_width, self.inner_height)
         return resized / (self.original_width, self.original_height) + (self.left, self.top)
 
     def boxes(self, boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Boxes x0, y0, x1, y1 [..., 4] of the original, in pixels of the input."""
+        """Returns boxes x0, y0, x1, y1 [..., 4] of the original in pixels of the input."""
         corners = np.asarray(boxes, np.float64)
         return self.points(corners.reshape(*corners.shape[:-1], 2, 2)).reshape(corners.shape)
 
 
 def placement_for(original: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
-    """How an original (height, width) is fitted into an input of a size (height, width).
+    """Returns the placement of an original (height, width) in an input of a size (height, width).
 
     `stretch` fills the input and changes the proportions; `letterbox` keeps them, centres and leaves a border.
 
@@ -71,12 +71,12 @@ def placement_for(original: tuple[int, int], size: tuple[int, int], fit: Fit) ->
 
 
 def input_placement(row: Mapping[str, Any]) -> Placement:
-    """The placement of a good sample of a cache, by its row in `Cache.rows`."""
+    """Returns the placement of a good sample of a cache, by its row in `Cache.rows`."""
     return placement_for((row["height"], row["width"]), row["grid_pixel"][1:], row["fit"])
 
 
 def input_fractions(boxes: NDArray[np.floating[Any]], row: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Boxes [..., 4] in pixels of the original, as fractions of the model's input, by a row of `Cache.rows`.
+    """Returns boxes [..., 4] in pixels of the original as fractions of the model's input, by a row of `Cache.rows`.
 
     A row without a `fit` is of a stretched input, where fractions of the original are those of the input.
     """

@@ -1,6 +1,6 @@
 """Names of extraction points: `tap@readout`, aliases of the research plans, patterns and sets.
 
-A tap is a place in the model (`vit.block_08`), a readout is what of it is kept. `tap` alone means
+A tap is a layer of the model whose output is taken (`vit.block_08`), a readout is what of it is kept. `tap` alone means
 `tap@tokens`. Block and layer numbers start at 1. Aliases keep their fraction of the depth on a model of
 another depth; what is stored is always the true tap name.
 """
@@ -21,7 +21,8 @@ LABELS = "labels"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """
+    """A tap and what of it is kept.
+
     >>> str(Point("llm.layer_14")), str(Point("llm.layer_14", "mean"))
     ('llm.layer_14', 'llm.layer_14@mean')
     """
@@ -34,7 +35,7 @@ class Point:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises `UnknownName` for a readout that does not exist."""
+        """Returns the point that a text names. Raises `UnknownName` for a readout that does not exist."""
         tap, separator, readout = text.partition("@")
         if separator and readout not in READOUTS:
             raise UnknownName("readout", readout, READOUTS)
@@ -49,15 +50,15 @@ class _Depths:
     layers: int
 
     def block(self, fraction: float) -> str:
-        """The block at a fraction of the depth: 1/4 of 32 is block 08."""
+        """Returns the block at a fraction of the depth: 1/4 of 32 is block 08."""
         return f"vit.block_{max(1, round(self.blocks * fraction)):02d}"
 
     def layer(self, fraction: float) -> str:
-        """The layer at a fraction of the depth: 1/2 of 28 is layer 14."""
+        """Returns the layer at a fraction of the depth: 1/2 of 28 is layer 14."""
         return f"llm.layer_{max(1, round(self.layers * fraction)):02d}"
 
     def layer_after(self, fraction: float) -> str:
-        """The layer that follows a fraction of the depth: after 1/4 of 28 comes layer 08."""
+        """Returns the layer that follows a fraction of the depth: after 1/4 of 28 comes layer 08."""
         return f"llm.layer_{min(self.layers, int(self.layers * fraction) + 1):02d}"
 
 
@@ -94,7 +95,7 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
 
 
 def aliases(taps: Sequence[str]) -> dict[str, str]:
-    """The aliases E1…E8 that exist on a model with these taps, and the tap that each one means.
+    """Returns the aliases E1…E8 that exist on a model with these taps, each with the tap that it means.
 
     >>> model = ["vit.patch_embed", *(f"vit.block_{k:02d}" for k in range(1, 9)), "vit.pre_merge"]
     >>> aliases(model)
@@ -105,7 +106,7 @@ def aliases(taps: Sequence[str]) -> dict[str, str]:
 
 
 def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
-    """Points that the texts name on a model with `taps`, each once, in the order of computation.
+    """Returns the points that texts name on a model with `taps`, each once, in the order of computation.
 
     A text is a point, an alias (`E4`), a set (`q2`) or a pattern (`vit.*`, `llm.layer_*@mean`).
     `pixels` is left out, because every cache has it. Raises `UnknownName` and `UsageError`.
@@ -132,7 +133,7 @@ _STAGES = (
 
 
 def computation_order(name: str) -> tuple[int, str, int]:
-    """A sort key that puts point names in the order in which any model computes them, `pixels` last.
+    """Returns a sort key that puts point names in the order in which any model computes them, `pixels` last.
 
     >>> sorted(["pixels", "llm.layer_02", "vit.pre_merge", "vit.block_10", "vit.block_02"], key=computation_order)
     ['vit.block_02', 'vit.block_10', 'vit.pre_merge', 'llm.layer_02', 'pixels']
@@ -152,10 +153,10 @@ def _matches(text: str, taps: Sequence[str], depths: _Depths) -> list[Point]:
     tap = _ALIASES[point.tap](depths) if point.tap in _ALIASES else point.tap
     if tap == PIXELS:
         return [Point(PIXELS)]
-    found = [Point(name, point.readout) for name in taps if fnmatch.fnmatchcase(name, tap)]
-    if not found:
+    points = [Point(name, point.readout) for name in taps if fnmatch.fnmatchcase(name, tap)]
+    if not points:
         raise UnknownName("extraction point", text, [*taps, *_ALIASES, *_SETS])
-    return found
+    return points
 
 
 def _depths(taps: Iterable[str]) -> _Depths:

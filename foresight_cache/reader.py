@@ -94,13 +94,13 @@ class Cache:
         return [row for commit in self.commits for row in table_rows(commit, commit.shard * per_shard, fit)]
 
     def __getitem__(self, point: str) -> "CachedPoint":
-        """Raises `UnknownName`."""
+        """Returns a point's array, unread. Raises `UnknownName`."""
         if point not in self.arrays:
             raise UnknownName("point of this cache", point, self.arrays)
         return CachedPoint(self, point)
 
     def select(self, texts: Sequence[str]) -> tuple[str, ...]:
-        """Points of this cache that points, aliases (`E4`), sets or patterns name, in the order of computation.
+        """Returns the points that names, aliases (`E4`), sets or patterns mean here, in the order of computation.
 
         Aliases keep their fraction of the model's depth, whichever of its points are cached. Raises `UnknownName`.
         """
@@ -129,7 +129,7 @@ class Cache:
 
     @property
     def complete(self) -> bool:
-        """Whether every shard is committed with every point."""
+        """True where every shard is committed with every point."""
         return len(self.commits) == len(self.layout.shards) and len(self.arrays) == len(self.layout.points)
 
     @property
@@ -138,7 +138,7 @@ class Cache:
         return sum(entry["bytes"] for commit in self.commits for entry in commit.objects.values())
 
     def summary(self) -> dict[str, str]:
-        """What it is, as labelled texts."""
+        """Returns what the cache is, as labelled texts."""
         model, data = self.fingerprint["model"], self.fingerprint["dataset"]
         bad = sum(row.status == "bad" for commit in self.commits for row in commit.rows)
         return {
@@ -152,7 +152,7 @@ class Cache:
         }
 
     def table(self) -> list[dict[str, str]]:
-        """One row per point: name, array shape, type, megabytes."""
+        """Returns one row per point: name, array shape, type, megabytes."""
         return [
             {
                 "point": name,
@@ -171,10 +171,10 @@ class Cache:
         rows = []
         for commit in self.commits:
             for point in self.points:
-                if found := commit.objects[point].get("statistics"):
-                    low, middle, high = found["norm_quantiles"]
+                if statistics := commit.objects[point].get("statistics"):
+                    low, middle, high = statistics["norm_quantiles"]
                     norms = {"norm_05": low, "norm_50": middle, "norm_95": high}
-                    plain = {name: found[name] for name in ("mean", "std", "effective_rank")}
+                    plain = {name: statistics[name] for name in ("mean", "std", "effective_rank")}
                     rows.append({"shard": commit.shard, "point": point, **plain, **norms})
         columns = ["shard", "point", "mean", "std", "norm_05", "norm_50", "norm_95", "effective_rank"]
         return pd.DataFrame(rows, columns=columns)
@@ -214,7 +214,7 @@ class CachedPoint:
         return len(self.cache)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Tokens of one sample, float32 [N, D], in raster order over `grid_of(index)`.
+        """Returns the tokens of one sample, float32 [N, D], in raster order over `grid_of(index)`.
 
         Every byte is checked against its checksum. Raises `BadSample` for a quarantined sample and
         `CorruptCache` where bytes are not those that were written.
@@ -222,17 +222,17 @@ class CachedPoint:
         return self.stored(index).astype(np.float32)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """All samples but the quarantined ones, as by `__getitem__`."""
+        """Yields all samples but the quarantined ones, as `__getitem__` returns them."""
         return self.each()
 
     def each(self, *, bad: Literal["skip", "raise"] = "skip") -> Iterator[np.ndarray]:
-        """All samples in order, float32 [N, D]; at a quarantined one goes on, or raises `BadSample`."""
+        """Yields all samples in order, float32 [N, D]; passes a quarantined one over, or raises `BadSample`."""
         for index, row in enumerate(self.cache.rows):
             if row["status"] == "ok" or bad == "raise":
                 yield self[index]
 
     def stored(self, index: int) -> np.ndarray:
-        """Tokens of one sample in the stored type, read-only [N, D]."""
+        """Returns the tokens of one sample in the stored type, read-only [N, D]."""
         row = self._row(index)
         grid = self.grid_of(index)
         shard, position = row["shard"], row["slot"] % self.cache.layout.samples_per_shard
@@ -244,7 +244,7 @@ class CachedPoint:
         return tokens.reshape(-1, self.layout.width)[: grid.tokens]
 
     def stored_into(self, index: int, out: np.ndarray, *, check: bool = True) -> None:
-        """The same into memory that is used again: `out` is a C-contiguous [N, D] of the stored type.
+        """Reads what `stored` returns into `out`, a C-contiguous [N, D] of the stored type that is used again.
 
         Without `check` checksums are not verified: for bytes that were verified before, on an earlier pass.
         """
@@ -266,7 +266,7 @@ class CachedPoint:
             out[-rest:] = scratch[:rest]
 
     def grid_of(self, index: int) -> Grid:
-        """How the tokens of one sample lie. Raises `BadSample`."""
+        """Returns the grid on which the tokens of one sample lie. Raises `BadSample` for a quarantined one."""
         row = self._row(index)
         grid = grid_on(row, self.layout.level)
         if row["status"] != "ok" or grid is None:
@@ -274,11 +274,11 @@ class CachedPoint:
         return grid
 
     def grid(self, index: int) -> np.ndarray:
-        """Tokens of one sample, float32 [T, H, W, D]."""
+        """Returns the tokens of one sample, float32 [T, H, W, D]."""
         return self[index].reshape(*self.grid_of(index), self.layout.width)
 
     def torch(self, indices: Sequence[int]) -> "torch.Tensor":
-        """Tokens of several samples of one grid size, [B, N, D] in the stored type.
+        """Returns the tokens of several samples of one grid size, [B, N, D] in the stored type.
 
         Raises `CacheError` where the samples differ in size.
         """
@@ -286,14 +286,14 @@ class CachedPoint:
 
         arrays = [self.stored(index) for index in indices]
         if len({len(array) for array in arrays}) != 1:
-            raise CacheError("these samples differ in size; read them one by one")
+            raise CacheError("these samples differ in size, expected one grid for all; read them one by one")
         stacked = np.stack(arrays)
         if self.layout.dtype == "bfloat16":
             return torch.from_numpy(stacked.view(np.uint16)).view(torch.bfloat16)
         return torch.from_numpy(stacked)
 
     def to_xarray(self) -> "xr.DataArray":
-        """A labelled lazy float32 array [sample, token, channel]; missing tokens and bad samples are NaN."""
+        """Returns a labelled lazy float32 array [sample, token, channel]; missing tokens and bad samples are NaN."""
         from foresight_cache.xarray_view import data_array
 
         return data_array(self)

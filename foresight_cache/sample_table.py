@@ -36,7 +36,7 @@ class SampleTableRow(TypedDict):
     frame_indices: tuple[int, ...]
     """Frames of the original media that were taken, counted from 0, one per time step of the pixels."""
     fit: Fit
-    """How the original was fitted into the input."""
+    """Kind of fit of the original in the input."""
     shard: int
     slot: int
     """Index on the first axis of the arrays in the store."""

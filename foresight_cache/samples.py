@@ -1,8 +1,4 @@
-"""The record that flows from a raw dataset to the cache, and the words for its axes.
-
-Axis letters, used in the names of arrays everywhere: **B** samples in a batch, **N** tokens of a sample,
-**T H W** its grid in time, rows and columns, **D** channels, **P** predictions, **K** true objects.
-"""
+"""The record that flows from a raw dataset to the cache, and the grid on which its tokens lie."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +20,7 @@ MEDIA: tuple[Media, ...] = get_args(Media)
 
 
 class Grid(NamedTuple):
-    """How the tokens of one sample lie in time and space.
+    """The grid of one sample's tokens in time and space: T frames, H rows and W columns.
 
     Token arrays are in raster order: index = ((t * H) + y) * W + x.
 
@@ -68,21 +64,21 @@ class Sample:
     frames: int = 1
     """Frames of the original media: 1 of an image."""
     frames_per_second: float | None = None
-    """The mean over a clip; None of an image, and of a clip of which nothing says it."""
+    """Mean over a clip; None of an image, and of a clip of which nothing says it."""
     annotations: Mapping[str, Any] = field(default_factory=dict)
-    """By kind. `objects`: list of `{box: [x0, y0, x1, y1] in original pixels, category, category_id, crowd, area}`."""
+    """Annotations by kind, of the schema in `annotations`; coordinates are pixels of the original media."""
 
     def to_json(self) -> dict[str, Any]:
-        """The record; of an image without what only clips have."""
+        """Returns the record as JSON; that of an image has no fields that only clips have."""
         names = self.__slots__ if self.media == "clip" else set(self.__slots__) - _OF_CLIPS.keys()
         return {"schema": SCHEMA_VERSION, **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Raises `BadSample` where the record is not of schema 1."""
+        """Returns the sample of a record. Raises `BadSample` where it is not of schema 1."""
         if not isinstance(record, Mapping) or record.get("schema") != SCHEMA_VERSION:
-            found = record.get("schema") if isinstance(record, Mapping) else type(record).__name__
-            raise BadSample(f"sample record has schema {found!r}, expected {SCHEMA_VERSION}")
+            schema = record.get("schema") if isinstance(record, Mapping) else type(record).__name__
+            raise BadSample(f"sample record has schema {schema!r}, expected {SCHEMA_VERSION}")
         values: dict[str, Any] = {name: record.get(name, _OF_CLIPS.get(name)) for name in cls.__slots__}
         for name in ("id", "dataset", "split", "group", "file_name"):
             if not isinstance(values[name], str) or not values[name]:
@@ -113,7 +109,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether a dataset or split name can be a folder name anywhere.
+    """Tells whether a dataset or split name can be a folder name anywhere.
 
     >>> is_safe_name("val2017"), is_safe_name("../val"), is_safe_name("")
     (True, False, False)

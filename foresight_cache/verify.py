@@ -27,12 +27,12 @@ class Finding:
     """Key of the object inside the cache."""
     problem: str
     harmless: bool = False
-    """Whether the cache is whole all the same: it lies in its folder and is no part of it."""
+    """True where the cache is whole all the same: it lies in its folder and is no part of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleReport:
-    """What a look at some samples has found."""
+    """The outcome of a check of some samples."""
 
     findings: list[Finding]
     checked: int
@@ -43,20 +43,20 @@ class SampleReport:
 
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """What a cache says of itself, once that was checked."""
+    """Checked records of a cache, and what was wrong with others."""
 
     cache: Cache
     sizes: Mapping[str, int]
     """Bytes of each object, as they were listed."""
     commits: list[Commit]
-    """Those that are sound."""
+    """Commits that are sound."""
     findings: list[Finding]
 
 
 def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
-    """All findings, of the cache as it is now; none means that every shard is there and every byte as it was written.
+    """Returns all findings, of the cache as it is now; none means that every shard is there as it was written.
 
-    `advance` is told of each committed shard's samples and bytes. Raises what `open_cache` raises.
+    `advance` gets each committed shard's samples and bytes. Raises what `open_cache` raises.
     """
     records = _check_records(cache)
     findings = [*records.findings]
@@ -68,7 +68,7 @@ def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
 
 
 def verify_sample(cache: Cache, count: int, seed: int = 0) -> SampleReport:
-    """All records and sizes of objects as in `verify`, and the chunks of `count` random good samples at every point.
+    """Checks all records and sizes of objects, as `verify` does, and `count` random good samples at every point.
 
     Raises what `open_cache` raises.
     """
@@ -107,7 +107,7 @@ def _check_records(cache: Cache) -> _Records:
 
 
 def _check_metadata(cache: Cache) -> Iterator[Finding]:
-    """Metadata is a pure function of the root's attributes, so that any other byte is wrong."""
+    """Yields metadata that is not what its layout gives: any other byte is wrong."""
     for key, data in metadata(cache.layout).items():
         try:
             if cache.store.read(key) != data:
@@ -117,7 +117,7 @@ def _check_metadata(cache: Cache) -> Iterator[Finding]:
 
 
 def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:
-    """What has no business in the folder. Objects of a shard without a commit are part of that finding."""
+    """Yields what has no business in the folder. Objects of a shard without a commit are part of that finding."""
     shards = range(len(cache.layout.shards))
     ours = {layout.object_key(point, shard) for point in cache.layout.points for shard in shards}
     ours |= metadata(cache.layout).keys()
@@ -138,7 +138,7 @@ def _read_commit(cache: Cache, key: str) -> Commit:
 
 
 def _check_size(cache: Cache, commit: Commit, point: str, sizes: Mapping[str, int]) -> Finding | None:
-    """Whether an object is there and as long as it was; asked for anew where the listing says otherwise."""
+    """Returns a finding where an object is missing or of another size; asks again where the listing says so."""
     key = layout.object_key(point, commit.shard)
     if point not in commit.objects:
         return Finding(key, f"the point is not committed; {_AGAIN} to finish it")
@@ -155,7 +155,7 @@ def _check_size(cache: Cache, commit: Commit, point: str, sizes: Mapping[str, in
 
 
 def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]:
-    """By its SHA-256 and, where that is another one, by the checksums of all its samples."""
+    """Compares the SHA-256 of an object and, where that is another one, the checksums of all its samples."""
     if lost := _check_size(cache, commit, point, {}):
         yield lost
         return

@@ -1,4 +1,4 @@
-"""Writing a cache: create or join it, write shards whole, commit each with its part of the sample table.
+"""The writer of a cache: it creates or joins one, writes shards whole, and commits each with its sample rows.
 
 The order on disk is the protocol: a shard is claimed, its objects are written under `samples/.partial`, made
 durable, renamed to their final names, and last of all the shard's part of the sample table is renamed into
@@ -29,7 +29,7 @@ from foresight_cache.runtime.durable_files import make_folder, publish, write_fi
 JOIN = "join"
 """The claim under which metadata is written."""
 _POLL_SECONDS = 0.5
-"""How often a process that has nothing left to claim looks whether the others are done."""
+"""Seconds between two looks of a process that has nothing left to claim at whether the others are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class CacheWriter:
                     self._claims.pop(number).release()
 
     def wait_for_others(self, points: Sequence[str]) -> bool:
-        """Whether shards are missing that other processes have; returns after a moment, so that one may look again."""
+        """Tells whether shards are missing that other processes have; if so, after a moment, for another look."""
         if any(self._missing(number, points) for number in range(len(self.layout.shards))):
             time.sleep(_POLL_SECONDS)
             return True
@@ -115,7 +115,7 @@ class CacheWriter:
             held.release()
 
     def _missing(self, number: int, points: Sequence[str]) -> tuple[str, ...]:
-        """Points that are not committed, or whose object has vanished or lost its end since."""
+        """Returns the points that are not committed, or whose object has vanished or lost its end since."""
         committed = self._committed(number)
         return tuple(
             point
@@ -160,7 +160,7 @@ class ShardWriter:
         return sum(writer.size for writer in self._objects.values())
 
     def add(self, position: int, point: str, tokens: np.ndarray) -> None:
-        """Appends one sample's tokens [N, D] of one point; `position` is the sample's place in the shard."""
+        """Appends one sample's tokens [N, D] of one point; `position` counts samples in the shard from 0."""
         shape = self._cache.points[point]
         if tokens.shape[0] > shape.tokens or tokens.shape[1] != shape.width:
             raise ValueError(f"{point}: tokens {tokens.shape} do not fit [{shape.tokens}, {shape.width}]")
@@ -182,10 +182,10 @@ class ShardWriter:
         """
         self._check_whole(rows)
         records: dict[str, Mapping[str, Any]] = dict(self._earlier.objects) if self._earlier else {}
-        told = {"halved": halved} if halved else {}
+        halvings = {"halved": halved} if halved else {}
         for point, writer in self._objects.items():
             statistics = self._statistics.result(point)
-            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics, **told}
+            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics, **halvings}
         for point, writer in self._objects.items():
             publish(writer.path, self._root / layout.object_key(point, self._pending.number))
         commit = Commit(

@@ -9,19 +9,20 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from foresight_cache.format.layout import PointLayout
+from foresight_cache.sample_table import SampleTableRow, grid_on
 
 
 class ReadableTable(Protocol):
-    """What is asked of a cache."""
+    """A cache, as far as a view needs it."""
 
     digest: str
 
     @property
-    def rows(self) -> Sequence[Any]: ...
+    def rows(self) -> Sequence[SampleTableRow]: ...
 
 
 class ReadablePoint(Protocol):
-    """What is asked of a cached point."""
+    """A cached point, as far as a view needs it."""
 
     name: str
     layout: PointLayout
@@ -66,17 +67,19 @@ class _LazyPoint(BackendArray):
 
 
 def data_array(point: ReadablePoint) -> xr.DataArray:
-    """Dimensions as in the store's `dimension_names`; samples are labelled by id, tokens by row and column.
+    """Returns a lazy float32 array [sample, token, channel], its samples labelled by id, tokens by row and column.
 
+       Dimensions are called as in the store's `dimension_names`.
     Tokens are labelled only where all samples have one grid.
     """
     rows = point.cache.rows
     sample, token, channel = point.layout.dimension_names(point.name)
     coordinates: dict[str, Any] = {sample: [row["id"] for row in rows]}
     # One vector for a whole sample lies nowhere, so that it has no row or column.
-    grids = {row[f"grid_{point.layout.level}"] for row in rows if point.layout.level != "pooled"} - {None}
+    spatial = point.layout.level != "pooled"
+    grids = {grid for row in rows if spatial and (grid := grid_on(row, point.layout.level))}
     if len(grids) == 1:
-        grid = grids.pop()
+        (grid,) = grids
         if grid.tokens == point.layout.tokens:
             t, y, x = np.unravel_index(np.arange(grid.tokens), grid)
             coordinates |= {"t": (token, t), "y": (token, y), "x": (token, x)}

@@ -1,4 +1,4 @@
-"""Who writes what: an exclusive claim on a name, given back when its process dies, on one machine or over NFS."""
+"""Exclusive claims on names, given back when their process dies, on one machine or over NFS."""
 
 import fcntl
 import os
@@ -54,7 +54,7 @@ def sweep(folder: Path) -> None:
 
 
 def held(folder: Path) -> set[str]:
-    """Names of the files and folders that living processes own in a folder of claims, or may own."""
+    """Returns the names of the files and folders that living processes own in a folder of claims, or may own."""
     names = set()
     for path in folder.glob(f"*{_SUFFIX}"):
         if _is_held(path):

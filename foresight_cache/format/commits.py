@@ -1,4 +1,4 @@
-"""The part of the sample table that commits a shard: which objects it has, and one row per sample."""
+"""The record that commits a shard: its objects, and its part of the sample table."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LARGEST_SIDE = 2**31
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRow:
-    """What the cache knows of one sample besides its features."""
+    """A sample and what the cache knows of it besides its features."""
 
     sample: Sample
     status: Status
@@ -32,9 +32,9 @@ class SampleRow:
     reason: str | None
     """Why a sample is bad."""
     grids: Mapping[str, Grid]
-    """By level (`pixel`, `patch`, `merged`); empty for a bad sample."""
+    """Grids by level (`pixel`, `patch`, `merged`); empty for a bad sample."""
     frames: tuple[int, ...] = (0,)
-    """Which frames of the original media were taken, counted from 0, one per time step of the pixels; of a clip."""
+    """Frames of a clip that were taken, counted from 0, one per time step of the pixels."""
 
     def to_json(self) -> dict[str, Any]:
         frames = {"frames": list(self.frames)} if self.sample.media == "clip" else {}
@@ -47,18 +47,18 @@ class SampleRow:
         }
 
     @classmethod
-    def from_json(cls, record: Any, place: str) -> Self:
-        """Raises `ValueError` and `BadSample` where the record is not of format 1."""
+    def from_json(cls, record: Any, path: str) -> Self:
+        """Returns the row of a record. Raises `ValueError` and `BadSample` where it is not of format 1."""
         is_clip = isinstance(record, dict) and "frames" in record
-        row = JsonObject.of(record, place, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
+        row = JsonObject.of(record, path, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
-            raise ValueError(f"{place} is ok and has a reason to be bad")
+            raise ValueError(f"{path} is ok and has a reason to be bad")
         sample = Sample.from_json(record["sample"])
         if is_clip != (sample.media == "clip"):
             raise ValueError(
-                f"{place} is of {'a clip' if sample.media == 'clip' else 'an image'}; only clips have frames"
+                f"{path} is of {'a clip' if sample.media == 'clip' else 'an image'}; only clips have frames"
             )
         return cls(
             sample=sample,
@@ -94,9 +94,9 @@ class Commit:
     source_sha256: str
     """SHA-256 of the tar that the shard was made from."""
     objects: Mapping[str, Mapping[str, Any]]
-    """By point: `sha256` and `bytes` of the shard object."""
+    """Entries by point: `sha256`, `bytes` and `statistics` of the shard object, and how often batches were `halved`."""
     rows: tuple[SampleRow, ...]
-    """In the order of the tar."""
+    """Rows in the order of the tar."""
 
     def to_json(self) -> bytes:
         body = {
@@ -110,7 +110,7 @@ class Commit:
 
     @classmethod
     def from_json(cls, data: bytes, place: str) -> Self:
-        """Raises `CorruptCache` where the record is not what was written."""
+        """Returns the commit of a record. Raises `CorruptCache` where it is not what was written."""
         try:
             body = checked_digest(parse_json(data))
         except ValueError as error:
@@ -156,15 +156,15 @@ def _fits(row: SampleRow, cache: CacheLayout, committed: Iterable[str]) -> bool:
 
 
 def _objects(objects: JsonObject) -> dict[str, Mapping[str, Any]]:
-    found = {}
+    entries = {}
     for name in objects.values:
         entry = objects.inner(safe_point_name(name, objects.path))
         entry.integer("bytes")
         entry.digest("sha256")
         if "statistics" in entry.values:
             _check_statistics(entry.inner("statistics"))
-        found[name] = entry.values
-    return found
+        entries[name] = entry.values
+    return entries
 
 
 def _check_statistics(statistics: JsonObject) -> None:
@@ -173,4 +173,4 @@ def _check_statistics(statistics: JsonObject) -> None:
     numbers = [statistics.values.get(name) for name in ("mean", "std", "effective_rank")]
     quantiles = statistics.items("norm_quantiles")
     if len(quantiles) != 3 or not all(type(number) in (int, float) for number in (*numbers, *quantiles)):
-        raise ValueError(f"{statistics.path} holds what are no statistics")
+        raise ValueError(f"{statistics.path} has values that are not numbers, or not three quantiles")

@@ -1,4 +1,4 @@
-"""What a shard's features look like in a few numbers, kept with its commit: a strange layer shows at a glance."""
+"""A few numbers on a shard's features, kept with its commit: a strange layer shows at a glance."""
 
 from collections import defaultdict
 from typing import Any
@@ -17,7 +17,7 @@ class FeatureStatistics:
         self._parts: dict[str, dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(dict)
 
     def add(self, position: int, point: str, tokens: np.ndarray) -> None:
-        """Takes in one sample's tokens [N, D], of any number type."""
+        """Adds one sample's tokens [N, D], of any number type."""
         values = tokens.astype(np.float32)
         norms = np.sqrt(np.einsum("nd,nd->n", values, values))
         sums = np.array([values.sum(dtype=np.float64), np.square(norms, dtype=np.float64).sum(), values.size])
@@ -25,7 +25,10 @@ class FeatureStatistics:
         self._parts[point][position] = (norms, sums, values[chosen])
 
     def result(self, point: str) -> dict[str, Any]:
-        """`mean`, `std` of all numbers, `norm_quantiles` (5, 50, 95 %) and `effective_rank` of tokens; or nothing."""
+        """Returns `mean` and `std` of all numbers, `norm_quantiles` (5, 50, 95 %) and `effective_rank` of tokens.
+
+        Without a sample it returns nothing.
+        """
         parts = [self._parts[point][position] for position in sorted(self._parts[point])]
         if not parts:
             return {}
@@ -41,7 +44,7 @@ class FeatureStatistics:
 
 
 def effective_rank(tokens: np.ndarray) -> float:
-    """The exponential of the entropy of the normalised singular values of centred tokens [N, D].
+    """Returns the exponential of the entropy of the normalised singular values of centred tokens [N, D].
 
     Roy and Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007. Centring leaves
     out the direction that all tokens share.
@@ -60,5 +63,5 @@ def effective_rank(tokens: np.ndarray) -> float:
 
 
 def _rounded(value: Any) -> float:
-    """Five digits: enough to look at, and few enough for the last bits of a linear algebra library not to show."""
+    """Rounds to five digits: enough to look at, few enough to hide the last bits of a linear algebra library."""
     return float(f"{float(value):.5g}")

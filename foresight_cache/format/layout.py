@@ -25,7 +25,7 @@ TOKENS_PER_CHUNK = 128
 PIXELS_PER_PATCH = 196
 
 Level = Literal["pixel", "patch", "merged", "pooled"]
-"""What the tokens of a point are: pixels, patches, merged tokens, or one vector for the whole sample."""
+"""Kinds of tokens: pixels, patches, merged tokens, or one vector for the whole sample."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 POOLED_GRID = Grid(1, 1, 1)
 """The grid of every sample on the level `pooled`, which no row needs to repeat."""
@@ -60,9 +60,9 @@ class PointLayout:
     """One array: [sample, token, channel]."""
 
     level: Level
-    """Which of a sample's grids the tokens lie on."""
+    """Grid of a sample on which the tokens lie."""
     dtype: DType
-    """What the numbers are; bfloat16 is stored as its bits in uint16."""
+    """Type of the numbers; bfloat16 is stored as its bits in uint16."""
     tokens: int
     """Length of the token axis: of every sample, or the most that a sample can have."""
     width: int
@@ -72,12 +72,12 @@ class PointLayout:
 
     @classmethod
     def fixed(cls, level: Level, dtype: DType, tokens: int, width: int) -> Self:
-        """All samples have the same number of tokens: one inner chunk holds one sample."""
+        """Returns the layout for samples that all have the same number of tokens: one inner chunk holds one sample."""
         return cls(level=level, dtype=dtype, tokens=tokens, width=width, tokens_per_chunk=tokens)
 
     @classmethod
     def ragged(cls, level: Level, dtype: DType, most: int, width: int) -> Self:
-        """Samples have up to `most` tokens, in inner chunks of 128; absent chunks take no space."""
+        """Returns the layout for samples of up to `most` tokens, in chunks of 128; absent chunks take no space."""
         chunk = TOKENS_PER_CHUNK * (PIXELS_PER_PATCH if level == "pixel" else 1)
         return cls(level=level, dtype=dtype, tokens=-(-most // chunk) * chunk, width=width, tokens_per_chunk=chunk)
 
@@ -96,7 +96,7 @@ class PointLayout:
         return NUMPY_DTYPES[self.dtype]
 
     def dimension_names(self, name: str) -> list[str]:
-        """Names under which `xarray` opens the whole cache as one dataset: equal names have equal sizes."""
+        """Returns the names under which `xarray` opens the whole cache as one dataset: equal names have equal sizes."""
         if self.level == "pixel":
             return ["sample", "pixel", "rgb" if self.width == 3 else "label"]
         language = name.startswith(("llm.", "vit.post_merge")) or self.level == "merged"
@@ -120,7 +120,7 @@ class CacheLayout:
     samples_per_shard: int
     shards: tuple[ShardSource, ...]
     points: Mapping[str, PointLayout]
-    """In the order of computation, `pixels` last."""
+    """Points in the order of computation, `pixels` last."""
 
     @property
     def digest(self) -> str:

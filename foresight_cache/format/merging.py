@@ -1,4 +1,4 @@
-"""What a cache becomes when one more extraction joins it: it loses nothing, and what contradicts it is refused."""
+"""The layout of a cache that one more extraction joins: it loses nothing, and what contradicts it is refused."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -36,7 +36,7 @@ def merged_layout(root: Path, wanted: CacheLayout) -> CacheLayout:
 
 
 def _compared(stored: CacheLayout, wanted: CacheLayout) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Fingerprint, shards and common points of both. One list of shards may go on where a full one ends."""
+    """Yields fingerprint, shards and common points of both. One list of shards may go on where a full one ends."""
     yield stored.fingerprint, wanted.fingerprint
     common = min(len(stored.shards), len(wanted.shards))
     alike = _described(stored, common) == _described(wanted, common)
@@ -48,7 +48,7 @@ def _compared(stored: CacheLayout, wanted: CacheLayout) -> Iterator[tuple[Mappin
 
 
 def _described(cache: CacheLayout, count: int | None) -> dict[str, Any]:
-    """The first shards by name, each with its number, since a slot means another sample where two are exchanged."""
+    """Returns the first shards by name, each with its number: where two are exchanged a slot means another sample."""
     shards = {
         shard.name: {"number": number, "sha256": shard.sha256, "samples": shard.samples}
         for number, shard in enumerate(cache.shards[:count])
@@ -57,7 +57,7 @@ def _described(cache: CacheLayout, count: int | None) -> dict[str, Any]:
 
 
 def _refuse_foreign(root: Path) -> None:
-    """A cache starts in an empty directory, or in one where another process has just begun to start it."""
+    """Raises `NotACache` unless the directory is empty, or another process has just begun to start a cache there."""
     if root.exists() and not root.is_dir():
         raise NotACache(f"{root} is a file; name a new directory or an existing cache with --out")
     folders = (root, root / layout.SAMPLES)

@@ -22,12 +22,12 @@ _ABSENT = np.uint64(2**64 - 1)
 
 
 def checksum(data: Any) -> bytes:
-    """crc32c of a bytes-like object as Zarr stores it: four bytes, little endian."""
+    """Returns the crc32c of a bytes-like object as Zarr stores it: four bytes, little endian."""
     return int(google_crc32c.value(np.frombuffer(data, np.uint8))).to_bytes(_CHECKSUM, "little")
 
 
 def index_size(chunks: int) -> int:
-    """Bytes of the index at the end of an object that has room for so many chunks."""
+    """Returns the bytes of the index at the end of an object that has room for so many chunks."""
     return 16 * chunks + _CHECKSUM
 
 
@@ -77,14 +77,14 @@ ReadRange = Callable[[int, int], Any]
 
 
 Fill = Callable[[int, Sequence[memoryview]], int]
-"""Fills buffers from a place of an object on; returns the number of bytes."""
+"""Fills buffers from an offset in an object on; returns the number of bytes."""
 
 
 class ShardObjectReader:
     """Reads inner chunks of one object, verifying every checksum."""
 
     def __init__(self, place: str, size: int, chunks: int, chunk_bytes: int, read: ReadRange) -> None:
-        """For an object of `size` bytes with room for so many chunks of so many bytes.
+        """Reads the index of an object of `size` bytes with room for `chunks` chunks of `chunk_bytes` each.
 
         Raises `CorruptCache` where the index is not whole or says what no writer would.
         """
@@ -108,23 +108,23 @@ class ShardObjectReader:
         return bool(self.index[position, 0] != _ABSENT)
 
     def chunk(self, position: int) -> memoryview:
-        """The bytes of one inner chunk. Raises `CorruptCache` where it is absent or fails its checksum."""
-        offset, length = self._place_of(position)
+        """Returns the bytes of one inner chunk. Raises `CorruptCache` where it is absent or fails its checksum."""
+        offset, length = self._span_of(position)
         data = memoryview(self._read(offset, offset + length))
         if len(data) != length or checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
             raise self._damaged(position)
         return data[:-_CHECKSUM]
 
     def chunk_into(self, position: int, out: memoryview, fill: Fill, *, check: bool) -> None:
-        """The same into a buffer of just as many bytes; without `check` only their number is checked."""
-        offset, length = self._place_of(position)
-        found = bytearray(_CHECKSUM)
-        taken = fill(offset, [out, memoryview(found)])
-        if taken != length or (check and checksum(out) != bytes(found)):
+        """Reads one inner chunk into a buffer of just as many bytes; without `check` only their number is checked."""
+        offset, length = self._span_of(position)
+        stored = bytearray(_CHECKSUM)
+        filled = fill(offset, [out, memoryview(stored)])
+        if filled != length or (check and checksum(out) != bytes(stored)):
             raise self._damaged(position)
 
-    def _place_of(self, position: int) -> tuple[int, int]:
-        """Offset and length with the checksum."""
+    def _span_of(self, position: int) -> tuple[int, int]:
+        """Returns offset and length of a chunk with its checksum."""
         if not self.has(position):
             raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
         return int(self.index[position, 0]), int(self.index[position, 1])

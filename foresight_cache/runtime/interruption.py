@@ -1,4 +1,4 @@
-"""Stopping between two steps instead of inside one."""
+"""Interruption between two steps instead of inside one."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM wait for the function that is yielded: it raises `KeyboardInterrupt` once one has come.
+    """Makes SIGINT and SIGTERM wait for the function that is yielded: it raises `KeyboardInterrupt` once one has come.
 
     At the end of the block what still waits is raised. A second signal interrupts at once, for whoever is in a hurry.
     Outside the main thread, where Python delivers no signals, nothing changes.

@@ -1,4 +1,4 @@
-"""Which files a sample has in its tar, by suffix: its media, dense labels, and the record.
+"""The files of a sample in its tar, by suffix: its media, dense labels, and the record.
 
 000000007.jpg          an image, or a clip in one file (mp4, webm, …)
 000000007.00000.jpg    the frames of a clip that is kept as images: 00000, 00001, …
@@ -27,7 +27,7 @@ _FRAME_LABELS = re.compile(rf"(\d{{5}})\.{re.escape(LABELS)}")
 
 
 def media_suffix(file_name: str) -> str:
-    """The suffix under which a media file lies in its tar, without the dot.
+    """Returns the suffix under which a media file lies in its tar, without the dot.
 
     >>> media_suffix("val2017/000000000785.JPG"), media_suffix("clip"), media_suffix("a.json")
     ('jpg', 'media', 'media')
@@ -37,7 +37,7 @@ def media_suffix(file_name: str) -> str:
 
 
 def frame_member(number: int, member: str) -> str:
-    """The suffix of one frame's file, or of its labels.
+    """Returns the suffix of one frame's file, or of its labels.
 
     >>> frame_member(3, "jpg"), frame_member(0, LABELS)
     ('00003.jpg', '00000.seg.png')
@@ -46,7 +46,7 @@ def frame_member(number: int, member: str) -> str:
 
 
 def frames_of(members: Mapping[str, _Content]) -> list[_Content]:
-    """The media files in order: one, or the frames of a clip that is kept as images.
+    """Returns the media files in order: one, or the frames of a clip that is kept as images.
 
     >>> frames_of({"seg.png": b"labels", "jpg": b"image"}), frames_of({"00001.jpg": b"b", "00000.jpg": b"a"})
     ([b'image'], [b'a', b'b'])
@@ -57,7 +57,7 @@ def frames_of(members: Mapping[str, _Content]) -> list[_Content]:
 
 
 def labels_of(members: Mapping[str, _Content]) -> list[_Content]:
-    """The dense labels in order of their frames; of an image one or none.
+    """Returns the dense labels in order of their frames; of an image one or none.
 
     >>> labels_of({"00001.seg.png": b"b", "00000.jpg": b"", "00000.seg.png": b"a", "00001.jpg": b""})
     [b'a', b'b']
@@ -66,7 +66,7 @@ def labels_of(members: Mapping[str, _Content]) -> list[_Content]:
 
 
 def labelled_frames(suffixes: Iterable[str]) -> list[int]:
-    """Numbers of the frames that have labels, in the order of `labels_of`; an image is frame 0.
+    """Returns the numbers of the frames that have labels, in the order of `labels_of`; an image is frame 0.
 
     >>> labelled_frames(["seg.png", "jpg"]), labelled_frames(["00000.jpg", "00004.seg.png", "00002.seg.png"])
     ([0], [2, 4])
@@ -75,7 +75,7 @@ def labelled_frames(suffixes: Iterable[str]) -> list[int]:
 
 
 def are_whole(suffixes: Iterable[str]) -> bool:
-    """Whether these are the members of one sample, the record left out: media without a gap, labels of its frames.
+    """Tells whether these are the files of one sample, without the record: media without a gap, labels of its frames.
 
     >>> are_whole(["jpg"]), are_whole(["00000.jpg", "00001.jpg", "00001.seg.png"])
     (True, True)
@@ -90,8 +90,8 @@ def are_whole(suffixes: Iterable[str]) -> bool:
     frames = [match for name in media if (match := _FRAME.fullmatch(name))]
     if not frames:
         return len(media) == 1 and _MEDIA_SUFFIX.fullmatch(f".{next(iter(media))}") is not None and labels <= {LABELS}
-    wanted = {frame_member(number, frames[0][2]) for number in range(len(media))}
-    return media == wanted and all(label != LABELS and int(label[:5]) < len(media) for label in labels)
+    without_gap = {frame_member(number, frames[0][2]) for number in range(len(media))}
+    return media == without_gap and all(label != LABELS and int(label[:5]) < len(media) for label in labels)
 
 
 def _is_labels(suffix: str) -> bool:

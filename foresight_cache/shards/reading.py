@@ -1,4 +1,4 @@
-"""A tar to samples. Nothing is ever unpacked: members are read as bytes, so a name in a tar leads nowhere."""
+"""The reader of a shard. Nothing is ever unpacked: members are read as bytes, so a name in a tar leads nowhere."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ Unpacked = tuple[Sample, Mapping[str, bytes]]
 
 
 def read_shard(shard_set: ShardSet, number: int, *, verify: bool = True) -> Iterator[Unpacked]:
-    """Each sample of one shard with the original bytes of its files by suffix, in order.
+    """Yields each sample of one shard with the original bytes of its files by suffix, in order.
 
     With `verify` the whole tar's SHA-256 is compared with the index before the first sample comes. Raises
     `ShardError` where the tar is damaged, cut off, foreign, or holds other samples than the index says.
@@ -50,7 +50,7 @@ def _slot(slot: int | None) -> str:
 
 
 def _members(file: IO[bytes], path: Path, most: int) -> Iterator[tuple[str, str, bytes]]:
-    """Key, suffix and bytes of each member; none is larger than the tar, whatever its header claims."""
+    """Yields key, suffix and bytes of each member; none is larger than the tar, whatever its header claims."""
     try:
         with tarfile.open(fileobj=cast(IO[bytes], _Bounded(file, most)), mode="r:") as tar:
             for member in tar:
@@ -78,7 +78,7 @@ class _Bounded:
 def _sample(members: Mapping[str, bytes], expected: str, place: str) -> Unpacked:
     files = {suffix: data for suffix, data in members.items() if suffix != RECORD}
     if RECORD not in members or not are_whole(files):
-        raise ShardError(f"{place} has members {_some(members)}, expected its media and 'json'; {AGAIN}")
+        raise ShardError(f"{place} has members {_first_names(members)}, expected its media and 'json'; {AGAIN}")
     try:
         sample = Sample.from_json(json.loads(members[RECORD]))
         check_annotations(sample.annotations, width=sample.width, height=sample.height)
@@ -89,6 +89,6 @@ def _sample(members: Mapping[str, bytes], expected: str, place: str) -> Unpacked
     return sample, files
 
 
-def _some(members: Members) -> str:
+def _first_names(members: Members) -> str:
     names = sorted(members)
     return ", ".join(map(repr, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

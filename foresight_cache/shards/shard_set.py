@@ -1,4 +1,4 @@
-"""What an index says: which samples are in which tar."""
+"""A prepared dataset: its samples, and the tars that hold them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from foresight_cache.records import digest
 from foresight_cache.samples import Media
 
 AGAIN = "prepare the dataset again into a new folder"
-"""How a message about shards ends that are not what was prepared."""
+"""Way out at the end of a message about shards that are not what was prepared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +46,15 @@ class ShardSet:
     """`Manifest.digest` of it."""
     samples_per_shard: int
     request: Mapping[str, Any]
-    """What was asked for besides, by the name of its option; an option that is not given is not there."""
+    """Options of the preparation by name; one that was not given is not there."""
     source: str
-    """SHA-256 over all that the dataset's reader found, sound or broken."""
+    """SHA-256 over all that the dataset's reader listed, sound or broken."""
     shards: tuple[ShardInfo, ...]
     quarantined: tuple[Quarantined, ...] = ()
 
     @property
     def media(self) -> Media:
-        """Of which kind all samples are."""
+        """Kind of all samples."""
         return "clip" if self.manifest.get("media") == "clip" else "image"
 
     @property
@@ -72,12 +72,13 @@ class ShardSet:
         return sum(shard.size for shard in self.shards)
 
     def first_slot(self, number: int) -> int:
-        """The slot of the first sample of a shard."""
+        """Returns the slot of the first sample of a shard."""
         return number * self.samples_per_shard
 
 
 def shard_name(number: int) -> str:
-    """
+    """Returns the file name of a shard.
+
     >>> shard_name(7)
     'shard-000007.tar'
     """

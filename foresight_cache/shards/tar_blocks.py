@@ -10,7 +10,7 @@ _LONGEST = 100
 
 
 def header(name: str, size: int) -> bytes:
-    """The block before a member's bytes. Raises `ValueError` for a name or a size that it has no room for.
+    """Returns the block before a member's bytes. Raises `ValueError` for a name or a size that it has no room for.
 
     >>> len(header("000000000.jpg", 12)), header("000000000.jpg", 12)[:14]
     (512, b'000000000.jpg\\x00')
@@ -39,7 +39,7 @@ _MOST_DIGITS = 8**11
 
 
 def padding(size: int) -> bytes:
-    """The zeros after a member of this many bytes.
+    """Returns the zeros after a member of this many bytes.
 
     >>> len(padding(12)), len(padding(512)), len(padding(0))
     (500, 0, 0)
@@ -48,7 +48,7 @@ def padding(size: int) -> bytes:
 
 
 def ending(size: int) -> bytes:
-    """The zeros that end a tar whose members take so many bytes.
+    """Returns the zeros that end a tar whose members take so many bytes.
 
     >>> len(ending(1024)), len(ending(10_240))
     (9216, 10240)

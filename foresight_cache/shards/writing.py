@@ -1,4 +1,4 @@
-"""Samples to a tar."""
+"""The writer of a shard."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ Packed = tuple[Sample, Members]
 
 
 def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[Packed]) -> ShardInfo:
-    """Write one tar of samples, each with its members. It appears whole or not at all."""
+    """Writes one tar of samples, each with its members; it appears whole or not at all."""
     blocks: list[Content] = []
     for slot, (sample, members) in enumerate(samples, start=first_slot):
         for suffix, data in (*members.items(), (RECORD, canonical_json(sample.to_json()))):
@@ -38,12 +38,12 @@ def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[Pa
 
 
 def _write_all(descriptor: int, blocks: Sequence[Content]) -> None:
-    """In as few calls as the system permits, without copying the blocks together."""
+    """Writes blocks in as few calls as the system permits, without copying them together."""
     for start in range(0, len(blocks), _MOST_BLOCKS):
-        some = [memoryview(block) for block in blocks[start : start + _MOST_BLOCKS] if len(block)]
-        while some:
-            written = os.writev(descriptor, some)
-            while some and written >= len(some[0]):
-                written -= len(some.pop(0))
+        left = [memoryview(block) for block in blocks[start : start + _MOST_BLOCKS] if len(block)]
+        while left:
+            written = os.writev(descriptor, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
             if written:
-                some[0] = some[0][written:]
+                left[0] = left[0][written:]

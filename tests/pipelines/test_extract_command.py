@@ -157,7 +157,7 @@ class TestBadInput:
         assert text.startswith("foresight: unknown model family 'qwen25vl'; did you mean 'qwen2_5_vl' or 'qwen2_vl'")
         assert text.endswith(
             "Known: clip, dinov2, dinov2_with_registers, internvl, llava_next, llava_onevision, owlvit, qwen2_5_vl, "
-            "qwen2_vl, qwen3_vl, siglip.\n"
+            "qwen2_vl, qwen3_vl, siglip\n"
         )
         assert not (tmp_path / "C").exists()
 

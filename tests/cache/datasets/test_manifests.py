@@ -91,7 +91,7 @@ def test_a_users_own_file(tmp_path: Path) -> None:
         (GOOD + "splits: [a, a]\n", "line 9: 'splits' is ['a', 'a'], expected a list of split names"),
         (GOOD + "splits: [../a]\n", "line 9: 'splits' is ['../a'], expected a list of split names"),
         (GOOD + "splits: [a]\nexpected: 5\n", "line 10: 'expected' is 5, expected a number of samples, 1 or more, for"),
-        (GOOD + "splits: [a]\nexpected:\n  a: 5\n  b: 6\n", "line 12: unknown split 'b'. Known: a."),
+        (GOOD + "splits: [a]\nexpected:\n  a: 5\n  b: 6\n", "line 12: unknown split 'b'; known: a"),
         (GOOD + "splits: [a]\nexpected:\n  a: many\n", "line 11: 'expected' has 'a': 'many', expected a number of"),
         (GOOD + "splits: [a]\nexpected:\n  a: 5\n  a: 5\n", "line 12: the key 'a' is given twice, first on line 11"),
         (GOOD + "layouts: [../up]\n", "line 9: 'layouts' is ['../up'], expected a list of paths below ROOT"),
