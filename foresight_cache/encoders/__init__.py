@@ -37,6 +37,7 @@ class Tap:
     side: Literal["input", "output"]
     """Side of the module that is the tap."""
     level: TapLevel
+    """Grid on which its tokens lie."""
     width: int
     """Channels, read from the model's configuration."""
     leading: int = 0

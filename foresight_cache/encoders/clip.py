@@ -13,7 +13,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):
-    """See `VisionEncoder`."""
+    """The vision tower of CLIP."""
 
     family = "clip"
     model_class = "CLIPVisionModel"
@@ -21,7 +21,7 @@ class Family(VisionEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Positions are learned at 112 px (7×7 patches)."""
+        """Makes a model with positions learned at 112 px (7×7 patches)."""
         config = make(
             "CLIPVisionConfig",
             **tiny_models.tower_config(),

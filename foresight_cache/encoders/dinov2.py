@@ -11,7 +11,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):
-    """See `VisionEncoder`; the model takes any size by itself."""
+    """DINOv2, which takes any size by itself."""
 
     family = "dinov2"
     model_class = "Dinov2Model"
@@ -20,7 +20,7 @@ class Family(VisionEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Positions are learned at 112 px (8×8 patches)."""
+        """Makes a model with positions learned at 112 px (8×8 patches)."""
         config = make(
             "Dinov2Config",
             hidden_size=64,

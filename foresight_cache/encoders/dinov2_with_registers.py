@@ -8,7 +8,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(dinov2.Family):
-    """See DINOv2; the number of registers is read from the configuration."""
+    """DINOv2 with registers, whose number is read from the configuration."""
 
     family = "dinov2_with_registers"
     model_class = "Dinov2WithRegistersModel"
@@ -20,7 +20,7 @@ class Family(dinov2.Family):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Four registers, as the published models have; else as the tiny DINOv2."""
+        """Makes a model with four registers, as the published ones have; else as the tiny DINOv2."""
         plain, processor = dinov2.Family.tiny()
         fields = ("hidden_size", "num_hidden_layers", "num_attention_heads", "mlp_ratio", "image_size", "patch_size")
         config = make(

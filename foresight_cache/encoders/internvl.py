@@ -19,7 +19,7 @@ from foresight_cache.samples import Media
 
 
 class Family(ProjectedEncoder):
-    """See `ProjectedEncoder`."""
+    """InternVL."""
 
     family = "internvl"
     model_class = "InternVLForConditionalGeneration"
@@ -58,7 +58,7 @@ class Family(ProjectedEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """A tile of 112 px: 8×8 patches, 4×4 merged tokens."""
+        """Makes a model for tiles of 112 px: 8×8 patches, 4×4 merged tokens."""
         marks = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
         marks |= {"video_token": "<video>"}
         tokenizer = tiny_models.byte_tokenizer(*marks.values(), named=marks)

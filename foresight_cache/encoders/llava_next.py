@@ -13,7 +13,7 @@ from foresight_cache.samples import Media
 
 
 class Family(LlavaEncoder):
-    """See `LlavaEncoder`."""
+    """LLaVA-NeXT."""
 
     family = "llava_next"
     model_class = "LlavaNextForConditionalGeneration"
@@ -26,7 +26,7 @@ class Family(LlavaEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """A view of 70 px (5×5 patches)."""
+        """Makes a model for views of 70 px (5×5 patches)."""
         tokenizer = tiny_models.byte_tokenizer("<image>")
         tiles = [[70, 140], [140, 70], [140, 140]]
         config = make(

@@ -18,7 +18,7 @@ from foresight_cache.samples import Media
 
 
 class Family(LlavaEncoder):
-    """See `LlavaEncoder`."""
+    """LLaVA-OneVision."""
 
     family = "llava_onevision"
     model_class = "LlavaOnevisionForConditionalGeneration"
@@ -48,7 +48,7 @@ class Family(LlavaEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """A view of 76 px (5×5 patches and 6 pixels that are left), 3×3 tokens for each frame of a clip."""
+        """Makes a model for views of 76 px: 5×5 patches and 6 pixels that are left; 3×3 tokens a frame of a clip."""
         tokenizer = tiny_models.byte_tokenizer("<image>", "<video>")
         tiles = [[76, 76], [76, 152], [152, 76], [152, 152]]
         config = make(

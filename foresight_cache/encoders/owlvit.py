@@ -14,7 +14,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):
-    """See `VisionEncoder`."""
+    """The vision tower of OWL-ViT."""
 
     family = "owlvit"
     model_class = "OwlViTVisionModel"
@@ -23,7 +23,7 @@ class Family(VisionEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Positions are learned at 128 px (8×8 patches)."""
+        """Makes a model with positions learned at 128 px (8×8 patches)."""
         config = make(
             "OwlViTVisionConfig",
             **tiny_models.tower_config(),

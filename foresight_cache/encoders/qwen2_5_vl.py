@@ -21,7 +21,7 @@ from foresight_cache.samples import Grid, Media
 
 
 class Family(QwenEncoder):
-    """See `QwenEncoder`; clips have `second_per_grid_ts` [B] among their inputs."""
+    """Qwen2.5-VL; clips have `second_per_grid_ts` [B] among their inputs."""
 
     family = "qwen2_5_vl"
     model_class = "Qwen2_5_VLForConditionalGeneration"
@@ -59,7 +59,7 @@ class Family(QwenEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Attention windows are 112 px (8×8 patches) as in the real model; every second block attends to everything."""
+        """Makes a model with the real one's windows of 112 px (8×8 patches); every second block has full attention."""
         tokenizer = tiny_models.byte_tokenizer()
         config = make(
             "Qwen2_5_VLConfig",

@@ -12,7 +12,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(QwenEncoder):
-    """See `QwenEncoder`."""
+    """Qwen2-VL."""
 
     family = "qwen2_vl"
     model_class = "Qwen2VLForConditionalGeneration"

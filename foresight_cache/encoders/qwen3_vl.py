@@ -17,7 +17,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(QwenEncoder):
-    """See `QwenEncoder`."""
+    """Qwen3-VL."""
 
     family = "qwen3_vl"
     model_class = "Qwen3VLForConditionalGeneration"
@@ -32,7 +32,7 @@ class Family(QwenEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Positions are learned on an 8×8 grid, and two blocks feed DeepStack."""
+        """Makes a model with positions learned on an 8×8 grid and two blocks that feed DeepStack."""
         tokenizer = tiny_models.byte_tokenizer()
         config = make(
             "Qwen3VLConfig",

@@ -14,7 +14,7 @@ from foresight_cache.encoders.weights.tiny_models import make
 
 
 class Family(VisionEncoder):
-    """See `VisionEncoder`."""
+    """The vision tower of SigLIP."""
 
     family = "siglip"
     model_class = "SiglipVisionModel"
@@ -22,7 +22,7 @@ class Family(VisionEncoder):
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:
-        """Positions are learned at 118 px (8×8 patches and 6 pixels that are left)."""
+        """Makes a model with positions learned at 118 px (8×8 patches and 6 pixels that are left)."""
         config = make(
             "SiglipVisionConfig",
             **tiny_models.tower_config(),

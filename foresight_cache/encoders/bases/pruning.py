@@ -1,4 +1,4 @@
-"""How much of a model its taps need: the deepest of them, and the model without what lies deeper."""
+"""The part of a model that its taps need: the deepest of them, and the model without what lies deeper."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""From uint8 frames to what a tower takes, and from what its modules return to raster tokens, frame by frame."""
+"""Vision towers: frames as they take them, their modules, and the raster tokens in what these return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

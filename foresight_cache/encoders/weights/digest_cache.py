@@ -29,13 +29,13 @@ BLOCK = 64 * 1024
 BLOCKS = 64
 """Blocks of the sample, the first and the last of the file among them."""
 SMALL = 25 * BLOCK * BLOCKS
-"""Bytes up to which a file is simply digested: 100 MiB, a fraction of a second."""
+"""Bytes up to which a file is simply read whole: 100 MiB, a fraction of a second."""
 SETTLED_SECONDS = 2.0
-"""How long a file must have been left alone: a second write within one tick of the clock would not show."""
+"""Seconds for which a file must have been left alone: a second write within one tick of the clock would not show."""
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal; of a large file that has not changed, without reading all of it.
+    """Returns the SHA-256 of a file's bytes, in hexadecimal, without reading all of a large file that has not changed.
 
     Raises `OSError` where the file cannot be read.
     """
@@ -45,17 +45,17 @@ def file_digest(path: Path) -> str:
     begun = time.time()
     identity = {**_identity(path, before), "blocks": _digest_of_blocks(path, before.st_size)}
     memo = _memo(identity)
-    if memo and (known := _recalled(memo, identity)):
+    if memo and (known := _known_digest(memo, identity)):
         return known
-    found = _digest_of_all(path)
+    computed = _digest_of_all(path)
     settled = before.st_ctime < begun - SETTLED_SECONDS
     if memo and settled and _identity(path, path.stat()) == _identity(path, before):
-        _remember(memo, {**identity, "format": FORMAT_VERSION, "digest": found})
-    return found
+        _remember(memo, {**identity, "format": FORMAT_VERSION, "digest": computed})
+    return computed
 
 
 def folder() -> Path | None:
-    """Where digests are remembered; None where there is neither the variable nor a home directory."""
+    """Returns the folder of remembered digests; None where there is neither the variable nor a home directory."""
     if named := os.environ.get(HOME):
         return Path(named) / "weights"
     try:
@@ -65,7 +65,7 @@ def folder() -> Path | None:
 
 
 def _identity(path: Path, status: os.stat_result) -> dict[str, Any]:
-    """What tells one state of one file from all others, as far as the filesystem knows."""
+    """Returns what tells one state of one file from all others, as far as the filesystem knows."""
     return {
         "path": os.fsencode(os.path.realpath(path)).decode(errors="backslashreplace"),
         "device": status.st_dev,
@@ -77,20 +77,20 @@ def _identity(path: Path, status: os.stat_result) -> dict[str, Any]:
 
 
 def _memo(identity: dict[str, Any]) -> Path | None:
-    """The record's place; machines that share a home but number devices differently do not overwrite each other's."""
-    place = folder()
-    return place / f"{digest([identity[name] for name in ('path', 'device', 'inode')])}.json" if place else None
+    """Returns the record's path; it differs between machines that share a home but number devices differently."""
+    home = folder()
+    return home / f"{digest([identity[name] for name in ('path', 'device', 'inode')])}.json" if home else None
 
 
-def _recalled(memo: Path, identity: dict[str, Any]) -> str | None:
-    """The remembered digest, if it is of these very bytes."""
+def _known_digest(memo: Path, identity: dict[str, Any]) -> str | None:
+    """Returns the remembered digest, if it is of these very bytes."""
     try:
         record = checked_digest(parse_json(memo.read_bytes()))
     except (OSError, ValueError):
         return None
-    wanted = {**identity, "format": FORMAT_VERSION}
-    found = record.pop("digest", None)
-    return found if isinstance(found, str) and record == wanted else None
+    remembered = record.pop("digest", None)
+    is_same = record == {**identity, "format": FORMAT_VERSION}
+    return remembered if isinstance(remembered, str) and is_same else None
 
 
 def _remember(memo: Path, record: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ def _digest_of_all(path: Path) -> str:
 
 
 def _digest_of_blocks(path: Path, size: int) -> str:
-    """SHA-256 over blocks at evenly spaced places."""
+    """Returns the SHA-256 over evenly spaced blocks."""
     total = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         for number in range(BLOCKS):

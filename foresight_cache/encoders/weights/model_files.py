@@ -1,4 +1,4 @@
-"""Where a model's files are, what is in them, and where the model runs.
+"""Files of a model, what is in them, and the device that the model runs on.
 
 A model text is a local directory or a hub id. Only safetensors weights and text files are ever fetched or read:
 no pickle, and no code that comes with a model.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
-"""What is fetched from a hub: weights without pickle, configuration, vocabulary and chat template."""
+"""Patterns of files that are fetched from a hub: weights without pickle, configuration, vocabulary, chat template."""
 TEXT_FILES = tuple(pattern for pattern in SAFE_FILES if pattern != "*.safetensors")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -26,20 +26,20 @@ _T = TypeVar("_T")
 
 
 def model_type(model: str) -> str:
-    """The architecture that a model's configuration names, such as `qwen2_5_vl`. Raises `ModelError`."""
+    """Returns the architecture that a model's configuration names, such as `qwen2_5_vl`. Raises `ModelError`."""
     path = _local(model)
     config = path / "config.json" if path else _from_hub(model, lambda hub: hub.hf_hub_download(model, "config.json"))
-    return _architecture(Path(config))
+    return _model_type(Path(config))
 
 
 def identifier(model: str) -> str:
-    """What a model is called in a fingerprint: its hub id, or a local directory's name without the way to it."""
+    """Returns a model's name in a fingerprint: its hub id, or a local directory's name without the path to it."""
     path = _local(model)
     return path.name if path else model
 
 
 def directory(model: str, files: Sequence[str] = SAFE_FILES) -> Path:
-    """The local directory of a model's files; of a hub id these are fetched first, or found in the hub's cache.
+    """Returns the local directory of a model's files; a hub id's are fetched first, unless they are in the hub's cache.
 
     Raises `ModelError`.
     """
@@ -48,7 +48,7 @@ def directory(model: str, files: Sequence[str] = SAFE_FILES) -> Path:
 
 
 def revision(path: Path) -> str | None:
-    """The commit of a snapshot in the hub's cache; None for a directory of one's own.
+    """Returns the commit of a snapshot in the hub's cache; None for a directory of one's own.
 
     >>> revision(Path("hub/models--org--name/snapshots/0a1b2c"))
     '0a1b2c'
@@ -57,7 +57,7 @@ def revision(path: Path) -> str | None:
 
 
 def weights_digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a directory's safetensors files; see `remembered`. Raises `ModelError`."""
+    """Returns the SHA-256 over names and contents of a directory's safetensors files. Raises `ModelError`."""
     total = hashlib.sha256()
     for file in weight_files(path):
         total.update(f"{file.name}\0{file_digest(file)}\n".encode())
@@ -65,7 +65,7 @@ def weights_digest(path: Path) -> str:
 
 
 def weight_files(path: Path) -> list[Path]:
-    """Raises `ModelError` where there are none, also where weights are there in another form only."""
+    """Lists a directory's safetensors files. Raises `ModelError` where there are none."""
     files = sorted(path.glob("*.safetensors"))
     if not files:
         raise ModelError(
@@ -76,7 +76,7 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def load_weights(model_class: Any, path: Path, dtype: "torch.dtype", attention: str) -> Any:
-    """A transformers model from a directory's safetensors, on the CPU. What the class does not have is not read.
+    """Loads a transformers model from a directory's safetensors, on the CPU. What the class lacks is not read.
 
     Raises `ModelError` also where weights are missing, which transformers would replace by random ones.
     """
@@ -104,7 +104,7 @@ def load_weights(model_class: Any, path: Path, dtype: "torch.dtype", attention: 
 
 
 def load_processor(processor_class: Any, path: Path) -> Any:
-    """A transformers processor from a directory. Raises `ModelError`."""
+    """Loads a transformers processor from a directory. Raises `ModelError`."""
     try:
         return processor_class.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -112,7 +112,7 @@ def load_processor(processor_class: Any, path: Path) -> Any:
 
 
 def pick_device(text: str) -> "torch.device":
-    """The device that `--device` names; `auto` is the first GPU, else the CPU. Raises `UsageError`.
+    """Returns the device that `--device` names; `auto` is the first GPU, else the CPU. Raises `UsageError`.
 
     >>> pick_device("cpu")
     device(type='cpu')
@@ -132,7 +132,7 @@ def pick_device(text: str) -> "torch.device":
 
 
 def _local(model: str) -> Path | None:
-    """The directory that a model text names, or None where it is a hub id."""
+    """Returns the directory that a model text names, or None where it is a hub id."""
     path = Path(model).expanduser()
     if path.is_dir():
         return path.resolve()
@@ -146,20 +146,20 @@ def _local(model: str) -> Path | None:
     return None
 
 
-def _architecture(config: Path) -> str:
+def _model_type(config: Path) -> str:
     try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+        architecture = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     except FileNotFoundError as error:
         raise ModelError(f"{config.parent} has no config.json, so it is not a model's directory") from error
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{config} cannot be read as a model's configuration: {error}") from error
-    if not isinstance(kind, str):
+    if not isinstance(architecture, str):
         raise ModelError(f"{config} has no 'model_type', so the model's family is unknown")
-    return kind
+    return architecture
 
 
 def _from_hub(model: str, fetch: Callable[..., _T]) -> _T:
-    """What `fetch(huggingface_hub)` returns, with the hub's many errors as one sentence."""
+    """Returns what `fetch(huggingface_hub)` does, with the hub's many errors as one sentence."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -188,6 +188,6 @@ def _from_hub(model: str, fetch: Callable[..., _T]) -> _T:
 
 
 def _first_line(error: Exception) -> str:
-    """What another library has to say, as part of one sentence."""
+    """Returns what another library has to say, as part of one sentence."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__

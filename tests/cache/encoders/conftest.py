@@ -9,6 +9,7 @@ import torch
 
 from foresight_cache import encoders
 from foresight_cache.encoders import Encoder, LoadOptions
+from foresight_cache.encoders.qwen2_5_vl import Family
 from tests.support import references
 
 
@@ -21,6 +22,11 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session", params=encoders.names())
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     return encoders.load(f"tiny:{request.param}", LoadOptions(dtype="float32", device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def qwen() -> Family:
+    return Family.load("tiny:qwen2_5_vl", LoadOptions(dtype="float32", device="cpu"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Controls: with one correction taken away, these proofs fail and no other. The windows are in `test_qwen2_5_vl`."""
+"""Controls: without one correction, these proofs fail and no other. The windows are in `test_window_controls`."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ def leave_merge_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leave_class_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many tokens as there are patches, from the first one on."""
+    """Returns as many tokens as there are patches, from the first one on."""
 
     def from_the_first(tap: Tap, hidden: torch.Tensor, frames: Sequence[int]) -> list[torch.Tensor]:
         hidden = hidden.flatten(2).transpose(1, 2) if hidden.dim() == 4 else hidden
@@ -83,7 +83,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
         },
     ),
 }
-"""By mistake: how it is made, a batch, and per family the proofs that must fail."""
+"""Mistakes by name: how it is made, a batch, and per family the proofs that must fail."""
 REFERENCES = {"qwen": "qwen", "llava": "projected", "internvl": "projected"}
 
 
