@@ -23,7 +23,7 @@ class Head(MultiPointHead):
 
     @property
     def weights(self) -> Tensor:
-        """How much each point counts, one weight per point; they sum to 1."""
+        """Weight of each point; they sum to 1."""
         return self.weight_logits.softmax(0)
 
     def mix(self, features: Features) -> Tensor:

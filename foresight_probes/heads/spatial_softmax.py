@@ -1,4 +1,4 @@
-"""Where in the grid some learned things are: for each a linear map of the tokens, a softmax over cells, its moments.
+"""Positions of learned things in the grid: for each a linear map of the tokens, a softmax over cells, its moments.
 
 Expected positions under a softmax are those of Levine et al., "End-to-End Training of Deep Visuomotor Policies" (JMLR
 2016); their spread is added, as it says how large a thing is.

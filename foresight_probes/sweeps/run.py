@@ -222,7 +222,7 @@ class _Trained:
         metrics = bootstrap(
             scores,
             [sample["group"] for sample in samples],
-            task.summaries,
+            task.resampled_metrics,
             resamples=options.resamples,
             confidence=options.confidence,
         )

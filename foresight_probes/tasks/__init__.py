@@ -1,6 +1,6 @@
 """Tasks, one file each. This folder is the registry: a file `patch_class.py` is the task `patch-class`.
 
-A task says what a head must predict from a sample's annotations, how wrong a prediction is, and what is reported.
+A task gives targets made from a sample's annotations, the loss of a prediction, and the metrics that are reported.
 To add one, add a file with a class `Task` that derives from the one below and has its abstract methods.
 """
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskContext:
-    """What a task is made for."""
+    """Samples and settings that a task is made for."""
 
     samples: Sequence[Mapping[str, Any]] = ()
-    """The sound rows of the cache's sample table: which classes and sizes there are."""
+    """Usable rows of the cache's sample table, which tell the classes and sizes that there are."""
     training: Sequence[Mapping[str, Any]] = ()
-    """Those of the training split: what targets are scaled by."""
+    """Rows of the training split, which targets are scaled by."""
     lpips_net: str = "alex"
     """Trunk of the perceptual distance: alex, vgg or squeeze."""
     lpips_weights: Path | None = None
@@ -38,21 +38,21 @@ class TaskContext:
 
 
 class Task(ABC):
-    """What a probe predicts. Holds no state that training changes."""
+    """A question that a probe answers: targets, loss and metrics. It holds no state that training changes."""
 
     heads: tuple[str, ...]
     """Heads that are trained unless others are named."""
     primary: str
     """The metric that selects the epoch and is drawn over points; higher is better, which others need not be."""
     outputs: OutputSpec
-    """What it asks of any head."""
+    """Predictions that it takes from any head."""
     constant_head: str | None = "pooled-linear"
     """The head that, on features without information, is the best constant answer: the mean predictor."""
     chance: Mapping[str, float] = {}
     """Metrics of the best constant answer where they are known without training and there is no `constant_head`."""
     needs_arrays: tuple[str, ...] = ()
-    """Points of the cache without which `target` cannot answer. It finds what the cache has of them in the sample,
-    by name: `pixels`, uint8 [T, H, W, 3], and `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""
+    """Points of the cache that `target` needs, and finds in the sample by name: `pixels`, uint8 [T, H, W, 3], and
+    `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""
     transforms_batch: bool = False
     """True where `transform_batch` changes anything."""
     closed_form: Literal["class", "values"] | None = None
@@ -60,25 +60,28 @@ class Task(ABC):
     not_measured: Mapping[str, str] = {}
     """Metrics that cannot be measured here, each with the reason in a sentence."""
 
-    def __init__(self, setting: TaskContext) -> None:  # noqa: B027 - most tasks need to know nothing
-        """Raises `ProbeError` where the samples cannot be used, and `UnknownName` for a setting that does not exist."""
+    def __init__(self, context: TaskContext) -> None:  # noqa: B027 - most tasks need to know nothing
+        """Raises `ProbeError` for samples that cannot be used, and `UnknownName` for a setting that does not exist."""
 
     def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - most tasks ask the same of all
-        """What it asks of a head on a point of this width, whose largest grid is `grid`. Raises `ProbeError`."""
+        """Returns the predictions that it takes from a head on a point of this width, whose largest grid is `grid`.
+
+        Raises `ProbeError` for a point on which no head can answer.
+        """
         return replace(self.outputs, grid=grid)
 
     def has_target(self, sample: Mapping[str, Any]) -> bool:
-        """Whether it has a question for one row of a cache's sample table, told without its dense arrays."""
+        """Tells whether a row of a cache's sample table has a target, without its dense arrays."""
         return self.target(sample) is not None
 
     @abstractmethod
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """The target of one row of a cache's sample table; None where it has no question for this task."""
+        """Returns the target of one row of a cache's sample table; None where it has none for this task."""
 
     def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
-        """What the heads see of a batch and what `loss` and `scores` compare with, where that depends on both.
+        """Returns the features that heads see and the targets that `loss` and `scores` take, where these need both.
 
-        Features are standardised. Called once per batch, for all heads together, where `prepares` is true.
+        Features are standardised. Called once per batch, for all heads together, where `transforms_batch` is true.
         """
         return features, targets
 
@@ -95,39 +98,39 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        """A scalar to be made small: the mean over the samples of the batch, of which there is at least one."""
+        """Returns the mean loss over the samples of the batch, a scalar; there is at least one sample."""
 
     @abstractmethod
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """For each sample a flat float64 array, all that the metrics need to know about it."""
+        """Returns for each sample a flat float64 array, all that the metrics need to know about it."""
 
     def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """The same, or as much of it as `primary` needs and NaN for what is costly, after each epoch of training."""
+        """Returns `scores`, or those that `primary` needs and NaN for costly ones, for use after each epoch."""
         return self.scores(prediction, targets)
 
     @abstractmethod
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        """Metrics of resamples of these samples, by name; `counts` [R, N] say how often each has each sample.
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns metrics of R resamples by name, [R] float64 each, NaN where undefined.
 
-        Returns: [R] float64 of each, NaN where it is undefined.
+        `counts_RS` says how often each resample has each of the scored samples.
         """
 
     def metrics(self, scores: Scores) -> dict[str, float]:
-        """Metrics of these samples together, by name; those that are undefined for them are left out."""
+        """Returns the metrics of these samples by name; undefined ones are left out."""
         from foresight_probes.metrics.resamples import point_estimate
 
-        return point_estimate(self.summaries, scores)
+        return point_estimate(self.resampled_metrics, scores)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
-        """The same for parts of the samples, by the part's name."""
+        """Returns metrics of parts of the samples, by the part's name."""
         return {}
 
 
-_REGISTRY = Registry(__name__, "task", hyphens=True)
+_REGISTRY = Registry(__name__, "task", hyphens=True, component="Task")
 
 
 def names() -> tuple[str, ...]:
-    """Tasks, by file name; nothing is imported.
+    """Lists the tasks in alphabetical order; imports none of them.
 
     >>> "boxes" in names()
     True
@@ -135,6 +138,6 @@ def names() -> tuple[str, ...]:
     return _REGISTRY.names()
 
 
-def load(name: str, setting: TaskContext | None = None) -> Task:
-    """Raises `UnknownName`, and what the task raises for its setting."""
-    return cast(Task, _REGISTRY.module(name).Task(setting or TaskContext()))
+def load(name: str, context: TaskContext | None = None) -> Task:
+    """Makes a task. Raises `UnknownName`, and what the task raises for its context."""
+    return cast(Task, _REGISTRY.load(name)(context or TaskContext()))

@@ -1,4 +1,4 @@
-"""Which action a clip shows."""
+"""The action that a clip shows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,8 @@ class Task(Classification):
     heads = ("pooled-linear", "attentive")
 
     def answer(self, sample: Mapping[str, Any]) -> int | None:
-        found: int | None = sample["annotations"].get("action", {}).get("class_id")
-        return found
+        class_id: int | None = sample["annotations"].get("action", {}).get("class_id")
+        return class_id
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.class_summary(scores, counts, top=5)
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return classification.class_summary(scores, counts_RS, top=5)

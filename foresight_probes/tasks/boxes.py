@@ -23,18 +23,18 @@ SIDE_WEIGHT, GIOU_WEIGHT, SCORE_WEIGHT = 5.0, 2.0, 1.0
 """Weights of the L1 distance, of 1 - GIoU and of the score, in the cost of matching and in the loss (DETR's)."""
 
 REACH = 0.1
-"""Distance from its cell's centre, as a fraction of the image, at which a token's box lies for a value of 1."""
+"""Distance of a box from its cell's centre, as a fraction of the image, for a value of 1."""
 
 
 class Task(tasks.Task):
     """Predicts a set of boxes with scores; see `foresight_probes.metrics.boxes.object_scores` for the evaluation.
 
-    A prediction's five values are (x, y, width, height, score). Width and height are sigmoids. The centre is a
-    sigmoid for a prediction from the whole sample, and the cell's centre plus 0.1 times the value for a prediction
-    from a token. The set loss is that of DETR (Carion et al., ECCV 2020): Hungarian matching on
-    5 L1 + 2 (1 - GIoU) - score, then 5 L1 + 2 (1 - GIoU) for matched pairs and binary cross-entropy for the scores.
-    Tokens are matched by place instead (`matching.by_cell`), several to an object; objects weigh the same whatever
-    their size. The score is trained towards the IoU that the prediction has now, so that the best ones rank first.
+    A prediction's five values are (x, y, width, height, score). Width and height are sigmoids. The centre is a sigmoid
+    for a prediction from the whole sample, and the cell's centre plus 0.1 times the value for a prediction from a
+    token. The set loss is that of DETR (Carion et al., ECCV 2020): Hungarian matching on 5 L1 + 2 (1 - GIoU) - score,
+    then 5 L1 + 2 (1 - GIoU) for matched pairs and binary cross-entropy for the scores. Tokens are matched by their
+    cells instead (`matching.by_cell`), several to an object; objects weigh the same whatever their size. The score is
+    trained towards the IoU that the prediction has now, so that the best ones rank first.
     """
 
     heads = ("pooled-linear", "token-linear", "mlp")
@@ -42,60 +42,61 @@ class Task(tasks.Task):
     outputs = OutputSpec(slots=MOST, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """[K, 4] float32 boxes as fractions of the model's input, K from 1 to 10, the largest first.
+        """Returns boxes [K, 4] float32 as fractions of the model's input, K from 1 to 10, the largest first.
 
         They follow the resize of the input, with or without a border. Crowds, which stand for unknown numbers of
         objects, and boxes without area are left out.
         """
         objects = sample["annotations"].get("objects", ())
-        boxes = np.array([each["box"] for each in objects if not each.get("crowd")], dtype=np.float64).reshape(-1, 4)
+        boxes = np.array([thing["box"] for thing in objects if not thing.get("crowd")], dtype=np.float64).reshape(-1, 4)
         boxes = input_fractions(boxes, sample).clip(0, 1)
         area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
-        kept = [place for place in np.argsort(-area, kind="stable") if area[place] > 0][:MOST]
+        kept = [index for index in np.argsort(-area, kind="stable") if area[index] > 0][:MOST]
         return torch.from_numpy(boxes[kept]).float() if kept else None
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        boxes, logits = decode(prediction)
-        truth = pad_sequence(list(targets), batch_first=True)
-        objects = _assign(prediction, boxes, logits, truth, targets)
-        samples, places = (objects >= 0).nonzero(as_tuple=True)
-        taken = objects[samples, places]
-        found, wanted = boxes[samples, places], truth[samples, taken]
+        boxes_BP4, logits_BP = decode(prediction)
+        truth_BK4 = pad_sequence(list(targets), batch_first=True)
+        objects_BP = _assign(prediction, boxes_BP4, logits_BP, truth_BK4, targets)
+        samples, slots = (objects_BP >= 0).nonzero(as_tuple=True)
+        objects = objects_BP[samples, slots]
+        matched, truth = boxes_BP4[samples, slots], truth_BK4[samples, objects]
         # Each object weighs the same, however many predictions are trained towards it.
-        sharing = torch.zeros_like(truth[..., 0]).index_put((samples, taken), logits.new_ones(()), accumulate=True)
-        weight = 1 / sharing[samples, taken]
-        iou, giou = metric.iou_and_giou(found, wanted)
-        distance = (found - wanted).abs().sum(-1)
+        one = logits_BP.new_ones(())
+        sharing_BK = torch.zeros_like(truth_BK4[..., 0]).index_put((samples, objects), one, accumulate=True)
+        weight = 1 / sharing_BK[samples, objects]
+        iou, giou = metric.iou_and_giou(matched, truth)
+        distance = (matched - truth).abs().sum(-1)
         fit = (weight * (SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou))).sum()
-        aim = torch.zeros_like(logits).index_put((samples, places), iou.detach().clamp(0, 1))
+        aim_BP = torch.zeros_like(logits_BP).index_put((samples, slots), iou.detach().clamp(0, 1))
         score = functional.binary_cross_entropy_with_logits(
-            logits, aim, weight=prediction.mask.float(), reduction="sum"
+            logits_BP, aim_BP, weight=prediction.mask.float(), reduction="sum"
         )
         per_object = sum(map(len, targets))
         return (fit + SCORE_WEIGHT * score) / per_object
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """IoU of each true object."""
-        boxes, logits = decode(prediction)
+        """Returns the IoU of each true object, [K] per sample."""
+        boxes_BP4, logits_BP = decode(prediction)
         return [
-            metric.object_scores(boxes[place][mask].cpu(), logits[place][mask].cpu(), target.cpu())
-            for place, (mask, target) in enumerate(zip(prediction.mask, targets, strict=True))
+            metric.object_scores(boxes_BP4[row][mask].cpu(), logits_BP[row][mask].cpu(), target.cpu())
+            for row, (mask, target) in enumerate(zip(prediction.mask, targets, strict=True))
         ]
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return metric.summary(scores, counts)
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return metric.summary(scores, counts_RS)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:
         return metric.by_count(scores)
 
 
 def decode(prediction: Prediction) -> tuple[Tensor, Tensor]:
-    """Boxes [B, P, 4] as fractions of the image and score logits [B, P]."""
+    """Returns boxes [B, P, 4] as fractions of the image and score logits [B, P]."""
     return decode_boxes(prediction), prediction.values[..., 4]
 
 
 def decode_boxes(prediction: Prediction) -> Tensor:
-    """[B, P, 4] as fractions of the image: a prediction's first four values."""
+    """Returns the boxes that a prediction's first four values stand for, [B, P, 4] as fractions of the image."""
     values = prediction.values
     if prediction.cells is None:
         centre = values[..., :2].sigmoid()
@@ -106,7 +107,7 @@ def decode_boxes(prediction: Prediction) -> Tensor:
 
 
 def _assign(prediction: Prediction, boxes: Tensor, logits: Tensor, truth: Tensor, targets: Sequence[Tensor]) -> Tensor:
-    """[B, P] int64: the object that each prediction is trained towards, or -1."""
+    """Returns the object that each prediction is trained towards, or -1, [B, P] int64."""
     counts = torch.tensor([len(target) for target in targets], device=truth.device)
     if prediction.cells is not None:
         return by_cell(prediction.cells, prediction.mask, truth, counts)

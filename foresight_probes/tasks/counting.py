@@ -1,4 +1,4 @@
-"""How many objects an image has."""
+"""The number of objects in an image."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ class Task(Regression):
 
     def answer(self, sample: Mapping[str, Any]) -> float | None:
         objects = sample["annotations"].get("objects")
-        if objects is None or any(each.get("crowd") for each in objects):
+        if objects is None or any(thing.get("crowd") for thing in objects):
             return None
         return float(len(objects))
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        """Those of a number, and accuracy: the share of images whose number is right after rounding."""
-        found, truth = np.asarray(scores).T
-        return {**super().summaries(scores, counts), "accuracy": mean(found.round() == truth, counts)}
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the metrics of a number, and accuracy: the share of images whose number is right after rounding."""
+        predicted, truth = np.asarray(scores).T
+        return {**super().resampled_metrics(scores, counts_RS), "accuracy": mean(predicted.round() == truth, counts_RS)}

@@ -22,7 +22,7 @@ from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
 from foresight_probes.tasks.kinds.matching import hungarian
 
 QUERIES = 100
-"""Predictions from a whole sample."""
+"""Number of predictions from a whole sample."""
 
 NOTHING_WEIGHT = 0.1
 """Weight of predictions that stand for no object, of which there are many more than of others (DETR's)."""
@@ -32,7 +32,7 @@ MOST_CLASSES = 1000
 
 
 class Task(tasks.Task):
-    """The set prediction of DETR (Carion et al., ECCV 2020) on frozen features.
+    """Predicts a set of boxes with classes, as DETR does (Carion et al., ECCV 2020), on frozen features.
 
     A prediction's values are a box, as in the task `boxes`, then one logit per category id from 0 to the highest that
     occurs (91 for COCO, whose ids have gaps) and one for "no object". Hungarian matching on 5 L1 + 2 (1 - GIoU) -
@@ -44,70 +44,74 @@ class Task(tasks.Task):
     heads = ("cross-attention",)
     primary = "map_0.5"
 
-    def __init__(self, setting: TaskContext) -> None:
-        ids = [each["category_id"] for sample in setting.samples for each in sample["annotations"].get("objects", ())]
+    def __init__(self, context: TaskContext) -> None:
+        annotations = (sample["annotations"] for sample in context.samples)
+        ids = [thing["category_id"] for objects in annotations for thing in objects.get("objects", ())]
         if ids and not 0 <= min(ids) <= max(ids) <= MOST_CLASSES:
             raise ProbeError(
                 f"category ids go from {min(ids)} to {max(ids)}, expected numbers from 0 to {MOST_CLASSES}; "
-                "number the categories in the dataset's annotations."
+                "number the categories in the dataset's annotations"
             )
         self.classes = max(ids, default=0) + 1
         self.outputs = OutputSpec(slots=QUERIES, channels=4 + self.classes + 1, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """float32 [1 + K, 7]: first the width and height of the model's input in pixels of the original, which with a
-        border are more than its own; then per object its box as fractions of the input, class, area in pixels of the
-        original and whether it is a crowd. K may be 0: nothing is to be found there."""
+        """Returns float32 [1 + K, 7]: one row about the input, then one about each object; K may be 0.
+
+        The first has the width and height of the model's input in pixels of the original, which with a border are more
+        than its own. The others have a box as fractions of the input, class, area in pixels of the original, and 1 for
+        a crowd.
+        """
         objects = sample["annotations"].get("objects")
         if objects is None:
             return None
         size = np.array([sample["width"], sample["height"]])
         x0, y0, x1, y1 = input_fractions(np.array([0, 0, *size]), sample)
         rows = [np.array([*(size / (x1 - x0, y1 - y0)), 0, 0, 0, 0, 0])]
-        for each in objects:
-            box = input_fractions(np.array(each["box"]), sample)
-            rows.append(np.array([*box, each["category_id"], each["area"], each["crowd"]]))
+        for thing in objects:
+            box = input_fractions(np.array(thing["box"]), sample)
+            rows.append(np.array([*box, thing["category_id"], thing["area"], thing["crowd"]]))
         return torch.from_numpy(np.stack(rows)).float()
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         boxes, logits = decode_boxes(prediction), prediction.values[..., 4:]
-        wanted = [target[1:][target[1:, 6] == 0] for target in targets]
-        truth = pad_sequence([objects[:, :5] for objects in wanted], batch_first=True)
-        counts = torch.tensor([len(objects) for objects in wanted], device=truth.device)
+        countable = [target[1:][target[1:, 6] == 0] for target in targets]
+        truth = pad_sequence([objects[:, :5] for objects in countable], batch_first=True)
+        counts = torch.tensor([len(objects) for objects in countable], device=truth.device)
         named = truth[..., 4].long()
         probability = logits.softmax(-1).gather(2, named[:, None].expand(-1, logits.shape[1], -1))
         distance = (boxes[:, :, None] - truth[:, None, :, :4]).abs().sum(-1)
         giou = iou_and_giou(boxes[:, :, None], truth[:, None, :, :4])[1]
         objects = hungarian(SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou) - probability, counts)
-        samples, places = (objects >= 0).nonzero(as_tuple=True)
-        taken = objects[samples, places]
-        fit = SIDE_WEIGHT * distance[samples, places, taken] + GIOU_WEIGHT * (1 - giou[samples, places, taken])
+        samples, queries = (objects >= 0).nonzero(as_tuple=True)
+        matched = objects[samples, queries]
+        fit = SIDE_WEIGHT * distance[samples, queries, matched] + GIOU_WEIGHT * (1 - giou[samples, queries, matched])
         classes = torch.full_like(objects, self.classes)
-        classes[samples, places] = named[samples, taken]
+        classes[samples, queries] = named[samples, matched]
         weight = torch.ones(self.classes + 1, device=logits.device)
         weight[self.classes] = NOTHING_WEIGHT
         return fit.sum() / counts.sum().clamp(min=1) + functional.cross_entropy(logits.mT, classes, weight)
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """See `metrics.coco_matching.image_scores`."""
+        """Returns `coco_matching.image_scores` of each image."""
         probability, classes = prediction.values[..., 4:].softmax(-1)[..., : self.classes].max(-1)
         fractions = decode_boxes(prediction)
-        found = []
-        for place, target in enumerate(targets):
+        scores = []
+        for row, target in enumerate(targets):
             size = target[0, :2].repeat(2)
             true = target[1:].cpu().double().numpy()
-            found.append(
+            scores.append(
                 image_scores(
-                    boxes=(fractions[place] * size).cpu().double().numpy(),
-                    classes=classes[place].cpu().numpy(),
-                    scores=probability[place].cpu().double().numpy(),
+                    boxes=(fractions[row] * size).cpu().double().numpy(),
+                    classes=classes[row].cpu().numpy(),
+                    scores=probability[row].cpu().double().numpy(),
                     true_boxes=(target[1:, :4] * size).cpu().double().numpy(),
                     true_classes=true[:, 4],
                     areas=true[:, 5],
                     crowds=true[:, 6].astype(bool),
                 )
             )
-        return found
+        return scores
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return metric.summary(scores, counts)
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return metric.summary(scores, counts_RS)

@@ -1,4 +1,4 @@
-"""Which way things move in a clip."""
+"""The direction in which things move in a clip."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,8 @@ class Task(Classification):
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         annotations = sample["annotations"]
-        moving = {each["direction"] for each in annotations.get("motion", {}).get("objects", ())}
+        moving = {thing["direction"] for thing in annotations.get("motion", {}).get("objects", ())}
         if moving:
             return moving.pop() if len(moving) == 1 else None
-        found: str | None = annotations.get("action", {}).get("direction")
-        return found
+        direction: str | None = annotations.get("action", {}).get("direction")
+        return direction

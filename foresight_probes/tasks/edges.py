@@ -1,6 +1,5 @@
 """The edges of the picture, drawn from its features."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,22 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_cache.samples import Grid
-from foresight_probes import tasks
-from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.features.patches import cell_of, patchify, unpatchify
+from foresight_probes.batches import Prediction
+from foresight_probes.features.patches import patchify
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
-from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.picture import Picture, drawn
 
 EDGE_WEIGHT = 3.0
-"""Weight of edge pixels in the loss. They are few, and where it is not sure of the exact pixel a head that weighs all
-the same would draw none."""
+"""Weight of edge pixels in the loss. They are few, and a head that weighs all pixels the same and is not sure of the
+exact one would draw none."""
 
 
-class Task(tasks.Task):
-    """Each token's values are logits of "edge" for the pixels of its cell; binary cross-entropy.
+class Task(Picture):
+    """Predicts, with each token, logits of "edge" for the pixels of its cell, by binary cross-entropy.
 
     The true edges are those of Canny's detector in the stored pixels (`metrics.edges`); a pixel with a probability
     above 0.5 is drawn as an edge.
@@ -32,21 +29,10 @@ class Task(tasks.Task):
 
     heads = ("conv-decoder",)
     primary = "edge_f1"
-    constant_head = "global-linear"
-    needs_arrays = ("pixels",)
-
-    def __init__(self, setting: TaskContext) -> None:
-        self._samples = setting.samples
-
-    def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - pieces are as wide for any point
-        cell = cell_of(self._samples, grid, channels=1)
-        return OutputSpec(slots=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
-
-    def has_target(self, sample: Mapping[str, Any]) -> bool:
-        return bool(sample.get("grid_pixel"))
+    channels = 1
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """bool [T, H, W, 1]."""
+        """Returns the true edges, bool [T, H, W, 1]."""
         if "pixels" not in sample:
             return None
         return torch.from_numpy(np.stack([edge_map(frame) for frame in sample["pixels"]])[..., None])
@@ -60,14 +46,12 @@ class Task(tasks.Task):
         return torch.stack(losses).mean()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """F1 of the edges, one value."""
-        found = []
-        for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
-            frames, height, width, channels = target.shape
-            cell = (frames // grid.t, height // grid.h, width // grid.w, channels)
-            drawn = unpatchify(pieces[: grid.tokens] > 0, grid, cell)[..., 0].cpu().numpy()
-            found.append([clip_edge_f1(drawn, target[..., 0].cpu().numpy())])
-        return np.array(found)
+        """Returns the F1 score of the edges, one value per sample."""
+        scores = []
+        for logits_THWC, truth_THWC in drawn(prediction, targets):
+            edges_THW = (logits_THWC > 0)[..., 0].cpu().numpy()
+            scores.append([clip_edge_f1(edges_THW, truth_THWC[..., 0].cpu().numpy())])
+        return np.array(scores)
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return {"edge_f1": mean(np.asarray(scores)[:, 0], counts)}
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return {"edge_f1": mean(np.asarray(scores)[:, 0], counts_RS)}

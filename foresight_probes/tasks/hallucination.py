@@ -1,4 +1,4 @@
-"""Whether the answer that a model gave about an image is hallucinated."""
+"""The hallucination, or not, of the answer that a model gave about an image."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,21 +23,20 @@ class Task(PerSample):
     outputs = OutputSpec(slots=1, channels=2, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """1 for a hallucination and 0 for none, an int64 scalar."""
+        """Returns 1 for a hallucination and 0 for none, an int64 scalar."""
         hallucinated = sample["annotations"].get("qa", {}).get("hallucinated")
         return None if hallucinated is None else torch.tensor(int(hallucinated))
 
-    def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
-        return functional.cross_entropy(prediction.values[:, 0], truth, reduction="none")
+    def sample_losses(self, prediction: Prediction, truth_B: Tensor) -> Tensor:
+        return functional.cross_entropy(prediction.values[:, 0], truth_B, reduction="none")
 
-    def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
-        """See `classification.binary_scores`."""
+    def sample_scores(self, prediction: Prediction, truth_B: Tensor) -> Scores:
+        """Returns `classification.binary_scores` of the difference of the logits."""
         no, yes = prediction.values[:, 0].unbind(-1)
-        return classification.binary_scores(yes - no, truth)
+        return classification.binary_scores(yes - no, truth_B)
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.binary_summary(scores, counts)
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return classification.binary_summary(scores, counts_RS)
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
-        """The answer, whose logit a perfect head makes the higher one."""
         return target

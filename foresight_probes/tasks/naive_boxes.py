@@ -19,10 +19,11 @@ from foresight_probes.metrics import boxes as metric
 from foresight_probes.results.scores import Scores
 
 MOST = 10
+"""Objects of an image that are kept: the first."""
 
 
 class Task(tasks.Task):
-    """Ten slots whose values become the corners of boxes by a sigmoid; the L1 distance over all of them.
+    """Predicts ten boxes, whose corners are sigmoids, by the L1 distance over all of them.
 
     Slots beyond the number of objects are trained towards a box of zeros. In the evaluation each of the first K slots,
     K the number of objects, is given its IoU with the true box that it covers best, several times the same one if need
@@ -34,8 +35,9 @@ class Task(tasks.Task):
     outputs = OutputSpec(slots=MOST, channels=4, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """[K, 4] float32 as fractions of the model's input, the first ten in the order of annotation."""
-        objects = [each["box"] for each in sample["annotations"].get("objects", ()) if not each.get("crowd")][:MOST]
+        """Returns boxes [K, 4] float32 as fractions of the model's input, the first ten in the order of annotation."""
+        things = sample["annotations"].get("objects", ())
+        objects = [thing["box"] for thing in things if not thing.get("crowd")][:MOST]
         return torch.from_numpy(input_fractions(np.array(objects), sample).clip(0, 1)).float() if objects else None
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
@@ -43,15 +45,15 @@ class Task(tasks.Task):
         return functional.l1_loss(prediction.values.sigmoid(), truth)
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """The best IoU of each of the first K slots."""
-        found = prediction.values.sigmoid()
+        """Returns the best IoU of each of the first K slots."""
+        boxes_BP4 = prediction.values.sigmoid()
         return [
             metric.iou_and_giou(boxes[: len(target), None], target[None])[0].max(1).values.cpu().double().numpy()
-            for boxes, target in zip(found, targets, strict=True)
+            for boxes, target in zip(boxes_BP4, targets, strict=True)
         ]
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return metric.summary(scores, counts)
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return metric.summary(scores, counts_RS)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:
         return metric.by_count(scores)

@@ -1,4 +1,4 @@
-"""The features of a clip's last time step, told from those before it."""
+"""The features of a clip's last time step, predicted from those before it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,10 +21,10 @@ LEVELS = ("grid_patch", "grid_merged")
 
 
 class Task(tasks.Task):
-    """Each cell's values are the standardised feature of the same cell one time step later; the mean squared error.
+    """Predicts the standardised feature of each cell one time step later, by the mean squared error.
 
-    The head sees all time steps but the last. Beside it stands the answer that nothing changes: `copy_r2` and
-    `copy_cosine` compare the last step with the one before it. `mean_rank` is where the right cell of the last step
+    The head sees all time steps but the last. Beside it stands the prediction that nothing changes: `copy_r2` and
+    `copy_cosine` compare the last step with the one before it. `mean_rank` says where the right cell of the last step
     comes among all of its cells by nearness to the prediction (0 is first, 0.5 chance).
     """
 
@@ -34,8 +34,8 @@ class Task(tasks.Task):
     chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
     transforms_batch = True
 
-    def __init__(self, setting: TaskContext) -> None:
-        grids = [sample.get(level) for sample in setting.samples for level in LEVELS]
+    def __init__(self, context: TaskContext) -> None:
+        grids = [sample.get(level) for sample in context.samples for level in LEVELS]
         self._steps = max((grid[0] for grid in grids if grid), default=1)
 
     def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:
@@ -44,41 +44,41 @@ class Task(tasks.Task):
         )
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """Nothing yet, an empty tensor: `prepare` makes it from the features. Only of clips with all time steps."""
+        """Returns an empty tensor for clips with all time steps; `transform_batch` makes the target of the features."""
         steps = {grid[0] for level in LEVELS if (grid := sample.get(level))}
         return torch.empty(0) if steps == {self._steps} and self._steps > 1 else None
 
     def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
         """Cuts off the last time step. Targets become [2, h * w, D]: that step, and the one before it."""
-        made = []
+        steps = []
         for tokens, grid, _ in zip(features.tokens, features.grids, targets, strict=True):
             area, end = grid.h * grid.w, grid.tokens
-            made.append(torch.stack([tokens[end - area : end], tokens[end - 2 * area : end - area]]))
-        return _without_last(features), made
+            steps.append(torch.stack([tokens[end - area : end], tokens[end - 2 * area : end - area]]))
+        return _without_last(features), steps
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = [
-            (found[: target.shape[1]] - target[0]).square().mean()
-            for found, target in zip(prediction.values, targets, strict=True)
+            (values[: target.shape[1]] - target[0]).square().mean()
+            for values, target in zip(prediction.values, targets, strict=True)
         ]
         return torch.stack(losses).mean()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """Sums for R² and the mean cosine of the prediction, then of the copy, and the mean rank."""
-        found = []
+        """Returns sums for R² and the mean cosine of the prediction, then of the copy, and the mean rank."""
+        scores = []
         for values, (true, before) in zip(prediction.values, targets, strict=True):
             own = values[: len(true)]
             rank = retrieval.mean_rank(retrieval.ranks(own, true))
-            found.append([*regression.vector_scores(own, true), *regression.vector_scores(before, true), rank])
-        return np.array(found)
+            scores.append([*regression.vector_scores(own, true), *regression.vector_scores(before, true), rank])
+        return np.array(scores)
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         every = np.asarray(scores)
-        own, copied = (regression.vector_summary(every[:, part], counts) for part in _PARTS)
+        own, copied = (regression.vector_summary(every[:, part], counts_RS) for part in _PARTS)
         return {
             **own,
             **{f"copy_{name}": value for name, value in copied.items()},
-            "mean_rank": mean(every[:, -1], counts),
+            "mean_rank": mean(every[:, -1], counts_RS),
         }
 
 
@@ -86,7 +86,7 @@ _PARTS = (slice(0, 3), slice(3, 6))
 
 
 def _without_last(features: Features) -> Features:
-    """All time steps of each clip but the last."""
+    """Returns the features of all time steps of each clip but the last."""
     ends = [grid.tokens - grid.h * grid.w for grid in features.grids]
     longest = max(ends)
     lengths = torch.tensor(ends, device=features.mask.device)

@@ -1,4 +1,4 @@
-"""Whether the frames of a clip come forward or reversed."""
+"""The order of a clip's frames: forward or reversed."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,11 @@ from foresight_probes.tasks.kinds.classification import Classification
 
 
 class Task(Classification):
-    """Half of the clips, chosen by a hash of their names, are shown to the head with their time steps turned around.
+    """Predicts whether a clip is reversed, which is half of them, chosen by a hash of their names.
 
-    What is turned around are the features, which the model computed from the clip as it was. So the task asks whether
-    they tell which of two time steps came first, by what is seen in them or by the model's own positions in time.
+    The time steps that are turned around are those of the features, which the model computed from the clip as it was.
+    So the task asks whether features tell which of two time steps came first, by what is seen in them or by the
+    model's own positions in time.
     """
 
     heads = ("temporal-linear",)
@@ -31,9 +32,9 @@ class Task(Classification):
         """Turns the clips around whose answer is "reversed"."""
         reversed_ = self.classes.index("reversed") if "reversed" in self.classes else -1
         tokens = features.tokens.clone()
-        for place, (target, grid) in enumerate(zip(targets, features.grids, strict=True)):
+        for row, (target, grid) in enumerate(zip(targets, features.grids, strict=True)):
             if target == reversed_:
-                steps = features.tokens[place, : grid.tokens].view(grid.t, grid.h * grid.w, -1)
-                tokens[place, : grid.tokens] = steps.flip(0).flatten(0, 1)
+                steps = features.tokens[row, : grid.tokens].view(grid.t, grid.h * grid.w, -1)
+                tokens[row, : grid.tokens] = steps.flip(0).flatten(0, 1)
         others = tuple(self.transform_batch(other, targets)[0] for other in features.others)
         return replace(features, tokens=tokens, others=others), torch.stack(list(targets)).unbind()

@@ -1,4 +1,4 @@
-"""What each token shows: the class of its part of the image."""
+"""The class of the part of the image that each token stands for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ NO_ANSWER = -1
 
 
 class Task(tasks.Task):
-    """One logit per class for each token, cross-entropy.
+    """Predicts the class of each token, by cross-entropy.
 
     Where the cache has dense labels, the class of a token is the most frequent label of its cell (and there is no
     answer where most of it is unlabelled). Elsewhere it is that of the box that holds its centre, the smallest of
@@ -36,19 +36,19 @@ class Task(tasks.Task):
     transforms_batch = True
     closed_form = "class"
 
-    def __init__(self, setting: TaskContext) -> None:
-        labelled = [sample["annotations"]["labels"] for sample in setting.samples if _labelled(sample)]
+    def __init__(self, context: TaskContext) -> None:
+        labelled = [sample["annotations"]["labels"] for sample in context.samples if _labelled(sample)]
         self.needs_arrays = ("labels",) if labelled else ()
         kinds = {_count(labels["classes"]) for labels in labelled}
         if len(kinds) > 1:
             counts = " or ".join(map(str, sorted(kinds)))
             raise ProbeError(
                 f"samples have dense labels of {counts} classes, expected the same classes for all; extract each "
-                "dataset into a cache of its own."
+                "dataset into a cache of its own"
             )
-        found = {each["category_id"] for sample in setting.samples for each in _objects(sample)}
-        self._numbers = {name: number for number, name in enumerate(sorted(found), start=1)}
-        """Of categories; 0 is the background."""
+        categories = {thing["category_id"] for sample in context.samples for thing in _objects(sample)}
+        self._numbers = {name: number for number, name in enumerate(sorted(categories), start=1)}
+        """Class of each category id; 0 is the background."""
         classes = kinds.pop() if kinds else len(self._numbers) + 1
         self.outputs = OutputSpec(slots=1, channels=max(2, classes), predicts=("per_token",))
 
@@ -56,7 +56,7 @@ class Task(tasks.Task):
         return _labelled(sample) if self.needs_arrays else "objects" in sample["annotations"]
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """int64 [T, H, W], -1 where there is no label; or, without dense labels, float32 [K, 5], boxes with class.
+        """Returns int64 [T, H, W], -1 where there is no label; without dense labels float32 [K, 5], boxes with class.
 
         Raises `ProbeError` for labels beyond those that the annotations tell of.
         """
@@ -68,20 +68,20 @@ class Task(tasks.Task):
         if labels.max() >= self.outputs.channels:
             raise ProbeError(
                 f"sample {sample['id']} has the dense label {int(labels.max())}, but its annotations tell of "
-                f"labels below {self.outputs.channels}; prepare the dataset again with the right labels.classes."
+                f"labels below {self.outputs.channels}; prepare the dataset again with the right labels.classes"
             )
         ignore = sample["annotations"]["labels"].get("ignore")
         return labels if ignore is None else labels.masked_fill(labels == ignore, NO_ANSWER)
 
     def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
-        """Targets become [N] int64, the class of each token."""
+        """Makes targets [N] int64, the class of each token."""
         answers = []
         for cells, grid, target in zip(features.cells, features.grids, targets, strict=True):
             answers.append(self.target_class(target, cells[: grid.tokens]))
         return features, answers
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:
-        """[N] int64 class of each of the cells [N, 4], which lie in raster order; -1 where there is no answer."""
+        """Returns the class of each of the cells [N, 4] in raster order, [N] int64; -1 where there is no answer."""
         if target.ndim == 1:
             return target
         if target.ndim == 3:
@@ -92,64 +92,64 @@ class Task(tasks.Task):
         """Every sample weighs the same, however many of its tokens have an answer."""
         losses = []
         for logits, answers in zip(prediction.values, targets, strict=True):
-            each = functional.cross_entropy(logits[: len(answers)], answers, ignore_index=NO_ANSWER, reduction="sum")
-            losses.append(each / (answers != NO_ANSWER).sum().clamp(min=1))
+            total = functional.cross_entropy(logits[: len(answers)], answers, ignore_index=NO_ANSWER, reduction="sum")
+            losses.append(total / (answers != NO_ANSWER).sum().clamp(min=1))
         return torch.stack(losses).mean()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """See `segmentation.class_counts`."""
+        """Returns `segmentation.class_counts` of each sample."""
         chosen = prediction.values.argmax(-1).cpu().numpy()
         return [
-            segmentation.class_counts(found[: len(answers)], answers.cpu().numpy())
-            for found, answers in zip(chosen, targets, strict=True)
+            segmentation.class_counts(classes[: len(answers)], answers.cpu().numpy())
+            for classes, answers in zip(chosen, targets, strict=True)
         ]
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return segmentation.summary(scores, counts)
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return segmentation.summary(scores, counts_RS)
 
     def _boxes(self, sample: Mapping[str, Any]) -> Tensor:
         rows = [
             [
-                *input_fractions(np.array(each["box"]), sample),
-                NO_ANSWER if each.get("crowd") else self._numbers[each["category_id"]],
+                *input_fractions(np.array(thing["box"]), sample),
+                NO_ANSWER if thing.get("crowd") else self._numbers[thing["category_id"]],
             ]
-            for each in _objects(sample)
-            if each["category_id"] in self._numbers
+            for thing in _objects(sample)
+            if thing["category_id"] in self._numbers
         ]
         return torch.tensor(np.array(rows, dtype=np.float32).reshape(-1, 5))
 
 
-def majority(labels: Tensor, cells: Tensor, classes: int) -> Tensor:
-    """[N] int64, the most frequent label of each cell; -1 where less than half of it is labelled.
+def majority(labels_THW: Tensor, cells_N4: Tensor, classes: int) -> Tensor:
+    """Returns the most frequent label of each cell, [N] int64; -1 where less than half of it is labelled.
 
     Args:
-        labels: [T, H, W] int64, negative where there is none.
-        cells: [N, 4] all of one size, in raster order over time steps, rows and columns.
+        labels_THW: Labels, int64, negative where there is none.
+        cells_N4: Cells, all of one size, in raster order over time steps, rows and columns.
     """
-    grid = grid_of(cells)
+    grid, labels = grid_of(cells_N4), labels_THW
     t, y, x = (
         torch.arange(size, device=labels.device) * count // size for size, count in zip(labels.shape, grid, strict=True)
     )
     cell = (t[:, None, None] * grid.h + y[:, None]) * grid.w + x
     known = labels >= 0
-    votes = torch.bincount(cell[known] * classes + labels[known], minlength=len(cells) * classes).view(-1, classes)
-    pixels = torch.bincount(cell.reshape(-1), minlength=len(cells))
+    votes = torch.bincount(cell[known] * classes + labels[known], minlength=len(cells_N4) * classes).view(-1, classes)
+    pixels = torch.bincount(cell.reshape(-1), minlength=len(cells_N4))
     return votes.argmax(1).masked_fill(2 * votes.sum(1) < pixels, NO_ANSWER)
 
 
 def _by_box(boxes: Tensor, cells: Tensor) -> Tensor:
-    """[N] int64: the class of the smallest box that holds each cell's centre, crowds last, else 0."""
+    """Returns the class of the smallest box that holds each cell's centre, crowds last, else 0, [N] int64."""
     if not len(boxes):
         return torch.zeros(len(cells), dtype=torch.int64, device=cells.device)
     classes = boxes[:, 4].long()
     answers = torch.zeros(len(cells), dtype=torch.int64, device=cells.device)
     for crowd in (True, False):
-        some = boxes[(classes == NO_ANSWER) == crowd]
-        if len(some):
+        chosen = boxes[(classes == NO_ANSWER) == crowd]
+        if len(chosen):
             everywhere = torch.ones(1, len(cells), dtype=torch.bool, device=cells.device)
-            count = torch.tensor([len(some)], device=cells.device)
-            taken = by_cell(cells[None], everywhere, some[None, :, :4], count)[0]
-            answers = torch.where(taken >= 0, some[taken, 4].long(), answers)
+            count = torch.tensor([len(chosen)], device=cells.device)
+            objects = by_cell(cells[None], everywhere, chosen[None, :, :4], count)[0]
+            answers = torch.where(objects >= 0, chosen[objects, 4].long(), answers)
     return answers
 
 
@@ -163,5 +163,5 @@ def _labelled(sample: Mapping[str, Any]) -> bool:
 
 
 def _count(classes: Sequence[str] | Mapping[str, int]) -> int:
-    """Labels that there can be: names begin at label 0, and without names they go from 1 to a count."""
+    """Returns how many labels there can be: names begin at label 0, and without names they go from 1 to a count."""
     return int(classes["count"]) + 1 if isinstance(classes, Mapping) else len(classes)

@@ -20,26 +20,26 @@ class Task(boxes.Task):
     outputs = OutputSpec(slots=1, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """[1, 4] float32 as fractions of the image; only where there is exactly one object."""
-        found = super().target(sample)
+        """Returns the box, [1, 4] float32 as fractions of the input, of an image with exactly one object."""
+        target = super().target(sample)
         alone = len(sample["annotations"].get("objects", ())) == 1
-        return found if alone else None
+        return target if alone else None
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """IoU, distance of the centres as a fraction of the image's side, and relative error of the size."""
-        found, logits = boxes.decode(prediction)
-        best = logits.masked_fill(~prediction.mask, -torch.inf).argmax(1)
-        chosen = found[torch.arange(len(best), device=best.device), best]
-        truth = torch.cat(list(targets))
-        iou = metric.iou_and_giou(chosen, truth)[0]
-        parts = [iou, metric.centre_error(chosen, truth), metric.size_error(chosen, truth)]
+        """Returns IoU, distance of the centres as a fraction of the image's side, and relative error of the size."""
+        boxes_BP4, logits_BP = boxes.decode(prediction)
+        best = logits_BP.masked_fill(~prediction.mask, -torch.inf).argmax(1)
+        chosen_B4 = boxes_BP4[torch.arange(len(best), device=best.device), best]
+        truth_B4 = torch.cat(list(targets))
+        iou = metric.iou_and_giou(chosen_B4, truth_B4)[0]
+        parts = [iou, metric.centre_error(chosen_B4, truth_B4), metric.size_error(chosen_B4, truth_B4)]
         return torch.stack(parts, dim=1).cpu().double().numpy()
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         iou, centre, size = np.asarray(scores).T
-        errors = {"centre_error": mean(centre, counts), "size_error": mean(size, counts)}
-        return {**metric.summary(iou[:, None], counts), **errors}
+        errors = {"centre_error": mean(centre, counts_RS), "size_error": mean(size, counts_RS)}
+        return {**metric.summary(iou[:, None], counts_RS), **errors}
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
-        """There is nothing to break down: every image has one object."""
+        """Returns nothing: every image has one object."""
         return {}

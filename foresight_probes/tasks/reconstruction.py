@@ -1,7 +1,7 @@
 """The picture itself, drawn from its features."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from foresight_cache.errors import ProbeError
-from foresight_cache.samples import Grid
-from foresight_probes import tasks
-from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.features.patches import cell_of, grid_of, patchify, unpatchify
+from foresight_probes.batches import Prediction
+from foresight_probes.features.patches import grid_of, patchify
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
 from foresight_probes.metrics.images import WINDOW, psnr, ssim
@@ -20,13 +18,14 @@ from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.picture import Picture, drawn
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
 """Metrics, in the order of a sample's scores."""
 
 
-class Task(tasks.Task):
-    """Each token's values are the pixels of its cell, from 0 to 1; the mean squared error.
+class Task(Picture):
+    """Predicts, with each token, the pixels of its cell, from 0 to 1, by the mean squared error.
 
     Values outside of 0 to 1 are cut in the evaluation. Metrics of a clip are means over its frames. `lpips` and
     `gram_distance` look through a pretrained classifier and are not measured without its weights.
@@ -34,34 +33,26 @@ class Task(tasks.Task):
 
     heads = ("token-linear", "global-linear", "conv-decoder")
     primary = "psnr"
-    constant_head = "global-linear"
-    needs_arrays = ("pixels",)
     closed_form = "values"
+    channels = 3
 
-    def __init__(self, setting: TaskContext) -> None:
-        self._samples = setting.samples
-        sides = [min(sample["grid_pixel"][1:]) for sample in setting.samples if sample.get("grid_pixel")]
+    def __init__(self, context: TaskContext) -> None:
+        super().__init__(context)
+        sides = [min(sample["grid_pixel"][1:]) for sample in context.samples if sample.get("grid_pixel")]
         self._smallest = min(sides, default=0)
         self._distance: PerceptualDistance | None = None
         try:
             if self._smallest < LEAST_SIDE:
                 raise ProbeError(f"LPIPS needs pictures of at least {LEAST_SIDE} pixels a side; use a larger --size")
-            self._distance = PerceptualDistance(setting.lpips_net, setting.lpips_weights)
+            self._distance = PerceptualDistance(context.lpips_net, context.lpips_weights)
         except ProbeError as error:
             self.not_measured = dict.fromkeys(("lpips", "gram_distance"), f"{error}.")
         if self._smallest < WINDOW:
             reason = f"SSIM needs pictures of at least {WINDOW} pixels a side; use a larger --size."
             self.not_measured = {**self.not_measured, "ssim": reason}
 
-    def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - pieces are as wide for any point
-        cell = cell_of(self._samples, grid, channels=3)
-        return OutputSpec(slots=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
-
-    def has_target(self, sample: Mapping[str, Any]) -> bool:
-        return bool(sample.get("grid_pixel"))
-
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """uint8 [T, H, W, 3]."""
+        """Returns the pixels, uint8 [T, H, W, 3]."""
         return torch.from_numpy(np.array(sample["pixels"])) if "pixels" in sample else None
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
@@ -71,41 +62,36 @@ class Task(tasks.Task):
         return torch.stack(losses).mean()
 
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:
-        """[N, C] float32: the true pieces of the cells [N, 4]."""
         return patchify(target, grid_of(cells)) / 255
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """One value per name of `NAMES`, NaN where it is not measured."""
+        """Returns one value per name of `NAMES`, NaN where it is not measured."""
         return np.array([self._score(*pair) for pair in self._pairs(prediction, targets)])
 
     def selection_scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-        """The signal-to-noise ratio alone."""
+        """Returns the signal-to-noise ratio, and NaN for the others."""
         nothing = [math.nan] * (len(NAMES) - 1)
         return np.array([[psnr(*pair).mean().item(), *nothing] for pair in self._pairs(prediction, targets)])
 
-    def summaries(self, scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: mean(values, counts) for name, values in zip(NAMES, np.asarray(scores).T, strict=True)}
+    def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: mean(values, counts_RS) for name, values in zip(NAMES, np.asarray(scores).T, strict=True)}
 
-    def _pairs(self, prediction: Prediction, targets: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """Per sample the found and the true frames, [T, 3, H, W] from 0 to 1."""
-        pairs = []
-        for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
-            frames, height, width, channels = target.shape
-            cell = (frames // grid.t, height // grid.h, width // grid.w, channels)
-            found = unpatchify(pieces[: grid.tokens].clamp(0, 1), grid, cell)
-            pairs.append((found.permute(0, 3, 1, 2), target.permute(0, 3, 1, 2) / 255))
-        return pairs
+    def _pairs(self, prediction: Prediction, targets: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields the predicted and the true frames of each sample, [T, 3, H, W] from 0 to 1."""
+        for picture_THWC, truth_THWC in drawn(prediction, targets):
+            yield picture_THWC.clamp(0, 1).permute(0, 3, 1, 2), truth_THWC.permute(0, 3, 1, 2) / 255
 
-    def _score(self, found: Tensor, truth: Tensor) -> list[float]:
-        values: list[Tensor | float] = [psnr(found, truth), math.nan, math.nan, self._edges(found, truth), math.nan]
+    def _score(self, pictures: Tensor, truth: Tensor) -> list[float]:
+        values: list[Tensor | float] = [psnr(pictures, truth), math.nan, math.nan, math.nan, math.nan]
+        values[3] = self._edges(pictures, truth)
         if "ssim" not in self.not_measured:
-            values[1] = ssim(found, truth)
+            values[1] = ssim(pictures, truth)
         if self._distance:
-            distance = self._distance.to(found.device)
-            values[2] = distance(found, truth)
-            values[4] = gram_distance(distance.maps(found), distance.maps(truth))
+            distance = self._distance.to(pictures.device)
+            values[2] = distance(pictures, truth)
+            values[4] = gram_distance(distance.maps(pictures), distance.maps(truth))
         return [float(value.mean()) if isinstance(value, Tensor) else value for value in values]
 
-    def _edges(self, found: Tensor, truth: Tensor) -> float:
-        maps = [[edge_map(frame) for frame in frames.permute(0, 2, 3, 1).cpu().numpy()] for frames in (found, truth)]
+    def _edges(self, pictures: Tensor, truth: Tensor) -> float:
+        maps = [[edge_map(frame) for frame in frames.permute(0, 2, 3, 1).cpu().numpy()] for frames in (pictures, truth)]
         return clip_edge_f1(*maps)

@@ -1,4 +1,4 @@
-"""Where one of two objects lies, seen from the other."""
+"""The direction in which one of two objects lies, seen from the other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes.tasks.kinds.classification import Classification
 
 CLEAR = 1.25
-"""How many times farther apart two objects must be along one axis than along the other."""
+"""Ratio of the distances along the two axes from which the direction is clear."""
 
 
 class Task(Classification):
@@ -22,9 +22,9 @@ class Task(Classification):
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         objects = sample["annotations"].get("objects", ())
-        if len(objects) != 2 or any(each.get("crowd") for each in objects):
+        if len(objects) != 2 or any(thing.get("crowd") for thing in objects):
             return None
-        first, second = sorted(objects, key=lambda each: int(each["category_id"]))
+        first, second = sorted(objects, key=lambda thing: int(thing["category_id"]))
         if first["category_id"] == second["category_id"]:
             return None
         boxes = input_fractions(np.array([first["box"], second["box"]]), sample)

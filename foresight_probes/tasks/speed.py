@@ -1,4 +1,4 @@
-"""How fast things move in a clip."""
+"""The speed at which things move in a clip."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,4 +17,4 @@ class Task(Regression):
         objects = sample["annotations"].get("motion", {}).get("objects", ())
         if not objects:
             return None
-        return float(np.mean([each["speed"] for each in objects]) / sample["width"])
+        return float(np.mean([thing["speed"] for thing in objects]) / sample["width"])

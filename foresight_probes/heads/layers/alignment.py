@@ -1,4 +1,4 @@
-"""Tokens of several points of the same samples, brought onto one grid."""
+"""Alignment of the tokens of several points of the same samples on one grid."""
 
 import torch
 from torch import Tensor

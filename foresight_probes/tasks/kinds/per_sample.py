@@ -1,4 +1,4 @@
-"""Tasks whose samples do not see each other, so that many heads' answers are compared with the truth at once."""
+"""Tasks whose samples are independent, so that the predictions of many heads are compared with the truth at once."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from foresight_probes.tasks import Task
 
 
 class PerSample(Task):
-    """Its target is a scalar and its loss a mean over samples.
+    """A task with a scalar target and a loss that is a mean over samples.
 
-    What it says of a sample depends on that sample alone, to the last bit, whatever stands beside it.
+    Losses and scores of a sample depend on that sample alone, to the last bit, whatever stands beside it.
     """
 
     constant_head = "constant"
 
     @abstractmethod
-    def sample_losses(self, prediction: Prediction, truth: Tensor) -> Tensor:
-        """[B] float32, the loss of each sample; `truth` [B] are the targets."""
+    def sample_losses(self, prediction: Prediction, truth_B: Tensor) -> Tensor:
+        """Returns the loss of each sample, [B] float32."""
 
     @abstractmethod
-    def sample_scores(self, prediction: Prediction, truth: Tensor) -> Scores:
-        """As `scores`; `truth` [B] are the targets."""
+    def sample_scores(self, prediction: Prediction, truth_B: Tensor) -> Scores:
+        """Returns what `scores` returns, of stacked targets."""
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         return self.sample_losses(prediction, torch.stack(list(targets))).mean()

@@ -81,7 +81,7 @@ def test_resamples_at_once_and_one_by_one(name: str) -> None:
     generator = np.random.default_rng(1)
     picks = [np.arange(SAMPLES), *generator.integers(SAMPLES, size=(20, SAMPLES)), np.zeros(SAMPLES, np.int64)]
     counts = np.stack([np.bincount(each, minlength=SAMPLES) for each in picks])
-    found = task.summaries(scores, counts)
+    found = task.resampled_metrics(scores, counts)
     assert task.primary in found
     for row, each in enumerate(picks):
         expected = task.metrics([np.asarray(scores[place]) for place in np.sort(each)])
@@ -108,7 +108,7 @@ def test_equal_answers_have_no_explained_variance() -> None:
     task = tasks.load("speed")
     scores = np.array([[0.3, 0.1]] * 7 + [[0.2, 0.5]])
     counts = np.array([[1] * 7 + [0], [1] * 8])
-    assert np.isfinite(task.summaries(scores, counts)["r2"]).tolist() == [False, True]
+    assert np.isfinite(task.resampled_metrics(scores, counts)["r2"]).tolist() == [False, True]
     assert "r2" not in task.metrics(scores[:7])
 
 
@@ -119,5 +119,5 @@ def test_an_outlier_does_not_swallow_the_rest() -> None:
     found = truth + generator.normal(size=51) * 0.3
     counts = np.ones((2, 51), np.int64)
     counts[1, -1] = 0
-    r2 = tasks.load("speed").summaries(np.stack([found, truth], axis=1), counts)["r2"]
+    r2 = tasks.load("speed").resampled_metrics(np.stack([found, truth], axis=1), counts)["r2"]
     assert r2[1] == pytest.approx(r2_score(truth[:-1], found[:-1]), rel=1e-6)
