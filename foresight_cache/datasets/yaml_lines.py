@@ -1,0 +1,69 @@
+"""Reads the mapping at the top of a YAML file with the line of each key, so that errors can name it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import yaml
+
+from foresight_cache.errors import ManifestError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Value with the line of its key, counted from 1, and for a mapping the lines of its own keys."""
+
+    value: Any
+    line: int
+    key_lines: Mapping[str, int]
+
+
+def read_entries(text: str, source: str) -> dict[str, Entry]:
+    """Returns the top mapping of a YAML text; builds only plain types, as `safe_load` does.
+
+    Raises `ManifestError` with the name of the `source` and the line.
+    """
+    try:
+        return _located_entries(yaml.SafeLoader(text), source)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        fail_at_line(source, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}")
+    except yaml.reader.ReaderError as error:
+        fail_at_line(source, text.count("\n", 0, error.position) + 1, f"not valid YAML: {error.reason}")
+    except RecursionError:
+        fail_at_line(source, 1, "not valid YAML: too deeply nested")
+
+
+def _located_entries(loader: yaml.SafeLoader, source: str) -> dict[str, Entry]:
+    node = loader.get_single_node()
+    if not isinstance(node, yaml.MappingNode):
+        fail_at_line(source, 1, "expected keys with values, such as 'name: my-set'")
+    entries: dict[str, Entry] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            fail_at_line(source, line, "expected a word as key")
+        name = str(key.value)
+        if name in entries:
+            fail_at_line(source, line, f"the key {name!r} is given twice, first on line {entries[name].line}")
+        try:
+            entries[name] = Entry(loader.construct_object(value, deep=True), line, _lines(value, source))
+        except ValueError as error:  # such as a date in month 13
+            fail_at_line(source, line, f"not valid YAML: {error}")
+    return entries
+
+
+def _lines(node: yaml.Node, source: str) -> dict[str, int]:
+    """Returns the lines of a mapping's keys, each of which is there once; nothing for other values."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if (name := str(key.value)) in lines:
+            fail_at_line(source, line, f"the key {name!r} is given twice, first on line {lines[name]}")
+        lines[name] = line
+    return lines
+
+
+def fail_at_line(source: str, line: int, problem: str) -> NoReturn:
+    """Raises `ManifestError` with the name of a file, the line and the problem."""
+    raise ManifestError(f"{source}, line {line}: {problem}")
