@@ -11,7 +11,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
-SHARED = {"reader", "points", "samples", "errors", "geometry", "registry", "records", "fingerprint", "runtime"}
+SHARED = {
+    "reader",
+    "points",
+    "samples",
+    "sample_table",
+    "errors",
+    "geometry",
+    "registry",
+    "records",
+    "fingerprint",
+    "runtime",
+}
 """What the probes may know of the cache package."""
 
 
