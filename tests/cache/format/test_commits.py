@@ -120,3 +120,23 @@ def test_a_commit_in_another_spelling_is_read_and_not_left_by_a_writer(tmp_path:
     assert {finding.place for finding in verify(open_cache(tmp_path / "C"))} == {"samples/000001.json"}
     with pytest.raises(CorruptCache, match=r"000001\.json is spelled otherwise than it was written; remove it"):
         planted.write(tmp_path / "C", plan)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"shard": "1"}, r"record\.shard is '1', expected an integer from 0 to"),
+        ({"source_sha256": "x"}, r"record\.source_sha256 is 'x', expected a SHA-256 in hexadecimal"),
+        ({"objects": []}, r"record\.objects is \[\], expected an object"),
+        ({"objects": {"vit.block_01": {"bytes": -1}}}, r"record\.objects\.vit\.block_01\.bytes is -1, expected an int"),
+        ({"rows": [7]}, r"rows\[0\] is 7, expected an object"),
+        ({"more": 1}, r"record lacks or should not have 'more'"),
+    ],
+)
+def test_a_record_that_is_sealed_but_wrong_names_the_field(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
+    resealed(tmp_path / "C/samples/000001.json", **changes)
+    with pytest.raises(CorruptCache, match=rf"000001\.json is no commit record of format 1: {problem}.*extract"):
+        _ = open_cache(tmp_path / "C").samples
