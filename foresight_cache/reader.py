@@ -240,30 +240,30 @@ class CachedPoint:
         first = position * self.layout.chunks_per_sample
         used = -(-grid.tokens // self.layout.tokens_per_chunk)
         chunks = [np.frombuffer(reader.chunk(first + number), self.dtype) for number in range(used)]
-        tokens = chunks[0] if used == 1 else np.concatenate(chunks)
-        return tokens.reshape(-1, self.layout.width)[: grid.tokens]
+        numbers = chunks[0] if used == 1 else np.concatenate(chunks)
+        return numbers.reshape(-1, self.layout.width)[: grid.tokens]
 
-    def stored_into(self, index: int, out: np.ndarray, *, check: bool = True) -> None:
-        """Reads what `stored` returns into `out`, a C-contiguous [N, D] of the stored type that is used again.
+    def stored_into(self, index: int, out_ND: np.ndarray, *, check: bool = True) -> None:
+        """Reads what `stored` returns into `out_ND`, a C-contiguous [N, D] of the stored type that is used again.
 
         Without `check` checksums are not verified: for bytes that were verified before, on an earlier pass.
         """
         row, point = self._row(index), self.layout
         tokens = self.grid_of(index).tokens
-        if out.shape != (tokens, point.width) or out.dtype != self.dtype or not out.flags.c_contiguous:
+        if out_ND.shape != (tokens, point.width) or out_ND.dtype != self.dtype or not out_ND.flags.c_contiguous:
             raise CacheError(f"sample {index} of {self.name} needs a contiguous {(tokens, point.width)} {self.dtype}")
         shard = row["shard"]
         reader, fill = self._shards(shard), partial(self.cache.store.fill, layout.object_key(self.name, shard))
         first = row["slot"] % self.cache.layout.samples_per_shard * point.chunks_per_sample
         whole, rest = divmod(tokens, point.tokens_per_chunk)
-        parts = out[: tokens - rest].reshape(-1).view(np.uint8)
+        parts = out_ND[: tokens - rest].reshape(-1).view(np.uint8)
         for number in range(whole):
             part = parts[number * point.chunk_bytes : (number + 1) * point.chunk_bytes]
             reader.chunk_into(first + number, part.data, fill, check=check)
         if rest:
             scratch = np.empty((point.tokens_per_chunk, point.width), self.dtype)
             reader.chunk_into(first + whole, scratch.reshape(-1).view(np.uint8).data, fill, check=check)
-            out[-rest:] = scratch[:rest]
+            out_ND[-rest:] = scratch[:rest]
 
     def grid_of(self, index: int) -> Grid:
         """Returns the grid on which the tokens of one sample lie. Raises `BadSample` for a quarantined one."""
@@ -287,10 +287,10 @@ class CachedPoint:
         arrays = [self.stored(index) for index in indices]
         if len({len(array) for array in arrays}) != 1:
             raise CacheError("these samples differ in size, expected one grid for all; read them one by one")
-        stacked = np.stack(arrays)
+        stacked_BND = np.stack(arrays)
         if self.layout.dtype == "bfloat16":
-            return torch.from_numpy(stacked.view(np.uint16)).view(torch.bfloat16)
-        return torch.from_numpy(stacked)
+            return torch.from_numpy(stacked_BND.view(np.uint16)).view(torch.bfloat16)
+        return torch.from_numpy(stacked_BND)
 
     def to_xarray(self) -> "xr.DataArray":
         """Returns a labelled lazy float32 array [sample, token, channel]; missing tokens and bad samples are NaN."""

@@ -159,17 +159,17 @@ class ShardWriter:
         """Bytes written so far."""
         return sum(writer.size for writer in self._objects.values())
 
-    def add(self, position: int, point: str, tokens: np.ndarray) -> None:
+    def add(self, position: int, point: str, tokens_ND: np.ndarray) -> None:
         """Appends one sample's tokens [N, D] of one point; `position` counts samples in the shard from 0."""
         shape = self._cache.points[point]
-        if tokens.shape[0] > shape.tokens or tokens.shape[1] != shape.width:
-            raise ValueError(f"{point}: tokens {tokens.shape} do not fit [{shape.tokens}, {shape.width}]")
+        if tokens_ND.shape[0] > shape.tokens or tokens_ND.shape[1] != shape.width:
+            raise ValueError(f"{point}: tokens {tokens_ND.shape} do not fit [{shape.tokens}, {shape.width}]")
         if shape.level != "pixel":
-            self._statistics.add(position, point, tokens)
-        bits = np.ascontiguousarray(tokens).view(layout.STORED_TYPES[shape.dtype])
+            self._statistics.add(position, point, tokens_ND)
+        bits_ND = np.ascontiguousarray(tokens_ND).view(layout.STORED_TYPES[shape.dtype])
         step = shape.tokens_per_chunk
-        for number, start in enumerate(range(0, len(bits), step)):
-            chunk = bits[start : start + step]
+        for number, start in enumerate(range(0, len(bits_ND), step)):
+            chunk = bits_ND[start : start + step]
             if len(chunk) < step:
                 chunk = np.concatenate([chunk, np.zeros((step - len(chunk), shape.width), chunk.dtype)])
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)

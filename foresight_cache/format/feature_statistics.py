@@ -16,13 +16,13 @@ class FeatureStatistics:
     def __init__(self) -> None:
         self._parts: dict[str, dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(dict)
 
-    def add(self, position: int, point: str, tokens: np.ndarray) -> None:
+    def add(self, position: int, point: str, tokens_ND: np.ndarray) -> None:
         """Adds one sample's tokens [N, D], of any number type."""
-        values = tokens.astype(np.float32)
-        norms = np.sqrt(np.einsum("nd,nd->n", values, values))
-        sums = np.array([values.sum(dtype=np.float64), np.square(norms, dtype=np.float64).sum(), values.size])
-        chosen = np.linspace(0, len(values) - 1, min(_TOKENS_PER_SAMPLE, len(values))).round().astype(int)
-        self._parts[point][position] = (norms, sums, values[chosen])
+        values_ND = tokens_ND.astype(np.float32)
+        norms = np.sqrt(np.einsum("nd,nd->n", values_ND, values_ND))
+        sums = np.array([values_ND.sum(dtype=np.float64), np.square(norms, dtype=np.float64).sum(), values_ND.size])
+        chosen = np.linspace(0, len(values_ND) - 1, min(_TOKENS_PER_SAMPLE, len(values_ND))).round().astype(int)
+        self._parts[point][position] = (norms, sums, values_ND[chosen])
 
     def result(self, point: str) -> dict[str, Any]:
         """Returns `mean` and `std` of all numbers, `norm_quantiles` (5, 50, 95 %) and `effective_rank` of tokens.
@@ -43,7 +43,7 @@ class FeatureStatistics:
         }
 
 
-def effective_rank(tokens: np.ndarray) -> float:
+def effective_rank(tokens_ND: np.ndarray) -> float:
     """Returns the exponential of the entropy of the normalised singular values of centred tokens [N, D].
 
     Roy and Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007. Centring leaves
@@ -52,8 +52,8 @@ def effective_rank(tokens: np.ndarray) -> float:
     >>> round(effective_rank(np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])), 6)
     2.0
     """
-    centred = tokens.astype(np.float64) - tokens.mean(axis=0, dtype=np.float64)
-    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    centred_ND = tokens_ND.astype(np.float64) - tokens_ND.mean(axis=0, dtype=np.float64)
+    gram = centred_ND @ centred_ND.T if len(centred_ND) < centred_ND.shape[1] else centred_ND.T @ centred_ND
     singular = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
     if not singular.sum():
         return 0.0
