@@ -25,8 +25,8 @@ class Constant:
         """`grid_of` a row says which cells a sample has, for heads that predict something in each; None for one."""
         self._grid_of = grid_of
 
-    def read_into(self, row: int, out: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the same for every sample
-        out[:] = 0
+    def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the same for every sample
+        out_ND[:] = 0
 
     def grid(self, row: int) -> Grid:
         return self._grid_of(row) if self._grid_of else Grid(1, 1, 1)

@@ -1,1 +1,1 @@
-"""From a cache to batches: sources, order, memory and scale of the features of a point."""
+"""Batches of features from a cache: sources, sampling, memory, standardization, and the cells of tokens."""

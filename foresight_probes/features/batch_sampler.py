@@ -1,4 +1,4 @@
-"""In which order samples are read, and batches that are made ahead of their use in memory that is used again."""
+"""Order in which samples are read, and batches made ahead of their use in memory that is used again."""
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _Made = TypeVar("_Made")
 
 
 class BatchSampler:
-    """Which rows make up which batch.
+    """Rows of each batch of an epoch.
 
     With a seed each epoch is another order that depends on seed and epoch alone: shards are shuffled, taken a few at
     a time, and the samples of these few are mixed. So a pass reads from a few objects at a time and not from all over
@@ -45,25 +45,25 @@ class BatchSampler:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """For the rows of each shard; `batch_size` samples per process, `mixed` shards at a time."""
+        """Takes the rows of each shard; batches have `batch_size` samples per process, mixed from `mixed` shards."""
         self._shards = [np.asarray(rows, dtype=np.int64) for rows in shards if len(rows)]
         self._batch_size, self._seed, self._mixed = batch_size, seed, mixed
         self._rank, self._world = rank, world
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Returns the number of batches in an epoch."""
         rows = sum(map(len, self._shards))
         if self._seed is None:
             return math.ceil(len(range(self._rank, rows, self._world)) / self._batch_size)
         return math.ceil(rows / (self._batch_size * self._world))
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """Rows of each batch of an epoch, for this process."""
+        """Returns the rows of each batch of an epoch, for this process."""
         if self._seed is None:
             rows = np.concatenate(self._shards)[self._rank :: self._world]
             return [part.tolist() for part in _cut(rows, self._batch_size)]
         generator = np.random.default_rng([self._seed, epoch])
-        shards = [self._shards[place] for place in generator.permutation(len(self._shards))]
+        shards = [self._shards[index] for index in generator.permutation(len(self._shards))]
         mixed = [np.concatenate(shards[first : first + self._mixed]) for first in range(0, len(shards), self._mixed)]
         rows = np.concatenate([generator.permutation(block) for block in mixed])
         return [self._part(block).tolist() for block in _cut(rows, self._batch_size * self._world)]
@@ -78,19 +78,19 @@ def _cut(rows: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 class BatchLoader(Generic[_Made]):
-    """What a LightningDataModule hands out as a loader: each iteration is the next epoch.
+    """The loader that a LightningDataModule returns: each iteration is the next epoch.
 
-    `state_dict` says where the epoch that is under way stands; a new object that has loaded it goes on from there.
+    `state_dict` holds the position in the current epoch; a new object that has loaded it goes on from there.
     """
 
-    def __init__(self, order: BatchSampler, make: Callable[[Sequence[int], int], _Made]) -> None:
-        """`make(rows, buffer)` fills the memory with that number and is called in other threads."""
-        self._order, self._make = order, make
+    def __init__(self, sampler: BatchSampler, make: Callable[[Sequence[int], int], _Made]) -> None:
+        """Takes `make(rows, buffer)`, which fills the memory with that number and is called in other threads."""
+        self._sampler, self._make = sampler, make
         self._epoch, self._next = 0, 0
         self._resumed = False
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._sampler)
 
     def __iter__(self) -> Iterator[_Made]:
         if not self._resumed:
@@ -98,15 +98,16 @@ class BatchLoader(Generic[_Made]):
         self._resumed = False
         epoch = self._epoch
         self._epoch += 1
-        for made in ahead(self._order.batches(epoch)[self._next :], self._make):
+        for made in ahead(self._sampler.batches(epoch)[self._next :], self._make):
             self._next += 1
             yield made
 
     def state_dict(self) -> dict[str, int]:
-        """`epochs` begun and `batches` drawn from the last of them."""
+        """Returns the number of `epochs` begun, and of `batches` drawn from the last of them."""
         return {"epochs": self._epoch, "batches": self._next}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Goes on where `state_dict` was taken."""
         self._resumed = 0 < state["batches"] < len(self)
         self._epoch = state["epochs"] - self._resumed
         self._next = state["batches"]

@@ -1,4 +1,4 @@
-"""The features of one point as batches need them: surveyed once, kept or read again, and padded."""
+"""The features of one point as batches need them: fitted once, kept or read again, and padded."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -11,21 +11,28 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresight_probes.batches import Features
 from foresight_probes.features.batch_sampler import ahead
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.features.sources import Source, as_tensor
-from foresight_probes.features.standardization import Moments, Standardization, moments
+from foresight_probes.features.standardization import Moments, Standardization, moments_of
+
+
+class _Scratch(local):
+    """Memory of one thread for a sample's tokens, in the stored type and as float32."""
+
+    stored: np.ndarray = np.empty(0)
+    floats: np.ndarray = np.empty(0)
 
 
 class PointFeatures:
-    """Reads a source; keeps the means over tokens, and the tokens, where it is told to."""
+    """The features of a source, with the means over tokens, and the tokens, kept in memory or not."""
 
     def __init__(
         self, source: Source, rows: Sequence[int], *, keep_pooled: bool, keep_tokens: torch.device | None
     ) -> None:
-        """For these rows of the sample table; `keep_tokens` says where."""
+        """Takes rows of the sample table; `keep_tokens` is the device on which tokens are kept."""
         self.source = source
         self.bytes_read = 0
-        self._place = keep_tokens
+        self._device = keep_tokens
         self._lengths = {row: source.grid(row).tokens for row in rows}
         ends = np.cumsum([0, *self._lengths.values()]).tolist()
         self._spans = dict(zip(self._lengths, pairwise(ends), strict=True))
@@ -34,30 +41,30 @@ class PointFeatures:
         self._pooled: dict[int, np.ndarray] = {}
         self._verified: set[int] = set()
         self._buffers: dict[int, np.ndarray] = {}
-        self._scratch, self._loading, self._counting = local(), Lock(), Lock()
+        self._scratch, self._loading, self._counting = _Scratch(), Lock(), Lock()
 
     def fit(self, train: Sequence[int], rows: Sequence[int]) -> Standardization:
-        """The first pass: keeps what is to be kept of `rows`, and fits to the rows of `train`."""
+        """Makes the first pass: keeps features of `rows` where they are to be kept, and fits to the rows of `train`."""
         training = set(train)
-        wanted = sorted(rows if self._keep_pooled or self._place is not None else train)
+        needed = sorted(rows if self._keep_pooled or self._device is not None else train)
         self._load()
 
-        def look(row: int, _: int) -> tuple[int, np.ndarray, Moments | None]:
+        def read(row: int, _: int) -> tuple[int, np.ndarray, Moments | None]:
             tokens = self._as_float(self._read(row))
             pooled = tokens.mean(0)
-            return row, pooled, moments(tokens) if row in training else None
+            return row, pooled, moments_of(tokens) if row in training else None
 
-        def found() -> Iterator[Moments]:
-            for row, pooled, own in ahead(wanted, look):
+        def training_moments() -> Iterator[Moments]:
+            for row, pooled, own in ahead(needed, read):
                 if self._keep_pooled:
                     self._pooled[row] = pooled
                 if own is not None:
                     yield own
 
-        return Standardization.of(found())
+        return Standardization.fit(training_moments())
 
     def collate(self, rows: Sequence[int], buffer: int | None, *, tokens: bool) -> Features:
-        """Raw features of these rows, in the memory of that buffer."""
+        """Returns features of these rows as they are stored, in the memory of that buffer."""
         grids = tuple(self.source.grid(row) for row in rows)
         if not tokens:
             pooled = torch.from_numpy(np.stack([self._pooled_of(row) for row in rows]))
@@ -71,7 +78,11 @@ class PointFeatures:
             padded = pad_sequence([self._kept[slice(*self._spans[row])] for row in rows], batch_first=True)
         else:
             padded = self._filled(rows, buffer)
-        own = cells(grids[0]).expand(len(rows), -1, -1) if alike else pad_sequence(list(map(cells, grids)), True)
+        own = (
+            grid_cells(grids[0]).expand(len(rows), -1, -1)
+            if alike
+            else pad_sequence(list(map(grid_cells, grids)), True)
+        )
         return Features(
             tokens=padded,
             pooled=torch.from_numpy(np.stack([self._pooled_of(row, padded[k]) for k, row in enumerate(rows)])),
@@ -81,21 +92,21 @@ class PointFeatures:
         )
 
     def _filled(self, rows: Sequence[int], buffer: int | None) -> Tensor:
-        """[B, N, D] in the stored type."""
+        """Reads tokens [B, N, D] in the stored type."""
         lengths = [self._lengths[row] for row in rows]
         shape = (len(rows), max(lengths), self.source.width)
         flat = self._memory(buffer, int(np.prod(shape)))
-        out = flat[: np.prod(shape)].reshape(shape)
-        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        out_BND = flat[: np.prod(shape)].reshape(shape)
+        for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             if self._kept is None:
-                self._read_into(row, out[place, :length])
+                self._read_into(row, out_BND[index, :length])
             else:
-                np.copyto(out[place, :length].view(np.uint8), self._kept_bytes(row))
-            out[place, length:] = 0
-        return as_tensor(out)
+                np.copyto(out_BND[index, :length].view(np.uint8), self._kept_bytes(row))
+            out_BND[index, length:] = 0
+        return as_tensor(out_BND)
 
     def _memory(self, buffer: int | None, size: int) -> np.ndarray:
-        """At least so many numbers of the stored type."""
+        """Returns memory for at least `size` numbers of the stored type."""
         if buffer is None:
             return np.empty(size, self.source.dtype)
         if buffer not in self._buffers or len(self._buffers[buffer]) < size:
@@ -105,25 +116,25 @@ class PointFeatures:
     def _load(self) -> None:
         """Reads all tokens that are to be kept, once."""
         with self._loading:
-            if self._place is None or self._kept is not None:
+            if self._device is None or self._kept is not None:
                 return
             total = sum(self._lengths.values())
             memory = np.empty((total, self.source.width), self.source.dtype)
             spans = self._spans
             for _ in ahead(sorted(spans), lambda row, _: self._read_into(row, memory[slice(*spans[row])])):
                 pass
-            self._kept = as_tensor(memory).to(self._place)
+            self._kept = as_tensor(memory).to(self._device)
 
     def _kept_bytes(self, row: int) -> np.ndarray:
         assert self._kept is not None, "asked of what is kept only"  # noqa: S101
         return self._kept[slice(*self._spans[row])].view(torch.uint8).numpy()
 
     def _read(self, row: int) -> Tensor:
-        """[N, D] in the stored type, in memory of this thread."""
+        """Reads tokens [N, D] in the stored type, into memory of this thread."""
         if self._kept is not None:
             return self._kept[slice(*self._spans[row])].cpu()
         size = self._lengths[row] * self.source.width
-        if getattr(self._scratch, "stored", np.empty(0)).size < size:
+        if self._scratch.stored.size < size:
             self._scratch.stored = np.zeros(size, self.source.dtype)
         out = self._scratch.stored[:size].reshape(-1, self.source.width)
         self._read_into(row, out)
@@ -136,15 +147,15 @@ class PointFeatures:
             self.bytes_read += out.nbytes
 
     def _as_float(self, stored: Tensor) -> np.ndarray:
-        """float32, in memory of this thread."""
-        if getattr(self._scratch, "floats", np.empty(0)).size < stored.numel():
+        """Converts to float32, in memory of this thread."""
+        if self._scratch.floats.size < stored.numel():
             self._scratch.floats = np.zeros(stored.numel(), np.float32)
         out: np.ndarray = self._scratch.floats[: stored.numel()].reshape(stored.shape)
         torch.from_numpy(out).copy_(stored)
         return out
 
     def _pooled_of(self, row: int, padded: Tensor | None = None) -> np.ndarray:
-        """The mean over a sample's tokens, [D] float32: the same bits whether it was kept or not."""
+        """Returns the mean over a sample's tokens, [D] float32: the same bits whether it was kept or not."""
         if row in self._pooled:
             return self._pooled[row]
         stored = self._read(row) if padded is None else padded[: self._lengths[row]].cpu()

@@ -1,4 +1,4 @@
-"""Where features come from: points of a cache, or its pixels cut into patches, sample by sample."""
+"""Sources of features: points of a cache, or its pixels cut into patches, sample by sample."""
 
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from foresight_cache.samples import Grid
 from foresight_probes.features.patches import patchify
 
 POINT_SEPARATOR = "+"
-"""Joins the names of points that a head takes at once."""
+"""Separator between the names of points that a head takes at once."""
 
 
 class Source(Protocol):
@@ -22,7 +22,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Under which results stand."""
+        """Name of the point in results."""
         ...
 
     @property
@@ -32,17 +32,19 @@ class Source(Protocol):
 
     @property
     def dtype(self) -> "np.dtype[Any]":
-        """Of the numbers as they are read."""
+        """Type of the numbers as they are read."""
         ...
 
-    def read_into(self, row: int, out: np.ndarray, *, check: bool) -> None:
-        """Fills `out`, [N, D] of `dtype`, in raster order; without `check` stored bytes are not verified again."""
+    def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:
+        """Reads tokens of `dtype` in raster order; without `check` stored bytes are not verified again."""
         ...
 
-    def grid(self, row: int) -> Grid: ...
+    def grid(self, row: int) -> Grid:
+        """Returns the grid of a sample's tokens."""
+        ...
 
     def shard(self, row: int) -> int:
-        """Rows of one shard lie in one object."""
+        """Returns the number of a sample's shard, whose rows lie in one object."""
         ...
 
 
@@ -56,8 +58,8 @@ class PointTokens:
         self.width = self._point.shape[2]
         self.dtype = self._point.dtype
 
-    def read_into(self, row: int, out: np.ndarray, *, check: bool) -> None:
-        self._point.stored_into(row, out, check=check)
+    def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:
+        self._point.stored_into(row, out_ND, check=check)
 
     def grid(self, row: int) -> Grid:
         return self._point.grid_of(row)
@@ -78,7 +80,7 @@ class PixelPatches:
     def __init__(self, cache: Cache) -> None:
         others = [name for name in cache.points if name != PIXELS]
         if not others:
-            raise ProbeError(f"{cache.path} has no point besides pixels, so there is no patch grid; extract one.")
+            raise ProbeError(f"{cache.path} has no point besides pixels, so there is no patch grid; extract one")
         self._pixels = cache[PIXELS]
         self._rows = cache.rows
         self._patches = cache[max(others, key=lambda name: cache[name].shape[1])]
@@ -89,11 +91,11 @@ class PixelPatches:
         return int(self.read(self._first).shape[1])
 
     def read(self, row: int) -> np.ndarray:
-        """float32 [N, D] in raster order."""
+        """Returns the patches of a sample in raster order, [N, D] float32 from 0 to 1."""
         return patchify(as_tensor(self._pixels.grid(row)), self.grid(row)).numpy() / np.float32(255)
 
-    def read_into(self, row: int, out: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the reader verifies always
-        out[:] = self.read(row)
+    def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the reader verifies always
+        out_ND[:] = self.read(row)
 
     def grid(self, row: int) -> Grid:
         return self._patches.grid_of(row)
@@ -103,17 +105,17 @@ class PixelPatches:
 
 
 def open_source(cache: Cache, name: str) -> Source:
-    """Raises `UnknownName` for a point that the cache lacks."""
+    """Opens a point. Raises `UnknownName` for one that the cache lacks."""
     return PixelPatches(cache) if name == PIXELS else PointTokens(cache, name)
 
 
 def open_sources(cache: Cache, names: str) -> tuple[Source, ...]:
-    """Those of `vit.block_08` or, for heads that take several points at once, of `vit.block_08+llm.layer_01`."""
+    """Opens `vit.block_08` or, for heads that take several points at once, `vit.block_08+llm.layer_01`."""
     return tuple(open_source(cache, name) for name in names.split(POINT_SEPARATOR))
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
-    """The same memory; bfloat16 becomes torch's."""
+    """Returns a tensor of the same memory; bfloat16 becomes torch's."""
     if array.dtype == ml_dtypes.bfloat16:
         return torch.from_numpy(array.view(np.uint16)).view(torch.bfloat16)
     return torch.from_numpy(array)

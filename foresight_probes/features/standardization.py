@@ -1,4 +1,4 @@
-"""Features with mean 0 and deviation 1 in every channel, fitted to the training samples in one pass."""
+"""Standardization of features to mean 0 and deviation 1 per channel, fitted to the training samples in one pass."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,26 +20,27 @@ class Standardization:
     pooled_mean: Tensor
     pooled_scale: Tensor
     others: tuple["Standardization", ...] = ()
-    """Of the further points, where heads take several."""
+    """Standardizations of the further points, where heads take several."""
 
     @classmethod
-    def of(cls, samples: Iterable["Moments"]) -> Self:
-        """From each training sample's own moments."""
+    def fit(cls, samples: Iterable["Moments"]) -> Self:
+        """Fits to the moments of each training sample."""
         tokens = pooled = None
-        for each in samples:
-            tokens = each if tokens is None else tokens.joined(each)
-            alone = Moments(1, each.mean, np.zeros_like(each.mean))
-            pooled = alone if pooled is None else pooled.joined(alone)
+        for sample in samples:
+            tokens = sample if tokens is None else tokens.merged(sample)
+            single = Moments(1, sample.mean, np.zeros_like(sample.mean))
+            pooled = single if pooled is None else pooled.merged(single)
         assert tokens is not None, "a split without training samples is refused before"  # noqa: S101
         assert pooled is not None  # noqa: S101
         return cls(
             token_mean=torch.from_numpy(tokens.mean).float(),
-            token_scale=tokens.scale(),
+            token_scale=tokens.standard_deviation(),
             pooled_mean=torch.from_numpy(pooled.mean).float(),
-            pooled_scale=pooled.scale(),
+            pooled_scale=pooled.standard_deviation(),
         )
 
     def to(self, device: torch.device) -> "Standardization":
+        """Returns the same on a device."""
         return Standardization(
             token_mean=self.token_mean.to(device),
             token_scale=self.token_scale.to(device),
@@ -49,22 +50,22 @@ class Standardization:
         )
 
     def __call__(self, features: Features, buffers: list[Tensor] | None = None) -> Features:
-        """float32 features with mean 0 and deviation 1 per channel; padding stays zero.
+        """Returns float32 features with mean 0 and deviation 1 per channel; padding stays zero.
 
         With `buffers`, one per point or none yet, tokens are written there: new memory costs more than the sums.
         """
         buffers = [] if buffers is None else buffers
-        found = []
-        for place, (each, fitted) in enumerate(zip(features.every, (self, *self.others), strict=True)):
-            if place == len(buffers):
-                buffers.append(torch.empty(0, device=each.tokens.device))
-            if buffers[place].numel() < each.tokens.numel():
-                buffers[place] = torch.empty(each.tokens.numel(), device=each.tokens.device)
-            tokens = buffers[place][: each.tokens.numel()].view(each.tokens.shape)
-            fitted._standardise_tokens(each, tokens)
-            pooled = (each.pooled - fitted.pooled_mean) / fitted.pooled_scale
-            found.append(replace(each, tokens=tokens, pooled=pooled, others=()))
-        return replace(found[0], others=tuple(found[1:]))
+        points = []
+        for index, (point, fitted) in enumerate(zip(features.every, (self, *self.others), strict=True)):
+            if index == len(buffers):
+                buffers.append(torch.empty(0, device=point.tokens.device))
+            if buffers[index].numel() < point.tokens.numel():
+                buffers[index] = torch.empty(point.tokens.numel(), device=point.tokens.device)
+            tokens_BND = buffers[index][: point.tokens.numel()].view(point.tokens.shape)
+            fitted._standardise_tokens(point, tokens_BND)
+            pooled_BD = (point.pooled - fitted.pooled_mean) / fitted.pooled_scale
+            points.append(replace(point, tokens=tokens_BND, pooled=pooled_BD, others=()))
+        return replace(points[0], others=tuple(points[1:]))
 
     def _standardise_tokens(self, features: Features, out: Tensor) -> None:
         if not features.mask.any():
@@ -78,36 +79,38 @@ class Standardization:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of the rows of an [N, D] array."""
+    """Count, mean and squared deviations of the rows of an [N, D] array."""
 
     count: int
     mean: np.ndarray
     """[D] float64."""
-    deviations: np.ndarray
-    """[D] float64: the sum of squared distances from the mean."""
+    squared_deviations: np.ndarray
+    """[D] float64: sums of squared deviations from the mean."""
 
-    def joined(self, other: "Moments") -> "Moments":
-        """Of the rows of both (Chan, Golub and LeVeque, 1983): nothing large is subtracted from something large.
+    def merged(self, other: "Moments") -> "Moments":
+        """Returns the moments of the rows of both, without subtracting large numbers from each other.
 
-        >>> Moments(1, np.array([1.0]), np.zeros(1)).joined(Moments(1, np.array([3.0]), np.zeros(1)))
-        Moments(count=2, mean=array([2.]), deviations=array([2.]))
+        Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance" (The American Statistician 1983).
+
+        >>> Moments(1, np.array([1.0]), np.zeros(1)).merged(Moments(1, np.array([3.0]), np.zeros(1)))
+        Moments(count=2, mean=array([2.]), squared_deviations=array([2.]))
         """
         count, away = self.count + other.count, other.mean - self.mean
         return Moments(
             count,
             self.mean + away * (other.count / count),
-            self.deviations + other.deviations + away**2 * (self.count * other.count / count),
+            self.squared_deviations + other.squared_deviations + away**2 * (self.count * other.count / count),
         )
 
-    def scale(self) -> Tensor:
-        """The standard deviation, float32; 1 for a channel that does not vary, which then is 0 everywhere."""
-        deviation = np.sqrt(self.deviations / self.count)
+    def standard_deviation(self) -> Tensor:
+        """Returns the standard deviation, [D] float32; 1 for a channel that does not vary, which becomes 0."""
+        deviation = np.sqrt(self.squared_deviations / self.count)
         return torch.from_numpy(np.where(deviation > 1e-6 * (1 + np.abs(self.mean)), deviation, 1.0)).float()
 
 
-def moments(tokens: np.ndarray) -> Moments:
-    """Of float32 tokens [N, D], which are overwritten."""
-    mean = tokens.mean(0)
-    tokens -= mean
-    np.multiply(tokens, tokens, out=tokens)
-    return Moments(len(tokens), mean.astype(np.float64), tokens.sum(0).astype(np.float64))
+def moments_of(tokens_ND: np.ndarray) -> Moments:
+    """Returns the moments of float32 tokens, which are overwritten."""
+    mean = tokens_ND.mean(0)
+    tokens_ND -= mean
+    np.multiply(tokens_ND, tokens_ND, out=tokens_ND)
+    return Moments(len(tokens_ND), mean.astype(np.float64), tokens_ND.sum(0).astype(np.float64))

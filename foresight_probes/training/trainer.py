@@ -28,7 +28,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
     """
     _require_device(bank.options.device)
-    bank.crowded = data.tokens and data.size_of_batch >= SMALL_BATCH
+    bank.crowded = data.tokens and data.batch_bytes >= SMALL_BATCH
     with (
         _quiet(),
         Threads(_threads(bank.options.device)) as bank.threads,

@@ -14,7 +14,7 @@ from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid
 from foresight_probes import heads, tasks
 from foresight_probes.batches import Features, OutputSpec
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 
 WIDTH = 6
@@ -31,7 +31,7 @@ def features(grids: tuple[Grid, ...] = EVEN, width: int = WIDTH, seed: int = 0) 
     tokens = torch.randn(len(grids), longest, width, generator=torch.Generator().manual_seed(seed)) * mask[..., None]
     places = torch.zeros(len(grids), longest, 4)
     for row, grid in enumerate(grids):
-        places[row, : grid.tokens] = cells(grid)
+        places[row, : grid.tokens] = grid_cells(grid)
     pooled = tokens.sum(1) / mask.sum(1, keepdim=True)
     return Features(tokens=tokens, pooled=pooled, mask=mask, cells=places, grids=grids)
 

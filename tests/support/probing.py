@@ -11,7 +11,7 @@ from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
 from foresight_probes import heads, tasks
 from foresight_probes.batches import Features
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.tasks import Task, TaskContext
 
 CONSTANT = "constant"
@@ -46,7 +46,7 @@ def features(cache: Cache, point: str, rows: Sequence[int]) -> Features:
         tokens=tokens,
         pooled=(pooled - pooled.mean(0)) / pooled.std(0).clamp(min=1e-6),
         mask=torch.ones(tokens.shape[:2], dtype=torch.bool),
-        cells=cells(grid).expand(len(rows), -1, -1),
+        cells=grid_cells(grid).expand(len(rows), -1, -1),
         grids=(grid,) * len(rows),
     )
 

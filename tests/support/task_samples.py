@@ -7,7 +7,7 @@ import torch
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, Prediction
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.tasks import Task, TaskContext
 
 
@@ -39,7 +39,7 @@ def slots(values: list[Any]) -> Prediction:
 def tokens(values: torch.Tensor, grid: Grid) -> Prediction:
     """Values [B, N, C] from tokens that lie on a grid."""
     mask = torch.ones(values.shape[:2], dtype=torch.bool)
-    places = cells(grid).expand(len(values), -1, -1)
+    places = grid_cells(grid).expand(len(values), -1, -1)
     return Prediction(values=values, mask=mask, cells=places, grids=(grid,) * len(values))
 
 
@@ -47,5 +47,5 @@ def clip(values: torch.Tensor, grids: tuple[Grid, ...]) -> Features:
     mask = torch.stack([torch.arange(values.shape[1]) < grid.tokens for grid in grids])
     places = torch.zeros(*values.shape[:2], 4)
     for row, grid in enumerate(grids):
-        places[row, : grid.tokens] = cells(grid)
+        places[row, : grid.tokens] = grid_cells(grid)
     return Features(tokens=values, pooled=values.mean(1), mask=mask, cells=places, grids=grids)

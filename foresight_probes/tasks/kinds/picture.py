@@ -8,7 +8,7 @@ from torch import Tensor
 
 from foresight_cache.samples import Grid
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.features.patches import cell_of, unpatchify
+from foresight_probes.features.patches import cell_shape, unpatchify
 from foresight_probes.tasks import Task, TaskContext
 
 
@@ -24,7 +24,7 @@ class Picture(Task):
         self._samples = context.samples
 
     def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - pieces are as wide for any point
-        cell = cell_of(self._samples, grid, channels=self.channels)
+        cell = cell_shape(self._samples, grid, channels=self.channels)
         return OutputSpec(slots=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
 
     def has_target(self, sample: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from foresight_cache.samples import Grid
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.patches import patchify
 from foresight_probes.features.sources import PixelPatches, PointTokens, open_source
-from foresight_probes.features.standardization import Standardization, moments
+from foresight_probes.features.standardization import Standardization, moments_of
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from tests.support import scenes
@@ -109,7 +109,7 @@ def test_standardised_padding_stays_zero_and_constant_channels_too(ragged: "scen
     batch = data(ragged, "vit.block_01").batch([2, 0])
     features = data(ragged, "vit.block_01").standardization()(batch.features)
     assert not features.tokens[1, 64:].any()
-    constant = Standardization.of(moments(np.full((tokens, 2), 1000.1, np.float32)) for tokens in (5, 3))
+    constant = Standardization.fit(moments_of(np.full((tokens, 2), 1000.1, np.float32)) for tokens in (5, 3))
     assert torch.equal(constant.token_scale, torch.ones(2))
 
 

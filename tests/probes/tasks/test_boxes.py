@@ -8,7 +8,7 @@ import torch
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Prediction
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.tasks.boxes import MOST, REACH, decode
 
 TASK = tasks.load("boxes")
@@ -57,7 +57,7 @@ def test_a_box_that_leaves_the_image_is_cut() -> None:
 def test_tokens_predict_about_their_own_place() -> None:
     """The same values at token (row 1, column 2) of 2×4 and elsewhere give boxes that lie as the tokens do."""
     values = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.0]).expand(1, 8, 5)
-    boxes, _ = decode(Prediction(values=values, mask=torch.ones(1, 8), cells=cells(Grid(1, 2, 4))[None]))
+    boxes, _ = decode(Prediction(values=values, mask=torch.ones(1, 8), cells=grid_cells(Grid(1, 2, 4))[None]))
     centre = (boxes[0, :, :2] + boxes[0, :, 2:]) / 2
     assert centre[6].tolist() == pytest.approx([2.5 / 4 + REACH, 1.5 / 2 - REACH])
     assert (centre[6] - centre[1]).tolist() == pytest.approx([1 / 4, 1 / 2])
@@ -85,7 +85,7 @@ def test_the_loss_by_hand() -> None:
 
 def test_objects_weigh_the_same_whatever_their_size() -> None:
     """Tokens that all miss by as much: a large object, seen by many, must not count for more than a small one."""
-    grid = cells(Grid(1, 8, 8))[None]
+    grid = grid_cells(Grid(1, 8, 8))[None]
     mask = torch.ones(1, 64, dtype=torch.bool)
     values = torch.zeros(1, 64, 5)
     values[..., 4] = -30.0  # so that the score is right where no object is, and costs little else
@@ -99,7 +99,7 @@ def test_objects_weigh_the_same_whatever_their_size() -> None:
 
 
 def test_missing_tokens_cost_nothing_and_are_never_the_answer() -> None:
-    grid = cells(Grid(1, 2, 2))[None]
+    grid = grid_cells(Grid(1, 2, 2))[None]
     values = torch.zeros(1, 4, 5)
     values[0, 3, 4] = 50.0  # padding that is very sure of itself
     mask = torch.tensor([[True, True, True, False]])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foresight_cache.samples import Grid
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from tests.support.task_samples import load, sample, slots, thing, value
 
 
@@ -34,5 +34,5 @@ class TestLetterbox:
         task = load("patch-class", self.ROW)
         target = task.target(self.ROW)
         assert target is not None
-        found = task.target_class(target, cells(Grid(1, 4, 4))).view(4, 4)
+        found = task.target_class(target, grid_cells(Grid(1, 4, 4))).view(4, 4)
         assert found.tolist() == [[0] * 4, [0, 1, 1, 0], [0] * 4, [0] * 4]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from foresight_cache.samples import Grid
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian
 
 
@@ -35,7 +35,7 @@ def test_cells_against_a_loop(seed: int) -> None:
     corners = torch.rand(2, 3, 2, 2, generator=generator)
     truth = torch.cat([corners.min(2).values, corners.max(2).values], dim=-1)
     counts = torch.tensor([3, 1])
-    found = by_cell(cells(grid).repeat(2, 1, 1), torch.ones(2, 35, dtype=torch.bool), truth, counts)
+    found = by_cell(grid_cells(grid).repeat(2, 1, 1), torch.ones(2, 35, dtype=torch.bool), truth, counts)
     for place in range(2):
         wanted = [-1] * 35
         for y, x in itertools.product(range(5), range(7)):
@@ -54,7 +54,7 @@ def test_cells_against_a_loop(seed: int) -> None:
 def test_a_tiny_object_takes_the_nearest_cell() -> None:
     grid = Grid(1, 4, 4)
     truth = torch.tensor([[[0.45, 0.70, 0.48, 0.74]]])  # between centres; the nearest is row 2, column 1
-    found = by_cell(cells(grid)[None], torch.ones(1, 16, dtype=torch.bool), truth, torch.tensor([1]))[0]
+    found = by_cell(grid_cells(grid)[None], torch.ones(1, 16, dtype=torch.bool), truth, torch.tensor([1]))[0]
     assert (found >= 0).nonzero().flatten().tolist() == [4 * 2 + 1]
 
 
@@ -62,5 +62,5 @@ def test_cells_that_do_not_exist_take_nothing() -> None:
     mask = torch.zeros(1, 16, dtype=torch.bool)
     mask[0, :4] = True
     truth = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
-    found = by_cell(cells(Grid(1, 4, 4))[None], mask, truth, torch.tensor([1]))
+    found = by_cell(grid_cells(Grid(1, 4, 4))[None], mask, truth, torch.tensor([1]))
     assert (found >= 0).tolist() == mask.tolist()

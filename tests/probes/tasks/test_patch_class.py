@@ -10,7 +10,7 @@ import torch
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Features
-from foresight_probes.features.patches import cells, patchify
+from foresight_probes.features.patches import grid_cells, patchify
 from foresight_probes.tasks.patch_class import majority
 from tests.support.task_samples import load, sample, thing, tokens
 
@@ -28,24 +28,24 @@ class TestPatchClass:
         task = load("patch-class", row)
         target = task.target(row)
         assert target is not None
-        assert task.target_class(target, cells(Grid(1, 2, 4))).tolist() == [2, 1, -1, -1, 1, 1, -1, -1]
+        assert task.target_class(target, grid_cells(Grid(1, 2, 4))).tolist() == [2, 1, -1, -1, 1, 1, -1, -1]
         assert task.outputs_for(width=3, grid=Grid(1, 2, 4)).channels == 3
 
     def test_an_image_without_objects_is_background(self) -> None:
         task = load("patch-class", sample(objects=[thing([0, 0, 1, 1])]))
         target = task.target(sample(objects=[]))
         assert target is not None
-        assert task.target_class(target, cells(Grid(1, 1, 2))).tolist() == [0, 0]
+        assert task.target_class(target, grid_cells(Grid(1, 1, 2))).tolist() == [0, 0]
 
     def test_the_majority_of_a_cell_by_hand(self) -> None:
         """Two steps of 2×4 pixels in cells of 2×2: 3 of 4, a tie that the lower label wins, half unlabelled, none."""
         labels = torch.tensor([[[1, 1, 2, 0], [1, 0, 2, 0]], [[5, -1, -1, -1], [5, -1, -1, 3]]])
-        assert majority(labels, cells(Grid(2, 1, 2)), classes=6).tolist() == [1, 0, 5, -1]
+        assert majority(labels, grid_cells(Grid(2, 1, 2)), classes=6).tolist() == [1, 0, 5, -1]
 
     def test_the_majority_against_a_count_of_every_cell(self) -> None:
         generator = np.random.default_rng(0)
         labels = generator.integers(-1, 4, (1, 12, 20))
-        found = majority(torch.from_numpy(labels), cells(Grid(1, 3, 5)), classes=4)
+        found = majority(torch.from_numpy(labels), grid_cells(Grid(1, 3, 5)), classes=4)
         for number, pixels in enumerate(patchify(torch.from_numpy(labels[..., None]), Grid(1, 3, 5)).numpy()):
             counts = [(pixels == name).sum() for name in range(4)]
             expected = int(np.argmax(counts)) if 2 * sum(counts) >= len(pixels) else -1
@@ -63,7 +63,7 @@ class TestPatchClass:
         assert target is not None
         assert task.needs_arrays == ("labels",)
         assert task.outputs_for(width=3, grid=Grid(1, 1, 1)).channels == 151
-        found = task.target_class(target, cells(Grid(1, 64, 80))).view(64, 80).numpy()
+        found = task.target_class(target, grid_cells(Grid(1, 64, 80))).view(64, 80).numpy()
         np.testing.assert_array_equal(found, np.where(mask == 0, -1, mask.astype(int)))
 
     def test_labels_beyond_the_classes(self) -> None:
@@ -94,7 +94,7 @@ class TestPatchClass:
         assert target is not None
         grids = (Grid(1, 1, 2), Grid(1, 1, 4))
         places = torch.zeros(2, 4, 4)
-        places[0, :2], places[1] = cells(grids[0]), cells(grids[1])
+        places[0, :2], places[1] = grid_cells(grids[0]), grid_cells(grids[1])
         batch = Features(
             tokens=torch.zeros(2, 4, 3),
             pooled=torch.zeros(2, 3),

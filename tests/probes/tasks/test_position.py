@@ -5,7 +5,7 @@ import torch
 
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Prediction
-from foresight_probes.features.patches import cells
+from foresight_probes.features.patches import grid_cells
 from tests.support.task_samples import load, sample, thing, tokens, value
 
 
@@ -26,6 +26,6 @@ class TestPosition:
         (found,) = task.scores(tokens(values, grid), target)
         assert found == pytest.approx([1, 0, 0])
         both = Prediction(
-            values=values, mask=torch.tensor([[True, False]]), cells=cells(grid)[None], grids=(Grid(1, 1, 1),)
+            values=values, mask=torch.tensor([[True, False]]), cells=grid_cells(grid)[None], grids=(Grid(1, 1, 1),)
         )
         assert task.scores(both, target)[0] == pytest.approx([0, 0.5, 0])

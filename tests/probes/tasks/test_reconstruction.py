@@ -11,7 +11,7 @@ import torch
 from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
-from foresight_probes.features.patches import cells, patchify, unpatchify
+from foresight_probes.features.patches import grid_cells, patchify, unpatchify
 from foresight_probes.metrics.edges import edge_map
 from foresight_probes.tasks import TaskContext
 from tests.support.task_samples import load, sample, tokens
@@ -44,7 +44,7 @@ class TestPictures:
         assert task.outputs_for(width=3, grid=self.GRID).cell == (1, 24, 24, 3)
         assert task.not_measured == {}
         assert task.loss(prediction, [target]).item() == 0
-        assert torch.equal(task.target_values(target, cells(self.GRID)), prediction.values[0])
+        assert torch.equal(task.target_values(target, grid_cells(self.GRID)), prediction.values[0])
         best = {"psnr": 100, "ssim": 1, "lpips": 0, "edge_f1": 1, "gram_distance": 0}
         assert task.metrics(task.scores(prediction, [target])) == pytest.approx(best, abs=1e-5)
         other = task.metrics(task.scores(tokens(1 - prediction.values, self.GRID), [target]))
