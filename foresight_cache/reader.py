@@ -316,6 +316,6 @@ class CachedPoint:
             raise CorruptCache(f"{place} is missing although its shard is committed; extract the shard again") from None
         committed = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
         if size != committed:
-            raise CorruptCache(f"{place} has {size} bytes, committed were {committed}; extract the shard again")
+            raise CorruptCache(f"{place} has {size} bytes, {committed} were committed; extract the shard again")
         chunks = self.cache.layout.samples_per_shard * self.layout.chunks_per_sample
         return ShardObjectReader(place, size, chunks, self.layout.chunk_bytes, read)

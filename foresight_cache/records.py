@@ -143,8 +143,8 @@ class JsonObject:
         if not isinstance(value, dict):
             raise ValueError(f"{path} is {shown(value)}, expected an object")
         if names is not None and value.keys() != set(names):
-            other = sorted(value.keys() ^ set(names))
-            raise ValueError(f"{path} lacks or should not have {shown(other[0])}")
+            name = min(value.keys() ^ set(names))
+            raise ValueError(f"{path} {'has an unknown' if name in value else 'lacks the'} field {shown(name)}")
         return cls(value, path)
 
     def text(self, name: str) -> str:
@@ -203,7 +203,7 @@ class JsonObject:
 def safe_point_name(value: Any, path: str) -> str:
     """Returns the value where a point may have this name. Raises `ValueError` where it may not."""
     if not isinstance(value, str) or not is_point_name(value):
-        raise ValueError(f"{path} is {shown(value)}, which is no safe name of a point")
+        raise ValueError(f"{path} is {shown(value)}, which is not a safe name for a point")
     return value
 
 

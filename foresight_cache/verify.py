@@ -125,7 +125,7 @@ def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:
         if key.startswith(f"{layout.PARTIAL}/"):
             yield Finding(key, "a killed process left it; the next 'foresight extract' removes it", harmless=True)
         elif key not in ours and not _COMMIT.fullmatch(key):
-            yield Finding(key, "it is no part of the cache; remove it, if nobody needs it", harmless=True)
+            yield Finding(key, "it is not a part of the cache; remove it, if nobody needs it", harmless=True)
 
 
 def _read_commit(cache: Cache, key: str) -> Commit:
@@ -150,7 +150,7 @@ def _check_size(cache: Cache, commit: Commit, point: str, sizes: Mapping[str, in
     except FileNotFoundError:
         return Finding(key, f"the object is missing although its shard is committed; {_AGAIN}")
     if size != expected:
-        return Finding(key, f"the object has {size} bytes, committed were {expected}; {_AGAIN}")
+        return Finding(key, f"the object has {size} bytes, {expected} were committed; {_AGAIN}")
     return None
 
 

@@ -132,9 +132,7 @@ class CacheWriter:
         commit = Commit.from_json(data := path.read_bytes(), str(path))
         commit.check_belongs(self.layout, key, str(path))
         if commit.to_json() != data:  # the same record, but the cache would not be that of one run
-            raise CorruptCache(
-                f"{path} is spelled otherwise than it was written; remove it and extract the shard again"
-            )
+            raise CorruptCache(f"{path} is not spelled as it was written; remove it and extract the shard again")
         return commit
 
 

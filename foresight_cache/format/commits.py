@@ -54,7 +54,7 @@ class SampleRow:
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
-            raise ValueError(f"{path} is ok and has a reason to be bad")
+            raise ValueError(f"{path} has the status ok and a reason to be bad")
         sample = Sample.from_json(record["sample"])
         if is_clip != (sample.media == "clip"):
             raise ValueError(
@@ -125,7 +125,9 @@ class Commit:
                 rows=tuple(SampleRow.from_json(row, f"rows[{n}]") for n, row in enumerate(record.items("rows"))),
             )
         except (ValueError, BadSample) as error:
-            raise CorruptCache(f"{place} is no commit record of format 1: {error}; extract the shard again") from None
+            raise CorruptCache(
+                f"{place} is not a commit record of format 1: {error}; extract the shard again"
+            ) from None
 
     def check_belongs(self, cache: CacheLayout, key: str, place: str) -> None:
         """Raises `CorruptCache` where this is not the record of this shard of this cache.

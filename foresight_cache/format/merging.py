@@ -25,7 +25,8 @@ def merged_layout(root: Path, wanted: CacheLayout) -> CacheLayout:
     stored = read_root(path.read_bytes(), str(root))
     if phrases := [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]:
         raise FingerprintMismatch(
-            f"{root} was made otherwise: {'; '.join(phrases)}; use the settings of the cache, or another --out"
+            f"{root} was made with other settings: {'; '.join(phrases)}; "
+            "use the settings of the cache, or another --out"
         )
     points = {**stored.points, **wanted.points}
     return replace(
@@ -63,4 +64,4 @@ def _refuse_foreign(root: Path) -> None:
     folders = (root, root / layout.SAMPLES)
     keys = {path.relative_to(root).as_posix() for folder in folders if folder.is_dir() for path in folder.iterdir()}
     if keys - {layout.SAMPLES, layout.PARTIAL, f"{layout.SAMPLES}/{layout.ROOT_KEY}"}:
-        raise NotACache(f"{root} holds other files and no cache; name a new or empty directory with --out")
+        raise NotACache(f"{root} holds files that are not a cache; name a new or empty directory with --out")

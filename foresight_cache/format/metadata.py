@@ -125,7 +125,9 @@ def _root_body(data: bytes, place: str) -> dict[str, Any]:
         attributes = record.get("attributes") if isinstance(record, dict) else None
         ours = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
         if not isinstance(ours, dict):
-            raise NotACache(f"{place} is a Zarr store but no Foresight cache; expected one made by 'foresight extract'")
+            raise NotACache(
+                f"{place} is a Zarr store but not a Foresight cache; expected one made by 'foresight extract'"
+            )
         version = ours.get("format")
         if version != FORMAT_VERSION:
             raise UnsupportedFormat(
@@ -141,7 +143,7 @@ def _fingerprint(root: JsonObject) -> dict[str, Any]:
     """Returns the fingerprint, whose fields are free but for those that every reader shows."""
     fingerprint = root.inner("fingerprint")
     if is_deep(fingerprint.values):
-        raise ValueError("root.fingerprint is nested without end")
+        raise ValueError("root.fingerprint is nested too deeply")
     for section, names in _NEEDED.items():
         for name in names:
             fingerprint.inner(section).text(name)

@@ -58,7 +58,9 @@ def _members(file: IO[bytes], path: Path, most: int) -> Iterator[tuple[str, str,
                 plain = member.isreg() and not member.issparse() and 0 <= member.size < most
                 content = tar.extractfile(member) if match and plain else None
                 if match is None or content is None:
-                    raise ShardError(f"{path} holds {member.name!r}, which is no member of a prepared shard; {AGAIN}")
+                    raise ShardError(
+                        f"{path} holds {member.name!r}, which is not a member of a prepared shard; {AGAIN}"
+                    )
                 yield match[1], match[2], content.read()
     except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
         raise ShardError(f"{path} is not a whole tar: {error}; {AGAIN}") from None
@@ -83,7 +85,7 @@ def _sample(members: Mapping[str, bytes], expected: str, place: str) -> Unpacked
         sample = Sample.from_json(json.loads(members[RECORD]))
         check_annotations(sample.annotations, width=sample.width, height=sample.height)
     except (ValueError, RecursionError, BadSample) as error:
-        raise ShardError(f"{place}.json is no sample: {error}; {AGAIN}") from None
+        raise ShardError(f"{place}.json is not a sample: {error}; {AGAIN}") from None
     if sample.id != expected:
         raise ShardError(f"{place}.json is the sample {sample.id!r}, the index says {expected!r}; {AGAIN}")
     return sample, files

@@ -197,7 +197,7 @@ class TestBadInput:
     def test_a_foreign_folder(self, scenes: Path, tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir()
         (tmp_path / "photos/a.txt").write_text("mine")
-        assert "holds other files and no cache" in said(*extract(scenes, tmp_path / "photos"), status=1)
+        assert "holds files that are not a cache" in said(*extract(scenes, tmp_path / "photos"), status=1)
         assert contents(tmp_path / "photos") == {"a.txt": b"mine"}
 
     def test_a_missing_device(self, scenes: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def plan(points: dict[str, PointLayout], samples: int = 10, **model: str) -> Cac
 
 
 def values(slot: int, tokens: int, layout: PointLayout) -> np.ndarray:
-    """What sample `slot` holds: random, but a function of its arguments."""
+    """Returns the tokens [N, D] of sample `slot`: random, but a function of the arguments."""
     generator = np.random.default_rng([slot, tokens, layout.width])
     if layout.dtype == "uint8":
         return generator.integers(0, 256, (tokens, layout.width), dtype=np.uint8)

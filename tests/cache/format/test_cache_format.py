@@ -217,7 +217,7 @@ class TestWhatIsNoCache:
 
     def test_a_foreign_zarr_store(self, tmp_path: Path) -> None:
         zarr.create_group(tmp_path / "Z")
-        with pytest.raises(NotACache, match="Zarr store but no Foresight cache"):
+        with pytest.raises(NotACache, match="Zarr store but not a Foresight cache"):
             open_cache(tmp_path / "Z")
 
     def test_a_newer_format(self, fixed: Path) -> None:
@@ -251,7 +251,7 @@ class TestDamage:
     def test_a_truncated_object(self, fixed: Path) -> None:
         path = fixed / "pixels/c/1/0/0"
         path.write_bytes(path.read_bytes()[:-7])
-        with pytest.raises(CorruptCache, match=r"has \d+ bytes, committed were \d+"):
+        with pytest.raises(CorruptCache, match=r"has \d+ bytes, \d+ were committed"):
             open_cache(fixed)["pixels"][5]
         assert len(verify(open_cache(fixed))) == 1
 

@@ -84,15 +84,21 @@ SOUND = [("000000000.jpg", b"0"), ("000000000.json", record(0)), ("000000001.jpg
         ([], " ends before the sample 000000000, which its index lists; prepare"),
         (SOUND[2:], " holds a sample 000000001, its index says 000000000; prepare"),
         ([*SOUND, ("000000002.jpg", b"2")], " holds a sample 000000002, its index says nothing more; prepare"),
-        ([("../../outside.jpg", b"x"), *SOUND], " holds '../../outside.jpg', which is no member of a prepared shard"),
+        (
+            [("../../outside.jpg", b"x"), *SOUND],
+            " holds '../../outside.jpg', which is not a member of a prepared shard",
+        ),
         (
             [("/000000000.jpg", b"x"), *SOUND],
-            " holds '/000000000.jpg', which is no member of a prepared shard; prepare",
+            " holds '/000000000.jpg', which is not a member of a prepared shard; prepare",
         ),
         ([SOUND[0], *SOUND[2:]], ": 000000000 has members 'jpg', expected its media and 'json'; prepare"),
         ([("000000000.png", b""), *SOUND], ": 000000000 has members 'jpg', 'json', 'png', expected its media"),
-        ([SOUND[0], ("000000000.json", b"{"), *SOUND[2:]], ": 000000000.json is no sample: Expecting property name"),
-        ([SOUND[0], ("000000000.json", b"{}"), *SOUND[2:]], ": 000000000.json is no sample: sample record has schema"),
+        ([SOUND[0], ("000000000.json", b"{"), *SOUND[2:]], ": 000000000.json is not a sample: Expecting property name"),
+        (
+            [SOUND[0], ("000000000.json", b"{}"), *SOUND[2:]],
+            ": 000000000.json is not a sample: sample record has schema",
+        ),
         (
             [SOUND[0], ("000000000.json", record(1)), *SOUND[2:]],
             ": 000000000.json is the sample 'kitchen/train/001', the",
@@ -109,7 +115,7 @@ def test_a_foreign_tar_is_refused(tmp_path: Path, members: list[tuple[str, bytes
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
 def test_only_plain_files_are_members(tmp_path: Path, kind: bytes) -> None:
     shard_set = plant(tmp_path, tar_of([("000000000.jpg", b"")], kind))
-    assert "holds '000000000.jpg', which is no member of a prepared shard" in refusal(
+    assert "holds '000000000.jpg', which is not a member of a prepared shard" in refusal(
         lambda: list(read_shard(shard_set, 0))
     )
 
@@ -120,7 +126,7 @@ def test_a_size_that_the_tar_cannot_have_is_not_allocated(tmp_path: Path) -> Non
     header.size = 1 << 32
     data[:512] = header.tobuf(tarfile.USTAR_FORMAT)
     shard_set = plant(tmp_path, bytes(data))
-    assert "which is no member of a prepared shard" in refusal(lambda: list(read_shard(shard_set, 0)))
+    assert "which is not a member of a prepared shard" in refusal(lambda: list(read_shard(shard_set, 0)))
 
 
 @pytest.mark.parametrize("kept", [100, 512, 700, 1500])
