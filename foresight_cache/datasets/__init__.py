@@ -16,7 +16,7 @@ from foresight_cache.samples import Sample
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawSample:
-    """A sample whose annotations are sound; its media file has not been opened yet."""
+    """Sample whose annotations are sound; its media file has not been opened yet."""
 
     sample: Sample
     """Its record, with width and height 0 where only the media say them."""
@@ -28,7 +28,7 @@ class RawSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BrokenSample:
-    """A sample that the annotations list but that cannot be used. Nothing is ever left out in silence."""
+    """Sample that the annotations list but that cannot be used. Nothing is ever left out in silence."""
 
     id: str
     """The sample's id, or the nearest thing to one that the annotations give."""
@@ -39,7 +39,7 @@ class BrokenSample:
 
 
 ListedSample = RawSample | BrokenSample
-"""One sample that a dataset's annotations list."""
+"""Sample that a dataset's annotations list, usable or not."""
 
 
 class Reader(Protocol):

@@ -18,7 +18,7 @@ from foresight_cache.errors import BadSample
 from foresight_cache.geometry import Placement
 
 Pixels = NDArray[np.uint8]
-"""One picture [H, W, 3] or several [T, H, W, 3], RGB."""
+"""Pixels of one picture [H, W, 3] or several [T, H, W, 3], RGB."""
 
 MAX_PIXELS = 89_478_485
 """Largest image that is decoded, in pixels: 256 MiB as RGB, and where Pillow starts to warn of decompression bombs."""
@@ -173,7 +173,7 @@ def _eight_bits(grey: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def _ends_well(data: bytes | memoryview, image_format: str | None) -> bool:
-    """Whether the last bytes are those with which the format ends; False where that cannot be told."""
+    """Returns whether the last bytes are those that end the format; False where the format does not say."""
     tail = bytes(data[-_TAIL:])
     if image_format == "JPEG":
         return tail.rstrip(b"\0").endswith(b"\xff\xd9")

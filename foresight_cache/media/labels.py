@@ -10,7 +10,7 @@ from foresight_cache.media.images import MAX_PIXELS, image_size, open_image, wit
 from foresight_cache.samples import Sample
 
 Labels = NDArray[np.uint8]
-"""A class or an object's number for each pixel [H, W]."""
+"""Number of a class or an object for each pixel [H, W]."""
 
 
 def decode_labels(data: bytes | memoryview) -> Labels:

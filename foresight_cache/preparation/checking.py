@@ -21,7 +21,7 @@ _CHUNK: dict[Media, int] = {"image": 64, "clip": 8}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UsableSample:
-    """A sample that can be packed."""
+    """Sample that can be packed."""
 
     packed: Packed
     size: int

@@ -65,12 +65,14 @@ class _MergedGroups:
         self._first: dict[str, str] = {}
 
     def merge(self, names: Sequence[str]) -> None:
+        """Merges groups of these names into the first one's."""
         for name in names[1:]:
             first, other = self.merged_name(names[0]), self.merged_name(name)
             if first != other:
                 self._first[other] = first
 
     def merged_name(self, name: str) -> str:
+        """Returns the name of the group that this one was merged into, or its own."""
         while name in self._first:
             name = self._first[name]
         return name

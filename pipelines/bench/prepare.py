@@ -1,4 +1,4 @@
-"""Packing of images against a plain tar of the same files: Python's `tarfile`, and GNU tar where it is installed.
+"""Measures packing of images against plain tars of the same files, by Python's `tarfile` and by GNU tar if installed.
 
 The images are JPEG files of the size of COCO's, packed alone and with seven boxes each. A tar is done when its writer
 returns; a preparation also waits for the disk, so tars are shown with and without.
@@ -60,7 +60,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
 
 
 def _draw(raw: Path, count: int) -> int:
-    """A folder in COCO format; returns the bytes of its images."""
+    """Draws a folder in COCO format; returns the bytes of its images."""
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (_HEIGHT // 4, _WIDTH // 4, 3), dtype=np.uint8)
     picture = Image.fromarray(noise).resize((_WIDTH, _HEIGHT), Image.Resampling.BILINEAR)
@@ -75,7 +75,7 @@ def _draw(raw: Path, count: int) -> int:
         data = b"\xff\xd8\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + stream.getvalue()[2:]
         (raw / "train" / f"{number:012d}.jpg").write_bytes(data)
         size += len(data)
-    boxes = [[10.5 * each, 8.25 * each, 100.5, 90.25] for each in range(_OBJECTS)]
+    boxes = [[10.5 * index, 8.25 * index, 100.5, 90.25] for index in range(_OBJECTS)]
     document = {
         "images": [
             {"id": number, "file_name": f"{number:012d}.jpg", "width": _WIDTH, "height": _HEIGHT}
@@ -83,7 +83,7 @@ def _draw(raw: Path, count: int) -> int:
         ],
         "annotations": [
             {
-                "id": _OBJECTS * number + place,
+                "id": _OBJECTS * number + index,
                 "image_id": number,
                 "category_id": 1,
                 "bbox": box,
@@ -91,7 +91,7 @@ def _draw(raw: Path, count: int) -> int:
                 "iscrowd": 0,
             }
             for number in range(count)
-            for place, box in enumerate(boxes)
+            for index, box in enumerate(boxes)
         ],
         "categories": [{"id": 1, "name": "thing"}],
     }

@@ -37,7 +37,7 @@ class Reader:
         """Returns the names of the folders of images. Raises `DatasetError` where there is none."""
         images = self._root / "images"
         if not images.is_dir():
-            raise DatasetError(f"{self._root} is no ADE20K folder: there is no {images}; {_LAYOUT}")
+            raise DatasetError(f"{self._root} is not an ADE20K folder: there is no {images}; {_LAYOUT}")
         splits = tuple(sorted(path.name for path in images.iterdir() if path.is_dir() and is_safe_name(path.name)))
         if not splits:
             raise DatasetError(f"{images} holds no folder of a split; {_LAYOUT}")

@@ -44,7 +44,7 @@ class Reader:
         splits = tuple(match[1] for match in matches if match and is_safe_name(match[1]))
         if not splits:
             missing = folder / "instances_*.json"
-            raise DatasetError(f"{self._root} is no folder in COCO format: there is no {missing}; {_LAYOUT}")
+            raise DatasetError(f"{self._root} is not a folder in COCO format: there is no {missing}; {_LAYOUT}")
         return splits
 
     def samples(self, split: str) -> Iterator[ListedSample]:

@@ -41,7 +41,7 @@ class Reader:
         folder = self._root / "ImageSets" / "2017"
         splits = tuple(sorted(path.stem for path in folder.glob("*.txt") if is_safe_name(path.stem)))
         if not splits:
-            raise DatasetError(f"{self._root} is no DAVIS folder: there is no list in {folder}; {_LAYOUT}")
+            raise DatasetError(f"{self._root} is not a DAVIS folder: there is no list in {folder}; {_LAYOUT}")
         return splits
 
     def samples(self, split: str) -> Iterator[ListedSample]:

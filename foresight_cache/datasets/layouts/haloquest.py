@@ -60,7 +60,7 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
                 raise DatasetError(f"{path} has no column {missing[0]!r}; expected {', '.join(_COLUMNS)}")
             yield from table
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} is no table of comma-separated text: {error}; get it again") from None
+        raise DatasetError(f"{path} is not a table of comma-separated text: {error}; get it again") from None
 
 
 def _qa(row: Mapping[str, str]) -> dict[str, Any]:

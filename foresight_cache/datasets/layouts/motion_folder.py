@@ -28,7 +28,10 @@ class Reader:
         names = sorted(path.stem.removeprefix("motion_") for path in self._root.glob("motion_*.json"))
         splits = tuple(name for name in names if is_safe_name(name))
         if not splits:
-            raise DatasetError(f"{self._root} holds no moving things: there is no motion_<split>.json")
+            raise DatasetError(
+                f"{self._root} is not a folder of moving things: there is no motion_<split>.json; "
+                "generate the set again"
+            )
         return splits
 
     def samples(self, split: str) -> Iterator[ListedSample]:

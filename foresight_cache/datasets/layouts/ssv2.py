@@ -74,7 +74,9 @@ class Reader:
         """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
         splits = tuple(self._annotation_files())
         if not splits:
-            raise DatasetError(f"{self._root} is no folder of Something-Something v2: it has no annotations; {_LAYOUT}")
+            raise DatasetError(
+                f"{self._root} is not a folder of Something-Something v2: it has no annotations; {_LAYOUT}"
+            )
         return splits
 
     def samples(self, split: str) -> Iterator[ListedSample]:
@@ -116,7 +118,7 @@ class Reader:
             raise DatasetError(f"{self._root} has no list of the classes: there is no labels.json; {_LAYOUT}")
         numbers = read_json(path)
         if not isinstance(numbers, dict) or not all(str(number).isdecimal() for number in numbers.values()):
-            raise DatasetError(f"{path} is no list of classes: expected a number for each class; get the file again")
+            raise DatasetError(f"{path} is not a list of classes: expected a number for each class; get the file again")
         return {_class_of(name).lower(): int(number) for name, number in numbers.items()}
 
     def _answers(self) -> dict[str, dict[str, str]]:
@@ -139,12 +141,12 @@ def _entries(path: Path) -> list[Any]:
     """Returns the entries of an annotation file. Raises `DatasetError` where it is no list, or has a clip twice."""
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise DatasetError(f"{path} is no list of clips; get the annotation file again")
+        raise DatasetError(f"{path} is not a list of clips; expected one entry for each; get the annotation file again")
     ids = Counter(clip_id for entry in entries if (clip_id := _clip_id(entry)))
     if repeated := [clip_id for clip_id, times in ids.items() if times > 1]:
         raise DatasetError(
-            f"{path} lists the same clip more than once: {', '.join(repeated[:5])}; which entry is meant cannot be "
-            "told, so mend the file"
+            f"{path} lists the same clip more than once: {', '.join(repeated[:5])}; which entry is meant is "
+            "unknown; mend the file"
         )
     return entries
 

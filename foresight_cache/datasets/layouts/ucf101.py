@@ -39,7 +39,7 @@ class Reader:
         """Returns the splits that have a list. Raises `DatasetError` where there is none."""
         splits = tuple(self._lists())
         if not splits:
-            raise DatasetError(f"{self._root} is no UCF101 folder: it has no lists of train and test; {_LAYOUT}")
+            raise DatasetError(f"{self._root} is not a UCF101 folder: it has no lists of train and test; {_LAYOUT}")
         return splits
 
     def samples(self, split: str) -> Iterator[ListedSample]:

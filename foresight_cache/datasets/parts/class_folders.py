@@ -92,7 +92,7 @@ class ClassFolders(ABC):
 def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yields each folder below a root as a prefix of paths below it, with the names of its folders and files.
 
-    Folders that are taken out of the list are not walked.
+    Folders that the caller removes from the list are not walked.
     """
     for folder, folders, files in os.walk(root):
         yield "" if folder == str(root) else f"{os.path.relpath(folder, root)}{os.sep}", folders, files

@@ -128,5 +128,5 @@ def _refuse_repeats(path: Path, kind: str, values: Iterable[Hashable]) -> None:
         more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
         raise DatasetError(
             f"{path} uses the same {kind} more than once: {', '.join(map(shown, repeated[:5]))}{more}; "
-            "which entry is meant cannot be told, so mend the file"
+            "which entry is meant is unknown; mend the file"
         )

@@ -99,7 +99,7 @@ def _idx(path: Path, magic: int) -> NDArray[np.uint8]:
             raw = file.read(_MOST_BYTES + 1)
     axes = magic & 0xFF
     if len(raw) > _MOST_BYTES or int.from_bytes(raw[:4], "big") != magic or len(raw) < 4 + 4 * axes:
-        raise ValueError("it is no IDX file of unsigned bytes")
+        raise ValueError("it is not an IDX file of unsigned bytes")
     shape = [int.from_bytes(raw[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
 

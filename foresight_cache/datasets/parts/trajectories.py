@@ -35,7 +35,7 @@ class Trajectory:
 
     @property
     def direction(self) -> str | None:
-        """One of the eight directions, or None where it bounces and so has several."""
+        """Name of one of the eight directions, or None where it bounces and so has several."""
         step = tuple(int(np.sign(speed)) for speed in self.velocity)
         return None if self.bounces else next(name for name, unit in COMPASS.items() if unit == step)
 

@@ -116,7 +116,7 @@ def test_one_bad_sample_leaves_the_others(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: shutil.rmtree(root / "images"), "is no ADE20K folder: there is no "),
+        (lambda root: shutil.rmtree(root / "images"), "is not an ADE20K folder: there is no "),
         (lambda root: shutil.rmtree(root / "images/training"), "holds no folder of a split; expected ROOT/images/"),
         (lambda root: shutil.rmtree(root / "annotations"), "the labels of split 'training' are missing: there is no"),
         (

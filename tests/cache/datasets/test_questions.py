@@ -121,7 +121,7 @@ def test_a_table_that_is_wrong_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"has no split 'test'; splits there: eval"):
         list(haloquest.Reader("haloquest", tmp_path).samples("test"))
     (tmp_path / "haloquest-eval.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match="is no table of comma-separated text: 'utf-8' codec"):
+    with pytest.raises(DatasetError, match="is not a table of comma-separated text: 'utf-8' codec"):
         list(haloquest.Reader("haloquest", tmp_path).samples("eval"))
     with pytest.raises(DatasetError, match=r"holds no \*\.jsonl; expected ROOT/<split>\.jsonl with one JSON object"):
         qa_jsonl.Reader("mine", tmp_path).splits()

@@ -1,6 +1,5 @@
 """Thirty-odd ways in which a set is almost right: what the user is told, and that the sound samples still come out."""
 
-import json
 import shutil
 import struct
 import zlib
@@ -18,81 +17,9 @@ from foresight_cache.media.images import decode_image
 from foresight_cache.shards import read_shard
 from foresight_cache.shards.members import frames_of
 from tests.support.preparing import prepare
+from tests.support.three_images import HEIGHT, WIDTH, edit, image, labels, picture
 
-WIDTH, HEIGHT = 48, 36
 ADE = "name: three\ntitle: a\nfamily: ade20k\nmedia: image\nannotations: [labels, scene]\nlicence: a\nobtain: a\n"
-
-
-def picture(number: int, mode: str = "RGB") -> Image.Image:
-    pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).convert(mode)
-
-
-@pytest.fixture
-def coco(tmp_path: Path) -> Path:
-    """Three images with one box each."""
-    root = tmp_path / "coco"
-    (root / "val2017").mkdir(parents=True)
-    (root / "annotations").mkdir()
-    for number in range(3):
-        picture(number).save(root / "val2017" / f"{number:012d}.jpg", quality=95)
-    document = {
-        "images": [
-            {"id": number, "file_name": f"{number:012d}.jpg", "width": WIDTH, "height": HEIGHT} for number in range(3)
-        ],
-        "annotations": [
-            {"id": number, "image_id": number, "category_id": 90, "bbox": [1, 2, 9, 9], "area": 81, "iscrowd": 0}
-            for number in range(3)
-        ],
-        "categories": [{"id": 90, "name": "toothbrush"}],
-    }
-    (root / "annotations" / "instances_val2017.json").write_text(json.dumps(document))
-    return root
-
-
-@pytest.fixture
-def ade(tmp_path: Path) -> Path:
-    """Three images with labels."""
-    root = tmp_path / "ADEChallengeData2016"
-    for number in range(3):
-        for folder, name, image in (
-            ("images", f"ADE_val_{number:08d}.jpg", picture(number)),
-            ("annotations", f"ADE_val_{number:08d}.png", Image.new("L", (WIDTH, HEIGHT), 150)),
-        ):
-            (root / folder / "validation").mkdir(parents=True, exist_ok=True)
-            image.save(root / folder / "validation" / name)
-    return root
-
-
-@pytest.fixture
-def questions(tmp_path: Path) -> Path:
-    """Three questions about three images."""
-    root = tmp_path / "questions"
-    (root / "images").mkdir(parents=True)
-    lines = []
-    for number in range(3):
-        picture(number).save(root / "images" / f"{number}.png")
-        lines.append(json.dumps({"image": f"images/{number}.png", "question": "What?", "hallucinated": number == 1}))
-    (root / "test.jsonl").write_text("\n".join(lines))
-    return root
-
-
-def edit(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = root / "annotations" / "instances_val2017.json"
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
-
-
-def image(root: Path) -> Path:
-    """The second image, which is what gets damaged."""
-    if (root / "val2017").is_dir():
-        return root / "val2017" / "000000000001.jpg"
-    return root / ("images/validation/ADE_val_00000001.jpg" if (root / "annotations").is_dir() else "images/1.png")
-
-
-def labels(root: Path) -> Path:
-    return root / "annotations" / "validation" / "ADE_val_00000001.png"
 
 
 @dataclass(frozen=True)
@@ -258,7 +185,7 @@ REFUSED: list[tuple[str, Callable[[Path], object], dict[str, Any], str]] = [
         "no annotation file",
         lambda root: (root / "annotations" / "instances_val2017.json").unlink(),
         {},
-        "is no folder in COCO format: there is no ",
+        "is not a folder in COCO format: there is no ",
     ),
     ("no images", lambda root: shutil.rmtree(root / "val2017"), {}, "the images of split 'val2017' are missing: there"),
     (
