@@ -1,4 +1,4 @@
-"""From a folder of results to a page for people: HTML, Markdown and the figure of the metric over points."""
+"""Reports for people from a folder of results: the page, its templates in HTML and Markdown, and its figures."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from foresight_probes.results.result import load_results
 __all__ = ["write_report"]
 
 FIGURE = "metric-over-points"
+"""Name of the figure's files."""
 
 
 def write_report(runs: Path, out: Path) -> Path:
@@ -17,8 +18,9 @@ def write_report(runs: Path, out: Path) -> Path:
     Raises `ProbeError` where there are no results, they are damaged, they do not belong together, or `out` cannot
     be written.
     """
-    from foresight_probes.report.figures.points import draw
-    from foresight_probes.report.page import page, render
+    from foresight_probes.report.figures.metric_over_points import draw
+    from foresight_probes.report.page import page
+    from foresight_probes.report.rendering import render
 
     content = page(load_results(runs))
     try:
@@ -28,5 +30,5 @@ def write_report(runs: Path, out: Path) -> Path:
         (out / "report.md").write_text(render("report.md.jinja", content, f"figures/{FIGURE}.png"), encoding="utf-8")
         (out / "report.html").write_text(render("report.html.jinja", content, svg), encoding="utf-8")
     except OSError as error:
-        raise ProbeError(f"cannot write the report to {out}: {error.strerror or error}.") from error
+        raise ProbeError(f"cannot write the report to {out}: {error.strerror or error}") from error
     return out / "report.html"

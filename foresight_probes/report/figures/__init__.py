@@ -1,1 +1,1 @@
-"""Figures of a report, one file per kind."""
+"""Figures of a report, one file per kind, drawn in one style."""

@@ -1,0 +1,45 @@
+"""The view of a report: its page as HTML or Markdown, by the templates of this folder."""
+
+from pathlib import Path
+
+import jinja2
+
+from foresight_cache.points import PIXELS
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.report.page import Page, Section, label
+from foresight_probes.results.result import format_interval
+
+
+def caption(section: Section) -> str:
+    """Tells in plain words how the section's numbers came about."""
+    first = (*section.results, *section.constant)[0]
+    split, options = first.split, first.options
+    groups = len({score.group for score in first.scores})
+    seeds = len({result.seed for result in section.results})
+    several = f" Lines are means over {seeds} seeds, bars span the intervals of all." if seeds > 1 else ""
+    return (
+        f"Test split of {split.get('test')} images in {groups} groups, chosen by the hash of each sample's group; "
+        f"{split.get('train')} images trained and {split.get('validation')} selected the epoch. "
+        f"Bars are {options.get('confidence', 0):.0%} confidence intervals: percentile bootstrap over groups, "
+        f"{options.get('resamples')} resamples.{several} The mean predictor is the best constant answer."
+    )
+
+
+def render(template: str, content: Page, figure: str) -> str:
+    """Fills a template; everything in HTML is escaped but the figure, an SVG element or a path that we made."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=jinja2.select_autoescape(("html.jinja",), default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(interval=format_interval, label=label, caption=caption, cell=_cell)
+    names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
+    return environment.get_template(template).render(page=content, figure=figure, **names)
+
+
+def _cell(text: object) -> str:
+    """Escapes text that would break a Markdown table."""
+    return str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
