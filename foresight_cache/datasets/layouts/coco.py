@@ -14,7 +14,7 @@ from typing import Any
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
 from foresight_cache.datasets.parts.coco_document import CocoDocument
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
-from foresight_cache.datasets.parts.safe_paths import path_inside, stem
+from foresight_cache.datasets.parts.safe_paths import name_below, path_inside, stem
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.records import is_text
 from foresight_cache.samples import Sample, is_safe_name
@@ -89,7 +89,7 @@ class Reader:
             split=split,
             group=sample_id,
             media="image",
-            file_name=path.relative_to(self._root).as_posix(),
+            file_name=name_below(self._root, path),
             width=width,
             height=height,
             annotations=annotations,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets.parts.safe_paths import name_below
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Media, Sample
 
@@ -37,7 +38,7 @@ def unmeasured_sample(
         split=split,
         group=group or sample_id,
         media=media,
-        file_name=path.relative_to(root).as_posix(),
+        file_name=name_below(root, path),
         width=0,
         height=0,
         frames_per_second=frames_per_second,
