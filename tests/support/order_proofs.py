@@ -1,7 +1,7 @@
 """The order contract, proved against the model run by hand. Nothing here knows how the order is corrected.
 
 Each proof takes an encoder, the reference of its kind of family, and clips, and fails with an `AssertionError` where a
-token is not at its place. References work with plain loops, crops and the model's own calls. A family without a
+token is not at its position. References work with plain loops, crops and the model's own calls. A family without a
 merger or without a language model has nothing to prove there.
 """
 
@@ -34,7 +34,7 @@ BATCHES: dict[str, tuple[Media, tuple[tuple[int, int, int], ...]]] = {
 
 
 def make(encoder: Encoder, batch: str) -> tuple[list[np.ndarray], Media]:
-    """Noise, so that no two patches are alike; of the nearest sizes where a family does not take any size."""
+    """Makes noise, so that no two patches are alike; of the nearest sizes where a family does not take any size."""
     media, sizes = BATCHES[batch]
     draw = np.random.default_rng(len(batch))
     side = encoder.patch_multiple
@@ -53,9 +53,9 @@ def tokens(encoder: Encoder, clips: Sequence[np.ndarray], media: Media, *taps: s
 
 
 def prove_patch_embedding(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
-    """The token at raster index i is the patch embedding of the crop at i."""
-    found = tokens(encoder, clips, media, "vit.patch_embed")["vit.patch_embed"]
-    for clip, sample in zip(clips, found, strict=True):
+    """Proves that the token at raster index i is the patch embedding of the crop at i."""
+    captured = tokens(encoder, clips, media, "vit.patch_embed")["vit.patch_embed"]
+    for clip, sample in zip(clips, captured, strict=True):
         grid = encoder.grid("patch", *clip.shape[:3])
         assert len(sample) == grid.tokens
         crops = [(t, y, x) for t in range(grid.t) for y in range(grid.h) for x in range(grid.w)]
@@ -65,16 +65,16 @@ def prove_patch_embedding(encoder: Encoder, reference: ModuleType, clips: Sequen
 
 @torch.no_grad()
 def embed_crop(encoder: Any, clip: np.ndarray, media: Media, t: int, y: int, x: int) -> torch.Tensor:
-    """The weights of the model's first convolution applied to one crop of its size, normalised by hand."""
+    """Applies the weights of the model's first convolution to one crop of its size, normalised by hand."""
     first = next(module for module in encoder.model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d))
     weight, side = first.weight, first.weight.shape[-1]
     steps = weight.shape[2] if weight.dim() == 5 else 1
     frames = [clip[min(steps * t + step, len(clip) - 1)] for step in range(steps)]
     rows, columns = slice(side * y, side * y + side), slice(side * x, side * x + side)
     crop = torch.from_numpy(np.stack([frame[rows, columns] for frame in frames]))
-    settings = getattr(encoder.processor, "image_processor", encoder.processor)
-    if media == "clip":
-        settings = getattr(encoder.processor, "video_processor", settings)
+    settings = encoder.processor
+    if encoder.takes_prompt:
+        settings = settings.image_processor if media == "image" else settings.video_processor
     normal = (crop / 255 - torch.tensor(settings.image_mean)) / torch.tensor(settings.image_std)
     channels_first = normal.permute(3, 0, 1, 2)  # [channel, frame, row, column]
     seen = weight.flatten(1) @ channels_first.flatten()
@@ -82,12 +82,14 @@ def embed_crop(encoder: Any, clip: np.ndarray, media: Media, t: int, y: int, x: 
 
 
 def prove_merger(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
-    """Tokens before the merger, grouped by plain indexing, give the model's own merged tokens."""
+    """Proves that tokens before the merger, grouped by plain indexing, give the model's own merged tokens."""
     if not has(encoder, "vit.post_merge"):
         return
-    found = tokens(encoder, clips, media, "vit.pre_merge", "vit.post_merge")
+    captured = tokens(encoder, clips, media, "vit.pre_merge", "vit.post_merge")
     own = reference.own_merged(encoder, clips, media)
-    for clip, before, after, model in zip(clips, found["vit.pre_merge"], found["vit.post_merge"], own, strict=True):
+    for clip, before, after, model in zip(
+        clips, captured["vit.pre_merge"], captured["vit.post_merge"], own, strict=True
+    ):
         grid = encoder.grid("patch", *clip.shape[:3])
         merged = reference.merge(encoder, before.reshape(*grid, -1))
         assert_close(merged, model, rtol=1e-4, atol=1e-4)
@@ -95,40 +97,40 @@ def prove_merger(encoder: Encoder, reference: ModuleType, clips: Sequence[np.nda
 
 
 def prove_tower(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
-    """With full attention in all blocks, a tower that permutes and one that does not compute the same tokens."""
+    """Proves that a tower that permutes and one that does not compute the same tokens, with full attention."""
     taps = [tap.name for tap in encoder.taps if tap.name.startswith("vit.")]
     with reference.full_attention(encoder):
-        found = tokens(encoder, clips, media, *taps)
+        captured = tokens(encoder, clips, media, *taps)
         expected = reference.tower_without_windows(encoder, clips, media)
     for tap in expected:
-        for sample, other in zip(found[tap], expected[tap], strict=True):
+        for sample, other in zip(captured[tap], expected[tap], strict=True):
             assert_close(sample, other, rtol=1e-3, atol=1e-3, msg=lambda text, tap=tap: f"{tap}: {text}")
 
 
 def prove_windowed_tower(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
-    """The tower as it is: each token resembles the token at its own place of the tower without windows most."""
+    """Proves that each token of the tower as it is most resembles the one at its own position without windows."""
     taps = [tap.name for tap in encoder.taps if tap.name.startswith("vit.")]
-    found = tokens(encoder, clips, media, *taps)
+    captured = tokens(encoder, clips, media, *taps)
     expected = reference.tower_without_windows(encoder, clips, media)
     for tap in expected:
-        for sample, other in zip(found[tap], expected[tap], strict=True):
+        for sample, other in zip(captured[tap], expected[tap], strict=True):
             likeness = normalize(sample - sample.mean(0), dim=1) @ normalize(other - other.mean(0), dim=1).T
             at_home = (likeness.argmax(1) == torch.arange(len(sample))).float().mean()
             assert at_home > 0.9, f"{tap}: only {at_home:.0%} of the tokens are at home"
 
 
 def prove_language_model(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
-    """Each layer equals the model's own hidden states for the whole prompt; its last entry is after the norm."""
+    """Proves that layers equal the model's own hidden states for the whole prompt, of which the last is normed."""
     if not has(encoder, "llm.embed"):
         return
     taps = [tap.name for tap in encoder.taps if tap.name.startswith("llm.")]
-    found = tokens(encoder, clips, media, *taps)
+    captured = tokens(encoder, clips, media, *taps)
     states = reference.hidden_states(encoder, clips, media)
     embed, *layers, norm = taps
     for index, tap in enumerate([embed, *layers[:-1], norm]):
-        for sample, other in zip(found[tap], states[index], strict=True):
+        for sample, other in zip(captured[tap], states[index], strict=True):
             assert_close(sample, other, rtol=1e-3, atol=1e-3, msg=lambda text, tap=tap: f"{tap}: {text}")
-    for last, after in zip(found[layers[-1]], states[-1], strict=True):
+    for last, after in zip(captured[layers[-1]], states[-1], strict=True):
         assert not torch.allclose(last, after, atol=1e-2), "the last layer was captured after the norm"
         assert_close(reference.final_norm(encoder, last), after, rtol=1e-3, atol=1e-3)
 

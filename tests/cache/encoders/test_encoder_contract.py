@@ -1,4 +1,4 @@
-"""What every model family promises. A new file in `foresight_cache/encoders` is held to all of this by itself."""
+"""The contract of all model families. A new file in `foresight_cache/encoders` is held to all of this by itself."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def levels(encoder: Encoder) -> list[TapLevel]:
 
 
 def batch_of(encoder: Encoder, batch: str) -> tuple[list[np.ndarray], Media]:
-    """As `make`; a family without a video path is held to refuse clips."""
+    """Makes a batch, as `make` does; a family without a video path is held to refuse clips."""
     clips, media = make(encoder, batch)
     if media not in encoder.media:
         with pytest.raises(UsageError, match="takes images only"):
@@ -88,21 +88,21 @@ def change_cell(encoder: Encoder, clip: np.ndarray, grid: Grid, cell: int, draw:
     if grid.h == clip.shape[1] // encoder.patch_multiple:
         side = encoder.patch_multiple  # where the size is no multiple of it, some pixels are left
     changed = clip.copy()
-    place = changed[t * frames : (t + 1) * frames, y * side : (y + 1) * side, x * side : (x + 1) * side]
-    place[...] = draw.integers(0, 256, place.shape, dtype=np.uint8)
+    cell_THWC = changed[t * frames : (t + 1) * frames, y * side : (y + 1) * side, x * side : (x + 1) * side]
+    cell_THWC[...] = draw.integers(0, 256, cell_THWC.shape, dtype=np.uint8)
     return changed
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 def test_every_tap_gives_each_sample_its_grid_and_width(encoder: Encoder, batch: str) -> None:
     clips, media = batch_of(encoder, batch)
-    found = tokens(encoder, clips, media, *names(encoder))
-    assert list(found) == names(encoder)
+    captured = tokens(encoder, clips, media, *names(encoder))
+    assert list(captured) == names(encoder)
     for tap in encoder.taps:
         counts = [encoder.grid(tap.level, *clip.shape[:3]).tokens for clip in clips]
-        assert [tuple(sample.shape) for sample in found[tap.name]] == [(count, tap.width) for count in counts]
-        assert all(sample.isfinite().all() for sample in found[tap.name])
-        assert all(not sample.requires_grad for sample in found[tap.name])
+        assert [tuple(sample.shape) for sample in captured[tap.name]] == [(count, tap.width) for count in counts]
+        assert all(sample.isfinite().all() for sample in captured[tap.name])
+        assert all(not sample.requires_grad for sample in captured[tap.name])
 
 
 @pytest.mark.parametrize("batch", ["three of a size", "eight", "mixed clips"])
@@ -125,8 +125,8 @@ def test_one_tap_is_the_same_as_among_all(encoder: Encoder) -> None:
 
 
 def test_tokens_stay_distinct_at_every_depth(encoder: Encoder) -> None:
-    found = tokens(encoder, *make(encoder, "square"), *names(encoder))
-    for tap, (sample,) in found.items():
+    captured = tokens(encoder, *make(encoder, "square"), *names(encoder))
+    for tap, (sample,) in captured.items():
         assert sample.std(dim=0).min() > 1e-3, f"{tap} has a channel that is the same everywhere"
         assert torch.cdist(sample, sample).fill_diagonal_(1.0).min() > 1e-3, f"{tap} has two tokens alike"
 
@@ -146,9 +146,9 @@ def test_the_prompt_is_the_real_processors(encoder: Encoder, reference: ModuleTy
     spoken = sequences(encoder, encoder.preprocess(clips, media, texts))
     silent = sequences(encoder, encoder.preprocess(clips, media))
     for number, (clip, text) in enumerate(zip(clips, texts, strict=True)):
-        kind = getattr(reference, "kind_of", lambda _encoder, _clip, media: media)(encoder, clip, media)
+        kind = reference.kind_of(encoder, clip, media)
         theirs = reference.inputs(encoder, [clip], kind, [text])["input_ids"][0].tolist()
-        visual = {place for place, token in enumerate(theirs) if token in encoder.visual_ids()}  # type: ignore[attr-defined]
+        visual = {position for position, token in enumerate(theirs) if token in encoder.visual_ids()}  # type: ignore[attr-defined]
         count = encoder.grid("merged", *clip.shape[:3]).tokens
         whole, cut = spoken[number], silent[number]
         if not encoder.family.startswith("llava"):
@@ -180,18 +180,18 @@ def test_the_last_query_is_the_last_token_of_the_whole_prompt(
     texts = TEXTS[: len(clips)]
     taps = ("llm.embed", "llm.layer_02", "llm.final_norm")
     points = [*(f"{tap}@last_query" for tap in taps), *taps]
-    found = encoder.forward(encoder.preprocess(clips, media, texts), points)
+    captured = encoder.forward(encoder.preprocess(clips, media, texts), points)
     silent = tokens(encoder, clips, media, *taps)
     for number, (clip, text) in enumerate(zip(clips, texts, strict=True)):
         for tap in taps:
-            assert_close(found[tap][number], silent[tap][number], rtol=1e-3, atol=1e-3)
+            assert_close(captured[tap][number], silent[tap][number], rtol=1e-3, atol=1e-3)
         if encoder.family.startswith("llava"):
             continue  # their own pass has tiles between the view and the words
-        made = reference.inputs(encoder, [clip], media, [text])
+        inputs = reference.inputs(encoder, [clip], media, [text])
         with torch.no_grad():
-            states = encoder.model(**made, output_hidden_states=True, use_cache=False).hidden_states  # type: ignore[attr-defined]
+            states = encoder.model(**inputs, output_hidden_states=True, use_cache=False).hidden_states  # type: ignore[attr-defined]
         for tap, state in zip(taps, (states[0], states[2], states[-1]), strict=True):
-            assert_close(found[f"{tap}@last_query"][number], state[:, -1], rtol=1e-3, atol=1e-3)
+            assert_close(captured[f"{tap}@last_query"][number], state[:, -1], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("batch", ["mixed sizes", "mixed clips"])
@@ -199,21 +199,21 @@ def test_pooled_readouts_are_those_of_the_tokens(encoder: Encoder, batch: str) -
     clips, media = batch_of(encoder, batch)
     points = [f"{tap}@{readout}" for tap in names(encoder) for readout in ("mean", "last_vision")]
     whole = tokens(encoder, clips, media, *names(encoder))
-    found = tokens(encoder, clips, media, *points)
-    assert list(found) == points
+    captured = tokens(encoder, clips, media, *points)
+    assert list(captured) == points
     for tap in names(encoder):
         for number, sample in enumerate(whole[tap]):
-            assert_close(found[f"{tap}@last_vision"][number], sample[-1:], rtol=0, atol=0)
+            assert_close(captured[f"{tap}@last_vision"][number], sample[-1:], rtol=0, atol=0)
             expected = sample.double().mean(0, keepdim=True).float()
-            assert_close(found[f"{tap}@mean"][number], expected, rtol=1e-4, atol=1e-5)
+            assert_close(captured[f"{tap}@mean"][number], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_number_type_is_the_one_asked_for(encoder: Encoder, dtype: str) -> None:
     other = encoders.load(f"tiny:{encoder.family}", LoadOptions(dtype=dtype, device="cpu"))
-    found = tokens(other, *make(encoder, "mixed sizes"), *names(encoder))
+    captured = tokens(other, *make(encoder, "mixed sizes"), *names(encoder))
     exact = tokens(encoder, *make(encoder, "mixed sizes"), *names(encoder))
-    for tap, samples in found.items():
+    for tap, samples in captured.items():
         for sample, full in zip(samples, exact[tap], strict=True):
             assert sample.dtype is getattr(torch, dtype)
             assert (sample.float() - full).norm() < 0.1 * full.norm(), f"{tap} is far from its float32 values"

@@ -1,4 +1,4 @@
-"""What is not needed is neither run nor loaded, and what is kept is the same as in the whole model."""
+"""Parts of models: nothing more is loaded than taps need, and it is the same as in the whole model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_what_lies_deeper_is_not_read(encoder: Encoder, saved: Path, tmp_path: P
 
 
 def same(stored: str, held: str) -> bool:
-    """Whether a name in a file is that of a parameter, which transformers may prefix or not."""
+    """Returns True where a name in a file is that of a parameter, which transformers may prefix or not."""
     return stored == held or stored.endswith(f".{held}") or held.endswith(f".{stored}")
 
 
@@ -83,7 +83,7 @@ def same(stored: str, held: str) -> bool:
     ],
 )
 def test_the_modules_of_deeper_taps_are_left_out(encoder: Encoder, tap: str, absent: tuple[str, ...]) -> None:
-    if tap not in {each.name for each in encoder.taps}:
+    if tap not in {other.name for other in encoder.taps}:
         return
     part = loaded(encoders.load(f"tiny:{encoder.family}", FLOAT, [tap]))
     whole = loaded(encoders.load(f"tiny:{encoder.family}", FLOAT))
@@ -158,5 +158,5 @@ def test_weights_of_other_seeds_are_others(saved: Path, monkeypatch: pytest.Monk
 
 def loaded_values(encoder: Encoder) -> dict[str, torch.Tensor]:
     """Weights of the patch embedding."""
-    found: Callable[[], object] = encoder.model.named_parameters  # type: ignore[attr-defined]
-    return {name: value for name, value in found() if "patch_embed" in name}  # type: ignore[attr-defined]
+    named_parameters: Callable[[], object] = encoder.model.named_parameters  # type: ignore[attr-defined]
+    return {name: value for name, value in named_parameters() if "patch_embed" in name}  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ def test_the_prompt_is_the_real_processors_up_to_the_last_visual_token(qwen: Fam
     text = qwen.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
     for number, clip in enumerate(clips):
         theirs = qwen.processor(text=[text], images=[clip[0]], do_resize=False)["input_ids"][0]
-        last = max(place for place, token in enumerate(theirs) if token == qwen.model.config.image_token_id)
+        last = max(position for position, token in enumerate(theirs) if token == qwen.model.config.image_token_id)
         row = mine["input_ids"][number][mine["attention_mask"][number].bool()]
         assert row.tolist() == list(theirs)[: last + 1]
         assert mine["attention_mask"][number].tolist() == sorted(mine["attention_mask"][number].tolist(), reverse=True)

@@ -35,8 +35,8 @@ def test_a_saved_model_gives_the_same_features(saved: Path, dtype: Any) -> None:
     names = [tap.name for tap in tiny.taps]
     for batch in ("mixed sizes", "mixed clips"):
         clips, media = make(tiny, batch)
-        expected, found = tokens(tiny, clips, media, *names), tokens(loaded, clips, media, *names)
-        assert_close(found, expected, rtol=0, atol=0)
+        expected, captured = tokens(tiny, clips, media, *names), tokens(loaded, clips, media, *names)
+        assert_close(captured, expected, rtol=0, atol=0)
 
 
 def test_identity_of_a_saved_model(qwen: Family, saved: Path) -> None:

@@ -52,12 +52,12 @@ def test_an_image_knows_of_those_before_it_and_of_no_other(prompted: Any) -> Non
     changed = clip.copy()
     changed[1] = 255 - changed[1]
     layer = "llm.layer_03"
-    before, after = (features(prompted, [each], "images", layer)[layer][0].chunk(3) for each in (clip, changed))
+    before, after = (features(prompted, [frames], "images", layer)[layer][0].chunk(3) for frames in (clip, changed))
     alone = features(prompted, [clip[:1]], "image", layer)[layer][0]
     assert_close(before[0], alone, **CLOSE)
     assert_close(before[0], after[0], **CLOSE)
-    for place in (1, 2):
-        assert (before[place] - after[place]).abs().max() > 1e-2
+    for image in (1, 2):
+        assert (before[image] - after[image]).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name.startswith("qwen")])
@@ -75,10 +75,10 @@ def test_tokens_and_the_last_word_are_those_of_the_model_run_by_hand(family: str
         states = encoder.model(**inputs, output_hidden_states=True, use_cache=False).hidden_states
     visual = inputs["input_ids"][0] == encoder.model.config.image_token_id
     assert (visual.int().diff() == 1).sum() == 2  # two runs, with words between them
-    found = features(encoder, [clip], "images", "llm.layer_02", "llm.layer_02@last_query", "llm.layer_02@mean")
-    assert_close(found["llm.layer_02"][0], states[2][0, visual], **CLOSE)
-    assert_close(found["llm.layer_02@last_query"][0], states[2][0, -1:], **CLOSE)
-    assert_close(found["llm.layer_02@mean"][0], states[2][0, visual].mean(0, keepdim=True), **CLOSE)
+    captured = features(encoder, [clip], "images", "llm.layer_02", "llm.layer_02@last_query", "llm.layer_02@mean")
+    assert_close(captured["llm.layer_02"][0], states[2][0, visual], **CLOSE)
+    assert_close(captured["llm.layer_02@last_query"][0], states[2][0, -1:], **CLOSE)
+    assert_close(captured["llm.layer_02@mean"][0], states[2][0, visual].mean(0, keepdim=True), **CLOSE)
 
 
 def test_a_batch_is_as_its_samples_alone(prompted: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the vision-only families share: sizes, and towers that are loaded out of larger models."""
+"""Vision-only families: sizes, and towers that are loaded out of larger models."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ FLOAT = LoadOptions(dtype="float32", device="cpu")
 
 
 @pytest.mark.parametrize(
-    ("given", "resized"),
+    ("size", "resized"),
     [
         ((112, 112), (112, 112)),  # 64 patches, as trained
         ((480, 640), (84, 126)),  # 34.3 × 45.7 patches, times √(64 / 1567), rounded down
@@ -27,8 +27,8 @@ FLOAT = LoadOptions(dtype="float32", device="cpu")
         ((30, 3000), (14, 896)),  # a strip keeps one patch across
     ],
 )
-def test_native_sizes_worked_by_hand(given: tuple[int, int], resized: tuple[int, int]) -> None:
-    assert encoders.describe("tiny:dinov2", FLOAT).native_size(*given) == resized
+def test_native_sizes_worked_by_hand(size: tuple[int, int], resized: tuple[int, int]) -> None:
+    assert encoders.describe("tiny:dinov2", FLOAT).native_size(*size) == resized
 
 
 def test_a_trained_size_that_is_no_multiple_of_the_patch() -> None:
@@ -62,9 +62,9 @@ def test_the_tower_of_a_whole_model(family: str, tmp_path: Path) -> None:
     loaded: Encoder = encoders.load(str(tmp_path), FLOAT)
     assert loaded.family == family
     clips, media = make(loaded, "square")
-    found = tokens(loaded, clips, media, "vit.block_03")["vit.block_03"][0]
+    captured = tokens(loaded, clips, media, "vit.block_03")["vit.block_03"][0]
     pixels = tower.processor(clips[0][0], do_resize=False, do_center_crop=False, return_tensors="pt")["pixel_values"]
     inside = next(module for name, module in whole.named_modules() if name.endswith("vision_model"))
     with torch.no_grad():
         states = inside(pixels, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
-    assert_close(found, states[3][0, -len(found) :], rtol=1e-4, atol=1e-4)
+    assert_close(captured, states[3][0, -len(captured) :], rtol=1e-4, atol=1e-4)

@@ -30,7 +30,7 @@ def leave_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def apply_windows_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(order, "inverse", lambda places: places)
+    monkeypatch.setattr(order, "inverse", lambda permutation: permutation)
 
 
 def leave(*taps: str) -> Callable[[pytest.MonkeyPatch], None]:

@@ -15,7 +15,7 @@ def full_attention(encoder: Any) -> Any:
 
 
 def kind_of(encoder: Any, clip: np.ndarray, media: Media) -> Media:
-    """A clip of one frame is an image to LLaVA-OneVision."""
+    """Returns the media that the prompt speaks of: a clip of one frame is an image to LLaVA-OneVision."""
     return media if len(clip) > 1 or is_internvl(encoder) else "image"
 
 
@@ -24,18 +24,20 @@ def is_internvl(encoder: Any) -> bool:
 
 
 def inputs(encoder: Any, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str]) -> Any:
-    """What the real processor makes of conversations about these clips, tiles and all."""
+    """Returns what the real processor makes of conversations about these clips, tiles and all."""
     kind = "image" if media == "image" else "video"
     turns = [{"role": "user", "content": [{"type": kind}, {"type": "text", "text": words}]} for words in texts]
     prompts = [
         encoder.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True) for turn in turns
     ]
-    given: dict[str, Any] = {"images": [clip[0] for clip in clips]} if media == "image" else {"videos": list(clips)}
+    media_arguments: dict[str, Any] = (
+        {"images": [clip[0] for clip in clips]} if media == "image" else {"videos": list(clips)}
+    )
     if is_internvl(encoder) and media == "image":
-        given["crop_to_patches"] = False
+        media_arguments["crop_to_patches"] = False
     return encoder.processor(
         text=prompts,
-        **given,
+        **media_arguments,
         do_resize=not is_internvl(encoder),
         padding=True,
         padding_side="right",
@@ -45,7 +47,7 @@ def inputs(encoder: Any, clips: Sequence[np.ndarray], media: Media, texts: Seque
 
 @torch.no_grad()
 def merge(encoder: Any, tokens_THWD: torch.Tensor) -> torch.Tensor:
-    """The projector on each token or square of tokens, then what pooling there is, in raster order."""
+    """Applies the projector to each token or square of tokens, then what pooling there is, in raster order."""
     projector = encoder.model.model.multi_modal_projector
     steps, height, width = tokens_THWD.shape[:3]
     if is_internvl(encoder):
@@ -61,12 +63,12 @@ def merge(encoder: Any, tokens_THWD: torch.Tensor) -> torch.Tensor:
 
 
 def _pooled(frame_HWD: torch.Tensor) -> torch.Tensor:
-    """Bilinear, to half the rows and columns rounded up; the centre of an output cell is at (i + ½) · n / m - ½."""
+    """Resizes bilinearly to half the rows and columns, rounded up; cell i has its centre at (i + ½) · n / m - ½."""
 
     def along(length: int) -> list[tuple[int, int, float]]:
         half = -(-length // 2)
-        places = [max(0.0, (place + 0.5) * length / half - 0.5) for place in range(half)]
-        return [(int(place), min(int(place) + 1, length - 1), place % 1) for place in places]
+        centres = [max(0.0, (cell + 0.5) * length / half - 0.5) for cell in range(half)]
+        return [(int(centre), min(int(centre) + 1, length - 1), centre % 1) for centre in centres]
 
     rows = [(1 - part) * frame_HWD[low] + part * frame_HWD[high] for low, high, part in along(len(frame_HWD))]
     return torch.stack(
@@ -79,29 +81,29 @@ def _pooled(frame_HWD: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def own_merged(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[torch.Tensor]:
-    """What the model itself computes for its language model; of tiled images the view of the whole, which is first."""
+    """Returns what the model itself gives its language model; of tiled images the view of the whole, which is first."""
     return [_own_merged(encoder, clip, kind_of(encoder, clip, media)) for clip in clips]
 
 
 def _own_merged(encoder: Any, clip: np.ndarray, media: Media) -> torch.Tensor:
-    model, made = encoder.model.model, inputs(encoder, [clip], media, [""])
+    model, prepared = encoder.model.model, inputs(encoder, [clip], media, [""])
     if is_internvl(encoder):
-        return model.get_image_features(made["pixel_values"]).pooler_output.flatten(0, 1)
+        return model.get_image_features(prepared["pixel_values"]).pooler_output.flatten(0, 1)
     if media == "clip":  # a newline follows in some versions of transformers
-        given = model.get_video_features(made["pixel_values_videos"]).pooler_output.flatten(0, 1)
+        features = model.get_video_features(prepared["pixel_values_videos"]).pooler_output.flatten(0, 1)
     else:
-        given = model.get_image_features(made["pixel_values"], made["image_sizes"]).pooler_output[0]
-    return given[: encoder.grid("merged", *clip.shape[:3]).tokens]
+        features = model.get_image_features(prepared["pixel_values"], prepared["image_sizes"]).pooler_output[0]
+    return features[: encoder.grid("merged", *clip.shape[:3]).tokens]
 
 
 @torch.no_grad()
 def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> dict[str, list[torch.Tensor]]:
-    """The tower's own `output_hidden_states`, without the class token, for the real processor's pixels."""
-    found: dict[str, list[torch.Tensor]] = {}
+    """Returns the tower's own `output_hidden_states`, without the class token, for the real processor's pixels."""
+    taps: dict[str, list[torch.Tensor]] = {}
     for clip in clips:
         kind = kind_of(encoder, clip, media)
-        made = inputs(encoder, [clip], kind, [""])
-        pixels = made["pixel_values"] if "pixel_values" in made else made["pixel_values_videos"]
+        prepared = inputs(encoder, [clip], kind, [""])
+        pixels = prepared["pixel_values"] if "pixel_values" in prepared else prepared["pixel_values_videos"]
         frames = pixels if is_internvl(encoder) else pixels[0] if kind == "clip" else pixels[0, :1]
         states = encoder.model.model.vision_tower(frames, output_hidden_states=True).hidden_states
         count = encoder.grid("patch", *clip.shape[:3])
@@ -109,24 +111,26 @@ def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Medi
         names = {f"vit.block_{number:02d}": block for number, block in enumerate(tokens) if number}
         names["vit.pre_merge"] = tokens[encoder.model.config.vision_feature_layer]
         for name, value in names.items():
-            found.setdefault(name, []).append(value)
-    return found
+            taps.setdefault(name, []).append(value)
+    return taps
 
 
 @torch.no_grad()
 def hidden_states(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[list[torch.Tensor]]:
-    """`output_hidden_states` at the first visual tokens of each sample, before any tiles."""
+    """Returns `output_hidden_states` at the first visual tokens of each sample, before any tiles."""
     states = [_hidden_states(encoder, clip, kind_of(encoder, clip, media)) for clip in clips]
     return [list(layer) for layer in zip(*states, strict=True)]
 
 
 def _hidden_states(encoder: Any, clip: np.ndarray, media: Media) -> list[torch.Tensor]:
-    made = inputs(encoder, [clip], media, [encoder.options.prompt])
-    outputs = encoder.model(**made, output_hidden_states=True, use_cache=False)
+    prepared = inputs(encoder, [clip], media, [encoder.options.prompt])
+    outputs = encoder.model(**prepared, output_hidden_states=True, use_cache=False)
     config = encoder.model.config
     ids = torch.tensor([config.image_token_id, getattr(config, "video_token_id", config.image_token_id)])
-    places = torch.isin(made["input_ids"][0], ids).nonzero()[:, 0][: encoder.grid("merged", *clip.shape[:3]).tokens]
-    return [state[0, places] for state in outputs.hidden_states]
+    positions = torch.isin(prepared["input_ids"][0], ids).nonzero()[:, 0][
+        : encoder.grid("merged", *clip.shape[:3]).tokens
+    ]
+    return [state[0, positions] for state in outputs.hidden_states]
 
 
 @torch.no_grad()

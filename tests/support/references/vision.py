@@ -16,13 +16,13 @@ def full_attention(encoder: Any) -> Any:
 
 @torch.no_grad()
 def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> dict[str, list[torch.Tensor]]:
-    """One frame at a time, without hooks; the class token is the first, where there are more tokens than patches."""
-    found: dict[str, list[torch.Tensor]] = {}
+    """Runs the tower frame by frame, without hooks; the class token, where there is one, is the first."""
+    tokens: dict[str, list[torch.Tensor]] = {}
     for clip in clips:
         frames = [_frame(encoder, frame) for frame in clip]
         for name in frames[0]:
-            found.setdefault(name, []).append(torch.cat([frame[name] for frame in frames]))
-    return found
+            tokens.setdefault(name, []).append(torch.cat([frame[name] for frame in frames]))
+    return tokens
 
 
 def _frame(encoder: Any, frame: np.ndarray) -> dict[str, torch.Tensor]:
@@ -31,8 +31,8 @@ def _frame(encoder: Any, frame: np.ndarray) -> dict[str, torch.Tensor]:
     outputs = encoder.model(pixels, output_hidden_states=True, **resampled)
     grid = encoder.grid("patch", 1, *frame.shape[:2])
     blocks = [state[0, -grid.tokens :] for state in outputs.hidden_states]
-    found = {f"vit.block_{number:02d}": block for number, block in enumerate(blocks) if number}
-    found["vit.pre_merge"] = blocks[-1]
+    tokens = {f"vit.block_{number:02d}": block for number, block in enumerate(blocks) if number}
+    tokens["vit.pre_merge"] = blocks[-1]
     if any(tap.name == "vit.final_norm" for tap in encoder.taps):
-        found["vit.final_norm"] = outputs.last_hidden_state[0, -grid.tokens :]
-    return found
+        tokens["vit.final_norm"] = outputs.last_hidden_state[0, -grid.tokens :]
+    return tokens

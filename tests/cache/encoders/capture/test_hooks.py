@@ -14,7 +14,7 @@ def tap(name: str, module: str, side: Any = "output") -> Tap:
 
 
 class Layer(nn.Module):
-    """Adds one; returns a tuple where told to, as some decoder layers do."""
+    """Adds one; returns a tuple on request, as some decoder layers do."""
 
     def __init__(self, as_tuple: bool) -> None:
         super().__init__()

@@ -16,16 +16,16 @@ def patch_grids(sizes: list[tuple[int, int, int]], merge: int) -> list[Grid]:
 
 
 def by_loops(grids: list[Grid], merge: int) -> list[int]:
-    places, start = [], 0
+    raster_indices, start = [], 0
     for grid in grids:
         for t in range(grid.t):
             for y in range(0, grid.h, merge):
                 for x in range(0, grid.w, merge):
                     for dy in range(merge):
                         for dx in range(merge):
-                            places.append(start + (t * grid.h + y + dy) * grid.w + x + dx)
+                            raster_indices.append(start + (t * grid.h + y + dy) * grid.w + x + dx)
         start += grid.t * grid.h * grid.w
-    return places
+    return raster_indices
 
 
 @given(sizes, merges)
@@ -45,6 +45,6 @@ def test_windows_on_top_of_merge_groups(sizes: list[tuple[int, int, int]], merge
 
 
 @given(st.permutations(range(12)))
-def test_inverse_brings_tokens_home(places: list[int]) -> None:
-    tokens = torch.tensor(places) * 10
-    assert tokens[order.inverse(torch.tensor(places))].tolist() == [10 * place for place in range(12)]
+def test_inverse_brings_tokens_home(permutation: list[int]) -> None:
+    tokens = torch.tensor(permutation) * 10
+    assert tokens[order.inverse(torch.tensor(permutation))].tolist() == [10 * index for index in range(12)]

@@ -70,16 +70,16 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def options(encoder: Encoder, *points: str, size: str = "112") -> ExtractionOptions:
-    found = resolve(points, [tap.name for tap in encoder.taps])
-    return ExtractionOptions(points=found, size=InputSize.parse(size))
+    resolved = resolve(points, [tap.name for tap in encoder.taps])
+    return ExtractionOptions(points=resolved, size=InputSize.parse(size))
 
 
 @pytest.fixture(scope="module")
 def halp(shards: ShardSet, deep: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = load(deep)
-    place = tmp_path_factory.mktemp("halp") / "C"
-    extract(shards, encoder, options(encoder, "halp", "E5", "llm.layer_08"), place)
-    return place
+    path = tmp_path_factory.mktemp("halp") / "C"
+    extract(shards, encoder, options(encoder, "halp", "E5", "llm.layer_08"), path)
+    return path
 
 
 def test_halp_gives_eleven_vectors_equal_to_a_straightforward_computation(halp: Path, deep: str) -> None:
@@ -115,12 +115,12 @@ def by_hand(encoder: Any, image: np.ndarray, question: str) -> dict[str, torch.T
     encoder.model(**inputs, use_cache=False)
     merged = encoder.model.model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
     last_vision = max(
-        place for place, token in enumerate(inputs["input_ids"][0]) if token == encoder.config.image_token_id
+        position for position, token in enumerate(inputs["input_ids"][0]) if token == encoder.config.image_token_id
     )
-    found = {"vit.post_merge@mean": merged.mean(0)}
+    vectors = {"vit.post_merge@mean": merged.mean(0)}
     for name, states in layers.items():
-        found |= {f"{name}@last_vision": states[last_vision], f"{name}@last_query": states[-1]}
-    return found
+        vectors |= {f"{name}@last_vision": states[last_vision], f"{name}@last_query": states[-1]}
+    return vectors
 
 
 def test_a_sample_without_question_is_quarantined_with_the_reason(halp: Path) -> None:
@@ -173,8 +173,8 @@ def test_a_mean_in_bfloat16_is_accumulated_in_float32(shards: ShardSet, tmp_path
     cache = open_cache(tmp_path / "C")
     for index in range(4):
         exact = cache["vit.block_02"][index].astype(np.float64).mean(0)
-        found = cache["vit.block_02@mean"][index][0]
-        np.testing.assert_allclose(found, exact, rtol=2**-8, atol=1e-6)  # half a unit in the last place of bfloat16
+        stored = cache["vit.block_02@mean"][index][0]
+        np.testing.assert_allclose(stored, exact, rtol=2**-8, atol=1e-6)  # half a unit in the last place of bfloat16
 
 
 def test_class_tokens_are_those_of_the_model(shards: ShardSet, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def whole_reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    """How often files were read whole since the last call."""
+    """Returns how often files were read whole since the last call."""
     seen: list[Path] = []
     read = digest_cache._digest_of_all
 
@@ -118,7 +118,7 @@ def test_two_files_that_change_places(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_snapshot_of_links_into_blobs(home: Path, tmp_path: Path, whole_reads: Reads) -> None:
-    """As a hub's cache has it: the names are links, and another revision links the same names to other blobs."""
+    """Links names to blobs as a hub's cache does; another revision links the same names to other blobs."""
     old, new = weights(tmp_path / "hub/blobs/aa", 1), weights(tmp_path / "hub/blobs/bb", 2)
     link = tmp_path / "hub/snapshots/c0ffee/model.safetensors"
     link.parent.mkdir(parents=True)
@@ -207,10 +207,10 @@ def test_a_file_that_changes_under_the_digest_is_not_remembered(
     read = digest_cache._digest_of_all
 
     def changing(path: Path) -> str:
-        found = read(path)
+        computed = read(path)
         with path.open("r+b") as stream:
             stream.write(b"new")
-        return found
+        return computed
 
     monkeypatch.setattr(digest_cache, "_digest_of_all", changing)
     digest_cache.file_digest(file)

@@ -60,15 +60,15 @@ def test_a_hub_id_is_found_in_the_hubs_cache(hub: Path) -> None:
 
 
 def test_only_safe_files_are_asked_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = {}
+    options_seen = {}
 
     def download(repo: str, **options: object) -> str:
-        asked.update(options, repo=repo)
+        options_seen.update(options, repo=repo)
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert model_files.directory(HUB_ID) == tmp_path
-    assert asked == {"repo": HUB_ID, "allow_patterns": ["*.safetensors", "*.json", "*.txt", "*.jinja"]}
+    assert options_seen == {"repo": HUB_ID, "allow_patterns": ["*.safetensors", "*.json", "*.txt", "*.jinja"]}
 
 
 def test_no_network_and_no_copy_is_one_sentence(hub: Path) -> None:
