@@ -1,14 +1,11 @@
-"""How probes are trained: options that are checked where they are made and stored with each result."""
+"""Options of training, checked where they are made and stored with each result."""
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.errors import UsageError
 
 EXECUTION_FIELDS = ("resident", "resident_bytes", "device")
 """Options that change how fast a result comes and not what it is (up to rounding)."""
@@ -50,11 +47,11 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingOptions:
-    """Raises `UsageError` where a value is not possible.
+    """Options of how probes are trained. Raises `UsageError` where a value is not possible.
 
     >>> TrainingOptions(epochs=0)
     Traceback (most recent call last):
-    foresight_cache.errors.UsageError: epochs is 0, expected a whole number of at least 1.
+    foresight_cache.errors.UsageError: epochs is 0, expected a whole number of at least 1
     """
 
     epochs: int = 30
@@ -88,7 +85,7 @@ class TrainingOptions:
     confidence: float = 0.95
     """Share of resampled values inside a confidence interval."""
     resident: str = "auto"
-    """Where tokens are kept while they are trained on: `device` (the GPU's memory), `host`, `none` (they are read
+    """Memory that keeps tokens while they are trained on: `device` (the GPU's memory), `host`, `none` (they are read
     again in each epoch), or `auto`: where they fit, first on the GPU."""
     resident_bytes: int = 2 * 1024**3
     """Stored bytes of a point's tokens, or of its means over tokens, that the host keeps at most with `auto`."""
@@ -101,36 +98,15 @@ class TrainingOptions:
         for name, (expected, is_possible) in _POSSIBLE.items():
             value = getattr(self, name)
             if not is_possible(value):
-                raise UsageError(f"{name} is {value!r}, expected {expected}.")
+                raise UsageError(f"{name} is {value!r}, expected {expected}")
         shares = self.train_share + self.validation_share
         if shares >= 1:
-            raise UsageError(f"train_share and validation_share add up to {shares:g}, expected less than 1.")
+            raise UsageError(f"train_share and validation_share add up to {shares:g}, expected less than 1")
 
     def to_json(self) -> dict[str, Any]:
+        """Returns the options by name, as they are stored."""
         return {**dataclasses.asdict(self), "strengths": list(self.strengths)}
 
     def recipe(self) -> dict[str, Any]:
-        """The options that a result depends on."""
+        """Returns the options that a result depends on."""
         return {name: value for name, value in self.to_json().items() if name not in EXECUTION_FIELDS}
-
-
-def options_from_yaml(path: Path) -> TrainingOptions:
-    """Reads a YAML mapping with the names of the options; what is left out keeps its default.
-
-    Raises `UsageError` where the file cannot be read or holds no mapping, `UnknownName` for another key.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read the configuration {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"the configuration {path} is not YAML: {' '.join(str(error).split())}.") from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise UsageError(f"the configuration {path} holds a {type(content).__name__}, expected names with values.")
-    known = [field.name for field in dataclasses.fields(TrainingOptions)]
-    for name in content:
-        if name not in known:
-            raise UnknownName(f"option in {path}", str(name), known)
-    return TrainingOptions(**content)

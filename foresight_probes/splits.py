@@ -1,4 +1,4 @@
-"""Which samples train, which select and which are reported: by hash of the sample's group.
+"""The split into samples that train, select and are reported, by hash of the sample's group.
 
 The side of a group depends on its name alone, so it is the same for every task, point, cache and machine, and
 no image is on two sides because of how many others there are.
@@ -14,7 +14,7 @@ SIDES = ("train", "validation", "test")
 
 
 def position(group: str) -> float:
-    """Where in [0, 1) a group falls: the first 53 bits of the SHA-256 of its name, as a fraction.
+    """Returns the position of a group in [0, 1): the first 53 bits of the SHA-256 of its name, as a fraction.
 
     Fifty-three bits are what a float holds exactly.
 
@@ -27,15 +27,16 @@ def position(group: str) -> float:
 
 
 def side_of(group: str, *, train_share: float, validation_share: float) -> str:
-    """
+    """Returns the side that a group is on.
+
     >>> shares = {"train_share": 0.7, "validation_share": 0.15}
     >>> [side_of(f"shapes/train/{k:012d}", **shares) for k in (1, 6, 7)]
     ['train', 'validation', 'test']
     """
-    place = position(group)
-    if place < train_share:
+    fraction = position(group)
+    if fraction < train_share:
         return "train"
-    return "validation" if place < train_share + validation_share else "test"
+    return "validation" if fraction < train_share + validation_share else "test"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,14 +49,19 @@ class Split:
     digest: str
     """SHA-256 of the lines `<side> <sample id>`, sorted."""
 
+    def rows(self, side: str) -> tuple[int, ...]:
+        """Returns the rows of one of `SIDES`."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[side]
+
     def sizes(self) -> dict[str, int]:
-        return {side: len(getattr(self, side)) for side in SIDES}
+        """Returns the number of rows of each side."""
+        return {side: len(self.rows(side)) for side in SIDES}
 
 
 def split_rows(
     rows: Sequence[int], ids: Sequence[str], groups: Sequence[str], *, train_share: float, validation_share: float
 ) -> Split:
-    """Splits the samples at `rows` of a table whose columns are `ids` and `groups`.
+    """Splits the samples in `rows` of a table whose columns are `ids` and `groups`.
 
     Raises `ProbeError` where a side would be empty.
     """
@@ -67,7 +73,7 @@ def split_rows(
             count = len({groups[row] for row in rows})
             raise ProbeError(
                 f"the {side} split is empty: {len(rows)} usable samples in {count} groups are too few to put some on "
-                "each side; extract more samples, or change train_share and validation_share."
+                "each side; extract more samples, or change train_share and validation_share"
             )
     lines = sorted(f"{side} {ids[row]}" for side in SIDES for row in sides[side])
     return Split(
@@ -79,7 +85,7 @@ def split_rows(
 
 
 def resplit(split: Split, groups: Sequence[str], seed: int) -> Split:
-    """Another division of the same samples into training and validation, by the hash of seed and group.
+    """Divides the same samples into training and validation in another way, by the hash of seed and group.
 
     For heads that have no initial weights for a seed to decide. The test split stays, so that results can be compared
     sample by sample; with seed 0 all stays. Shares are about as before.

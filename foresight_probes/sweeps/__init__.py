@@ -1,1 +1,1 @@
-"""Which runs are wanted, which are missing, and the loop that trains these and writes their results."""
+"""Sweeps: which runs are wanted, the plan of those that are missing, and the loop that trains them."""

@@ -1,78 +1,37 @@
-"""Which runs a sweep has, which of them are finished, and what makes a finished one the same run."""
+"""The plan of a sweep: its runs, which of them are finished, and what they are trained on. It is made once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from foresight_cache.errors import ProbeError, UsageError
+from foresight_cache.errors import UsageError
 from foresight_cache.reader import Cache
 from foresight_probes import heads as registry
 from foresight_probes.batches import OutputSpec
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR
-from foresight_probes.options import TrainingOptions
-from foresight_probes.results.result import Result, identity, load_result, result_path
+from foresight_probes.results.result import Result
 from foresight_probes.splits import Split
-from foresight_probes.sweeps.targets import largest_grid, load_tasks, make_targets, split_cache
+from foresight_probes.sweeps.identity import finished_result
+from foresight_probes.sweeps.sweep import Sweep
+from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
 from foresight_probes.training.closed_forms import solvable
 from foresight_probes.training.runs import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
-    """Which runs are wanted: every task on every point with every head, seed and value of the grids.
-
-    Raises `UsageError` where no task or seed is named, or a value is not possible.
-    """
-
-    tasks: tuple[str, ...]
-    points: tuple[str, ...] | None = None
-    """Names, aliases or patterns of the cache's points; several joined by + for heads that take several at once;
-    None for all."""
-    heads: tuple[str, ...] | None = None
-    """Names or aliases (`linear`); None for those of each task."""
-    seeds: tuple[int, ...] = (0,)
-    """Of the heads' initial weights; the order of samples is `shuffle_seed` for all."""
-    learning_rates: tuple[float, ...] = ()
-    """Peak step sizes that are tried, each in a run of its own; none for that of the options or each head's own."""
-    weight_decays: tuple[float, ...] = ()
-    """The same for weight decay."""
-    options: TrainingOptions = field(default_factory=TrainingOptions)
-    lpips_weights: Path | None = None
-    """Folder with the weights that perceptual metrics need; None for torch's cache of downloads."""
-
-    def __post_init__(self) -> None:
-        if not self.tasks or not self.seeds:
-            missing = "seed" if self.tasks else "task"
-            raise UsageError(f"no {missing} was named; name one, for example --task boxes --seeds 0.")
-        for name, values, least in (("lr", self.learning_rates, 0.0), ("weight_decay", self.weight_decays, -1.0)):
-            for value in values:
-                if not value > least or value != value or value == float("inf"):
-                    expected = "above" if least == 0 else "of at least"
-                    raise UsageError(f"{name} has the value {value!r}, expected numbers {expected} 0.")
-
-    def members(self, task: str, heads: Iterable[str]) -> list[RunSpec]:
-        """Closed forms have no step size, so they are in no grid."""
-        found = []
-        for head in dict.fromkeys(heads):
-            closed = registry.solver(head) is not None
-            rates = (None,) if closed else self.learning_rates or (None,)
-            decays = (None,) if closed else self.weight_decays or (None,)
-            for seed, rate, decay in product(dict.fromkeys(self.seeds), dict.fromkeys(rates), dict.fromkeys(decays)):
-                found.append(RunSpec(task, head, seed, learning_rate=rate, weight_decay=decay))
-        return found
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SweepPlan:
-    """Which runs there are, and which of them are finished."""
+    """The runs of a sweep on a cache, finished and pending, with the targets that they need."""
 
+    cache: Cache
+    sweep: Sweep
+    out: Path
+    """Folder of results."""
     pending: Mapping[str, tuple[RunSpec, ...]]
-    """By point, in the order in which they are trained: first the mean predictor, then the order of computation."""
+    """Runs by point, in the order in which they are trained: first the mean predictor, then the order of
+    computation."""
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
     samples: int
@@ -84,6 +43,10 @@ class SweepPlan:
     targets: Targets
     tasks: Mapping[str, Task]
 
+    def limited_to(self, points: Iterable[str]) -> "SweepPlan":
+        """Returns the plan with the pending runs of these points alone."""
+        return replace(self, pending={point: runs for point, runs in self.pending.items() if point in set(points)})
+
 
 def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     """Reads annotations and finished results, and writes nothing.
@@ -91,69 +54,60 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     Raises `UnknownName` with the nearest names; `UsageError` where head and task do not fit; `ProbeError` where a
     split is empty or `out` holds a result of the same name from another cache or recipe.
     """
-    split = split_cache(cache, sweep.options)
-    tasks = load_tasks(cache, tuple(dict.fromkeys(sweep.tasks)), split, sweep.lpips_weights)
     chosen = None if sweep.heads is None else registry.resolve(sweep.heads)
     points = _points(cache, sweep.points)
-    targets = make_targets(cache, tasks, split)
-    grid = largest_grid(cache)
-    outputs = {name: task.outputs_for(width=1, grid=grid) for name, task in tasks.items()}
-    constant = [
-        RunSpec(name, task.constant_head, seed)
-        for name, task in tasks.items()
-        if task.constant_head
-        for seed in (dict.fromkeys(sweep.seeds) if registry.solver(task.constant_head) is None else (0,))  # solved once
-    ]
-    wanted = {MEAN_PREDICTOR: constant} | {
-        point: [
-            member
-            for name, task in tasks.items()
-            for member in sweep.members(
-                name, _heads(name, outputs[name], task, chosen, several=POINT_SEPARATOR in point)
-            )
-        ]
-        for point in points
+    data = load_targets(cache, sweep.tasks, sweep.options, sweep.lpips_weights)
+    runs = {MEAN_PREDICTOR: _constant_runs(data.tasks, sweep.seeds)}
+    runs |= {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
+    results = {
+        (point, run): finished_result(cache, point, run, data.split, sweep.options, out)
+        for point, some in runs.items()
+        for run in some
     }
-    pending: dict[str, tuple[RunSpec, ...]] = {}
-    finished: list[Result] = []
-    for point, members in wanted.items():
-        found = {member: _finished(cache, point, member, split, sweep.options, out) for member in members}
-        finished += [result for result in found.values() if result]
-        if missing := tuple(member for member, result in found.items() if not result):
-            pending[point] = missing
-    trained = [point for point, members in pending.items() if any(not registry.solver(each.head) for each in members)]
+    pending = {point: tuple(run for run in some if not results[point, run]) for point, some in runs.items()}
+    trained = [point for point, some in pending.items() if any(not registry.solver(run.head) for run in some)]
     return SweepPlan(
-        pending=pending,
-        finished=tuple(finished),
-        samples=len(trained) * len(split.train) * sweep.options.epochs,
-        left_out=tuple(
-            f"{head} does not fit the task {name}"
-            for name in tasks
-            for head in chosen or ()
-            if not any(member.task == name and member.head == head for members in wanted.values() for member in members)
-        ),
-        split=split,
-        targets=targets,
-        tasks=tasks,
+        cache=cache,
+        sweep=sweep,
+        out=out,
+        pending={point: some for point, some in pending.items() if some},
+        finished=tuple(result for result in results.values() if result),
+        samples=len(trained) * len(data.split.train) * sweep.options.epochs,
+        left_out=_left_out(data.tasks, chosen or (), [run for some in runs.values() for run in some]),
+        split=data.split,
+        targets=data.targets,
+        tasks=data.tasks,
     )
 
 
-def run_identity(cache: Cache, point: str, member: RunSpec, split: Split, options: TrainingOptions) -> dict[str, Any]:
-    """All that a result depends on."""
-    return {
-        **{"run": str(member), "point": point},
-        **{"cache": cache.digest, "data": data_digest(cache), "split": split.digest},
-        **member.options(options).recipe(),
-    }
+def _constant_runs(tasks: Mapping[str, Task], seeds: Sequence[int]) -> list[RunSpec]:
+    """The mean predictor of each task that has one; a closed form is solved once, whatever the seeds."""
+    return [
+        RunSpec(name, task.constant_head, seed)
+        for name, task in tasks.items()
+        if task.constant_head
+        for seed in (dict.fromkeys(seeds) if registry.solver(task.constant_head) is None else (0,))
+    ]
 
 
-def data_digest(cache: Cache) -> str:
-    """What the features were made from: the committed shards' tars. The fingerprint says only how they were made."""
-    return identity({str(commit.shard): commit.source_sha256 for commit in cache.commits})
+def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, several: bool) -> list[RunSpec]:
+    """All runs on one point, or on several points at once."""
+    runs = []
+    for name, task in data.tasks.items():
+        outputs = task.outputs_for(width=1, grid=data.grid)
+        runs += sweep.runs(name, _heads(name, outputs, task, chosen, several=several))
+    return runs
+
+
+def _left_out(tasks: Iterable[str], chosen: Iterable[str], runs: Sequence[RunSpec]) -> tuple[str, ...]:
+    used = {(run.task, run.head) for run in runs}
+    return tuple(
+        f"{head} does not fit the task {name}" for name in tasks for head in chosen if (name, head) not in used
+    )
 
 
 def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Single points in the order of computation, then those that are taken together, as they are named."""
+    """Returns single points in the order of computation, then those that are taken together, as they are named."""
     if texts is None:
         return cache.points
     together = []
@@ -161,17 +115,17 @@ def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
         if POINT_SEPARATOR in text:
             parts = [cache.select([part.strip()]) for part in text.split(POINT_SEPARATOR)]
             if any(len(part) != 1 for part in parts):
-                raise UsageError(f"{text!r} joins patterns that name several points; name single ones, as in E4+E5.")
+                raise UsageError(f"{text!r} joins patterns that name several points; name single ones, as in E4+E5")
             together.append(POINT_SEPARATOR.join(part[0] for part in parts))
     single = [text for text in texts if POINT_SEPARATOR not in text]
-    found = (*(cache.select(single) if single else ()), *together)
-    if not found:
-        raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}.")
-    return tuple(dict.fromkeys(found))
+    names = (*(cache.select(single) if single else ()), *together)
+    if not names:
+        raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}")
+    return tuple(dict.fromkeys(names))
 
 
 def _heads(name: str, outputs: OutputSpec, task: Task, chosen: Sequence[str] | None, *, several: bool) -> list[str]:
-    """Those of the chosen heads that fit the task, or its own. Raises `UsageError` where none does."""
+    """Returns those of the chosen heads that fit the task, or its own. Raises `UsageError` where none does."""
 
     def fits(head: str) -> bool:
         of_points = registry.takes_several(head) or not several
@@ -183,26 +137,5 @@ def _heads(name: str, outputs: OutputSpec, task: Task, chosen: Sequence[str] | N
     if not fitting:
         where = " on several points at once" if several else ""
         known = ", ".join(head for head in registry.names() if fits(head))
-        raise UsageError(f"no head of {', '.join(chosen)} fits the task {name!r}{where}; use one of {known}.")
+        raise UsageError(f"no head of {', '.join(chosen)} fits the task {name!r}{where}; use one of {known}")
     return fitting
-
-
-def _finished(
-    cache: Cache, point: str, member: RunSpec, split: Split, options: TrainingOptions, out: Path
-) -> Result | None:
-    path = result_path(out, task=member.task, point=point, run=member.name)
-    if not path.exists():
-        return None
-    result = load_result(path)
-    parts = run_identity(cache, point, member, split, options)
-    if result.identity == identity(parts):
-        return result
-    stored = {
-        **result.options,
-        **{"cache": result.cache.get("digest"), "data": result.cache.get("data"), "split": result.split.get("digest")},
-    }
-    differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
-    raise ProbeError(
-        f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
-        "write to another --out, or remove it to train that run again."
-    )

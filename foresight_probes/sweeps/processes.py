@@ -13,47 +13,42 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 
 from foresight_cache.errors import Interrupted, ProbeError
-from foresight_cache.reader import Cache, open_cache
+from foresight_cache.reader import open_cache
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.results.result import Result
-from foresight_probes.sweeps.plan import Sweep, plan_sweep
+from foresight_probes.results.result import Result, in_order, load_result, result_path
+from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.run import train_sweep
+from foresight_probes.sweeps.sweep import Sweep
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def train_on(
-    cache: Cache,
-    sweep: Sweep,
-    out: Path,
-    *,
-    devices: int,
-    loggers: Sequence[str] = (),
-    advance: Advance = silent,
-) -> list[Result]:
-    """`train_sweep` with so many processes; `advance` is told of each point when it is finished.
+def train_on(plan: SweepPlan, *, devices: int, loggers: Sequence[str] = (), advance: Advance = silent) -> list[Result]:
+    """Trains as `train_sweep` does, with so many processes; `advance` is called once for each point that is finished.
 
-    Raises as `train_sweep` does.
+    The first point and the mean predictor, which all others need, are trained here. Raises as `train_sweep` does.
     """
-    pending = [point for point in plan_sweep(cache, sweep, out).pending if point != MEAN_PREDICTOR]
-    if devices > 1 and len(pending) > 1:
-        first, *others = pending
-        train_sweep(cache, replace(sweep, points=(first,)), out, loggers=loggers, advance=advance)  # with what all need
-        _share_out(cache, sweep, out, others, devices, loggers, advance)
-    return train_sweep(cache, sweep, out, loggers=loggers, advance=advance)
+    points = [point for point in plan.pending if point != MEAN_PREDICTOR]
+    if devices == 1 or len(points) < 2:
+        return train_sweep(plan, loggers=loggers, advance=advance)
+    first, *others = points
+    results = train_sweep(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
+    _share_out(plan, others, devices, loggers, advance)
+    pending = [(point, run) for point in others for run in plan.pending[point]]
+    paths = [result_path(plan.out, task=run.task, point=point, run=run.name) for point, run in pending]
+    return in_order([*results, *(replace(load_result(path), trained_now=True) for path in paths)])
 
 
-def _share_out(
-    cache: Cache, sweep: Sweep, out: Path, points: Sequence[str], devices: int, loggers: Sequence[str], advance: Advance
-) -> None:
+def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Sequence[str], advance: Advance) -> None:
     context = get_context("spawn")  # a forked process cannot use the GPU
     numbers: Queue[int] = context.Queue()
     for number in range(devices):
         numbers.put(number)
     problems = []
     with ProcessPoolExecutor(devices, mp_context=context, initializer=_begin, initargs=(numbers,)) as pool:
-        work = [pool.submit(_train_point, cache.path, replace(sweep, points=(p,)), out, tuple(loggers)) for p in points]
+        sweeps = [replace(plan.sweep, points=(point,)) for point in points]
+        work = [pool.submit(_train_point, plan.cache.path, sweep, plan.out, tuple(loggers)) for sweep in sweeps]
         try:
             for finished in as_completed(work):
                 samples, size, problem = finished.result()
@@ -61,20 +56,20 @@ def _share_out(
                 problems += [problem] if problem else []
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise Interrupted("interrupted; finished runs are kept, run it again to go on.") from None
+            raise Interrupted("interrupted; finished runs are kept, run it again to go on") from None
     if problems:
         raise ProbeError(problems[0])
 
 
 def _begin(numbers: "Queue[int]") -> None:
-    """Each process sees one of the GPUs that this one was given."""
+    """Lets a process see one of the GPUs that its parent sees."""
     number = numbers.get()
-    given = [each for each in os.environ.get(VISIBLE, "").split(",") if each]
-    os.environ[VISIBLE] = given[number % len(given)] if given else str(number)
+    visible = [gpu for gpu in os.environ.get(VISIBLE, "").split(",") if gpu]
+    os.environ[VISIBLE] = visible[number % len(visible)] if visible else str(number)
 
 
-def _train_point(place: str, sweep: Sweep, out: Path, loggers: tuple[str, ...]) -> tuple[int, int, str]:
-    """Samples and bytes that were trained on, and what went wrong."""
+def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...]) -> tuple[int, int, str]:
+    """Plans and trains one point; returns samples and bytes that were trained on, and what went wrong."""
     done = [0, 0]
 
     def advance(samples: int, size: int) -> None:
@@ -82,7 +77,7 @@ def _train_point(place: str, sweep: Sweep, out: Path, loggers: tuple[str, ...]) 
         done[1] += size
 
     try:
-        train_sweep(open_cache(place), sweep, out, loggers=loggers, advance=advance)
+        train_sweep(plan_sweep(open_cache(cache), sweep, out), loggers=loggers, advance=advance)
     except ProbeError as error:
         return done[0], done[1], str(error)
     return done[0], done[1], ""

@@ -1,6 +1,7 @@
-"""What tasks ask of a cache's samples: who trains, selects and is reported, and the targets."""
+"""Targets of a cache's samples for each task, and which samples train, select and are reported."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,48 @@ from foresight_probes.splits import SIDES, Split, split_rows
 from foresight_probes.tasks import Task, TaskContext
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskTargets:
+    """Tasks with the targets of a cache's samples, and the split that these are on."""
+
+    split: Split
+    tasks: Mapping[str, Task]
+    targets: Targets
+    grid: Grid
+    """The largest grid of the finest point's samples, along each axis on its own."""
+
+
+def load_targets(
+    cache: Cache, names: Sequence[str], options: TrainingOptions, lpips_weights: Path | None = None
+) -> TaskTargets:
+    """Splits the samples that are not quarantined, and makes their targets for the tasks of these names.
+
+    Raises `UnknownName`, and `ProbeError` where a side of the split is empty or has no sample with a target for a
+    task, or a task cannot use the samples.
+    """
+    rows = usable_rows(cache)
+    split = _split(cache, rows, options)
+    tasks = _load_tasks(cache, tuple(dict.fromkeys(names)), rows, split, lpips_weights)
+    targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
+    for name, by_row in targets.items():
+        _require_targets(name, by_row, split, len(rows))
+    return TaskTargets(split=split, tasks=tasks, targets=targets, grid=_largest_grid(cache, rows))
+
+
 def usable_rows(cache: Cache) -> list[int]:
-    """Rows of the sample table that are not quarantined."""
+    """Returns the rows of the sample table that are not quarantined."""
     return [row for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
 
 
-def split_cache(cache: Cache, options: TrainingOptions) -> Split:
-    """All sound samples. Raises `ProbeError`."""
+def finest_grid(cache: Cache, row: int) -> Grid:
+    """Returns a sample's grid at the point with the most tokens, pixels aside; one cell where there is none."""
+    others = [name for name in cache.points if name != PIXELS]
+    return cache[max(others, key=lambda name: cache[name].shape[1])].grid_of(row) if others else Grid(1, 1, 1)
+
+
+def _split(cache: Cache, rows: list[int], options: TrainingOptions) -> Split:
     return split_rows(
-        usable_rows(cache),
+        rows,
         [sample["id"] for sample in cache.rows],
         [sample["group"] for sample in cache.rows],
         train_share=options.train_share,
@@ -33,44 +67,31 @@ def split_cache(cache: Cache, options: TrainingOptions) -> Split:
     )
 
 
-def load_tasks(
-    cache: Cache, names: tuple[str, ...], split: Split, lpips_weights: Path | None = None
+def _load_tasks(
+    cache: Cache, names: tuple[str, ...], rows: list[int], split: Split, lpips_weights: Path | None
 ) -> dict[str, Task]:
-    """Raises `UnknownName`, and `ProbeError` where a task cannot use the samples."""
     for name in names:
         if name not in registry.names():
             registry.load(name)
-    setting = TaskContext(
-        samples=[cache.rows[row] for row in usable_rows(cache)],
+    context = TaskContext(
+        samples=[cache.rows[row] for row in rows],
         training=[cache.rows[row] for row in split.train],
         lpips_weights=lpips_weights,
     )
-    return {name: registry.load(name, setting) for name in names}
+    return {name: registry.load(name, context) for name in names}
 
 
-def make_targets(cache: Cache, tasks: Mapping[str, Task], split: Split) -> Targets:
-    """Each side of the split must have samples with a question for each task. Raises `ProbeError`."""
-    rows = usable_rows(cache)
-    targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
-    for name, by_row in targets.items():
-        for side in SIDES:
-            if not by_row.keys() & set(getattr(split, side)):
-                raise ProbeError(
-                    f"no sample of the {side} split has an annotation for the task {name!r} ({len(by_row)} of "
-                    f"{len(rows)} samples have one); extract samples that are annotated for it."
-                )
-    return targets
+def _require_targets(name: str, targets: Mapping[int, Tensor], split: Split, count: int) -> None:
+    for side in SIDES:
+        if not targets.keys() & set(split.rows(side)):
+            raise ProbeError(
+                f"no sample of the {side} split has an annotation for the task {name!r} ({len(targets)} of "
+                f"{count} samples have one); extract samples that are annotated for it"
+            )
 
 
-def finest_grid(cache: Cache, row: int) -> Grid:
-    """Of the points besides pixels, the grid of the one with the most tokens; one cell where there is none."""
-    others = [name for name in cache.points if name != PIXELS]
-    return cache[max(others, key=lambda name: cache[name].shape[1])].grid_of(row) if others else Grid(1, 1, 1)
-
-
-def largest_grid(cache: Cache) -> Grid:
-    """Of the finest point's samples, along each axis on its own."""
-    grids = {finest_grid(cache, row) for row in usable_rows(cache)} or {Grid(1, 1, 1)}
+def _largest_grid(cache: Cache, rows: list[int]) -> Grid:
+    grids = {finest_grid(cache, row) for row in rows} or {Grid(1, 1, 1)}
     return Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
 
 
@@ -81,7 +102,7 @@ def _targets(cache: Cache, task: Task, rows: list[int]) -> Mapping[int, Tensor]:
 
 
 class DenseTargets(Mapping[int, Tensor]):
-    """Targets that are made when they are asked for, because they need arrays of the cache, such as pixels."""
+    """Targets that are made when they are read, because they need arrays of the cache, such as pixels."""
 
     def __init__(self, cache: Cache, task: Task, rows: list[int]) -> None:
         self._cache, self._task, self._rows = cache, task, dict.fromkeys(rows)

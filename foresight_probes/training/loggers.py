@@ -1,4 +1,4 @@
-"""Where the validation values of each epoch go while heads train."""
+"""Loggers of the validation values of each epoch."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,29 +12,29 @@ NAMES = ("csv", "tensorboard", "wandb", "none")
 
 
 def require_known(names: Sequence[str]) -> None:
-    """Raises `UnknownName`."""
+    """Raises `UnknownName` for a name that is not one of `NAMES`."""
     for name in names:
         if name not in NAMES:
             raise UnknownName("logger", name, NAMES)
 
 
 def open_loggers(names: Sequence[str], runs: Path, point: str) -> list[Logger]:
-    """Loggers that write to `RUNS/logs/<point>`; Weights & Biases where its environment says.
+    """Returns loggers that write to `RUNS/logs/<point>`; Weights & Biases where its environment says.
 
     Raises `UnknownName`, and `MissingExtra` for one whose package is not installed.
     """
     require_known(names)
-    found: list[Logger] = []
+    loggers: list[Logger] = []
     for name in dict.fromkeys(names):
         try:
             if name == "csv":
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    found.append(CSVLogger(runs / "logs", name=point))
+                    loggers.append(CSVLogger(runs / "logs", name=point))
             if name == "tensorboard":
-                found.append(TensorBoardLogger(runs / "logs", name=point))
+                loggers.append(TensorBoardLogger(runs / "logs", name=point))
             if name == "wandb":
-                found.append(WandbLogger(name=point, save_dir=runs / "logs", group=runs.name))
+                loggers.append(WandbLogger(name=point, save_dir=runs / "logs", group=runs.name))
         except ModuleNotFoundError as error:
             raise MissingExtra(name, extra=name, purpose=f"logging to {name}") from error
-    return found
+    return loggers

@@ -24,7 +24,7 @@ SMALL_BATCH = 16 * 1024**2
 def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file of its own.
 
-    A member whose loss is no longer finite is in `bank.failures`, and has no test scores unless an epoch was evaluated
+    A run whose loss is no longer finite is in `bank.failures`, and has no test scores unless an epoch was evaluated
     before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
     """
     _require_device(bank.options.device)
@@ -53,7 +53,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
             trainer.test(bank, datamodule=data, verbose=False)
         except SystemExit as error:  # how Lightning answers Ctrl-C, after it has made SIGINT ignored
             raise Interrupted(
-                f"interrupted while training on {data.name}; finished runs are kept, run it again to go on."
+                f"interrupted while training on {data.name}; finished runs are kept, run it again to go on"
             ) from error
         finally:
             if threading.current_thread() is threading.main_thread():
@@ -63,11 +63,11 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
 def _require_device(name: str) -> None:
     absent = {"cuda": not torch.cuda.is_available(), "mps": not torch.backends.mps.is_available()}
     if absent.get(name):
-        raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'.")
+        raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'")
 
 
 def _threads(device: str) -> int:
-    """To share out work to: those of the CPU where that is what computes."""
+    """Threads to share out work to: those of the CPU where that is what computes."""
     gpu = device == "auto" and (torch.cuda.is_available() or torch.backends.mps.is_available())
     return 1 if gpu or device not in ("auto", "cpu") else torch.get_num_threads()
 

@@ -21,9 +21,10 @@ from foresight_probes.features.batch_sampler import BatchLoader
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import open_source
 from foresight_probes.options import TrainingOptions
-from foresight_probes.sweeps.plan import Sweep
+from foresight_probes.sweeps.plan import plan_sweep
 from foresight_probes.sweeps.run import train_sweep
-from foresight_probes.sweeps.targets import load_tasks, make_targets, split_cache
+from foresight_probes.sweeps.sweep import Sweep
+from foresight_probes.sweeps.targets import load_targets
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.runs import RunSpec
 from foresight_probes.training.trainer import fit
@@ -140,26 +141,24 @@ def _sweeps(cache: Cache, options: TrainingOptions, repeats: int) -> Figure:
             options=options,
         )
         with TemporaryDirectory(dir=Path(cache.path).parent) as folder:
-            train_sweep(cache, sweep, Path(folder))
+            train_sweep(plan_sweep(cache, sweep, Path(folder)))
 
     single, many = medians([partial(run, TASKS[1:2], RATES[:1]), partial(run, TASKS, RATES)], repeats)
     name = "train-probe with 40 linear runs to one, intervals, mean predictors and files of results included"
     return Figure(name=name, value=many / single, target="<= 2", detail=f"{many:.2f} s to {single:.2f} s")
 
 
-def _train(cache: Cache, members: Sequence[RunSpec], options: TrainingOptions) -> None:
+def _train(cache: Cache, runs: Sequence[RunSpec], options: TrainingOptions) -> None:
     """Everything from the files to the scores of the test split."""
-    split = split_cache(cache, options)
-    tasks = load_tasks(cache, tuple(dict.fromkeys(member.task for member in members)), split)
-    targets = make_targets(cache, tasks, split)
-    per_token = members[0].head == "token-linear"
-    data = FeatureData(open_source(cache, POINT), split, targets, options, tokens=per_token)
-    bank = Bank(members, tasks, data.standardization(), options, grid=data.grid)
+    loaded = load_targets(cache, [run.task for run in runs], options)
+    per_token = runs[0].head == "token-linear"
+    data = FeatureData(open_source(cache, POINT), loaded.split, loaded.targets, options, tokens=per_token)
+    bank = Bank(runs, loaded.tasks, data.standardization(), options, grid=data.grid)
     fit(bank, data)
 
 
 def _reading(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Figure]:
-    split = split_cache(cache, options)
+    split = load_targets(cache, (), options).split
     every = replace(split, train=(*split.train, *split.validation, *split.test))
     chosen = replace(options, batch_size=SCAN_BATCH, resident="none")
 
@@ -231,11 +230,11 @@ class _TimedData(FeatureData):
 def _waiting(cache: Cache, options: TrainingOptions) -> Figure:
     """Of the time of training a linear head on tokens that are read anew in each epoch."""
     streaming = replace(options, resident="none")
-    split = split_cache(cache, streaming)
-    tasks = load_tasks(cache, ("patch-class",), split)
-    targets = make_targets(cache, tasks, split)
-    data = _TimedData(open_source(cache, POINT), split, targets, streaming)
-    bank = Bank([RunSpec("patch-class", "token-linear", 0)], tasks, data.standardization(), streaming, grid=data.grid)
+    loaded = load_targets(cache, ("patch-class",), streaming)
+    data = _TimedData(open_source(cache, POINT), loaded.split, loaded.targets, streaming)
+    bank = Bank(
+        [RunSpec("patch-class", "token-linear", 0)], loaded.tasks, data.standardization(), streaming, grid=data.grid
+    )
     fit(bank, data)
     waited, total = data.timed.waited, data.timed.waited + data.timed.used
     return Figure(

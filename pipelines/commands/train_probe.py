@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
+CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
 Task = Annotated[str | None, typer.Option(help="Comma-separated tasks, such as boxes,counting.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results, one JSON per run.")]
 Points = Annotated[
@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON list, for pro
 
 
 def run(
-    cache: Place,
+    cache: CachePath,
     out: Out,
     task: Task = None,
     points: Points = None,
@@ -59,23 +59,23 @@ def run(
     from foresight_probes.results.result import summary_row
     from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
-    from foresight_probes.sweeps.request import request
+    from foresight_probes.sweeps.sweep import parse_sweep
     from pipelines.progress import progress, say
 
-    named = {
+    words = {
         **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},
         **{"epochs": epochs, "batch_size": batch_size, "patience": patience, "device": device, "devices": devices},
         **{"logger": logger, "lpips_weights": lpips_weights},
     }
-    wanted = request(named, config)
-    opened = open_cache(cache)
-    plan = plan_sweep(opened, wanted.sweep, out)
+    request = parse_sweep(words, config)
+    plan = plan_sweep(open_cache(cache), request.sweep, out)
     for remark in plan.left_out:
         say(f"left out: {remark}")
     with progress("train-probe", plan.samples or None) as advance:
-        results = train_on(opened, wanted.sweep, out, devices=wanted.devices, loggers=wanted.loggers, advance=advance)
-    for name, reason in {(r.task, name): why for r in results for name, why in r.not_measured.items()}.items():
-        say(f"{name[0]}: {name[1]} is not measured: {reason}")
+        results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
+    reasons = {(result.task, metric): reason for result in results for metric, reason in result.not_measured.items()}
+    for (task_name, metric), reason in reasons.items():
+        say(f"{task_name}: {metric} is not measured: {reason}")
     if json_output:
         print(json.dumps([summary_row(result) for result in results], indent=1))
         return

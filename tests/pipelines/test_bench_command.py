@@ -7,7 +7,7 @@ import pytest
 
 from foresight_cache.samples import Grid
 from foresight_probes.options import TrainingOptions
-from foresight_probes.sweeps.targets import load_tasks, make_targets, split_cache
+from foresight_probes.sweeps.targets import load_targets
 from pipelines.bench import probes
 from pipelines.ratios import Figure, medians, table
 from tests.support.command import said
@@ -16,11 +16,9 @@ from tests.support.command import said
 def test_the_cache_of_noise_has_questions_for_every_task(tmp_path: Path) -> None:
     cache = probes.write_cache(tmp_path / "cache", 70, Grid(1, 2, 3), 4)
     assert cache[probes.POINT].shape == (70, 6, 4)
-    split = split_cache(cache, TrainingOptions())
-    tasks = load_tasks(cache, (*probes.TASKS, "patch-class"), split)
-    targets = make_targets(cache, tasks, split)
-    assert min(len(by_row) for by_row in targets.values()) > 50  # of some it is not clear what the answer is
-    assert sum(split.sizes().values()) == 70
+    loaded = load_targets(cache, (*probes.TASKS, "patch-class"), TrainingOptions())
+    assert min(len(by_row) for by_row in loaded.targets.values()) > 50  # of some it is not clear what the answer is
+    assert sum(loaded.split.sizes().values()) == 70
 
 
 def test_the_bare_scan_reads_what_the_reader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

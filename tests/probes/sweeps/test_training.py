@@ -9,7 +9,9 @@ from foresight_cache.errors import ProbeError, UnknownName, UsageError
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_results
-from foresight_probes.sweeps.run import plan_runs, train
+from foresight_probes.sweeps.plan import plan_sweep
+from foresight_probes.sweeps.run import train
+from foresight_probes.sweeps.sweep import Sweep
 from tests.support import scenes
 
 QUICK = TrainingOptions(epochs=2, resamples=50)
@@ -87,9 +89,11 @@ def test_a_second_run_trains_what_is_missing(cache: "scenes.Cache", tmp_path: Pa
     assert all(result.trained_now for result in first)
     (tmp_path / "boxes" / "vit.block_02" / "token-linear-seed0.json").unlink()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
-    assert [str(member) for member in plan_runs(cache, seeds=[0], **chosen).pending["vit.block_02"]] == [
-        "boxes/token-linear-seed0"
-    ]
+    sweep = Sweep(tasks=("boxes",), points=("vit.*",), heads=("linear",), options=QUICK)
+    pending = plan_sweep(cache, sweep, tmp_path).pending
+    assert {point: list(map(str, runs)) for point, runs in pending.items()} == {
+        "vit.block_02": ["boxes/token-linear-seed0"]
+    }
     second = train(cache, **chosen)
     assert [(result.point, result.head) for result in second if result.trained_now] == [
         ("vit.block_02", "token-linear")
@@ -141,7 +145,8 @@ def test_ragged_samples_and_bad_ones(tmp_path: Path) -> None:
 def test_progress_counts_every_training_sample(cache: "scenes.Cache", tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     chosen = {"tasks": ["boxes"], "points": ["vit.block_01"], "heads": ["linear"], "out": tmp_path, "options": QUICK}
-    plan = plan_runs(cache, **chosen)
+    sweep = Sweep(tasks=("boxes",), points=("vit.block_01",), heads=("linear",), options=QUICK)
+    plan = plan_sweep(cache, sweep, tmp_path)
     train(cache, advance=lambda samples, size: seen.append((samples, size)), **chosen)
     assert sum(samples for samples, _ in seen) == plan.samples
     assert sum(size for _, size in seen) >= 2 * len(plan.split.train) * 64 * scenes.WIDTH * 2

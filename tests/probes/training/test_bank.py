@@ -256,7 +256,8 @@ def test_nothing_is_printed_or_left_behind(cache: "scenes.Cache", tmp_path: Path
     script = f"""
 from pathlib import Path
 from foresight_cache.reader import open_cache
-from foresight_probes.sweeps.run import TrainingOptions, train
+from foresight_probes.options import TrainingOptions
+from foresight_probes.sweeps.run import train
 train(open_cache({cache.path!r}), tasks=["boxes"], points=["vit.block_01"], heads=["mlp"],
       out=Path("runs"), options=TrainingOptions(epochs=1, resamples=10))
 """

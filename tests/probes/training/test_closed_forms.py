@@ -16,7 +16,8 @@ from foresight_probes.features.sources import open_source
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.checkpoints import load_weights
 from foresight_probes.splits import resplit
-from foresight_probes.sweeps.run import plan_runs, train
+from foresight_probes.sweeps.run import train
+from foresight_probes.sweeps.targets import load_targets
 from foresight_probes.tasks import TaskContext
 from foresight_probes.training import logistic_regression
 from foresight_probes.training.ridge_regression import NormalEquations
@@ -104,7 +105,7 @@ def test_a_closed_form_is_a_run_like_any_other(cache: "scenes.Cache", tmp_path: 
     """Every strength is fitted to the training split, one is selected on validation, and it meets the test split."""
     chosen = {"tasks": ["counting"], "points": ["vit.block_01"], "heads": ["ridge", "mlp"], "options": OPTIONS}
     found = {result.head: result for result in train(cache, out=tmp_path, **chosen)}["ridge"]
-    split = plan_runs(cache, out=tmp_path / "other", **chosen).split
+    split = load_targets(cache, ["counting"], OPTIONS).split
     task = tasks.load("counting", TaskContext(samples=cache.rows))
     data = FeatureData(open_source(cache, "vit.block_01"), split, {}, OPTIONS)
     standardise = data.standardization()
@@ -138,7 +139,7 @@ def test_closed_forms_do_not_depend_on_company(cache: "scenes.Cache", tmp_path: 
 
 
 def test_a_seed_divides_training_and_validation_anew_and_keeps_the_test_split(cache: "scenes.Cache") -> None:
-    split = plan_runs(cache, tasks=["counting"], out=Path("absent")).split
+    split = load_targets(cache, ["counting"], TrainingOptions()).split
     groups = [sample["group"] for sample in cache.rows]
     other = resplit(split, groups, 1)
     assert resplit(split, groups, 0) == split
@@ -174,7 +175,7 @@ def test_the_mean_predictor_is_the_best_constant(tmp_path: Path) -> None:
     chosen = {"tasks": names, "points": ["vit.block_01"], "heads": ["linear"], "seeds": [0, 1]}
     options = TrainingOptions(resamples=20, epochs=1, learning_rate=1e-6)
     found = train(cache, out=tmp_path / "runs", options=options, **chosen)
-    train_rows = plan_runs(cache, out=tmp_path / "other", options=options, **chosen).split.train
+    train_rows = load_targets(cache, names, options).split.train
     answers = {
         "counting": np.array([float(len(cache.rows[row]["annotations"]["objects"])) for row in train_rows]),
         "hallucination": np.array([int(cache.rows[row]["annotations"]["qa"]["hallucinated"]) for row in train_rows]),
@@ -207,7 +208,7 @@ def in_a_box(boxes: np.ndarray) -> np.ndarray:
 
 def test_a_class_that_training_lacks_is_unlikely_and_not_impossible(tmp_path: Path) -> None:
     cache = scenes.write(tmp_path / "cache", 60)
-    test = plan_runs(cache, tasks=["counting"], out=tmp_path / "other").split.test
+    test = load_targets(cache, ["counting"], TrainingOptions()).split.test
     for number, row in enumerate(cache.rows):
         row["annotations"]["action"] = {"class_id": 2 if number in test[:2] else number % 2}
     chosen = {"tasks": ["action"], "points": ["vit.block_01"], "options": OPTIONS}
@@ -220,7 +221,7 @@ def test_a_class_that_training_lacks_is_unlikely_and_not_impossible(tmp_path: Pa
 
 def test_without_a_token_to_learn_from_all_classes_are_alike(tmp_path: Path) -> None:
     cache = scenes.write(tmp_path / "cache", 60)
-    train_rows = plan_runs(cache, tasks=["counting"], out=tmp_path / "other").split.train
+    train_rows = load_targets(cache, ["counting"], TrainingOptions()).split.train
     for number, row in enumerate(cache.rows):
         crowd = {"box": [0, 0, 200, 100], "category_id": 1, "crowd": True}
         objects = [{**each, "category_id": 1} for each in row["annotations"]["objects"]]
@@ -236,7 +237,7 @@ def test_without_a_token_to_learn_from_all_classes_are_alike(tmp_path: Path) -> 
 def test_a_seed_that_leaves_validation_without_a_question(tmp_path: Path) -> None:
     """Told as any other run that cannot be evaluated; the rest of the sweep is trained."""
     cache = scenes.write(tmp_path / "cache", 60)
-    split = plan_runs(cache, tasks=["counting"], out=tmp_path / "other").split
+    split = load_targets(cache, ["counting"], TrainingOptions()).split
     groups = [sample["group"] for sample in cache.rows]
     left_out = resplit(split, groups, 1).validation
     assert set(split.validation) - set(left_out)
