@@ -44,9 +44,9 @@ def test_coco(assets: Path, tmp_path: Path, size: str, fit: str) -> None:
             inner = image.convert("RGB").resize((placed.inner_width, placed.inner_height), Image.Resampling.BICUBIC)
         rows = slice(placed.top, placed.top + placed.inner_height)
         assert np.array_equal(pixels[rows, placed.left : placed.left + placed.inner_width], np.asarray(inner))
-        for found in row["annotations"]["objects"]:
-            assert found["area"] == pytest.approx(published[found["annotation_id"]]["area"])
-            assert mask.area(found["segmentation"]) == pytest.approx(found["area"], rel=0.1, abs=30)
+        for entry in row["annotations"]["objects"]:
+            assert entry["area"] == pytest.approx(published[entry["annotation_id"]]["area"])
+            assert mask.area(entry["segmentation"]) == pytest.approx(entry["area"], rel=0.1, abs=30)
             objects += 1
     assert objects == 14
 

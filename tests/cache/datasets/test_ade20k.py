@@ -34,14 +34,14 @@ def read(root: Path, split: str = "training") -> list[RawSample | BrokenSample]:
     return list(Reader("ade20k", root).samples(split))
 
 
-def found(root: Path) -> list[RawSample]:
+def sound_samples(root: Path) -> list[RawSample]:
     records = read(root)
     assert all(isinstance(record, RawSample) for record in records), records
     return [record for record in records if isinstance(record, RawSample)]
 
 
 def test_images_labels_and_scenes(root: Path) -> None:
-    first, second = found(root)
+    first, second = sound_samples(root)
     assert first.sample.id == "ade20k/training/ADE_train_00000001"
     assert first.path == root / "images/training/ADE_train_00000001.jpg"
     assert first.labels == root / "annotations/training/ADE_train_00000001.png"
@@ -53,7 +53,7 @@ def test_images_labels_and_scenes(root: Path) -> None:
 
 
 def test_the_folder_above_will_do(root: Path) -> None:
-    assert found(root.parent) == found(root)
+    assert sound_samples(root.parent) == sound_samples(root)
 
 
 def test_the_real_photographs(assets: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_real_photographs(assets: Path) -> None:
 def test_tables_may_be_missing(root: Path) -> None:
     (root / "objectInfo150.txt").unlink()
     (root / "sceneCategories.txt").unlink()
-    assert found(root)[0].sample.annotations == {"labels": {"classes": {"count": 150}, "ignore": 0}}
+    assert sound_samples(root)[0].sample.annotations == {"labels": {"classes": {"count": 150}, "ignore": 0}}
 
 
 def _beside(root: Path) -> None:

@@ -57,10 +57,10 @@ def test_a_small_set_by_hand(folder: Callable[..., Path]) -> None:
 
 def test_images_may_lie_under_images(folder: Callable[..., Path]) -> None:
     root = folder(small(), images="images/val2014")
-    found = read(root)[0]
-    assert isinstance(found, RawSample)
-    assert found.path == root / "images" / "val2014" / "COCO_val2014_000000000042.jpg"
-    assert found.sample.file_name == "images/val2014/COCO_val2014_000000000042.jpg"
+    raw = read(root)[0]
+    assert isinstance(raw, RawSample)
+    assert raw.path == root / "images" / "val2014" / "COCO_val2014_000000000042.jpg"
+    assert raw.sample.file_name == "images/val2014/COCO_val2014_000000000042.jpg"
 
 
 def test_the_folder_of_images_may_be_a_link(
@@ -132,18 +132,18 @@ def test_outlines_never_fill_the_memory(folder: Callable[..., Path]) -> None:
 def test_boxes_at_the_border(folder: Callable[..., Path], published: list[float], box: list[float]) -> None:
     document = small()
     document["annotations"][0]["bbox"] = published
-    found = read(folder(document))[0]
-    assert isinstance(found, RawSample)
-    assert found.sample.annotations["objects"][0]["box"] == pytest.approx(box)
+    raw = read(folder(document))[0]
+    assert isinstance(raw, RawSample)
+    assert raw.sample.annotations["objects"][0]["box"] == pytest.approx(box)
 
 
 def test_what_may_be_left_out(folder: Callable[..., Path]) -> None:
     document = small()
     del document["annotations"][0]["iscrowd"], document["annotations"][0]["area"]
-    found = read(folder(document))[0]
-    assert isinstance(found, RawSample)
-    assert found.sample.annotations["objects"][0]["area"] == 10 * 20.25
-    assert found.sample.annotations["objects"][0]["crowd"] is False
+    raw = read(folder(document))[0]
+    assert isinstance(raw, RawSample)
+    assert raw.sample.annotations["objects"][0]["area"] == 10 * 20.25
+    assert raw.sample.annotations["objects"][0]["crowd"] is False
 
 
 def test_a_link_inside_the_folder_is_followed(folder: Callable[..., Path]) -> None:

@@ -67,11 +67,11 @@ def reference(root: Path, split: str = "val") -> COCO:
 )
 def test_outlines_are_the_pixels_of_pycocotools(write: Callable[..., Path], outline: Any) -> None:
     root = write(outline)
-    (found,) = sound(root)["objects"]
+    (entry,) = sound(root)["objects"]
     theirs = reference(root)
     expected = theirs.annToMask(theirs.anns[3])
     assert 0 < expected.sum() < expected.size
-    assert np.array_equal(mask.decode(found["segmentation"]), expected)
+    assert np.array_equal(mask.decode(entry["segmentation"]), expected)
 
 
 @pytest.mark.parametrize("outline", [None, []])
@@ -111,11 +111,11 @@ def test_the_real_outlines_and_keypoints(assets: Path) -> None:
     seen = 0
     for record in Reader("coco", root).samples("val2017"):
         assert isinstance(record, RawSample)
-        for found in record.sample.annotations["objects"]:
-            annotation = theirs.anns[found["annotation_id"]]
-            assert np.array_equal(mask.decode(found["segmentation"]), theirs.annToMask(annotation))
-            assert found.get("keypoints") == published.get(found["annotation_id"])
-            seen += "keypoints" in found
+        for entry in record.sample.annotations["objects"]:
+            annotation = theirs.anns[entry["annotation_id"]]
+            assert np.array_equal(mask.decode(entry["segmentation"]), theirs.annToMask(annotation))
+            assert entry.get("keypoints") == published.get(entry["annotation_id"])
+            seen += "keypoints" in entry
     assert seen == len(published) > 5
 
 

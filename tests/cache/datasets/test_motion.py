@@ -190,9 +190,9 @@ class TestGivenDigits:
         else:
             idx(tmp_path / name, images)
             idx(tmp_path / name.replace("images-idx3", "labels-idx1"), labels)
-        found = digits.load_digits(tmp_path / name)
-        np.testing.assert_array_equal(found.images, images)
-        assert found.names == ("7", "1", "4")
+        loaded = digits.load_digits(tmp_path / name)
+        np.testing.assert_array_equal(loaded.images, images)
+        assert loaded.names == ("7", "1", "4")
         moving_mnist.generate(tmp_path / "raw", count=4, seed=0, source=tmp_path / name)
         for frames, objects in clips(tmp_path / "raw", 4):
             assert set(np.unique(frames)) <= {0, 100, 101, 102}

@@ -75,12 +75,12 @@ def assert_published(record: RawSample | BrokenSample, document: dict[str, Any])
     objects = sample.annotations["objects"]
     assert [each["annotation_id"] for each in objects] == [each["id"] for each in mine]
     names = {each["id"]: each["name"] for each in document["categories"]}
-    for found, published in zip(objects, mine, strict=True):
+    for read, published in zip(objects, mine, strict=True):
         x, y, width, height = published["bbox"]
-        assert found["category"] == names[published["category_id"]]
-        assert found["box"] == pytest.approx([x, y, x + width, y + height], abs=1.0)
-        assert 0 <= found["box"][0] <= found["box"][2] <= sample.width
-        assert 0 <= found["box"][1] <= found["box"][3] <= sample.height
+        assert read["category"] == names[published["category_id"]]
+        assert read["box"] == pytest.approx([x, y, x + width, y + height], abs=1.0)
+        assert 0 <= read["box"][0] <= read["box"][2] <= sample.width
+        assert 0 <= read["box"][1] <= read["box"][3] <= sample.height
 
 
 @pytest.mark.slow

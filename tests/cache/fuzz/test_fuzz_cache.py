@@ -62,20 +62,20 @@ def restore(root: Path, whole: Contents) -> None:
 
 def read(cache: Cache) -> Values:
     """Everything that the cache gives away; a sample that is not readable may say so."""
-    found: Values = {}
+    values: Values = {}
     for name in cache.points:
         point = cache[name]
         labelled = point.to_xarray()
         for index, row in enumerate(cache.rows):
-            found["row", row["id"]] = json.dumps([row["annotations"], row["status"], row["reason"]]).encode()
+            values["row", row["id"]] = json.dumps([row["annotations"], row["status"], row["reason"]]).encode()
             try:
                 stored = point.stored(index)
             except BadSample:
                 continue
-            found[name, row["id"]] = stored.tobytes()
+            values[name, row["id"]] = stored.tobytes()
             assert stored.shape == (point.grid_of(index).tokens, point.layout.width)
             assert np.array_equal(labelled[index].values[: len(stored)], stored.astype(np.float32), equal_nan=True)
-    return found
+    return values
 
 
 def used(root: Path) -> Values:

@@ -128,9 +128,9 @@ def test_clips_are_turned_upright(turned: int, quarters: int, mirrored: bool) ->
     lossless = {"pixel_format": "rgb24", "codec": "libx264rgb", "options": {"crf": "0"}}
     data = encode([scene] * 3, rotation=turned, mirrored=mirrored, **lossless)
     turned_by_hand = np.rot90(scene, quarters)[:, :: -1 if mirrored else 1]
-    found = decode_clip({"mp4": data}, [1])[0]
+    decoded = decode_clip({"mp4": data}, [1])[0]
     assert (facts_of(data).height, facts_of(data).width) == turned_by_hand.shape[:2]
-    np.testing.assert_array_equal(found, turned_by_hand)
+    np.testing.assert_array_equal(decoded, turned_by_hand)
 
 
 def test_a_slanting_clip_is_refused() -> None:
@@ -176,9 +176,9 @@ class TestRealClips:
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         assert len(frames) == facts.frames
-        found = decode_clip(members, wanted)
+        decoded = decode_clip(members, wanted)
         for place, number in enumerate(wanted):
-            distances = [np.abs(found[place].astype(int) - frame).mean() for frame in frames]
+            distances = [np.abs(decoded[place].astype(int) - frame).mean() for frame in frames]
             assert np.argmin(distances) == number
             assert distances[number] < 2, "they differ in how colours between samples are rounded"
 

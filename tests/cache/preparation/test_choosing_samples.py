@@ -53,8 +53,8 @@ def contents(folder: Path) -> dict[str, str]:
 
 class TestSelection:
     def test_sizes_come_from_the_media(self, folder: Path, tmp_path: Path) -> None:
-        found = samples(prepare("image-folder", root=folder, out=tmp_path / "s"))
-        assert {(sample.height, sample.width) for sample in found} == {(9, 12)}
+        chosen = samples(prepare("image-folder", root=folder, out=tmp_path / "s"))
+        assert {(sample.height, sample.width) for sample in chosen} == {(9, 12)}
 
     def test_so_many_of_each_class(self, folder: Path, tmp_path: Path) -> None:
         summary = prepare("image-folder", root=folder, out=tmp_path / "s", per_class=3)
@@ -63,11 +63,11 @@ class TestSelection:
 
     def test_objects_count_as_classes(self, tmp_path: Path) -> None:
         shapes.generate(tmp_path / "raw", count=30, seed=0)
-        found = samples(prepare("coco", root=tmp_path / "raw", out=tmp_path / "s", per_class=2))
+        chosen = samples(prepare("coco", root=tmp_path / "raw", out=tmp_path / "s", per_class=2))
         seen = Counter(
-            name for sample in found for name in {each["category"] for each in sample.annotations["objects"]}
+            name for sample in chosen for name in {each["category"] for each in sample.annotations["objects"]}
         )
-        assert len(found) < 13
+        assert len(chosen) < 13
         assert len(seen) == 6
         assert min(seen.values()) >= 2
 
