@@ -39,13 +39,14 @@ def _extract(shards: Path, cache: Path) -> None:
     from foresight_cache.encoders import LoadOptions, load
     from foresight_cache.extraction.extract import extract
     from foresight_cache.extraction.input_size import InputSize
+    from foresight_cache.extraction.input_spec import InputSpec
     from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
 
     encoder = load(MODEL, LoadOptions())
     points = resolve(POINTS.split(","), [tap.name for tap in encoder.taps])
-    options = ExtractionOptions(points=points, size=InputSize.parse(SIZE))
+    options = ExtractionOptions(points=points, inputs=InputSpec(size=InputSize.parse(SIZE)))
     with progress("extract", SCENES) as advance:
         extract(open_shards(shards), encoder, options, cache, advance)
 

@@ -70,14 +70,12 @@ def test_every_command_and_component_is_documented() -> None:
 
 def test_every_field_of_a_fingerprint_is_documented() -> None:
     from foresight_cache.encoders import LoadOptions, load
-    from foresight_cache.extraction.extract import fingerprint_of
-    from foresight_cache.extraction.input_size import InputSize
-    from foresight_cache.extraction.options import ExtractionOptions
-    from foresight_cache.points import Point
+    from foresight_cache.extraction.cache_plan import fingerprint_of
+    from foresight_cache.extraction.input_spec import InputSpec
+    from foresight_cache.extraction.inputs import Inputs
 
     encoder = load("tiny:qwen2_5_vl", LoadOptions())
-    options = ExtractionOptions(points=(Point("vit.pre_merge"),), size=InputSize.parse("112"))
-    made = fingerprint_of(encoder, options, "shapes", "0", "clip")
+    made = fingerprint_of(Inputs(encoder, InputSpec(), "clip"), 2048, "shapes", "0")
     page = (ROOT / "docs/cache_format.md").read_text()
     section = page[page.index("### Fingerprint") : page.index("## Arrays")]
     listed = set(re.findall(r"`(\w+)\.([\w*]+)", section))

@@ -8,10 +8,11 @@ This folder is the registry: the file `qwen2_5_vl.py` is the family `qwen2_5_vl`
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from foresight_cache.encoders.weights import model_files
 from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.flags import Flag
 from foresight_cache.points import Point
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid, Media
@@ -48,15 +49,17 @@ class Tap:
 class LoadOptions:
     """Options of loading a model, which are part of a cache's fingerprint."""
 
-    dtype: Literal["bfloat16", "float32", "float16"] = "bfloat16"
-    """Number type of weights and activations, and of what is stored."""
-    device: str = "auto"
-    """Device in the words of torch, or `auto`: the first GPU, else the CPU."""
-    prompt: str = "Describe the image."
-    """Text of the one user turn, after the image or clip; `{question}` stands for the sample's own question."""
-    attention: str = "sdpa"
-    """Attention implementation, in the words of transformers: `sdpa`, `eager`, `flash_attention_2` …"""
-    compiled: bool = False
+    prompt: Annotated[str, Flag(help="Text of the user turn; {question} stands for the sample's own.")] = (
+        "Describe the image."
+    )
+    dtype: Annotated[
+        Literal["bfloat16", "float32", "float16"], Flag(help="Number type of the model and of the stored values.")
+    ] = "bfloat16"
+    device: Annotated[str, Flag(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")] = "auto"
+    attention: Annotated[str, Flag(help="sdpa, eager, flash_attention_2, … as in transformers.", name="--attn")] = (
+        "sdpa"
+    )
+    compiled: Annotated[bool, Flag(help="Compile blocks and layers; pays on long runs.", name="--compile")] = False
     """Switch that compiles blocks and layers, which takes a while at first and changes the last bits."""
 
 

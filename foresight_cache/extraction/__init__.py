@@ -1,1 +1,1 @@
-"""`foresight extract`: shards through the frozen model into a cache, with the room that it takes."""
+"""Extraction: prepared shards go through the frozen model into a cache, after a look at the room that it takes."""

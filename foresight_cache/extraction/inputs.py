@@ -1,122 +1,123 @@
-"""How samples become what a model is given: which frames, at which size, as one clip or as images of their own."""
+"""Samples on their way into a model: their grids, pixels, labels, words, and the tensors made of these."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foresight_cache.encoders import Encoder
+from foresight_cache.encoders.bases.prompts import render_prompt
 from foresight_cache.errors import BadSample, UsageError
 from foresight_cache.extraction.batching import batches
-from foresight_cache.extraction.input_size import InputSize
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import POOLED_GRID, DType, Level, PointLayout
-from foresight_cache.geometry import Fit, Placement, placement_for
+from foresight_cache.geometry import Placement, placement_for
 from foresight_cache.media.clips import decode_clip
 from foresight_cache.media.images import decode_image, fit_image
 from foresight_cache.media.labels import check_labels, decode_labels, fit_labels
-from foresight_cache.media.sampling import CHOICE, Sampling
 from foresight_cache.samples import Grid, Media, Sample
 from foresight_cache.shards.members import frames_of, labelled_frames, labels_of
 
 if TYPE_CHECKING:
     import torch
 
-ClipsAs = Literal["video", "images", "prompt"]
 Grids = dict[str, Grid]
-"""By level: `pixel`, `patch`, `merged`."""
+"""Grids of one sample by level: `pixel`, `patch`, `merged`."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputSpec:
-    """All that decides a sample's grids; what it says follows from the sample's record, without its pixels."""
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The inputs that an encoder is given for samples of one kind of media, by an `InputSpec`."""
 
-    size: InputSize
-    """Size that images and frames are resized to."""
-    sampling: Sampling
-    """Which frames of a clip are taken."""
-    fit: Fit = "stretch"
-    """Whether an input fills that size, or keeps its proportions and is bordered."""
-    clips_as: ClipsAs
-    """`video` gives the model a clip as a clip; `images` gives it each frame alone, which then knows of no other;
-    `prompt` gives it the frames as images of one prompt."""
+    encoder: Encoder
+    spec: InputSpec
+    media: Media
+    """Kind of all samples."""
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """From the section `input` of a fingerprint, which says nothing of clips where there are none."""
-        return cls(
-            size=InputSize.parse(record["size"]),
-            fit=record["fit"],
-            sampling=Sampling(frames=record.get("frames") or 1, per_second=record.get("frames_per_second")),
-            clips_as=record.get("clips_as") or "video",
-        )
+    def __post_init__(self) -> None:
+        """Raises `UsageError` where the model cannot be given clips in this form."""
+        if self._as_clip and "clip" not in self.encoder.media:
+            raise UsageError(
+                f"{self.encoder.family} takes images and these shards hold clips; "
+                "give it each frame by --clips-as images"
+            )
+        if self._in_one_prompt and not self.encoder.takes_prompt:
+            raise UsageError(f"{self.encoder.family} has no prompt; give it each frame by --clips-as images")
 
-    def to_json(self, media: Media) -> dict[str, Any]:
-        """The section `input` of a fingerprint."""
-        common = {"size": str(self.size), "fit": self.fit, "resize": "bicubic, antialiased"}
-        if media == "image":
-            return common
-        sampling = {"frames": self.sampling.frames, "frames_per_second": self.sampling.per_second}
-        return {**common, **sampling, "frame_choice": CHOICE, "clips_as": self.clips_as}
+    def grids(self, sample: Sample) -> Grids:
+        """Returns the grids of a sample on every level. Raises `BadSample` where the model cannot take it."""
+        return self.grids_of(Grid(self.spec.sampling.count(sample), *self._size(sample)))
 
-    def grids(self, encoder: Encoder, sample: Sample) -> Grids:
-        """Of a sample on every level. Raises `BadSample` where the model cannot take it."""
-        size = self.size.of(encoder, sample.height, sample.width)
-        return self.grids_of(encoder, Grid(self.sampling.count(sample), *size), sample.media)
+    def grids_of(self, pixel: Grid) -> Grids:
+        """Returns the grids of an input with this grid of pixels. Frames that are given alone have a time step each."""
+        if self._as_clip:
+            return {"pixel": pixel, **{level: self.encoder.grid(level, *pixel) for level in ("patch", "merged")}}
+        frame = {level: self.encoder.grid(level, 1, pixel.h, pixel.w) for level in ("patch", "merged")}
+        return {"pixel": pixel, **{level: Grid(pixel.t, grid.h, grid.w) for level, grid in frame.items()}}
 
-    def point_layout(self, encoder: Encoder, level: Level, dtype: DType, width: int, media: Media) -> PointLayout:
-        """Of a point on a level: of one size where every sample has it. Raises `UsageError` for a wrong size."""
-        if common := self.common_grids(encoder, media):
-            return PointLayout.fixed(level, dtype, common[level].tokens, width)
-        return PointLayout.ragged(level, dtype, self._most_tokens(encoder, level, media), width)
-
-    def common_grids(self, encoder: Encoder, media: Media) -> Grids | None:
-        """The grids of all samples, where these follow from the rule alone. Raises `UsageError` for a wrong size."""
-        if not self.size.fixed or (media == "clip" and self.sampling.per_second):
+    def common_grids(self) -> Grids | None:
+        """Returns the grids that all samples have, or None where they differ. Raises `UsageError` for a wrong size."""
+        if not self.spec.size.fixed or (self.media == "clip" and self.spec.sampling.per_second):
             return None
-        return self.grids_of(encoder, Grid(self._most_frames(media), *self.size.fixed), media)
+        return self.grids_of(Grid(self._most_frames, *self.spec.size.fixed))
 
-    def batches(self, encoder: Encoder, samples: Sequence[Sample], budget: int) -> list[list[int]]:
-        """Positions of the samples of a shard that go through the model together, see `batching`.
+    def point_layout(self, level: Level, dtype: DType, width: int) -> PointLayout:
+        """Returns the layout of an array on a level: of one size where all samples share it.
 
-        Those that the model cannot take, which decoding will find again, make a batch of their own at the start.
+        Raises `UsageError` for a wrong size.
+        """
+        if common := self.common_grids():
+            return PointLayout.fixed(level, dtype, common[level].tokens, width)
+        return PointLayout.ragged(level, dtype, self._most_tokens(level), width)
+
+    def row(self, sample: Sample) -> SampleRow:
+        """Returns the row of a good sample in the sample table."""
+        frames = tuple(self.spec.sampling.indices(sample))
+        return SampleRow(sample=sample, status="ok", reason=None, grids=self.grids(sample), frames=frames)
+
+    def batches(self, samples: Sequence[Sample], budget: int) -> list[list[int]]:
+        """Returns the positions of the samples of a shard that go through the model together, see `batching`.
+
+        Samples that the model cannot take, which decoding will find again, make a batch of their own at the start.
         """
         usable: dict[int, Grids] = {}
         for position, sample in enumerate(samples):
             try:
-                usable[position] = self.grids(encoder, sample)
+                usable[position] = self.grids(sample)
             except BadSample:
                 continue
         positions = list(usable)
         tokens = [grids["patch"].tokens for grids in usable.values()]
         planned = batches([grids["pixel"] for grids in usable.values()], tokens, budget)
         unusable = [position for position in range(len(samples)) if position not in usable]
-        return [unusable] * bool(unusable) + [[positions[place] for place in batch] for batch in planned]
+        return [unusable] * bool(unusable) + [[positions[index] for index in batch] for batch in planned]
 
-    def pixels(self, encoder: Encoder, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
-        """The sampled frames, resized, uint8 [T, H, W, 3]. Raises `BadSample`."""
-        placement = self._placement(encoder, sample)
+    def pixels(self, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
+        """Returns the sampled frames, resized, uint8 [T, H, W, 3]. Raises `BadSample`."""
+        placement = self._placement(sample)
 
         def fitted(frame: np.ndarray) -> np.ndarray:
             _check_size(sample, frame, f"the {sample.media} is")
             return fit_image(frame, placement)
 
-        if sample.media == "clip":
-            return decode_clip(members, self.sampling.indices(sample), fitted)
+        if self.media == "clip":
+            return decode_clip(members, self.spec.sampling.indices(sample), fitted)
         return fitted(decode_image(frames_of(members)[0]))[np.newaxis]
 
-    def labels(self, encoder: Encoder, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
-        """Dense labels of the resized pixels, uint8 [T·H·W, 1]; a frame without labels is to be ignored everywhere.
+    def labels(self, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
+        """Returns the dense labels of the resized pixels, uint8 [T·H·W, 1]; a frame without labels is all `ignore`.
 
         Raises `BadSample` where there are none, or others than the annotations describe.
         """
         encoded = dict(zip(labelled_frames(members), labels_of(members), strict=True))
         if not encoded:
             raise BadSample("it has no dense labels, which its dataset promises")
-        placement = self._placement(encoder, sample)
+        placement = self._placement(sample)
         unknown = (sample.annotations.get("labels") or {}).get("ignore") or 0
         frames = []
-        for index in self.sampling.indices(sample):
+        for index in self.spec.sampling.indices(sample):
             if index not in encoded:
                 frames.append(np.full((placement.height, placement.width), unknown, np.uint8))
                 continue
@@ -126,33 +127,31 @@ class InputSpec:
             frames.append(fit_labels(labels, placement, unknown))
         return np.stack(frames).reshape(-1, 1)
 
-    def check_media(self, encoder: Encoder, media: Media) -> None:
-        """Raises `UsageError` where the model has no video path and is to be given clips."""
-        if self._as_clip(media) and "clip" not in encoder.media:
-            raise UsageError(
-                f"{encoder.family} takes images and these shards hold clips; give it each frame by --clips-as images"
-            )
-        if media == "clip" and self.clips_as == "prompt" and not encoder.takes_prompt:
-            raise UsageError(f"{encoder.family} has no prompt; give it each frame by --clips-as images")
+    def text(self, annotations: Mapping[str, Any]) -> str:
+        """Returns the user's words to a sample. Raises `BadSample` where it has no question that the prompt needs."""
+        return render_prompt(self.encoder.options.prompt, annotations)
 
     def preprocess(
-        self, encoder: Encoder, pixels: Sequence[np.ndarray], media: Media, texts: Sequence[str] | None = None
+        self, clips: Sequence[np.ndarray], texts: Sequence[str] | None = None
     ) -> "Mapping[str, torch.Tensor]":
-        """Model inputs for the resized pixels [T, H, W, 3] of a batch and the user's words; none for no samples."""
-        if not pixels:
+        """Returns the model's inputs for a batch of resized pixels [T, H, W, 3] and the user's words to each.
+
+        No samples have no inputs.
+        """
+        if not clips:
             return {}
-        if self._as_clip(media):
-            return encoder.preprocess(pixels, "clip", texts)
-        if media == "clip" and self.clips_as == "prompt":
-            return encoder.preprocess(pixels, "images", texts)
+        if self._as_clip:
+            return self.encoder.preprocess(clips, "clip", texts)
+        if self._in_one_prompt:
+            return self.encoder.preprocess(clips, "images", texts)
         # Frames of a clip stand alone and have no words: only tokens are kept of them.
-        return encoder.preprocess([frame[np.newaxis] for clip in pixels for frame in clip], "image", texts)
+        return self.encoder.preprocess([frame[np.newaxis] for clip in clips for frame in clip], "image", texts)
 
     def regrouped(
-        self, features: "Mapping[str, Sequence[torch.Tensor]]", frames: Sequence[int], media: Media
+        self, features: "Mapping[str, Sequence[torch.Tensor]]", frames: Sequence[int]
     ) -> "dict[str, list[torch.Tensor]]":
-        """Tokens [N, D] of each sample, where the model was given each of its `frames` as an image of its own."""
-        if self._as_clip(media) or self.clips_as == "prompt" or all(count == 1 for count in frames):
+        """Returns the tokens [N, D] of each sample by point, where its `frames` went through the model one by one."""
+        if self._as_clip or self.spec.clips_as == "prompt" or all(count == 1 for count in frames):
             return {point: list(tokens) for point, tokens in features.items()}
         import torch
 
@@ -162,35 +161,36 @@ class InputSpec:
             for point, images in features.items()
         }
 
-    def _placement(self, encoder: Encoder, sample: Sample) -> Placement:
-        size = sample.height, sample.width
-        return placement_for(size, self.size.of(encoder, *size), self.fit)
+    @property
+    def _as_clip(self) -> bool:
+        return self.media == "clip" and self.spec.clips_as == "video"
 
-    def grids_of(self, encoder: Encoder, pixel: Grid, media: Media) -> Grids:
-        """Where the pixels are known; frames that are given one by one have a time step each."""
-        if self._as_clip(media):
-            return {"pixel": pixel, **{level: encoder.grid(level, *pixel) for level in ("patch", "merged")}}
-        alone = {level: encoder.grid(level, 1, pixel.h, pixel.w) for level in ("patch", "merged")}
-        return {"pixel": pixel, **{level: Grid(pixel.t, grid.h, grid.w) for level, grid in alone.items()}}
+    @property
+    def _in_one_prompt(self) -> bool:
+        return self.media == "clip" and self.spec.clips_as == "prompt"
 
-    def _most_frames(self, media: Media) -> int:
-        return 1 if media == "image" else self.sampling.frames
+    @property
+    def _most_frames(self) -> int:
+        return 1 if self.media == "image" else self.spec.sampling.frames
 
-    def _most_tokens(self, encoder: Encoder, level: Level, media: Media) -> int:
-        """Of a sample on a level. Raises `UsageError` for a wrong size."""
+    def _most_tokens(self, level: Level) -> int:
+        """Raises `UsageError` for a wrong size."""
         if level == "pooled":
             return POOLED_GRID.tokens
-        frames = self._most_frames(media)
-        if self.size.fixed:
-            return self.grids_of(encoder, Grid(frames, *self.size.fixed), media)[level].tokens
+        if self.spec.size.fixed:
+            return self.grids_of(Grid(self._most_frames, *self.spec.size.fixed))[level].tokens
         if level == "pixel":
-            return frames * encoder.max_pixels
-        if self._as_clip(media):
-            return encoder.max_tokens(level, frames)
-        return frames * encoder.max_tokens(level, 1)
+            return self._most_frames * self.encoder.max_pixels
+        if self._as_clip:
+            return self.encoder.max_tokens(level, self._most_frames)
+        return self._most_frames * self.encoder.max_tokens(level, 1)
 
-    def _as_clip(self, media: Media) -> bool:
-        return media == "clip" and self.clips_as == "video"
+    def _size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width that a sample is resized to."""
+        return self.spec.size.fixed or self.encoder.native_size(sample.height, sample.width)
+
+    def _placement(self, sample: Sample) -> Placement:
+        return placement_for((sample.height, sample.width), self._size(sample), self.spec.fit)
 
 
 def _check_size(sample: Sample, decoded: np.ndarray, what: str) -> None:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foresight_cache.encoders import Encoder
-from foresight_cache.encoders.bases.prompts import render_prompt
 from foresight_cache.errors import BadSample
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.cache_plan import CachePlan
+from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS
-from foresight_cache.samples import Media, Sample
-from foresight_cache.shards import ShardSet, read_shard
+from foresight_cache.samples import Sample
+from foresight_cache.shards import read_shard
 from foresight_cache.writer import PendingShard
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class RawBatch:
     samples: Sequence[Sample]
     members: Sequence[Mapping[str, bytes]]
     is_last: bool
-    """Whether it is the shard's last batch."""
+    """Truth of whether it is the shard's last batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,44 +39,43 @@ class PreparedBatch:
     positions: Sequence[int]
     samples: Sequence[Sample]
     pixels: Sequence[np.ndarray]
+    """Resized pixels of each sample, uint8 [T, H, W, 3]."""
     texts: Sequence[str] | None
     """The user's words to each sample, where they are run."""
-    media: Media
     labels: Sequence[np.ndarray | None]
     """Dense labels of each sample's pixels, uint8 [N, 1]; None where it has none."""
-    inputs: "Mapping[str, torch.Tensor]"
+    model_inputs: "Mapping[str, torch.Tensor]"
+    """Tensors that the model takes, on the CPU."""
     bad: Sequence[tuple[int, SampleRow]]
+    """Samples that could not be decoded: position and row of each."""
     is_last: bool
 
 
-def raw_batches(
-    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, pending: Iterator[PendingShard]
-) -> Iterator[RawBatch]:
-    """All batches of all pending shards, in order. A shard has samples, so it has a batch."""
+def raw_batches(plan: CachePlan, pending: Iterator[PendingShard]) -> Iterator[RawBatch]:
+    """Yields all batches of all pending shards, in order. A shard has samples, so it has a batch."""
     for shard in pending:
-        content = list(read_shard(shards, shard.number))
-        planned = options.inputs.batches(encoder, [sample for sample, _ in content], options.batch_tokens)
+        content = list(read_shard(plan.shards, shard.number))
+        planned = plan.inputs.batches([sample for sample, _ in content], plan.options.execution.batch_tokens)
         for positions in planned:
             samples, members = zip(*(content[position] for position in positions), strict=True)
             is_last = positions is planned[-1]
             yield RawBatch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
 
 
-def prepare_batch(batch: RawBatch, encoder: Encoder, options: ExtractionOptions) -> PreparedBatch:
-    """Decoded, resized and preprocessed; runs in a thread."""
-    rule, media = options.inputs, batch.samples[0].media
+def prepare_batch(batch: RawBatch, inputs: Inputs, *, with_text: bool) -> PreparedBatch:
+    """Returns a batch decoded, resized and preprocessed; runs in a thread."""
     good: list[tuple[int, Sample, np.ndarray, np.ndarray | None, str]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
-            text = render_prompt(encoder.options.prompt, sample.annotations) if options.with_text else ""
-            labels = rule.labels(encoder, sample, members) if LABELS in batch.shard.points else None
-            good.append((position, sample, rule.pixels(encoder, sample, members), labels, text))
+            text = inputs.text(sample.annotations) if with_text else ""
+            labels = inputs.labels(sample, members) if LABELS in batch.shard.points else None
+            good.append((position, sample, inputs.pixels(sample, members), labels, text))
         except BadSample as error:
             row = SampleRow(sample=sample, status="bad", reason=str(error), grids={})
             bad.append((position, row))
     pixels = [pixels for _, _, pixels, *_ in good]
-    texts = [text for *_, text in good] if options.with_text else None
+    texts = [text for *_, text in good] if with_text else None
     return PreparedBatch(
         shard=batch.shard,
         positions=[position for position, *_ in good],
@@ -85,8 +83,7 @@ def prepare_batch(batch: RawBatch, encoder: Encoder, options: ExtractionOptions)
         pixels=pixels,
         labels=[labels for *_, labels, _ in good],
         texts=texts,
-        media=media,
-        inputs=rule.preprocess(encoder, pixels, media, texts),
+        model_inputs=inputs.preprocess(pixels, texts),
         bad=bad,
         is_last=batch.is_last,
     )

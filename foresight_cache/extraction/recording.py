@@ -1,6 +1,6 @@
-"""From computed batches to committed shards."""
+"""Computed batches become committed shards."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
@@ -13,9 +13,11 @@ from foresight_cache.extraction.prepared_batches import PreparedBatch
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.runtime.progress import Advance
+from foresight_cache.samples import Sample
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
 
-RowsOf = Callable[[PreparedBatch], Iterator[SampleRow]]
+RowOf = Callable[[Sample], SampleRow]
+"""Function that makes the row of a good sample."""
 Computed = tuple[HostCopies, HostCopies]
 """The features of a batch by point and sample, and their extremes by point."""
 
@@ -26,14 +28,14 @@ class ShardRecorder:
     The points of a batch are checked, hashed and written side by side. One thread at a time may call it.
     """
 
-    def __init__(self, cache: CacheWriter, rows_of: RowsOf, threads: int, advance: Advance) -> None:
-        self._cache, self._rows_of, self._advance = cache, rows_of, advance
+    def __init__(self, cache: CacheWriter, row_of: RowOf, threads: int, advance: Advance) -> None:
+        self._cache, self._row_of, self._advance = cache, row_of, advance
         self._threads = ThreadPoolExecutor(threads)
         self._stack = ExitStack()
         self._shard: _OpenShard | None = None
 
     def add(self, batch: PreparedBatch, computed: Computed, halved: int) -> None:
-        """The next batch, of which `halved` were computed in halves.
+        """Writes the next batch, of which `halved` were computed in halves.
 
         Raises `FeatureError` for values that no cache should hold, and what writing raises.
         """
@@ -41,9 +43,11 @@ class ShardRecorder:
             self._shard = _OpenShard(self._stack.enter_context(self._cache.shard(batch.shard)), batch.shard)
         shard = self._shard
         features, extremes = (copies.arrays() for copies in computed)
-        check_extremes({point: found for point, (found,) in extremes.items()}, [sample.id for sample in batch.samples])
+        check_extremes(
+            {point: bounds for point, (bounds,) in extremes.items()}, [sample.id for sample in batch.samples]
+        )
         self._add(shard, batch, features)
-        shard.rows |= dict(batch.bad) | dict(zip(batch.positions, self._rows_of(batch), strict=True))
+        shard.rows |= dict(batch.bad) | dict(zip(batch.positions, map(self._row_of, batch.samples), strict=True))
         shard.halved += halved
         if batch.is_last:
             shard.writer.commit([shard.rows[position] for position in sorted(shard.rows)], halved=shard.halved)
@@ -51,7 +55,7 @@ class ShardRecorder:
             self._advance(len(shard.rows), shard.writer.size)
 
     def drop(self) -> None:
-        """Leaves nothing of a shard that is not committed."""
+        """Removes what was written of a shard that is not committed."""
         self._stack.close()
         self._shard = None
 
@@ -67,12 +71,12 @@ class ShardRecorder:
         ]
         added.append(self._threads.submit(partial(_add_pictures, shard, batch)))
         wait(added)  # all of them, before the files may be closed
-        for each in added:
-            each.result()
+        for future in added:
+            future.result()
 
 
 class _OpenShard:
-    """A shard that is being written, and what was found of it so far."""
+    """A shard that is being written, with its rows so far."""
 
     def __init__(self, writer: ShardWriter, pending: PendingShard) -> None:
         self.writer = writer

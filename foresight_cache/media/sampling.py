@@ -1,8 +1,10 @@
 """Chooses frames of a clip: `--frames N` of them, or with `--fps R` as many as its length gives at that rate."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from foresight_cache.errors import BadSample, UsageError
+from foresight_cache.flags import Flag
 from foresight_cache.samples import Sample
 
 CHOICE = "middle of equal segments"
@@ -13,10 +15,9 @@ CHOICE = "middle of equal segments"
 class Sampling:
     """Choice of frames from a clip's length and rate alone, so that a plan knows what an extraction will decode."""
 
-    frames: int = 8
-    """Number of frames of a clip; with `per_second`, the most of them."""
-    per_second: float | None = None
-    """Number of frames of each second of a clip; None chooses `frames` of any clip."""
+    frames: Annotated[int, Flag(help="Frames taken of a clip, evenly; with --fps, at most.", at_least=1)] = 8
+    per_second: Annotated[float | None, Flag(help="Frames taken of each second of a clip.", name="--fps")] = None
+    """None chooses `frames` of any clip."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError`."""

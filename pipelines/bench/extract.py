@@ -26,7 +26,8 @@ from foresight_cache.encoders.weights.tiny_models import (
 )
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.media.images import decode_image
 from foresight_cache.points import resolve
 from foresight_cache.preparation.options import PreparationOptions
@@ -132,8 +133,8 @@ def _extract(setting: _Setting, points: Sequence[str]) -> None:
     shutil.rmtree(out, ignore_errors=True)
     options = ExtractionOptions(
         points=resolve(points, [tap.name for tap in setting.encoder.taps]),
-        size=InputSize((_SIDE, _SIDE)),
-        batch_tokens=setting.batch * (_SIDE // 14) ** 2,
+        inputs=InputSpec(size=InputSize((_SIDE, _SIDE))),
+        execution=Execution(batch_tokens=setting.batch * (_SIDE // 14) ** 2),
     )
     extract(setting.shards, setting.encoder, options, out)
 

@@ -1,42 +1,19 @@
-from pipelines.commands.options import (
-    Attention,
-    BatchTokens,
-    ClipsAs,
-    Compile,
-    Device,
-    DType,
-    FitOption,
-    Frames,
-    FramesPerSecond,
-    MaxBad,
-    Model,
-    Out,
-    Points,
-    Prompt,
-    Shards,
-    Size,
-    Workers,
-    opened,
-)
+from foresight_cache.encoders import LoadOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution
+from pipelines.commands.options import MaxBad, Model, Out, Points, Shards, opened
+from pipelines.commands.parameters import with_flags
 
 
+@with_flags
 def run(
     shards: Shards,
     model: Model,
     points: Points,
     out: Out,
-    size: Size = "448",
-    fit: FitOption = "stretch",
-    frames: Frames = 8,
-    fps: FramesPerSecond = None,
-    clips_as: ClipsAs = "video",
-    prompt: Prompt = "Describe the image.",
-    dtype: DType = "bfloat16",
-    device: Device = "auto",
-    attention: Attention = "sdpa",
-    compiled: Compile = False,
-    batch_tokens: BatchTokens = 2048,
-    workers: Workers = 2,
+    inputs: InputSpec,
+    loading: LoadOptions,
+    execution: Execution,
     max_bad: MaxBad = 0.0,
 ) -> None:
     """Run the frozen model once over prepared shards and write a cache.
@@ -52,23 +29,7 @@ def run(
     from foresight_cache.runtime.progress import StageTimes
     from pipelines.progress import progress
 
-    shard_set, encoder, options = opened(
-        shards,
-        model,
-        points,
-        size,
-        fit=fit,
-        frames=frames,
-        fps=fps,
-        clips_as=clips_as,
-        prompt=prompt,
-        dtype=dtype,
-        device=device,
-        attention=attention,
-        compiled=compiled,
-        batch_tokens=batch_tokens,
-        workers=workers,
-    )
+    shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
     times = StageTimes()
     with progress("extract", shard_set.samples, times=times) as advance:
         extract(shard_set, encoder, options, out, advance, times)

@@ -1,9 +1,7 @@
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-
-from pipelines.commands.options import DType
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder
@@ -16,9 +14,10 @@ Size = Annotated[
     str | None,
     typer.Option(help="Input size in pixels: a square's side or HEIGHTxWIDTH; 448 or what is nearest to it."),
 ]
+DType = Annotated[
+    Literal["bfloat16", "float32", "float16"], typer.Option(help="Number type of the model and of the stored values.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-USUAL_SIZE = "448"
 
 
 @app.callback()
@@ -55,7 +54,7 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     """
     from foresight_cache.encoders import LoadOptions, describe
     from foresight_cache.errors import UsageError
-    from foresight_cache.extraction.input_size import InputSize
+    from foresight_cache.extraction.input_size import USUAL_SIZE, InputSize
 
     encoder = describe(model, LoadOptions(dtype=dtype, device="cpu"))
     wanted = InputSize.parse(size or USUAL_SIZE).fixed

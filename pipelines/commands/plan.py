@@ -5,26 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.options import (
-    Attention,
-    BatchTokens,
-    ClipsAs,
-    Compile,
-    Device,
-    DType,
-    FitOption,
-    Frames,
-    FramesPerSecond,
-    MaxBad,
-    Model,
-    Out,
-    Points,
-    Prompt,
-    Shards,
-    Size,
-    Workers,
-    opened,
-)
+from foresight_cache.encoders import LoadOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution
+from pipelines.commands.options import MaxBad, Model, Out, Points, Shards, opened
+from pipelines.commands.parameters import with_flags
 
 if TYPE_CHECKING:
     from foresight_cache.extraction.planning.batch_trials import BatchTrial
@@ -34,23 +19,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for p
 TryBatches = Annotated[bool, typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.")]
 
 
+@with_flags
 def run(
     shards: Shards,
     model: Model,
     points: Points,
     out: Out,
-    size: Size = "448",
-    fit: FitOption = "stretch",
-    frames: Frames = 8,
-    fps: FramesPerSecond = None,
-    clips_as: ClipsAs = "video",
-    prompt: Prompt = "Describe the image.",
-    dtype: DType = "bfloat16",
-    device: Device = "auto",
-    attention: Attention = "sdpa",
-    compiled: Compile = False,
-    batch_tokens: BatchTokens = 2048,
-    workers: Workers = 2,
+    inputs: InputSpec,
+    loading: LoadOptions,
+    execution: Execution,
     max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
     json_output: Json = False,
     trying: TryBatches = False,
@@ -69,23 +46,7 @@ def run(
     from foresight_cache.extraction.planning.plan import plan_extraction
     from pipelines.progress import progress
 
-    shard_set, encoder, options = opened(
-        shards,
-        model,
-        points,
-        size,
-        fit=fit,
-        frames=frames,
-        fps=fps,
-        clips_as=clips_as,
-        prompt=prompt,
-        dtype=dtype,
-        device=device,
-        attention=attention,
-        compiled=compiled,
-        batch_tokens=batch_tokens,
-        workers=workers,
-    )
+    shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
     with progress("pilot", None):
         planned = plan_extraction(shard_set, encoder, options, out)
         trials = try_batches(shard_set, encoder, options) if trying else []

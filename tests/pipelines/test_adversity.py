@@ -12,6 +12,7 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
+from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import open_shards
@@ -63,7 +64,8 @@ def extract_while(scenes: Path, out: Path, disturb: object) -> None:
         if len(shards_done) == 1:
             disturb()  # type: ignore[operator]
 
-    extract(open_shards(scenes), encoder, ExtractionOptions(points=points, size=InputSize.parse("112")), out, advance)
+    options = ExtractionOptions(points=points, inputs=InputSpec(size=InputSize.parse("112")))
+    extract(open_shards(scenes), encoder, options, out, advance)
 
 
 def test_a_disk_that_fills_up_during_the_job(scenes: Path, whole: Path, disk: Path) -> None:

@@ -25,7 +25,8 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import ShardSet, open_shards
 
@@ -43,7 +44,14 @@ def start(shards: ShardSet, out: Path) -> int:
         torch.set_num_threads(1)
         encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
         points = resolve(["E1", "E4", "E8"], [tap.name for tap in encoder.taps])
-        extract(shards, encoder, ExtractionOptions(points=points, size=InputSize.parse("56"), batch_tokens=16), out)
+        extract(
+            shards,
+            encoder,
+            ExtractionOptions(
+                points=points, inputs=InputSpec(size=InputSize.parse("56")), execution=Execution(batch_tokens=16)
+            ),
+            out,
+        )
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -1,1 +1,1 @@
-"""What an extraction will take, told before it runs."""
+"""The cost of an extraction, worked out and measured before it runs."""

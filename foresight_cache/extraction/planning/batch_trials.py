@@ -1,4 +1,4 @@
-"""Which batch size is fastest on this machine: tried, not assumed.
+"""Trials of batch sizes: the fastest one on this machine is measured, not assumed.
 
 On two processor cores one image at a time can beat eight; on a large GPU two are far too few.
 """
@@ -12,10 +12,9 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from foresight_cache.encoders import Encoder
-from foresight_cache.encoders.bases.prompts import render_prompt
 from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
-from foresight_cache.samples import Sample
 from foresight_cache.shards import Packed, ShardSet, read_shard
 from foresight_cache.shards.members import Members
 
@@ -31,33 +30,34 @@ _SLOWER = 1.05
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchTrial:
-    """One size of a batch."""
+    """One size of a batch, and how long its forward pass took."""
 
     samples: int
     batch_tokens: int
-    """The option of `extract` that makes batches of this size."""
+    """Value of the option of `extract` that makes batches of this size."""
     seconds_per_sample: float | None
-    """Of the forward pass, the median of three; None where the device's memory did not hold the batch."""
+    """Seconds of the forward pass, the median of three; None where the device's memory did not hold the batch."""
 
 
 def try_batches(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> list[BatchTrial]:
-    """Forward passes of growing batches of the first shard's samples, those of its most frequent size.
+    """Times forward passes of growing batches of the first shard's samples, those of its most frequent size.
 
     Raises `DatasetError` where none of them can be used.
     """
-    chosen, tokens = _alike(shards, encoder, options)
+    inputs = Inputs(encoder, options.inputs, shards.media)
+    samples, tokens = _alike(shards, inputs)
     trials: list[BatchTrial] = []
     for count in SIZES:
-        seconds = _seconds(encoder, options, list(islice(cycle(chosen), count)))
-        each = None if seconds is None else seconds / count
-        trials.append(BatchTrial(samples=count, batch_tokens=count * tokens, seconds_per_sample=each))
+        seconds = _seconds(inputs, options, list(islice(cycle(samples), count)))
+        per_sample = None if seconds is None else seconds / count
+        trials.append(BatchTrial(samples=count, batch_tokens=count * tokens, seconds_per_sample=per_sample))
         if seconds is None or (_worse(trials[-1:], trials) and _worse(trials[-2:], trials)):
             break
     return trials
 
 
 def fastest(trials: Sequence[BatchTrial]) -> BatchTrial | None:
-    """The one with the least time per sample; None where the memory did not hold a single sample."""
+    """Returns the trial with the least time per sample; None where the memory did not hold a single sample."""
     held = [trial for trial in trials if trial.seconds_per_sample is not None]
     return min(held, key=lambda trial: trial.seconds_per_sample or 0.0) if held else None
 
@@ -69,13 +69,13 @@ def _worse(last: Sequence[BatchTrial], trials: Sequence[BatchTrial]) -> bool:
     )
 
 
-def _alike(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> tuple[list[Packed], int]:
+def _alike(shards: ShardSet, inputs: Inputs) -> tuple[list[Packed], int]:
     """Samples of one grid, and the patch tokens of each."""
     groups: dict[Hashable, list[Packed]] = defaultdict(list)
     tokens: dict[Hashable, int] = {}
     for sample, members in read_shard(shards, 0):
         try:
-            grids = options.inputs.grids(encoder, sample)
+            grids = inputs.grids(sample)
         except BadSample:
             continue
         groups[grids["pixel"]].append((sample, members))
@@ -86,35 +86,31 @@ def _alike(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) -> tu
     return groups[largest][: SIZES[-1]], tokens[largest]
 
 
-def _seconds(encoder: Encoder, options: ExtractionOptions, chosen: Sequence[Packed]) -> float | None:
+def _seconds(inputs: Inputs, options: ExtractionOptions, samples: Sequence[Packed]) -> float | None:
     """Of one forward pass over these samples; None where the memory does not hold them."""
     import torch
 
-    inputs = _inputs(encoder, options, chosen)
-    points = [str(point) for point in options.points]
-    taken = []
+    encoder, points = inputs.encoder, [str(point) for point in options.points]
+    model_inputs = _model_inputs(inputs, samples, with_text=options.with_text)
+    seconds = []
     try:
         for _ in range(1 + _REPEATS):  # the first one warms up
             begun = time.perf_counter()
-            encoder.forward(inputs, points)
+            encoder.forward(model_inputs, points)
             if encoder.device.type == "cuda":
                 torch.cuda.synchronize(encoder.device)
-            taken.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - begun)
     except torch.OutOfMemoryError:
         return None
-    return median(taken[1:])
+    return median(seconds[1:])
 
 
-def _inputs(encoder: Encoder, options: ExtractionOptions, chosen: Sequence[Packed]) -> "Mapping[str, torch.Tensor]":
-    rule = options.inputs
-    samples: list[Sample] = [sample for sample, _ in chosen]
-    pixels = [rule.pixels(encoder, sample, _as_bytes(members)) for sample, members in chosen]
-    texts = (
-        [render_prompt(encoder.options.prompt, sample.annotations) for sample in samples] if options.with_text else None
-    )
-    return rule.preprocess(encoder, pixels, samples[0].media, texts)
+def _model_inputs(inputs: Inputs, samples: Sequence[Packed], *, with_text: bool) -> "Mapping[str, torch.Tensor]":
+    pixels = [inputs.pixels(sample, _as_bytes(members)) for sample, members in samples]
+    texts = [inputs.text(sample.annotations) for sample, _ in samples] if with_text else None
+    return inputs.preprocess(pixels, texts)
 
 
 def _as_bytes(members: Members) -> dict[str, bytes]:
-    """Of members that may be views of memory."""
+    """Members, which may be views of memory, as bytes."""
     return {name: bytes(data) for name, data in members.items()}

@@ -93,9 +93,10 @@ def test_a_batch_is_as_its_samples_alone(prompted: Any) -> None:
 
 def test_families_without_a_prompt_say_so() -> None:
     from foresight_cache.extraction.input_size import InputSize
-    from foresight_cache.extraction.inputs import InputSpec
+    from foresight_cache.extraction.input_spec import InputSpec
+    from foresight_cache.extraction.inputs import Inputs
     from foresight_cache.media.sampling import Sampling
 
-    rule = InputSpec(size=InputSize((112, 112)), sampling=Sampling(frames=2), clips_as="prompt")
+    spec = InputSpec(size=InputSize((112, 112)), sampling=Sampling(frames=2), clips_as="prompt")
     with pytest.raises(UsageError, match="dinov2 has no prompt; give it each frame by --clips-as images"):
-        rule.check_media(encoders.describe("tiny:dinov2", LoadOptions()), "clip")
+        Inputs(encoders.describe("tiny:dinov2", LoadOptions()), spec, "clip")

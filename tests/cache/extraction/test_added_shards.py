@@ -11,7 +11,8 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout, ShardSource
 from foresight_cache.points import resolve
@@ -61,7 +62,9 @@ def encoder() -> Encoder:
 def extracted(encoder: Encoder, shards: Path, out: Path, points: str = "E1") -> None:
     """Extracts, and sees that the plan is what was done."""
     found = resolve(points.split(","), [tap.name for tap in encoder.taps])
-    options = ExtractionOptions(points=found, size=InputSize.parse("56"), batch_tokens=16)
+    options = ExtractionOptions(
+        points=found, inputs=InputSpec(size=InputSize.parse("56")), execution=Execution(batch_tokens=16)
+    )
     left = plan_extraction(open_shards(shards), encoder, options, out)
     done: list[int] = []
     extract(open_shards(shards), encoder, options, out, lambda samples, _: done.append(samples))

@@ -12,7 +12,6 @@ from foresight_cache.datasets.synthetic import bouncing_balls
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UnknownName
 from foresight_cache.extraction.extract import extract
-from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning.plan import plan_extraction
 from foresight_cache.extraction.rerun import rerun
@@ -20,6 +19,7 @@ from foresight_cache.points import Point, resolve
 from foresight_cache.reader import Cache
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.verify import verify
+from tests.support.extracting import extraction_options
 from tests.support.made_clips import counting, number_in
 from tests.support.preparing import prepare
 
@@ -67,8 +67,8 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 
 
 def options(encoder: Encoder, size: str = "112", **others: Any) -> ExtractionOptions:
-    found = resolve(POINTS, [tap.name for tap in encoder.taps])
-    return ExtractionOptions(size=InputSize.parse(size), **{"points": found, "batch_tokens": 300, **others})
+    points = others.pop("points", resolve(POINTS, [tap.name for tap in encoder.taps]))
+    return extraction_options(points, size, **{"batch_tokens": 300, **others})
 
 
 def extracted(shards: ShardSet, encoder: Encoder, out: Path, size: str = "112", **others: Any) -> Cache:

@@ -14,11 +14,13 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FeatureError, UsageError
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
+from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.geometry import input_placement
 from foresight_cache.points import resolve
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.verify import verify
+from tests.support.extracting import extraction_options
 from tests.support.preparing import prepare
 
 
@@ -32,7 +34,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 def options(*points: str, **others: int) -> ExtractionOptions:
     encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
     found = resolve(points, [tap.name for tap in encoder.taps])
-    return ExtractionOptions(points=found, size=InputSize.parse("112"), **others)
+    return extraction_options(found, "112", **others)
 
 
 def spoilt() -> Encoder:
@@ -91,7 +93,7 @@ def test_labels_and_letterbox_travel_in_the_cache(assets: Path, tmp_path: Path) 
     """Dense labels lie on the grid of the pixels, resized without mixing, with the border that the pixels have."""
     prepare("ade20k", root=assets / "data/ADEChallengeData2016", out=tmp_path / "S", split="validation", partial=True)
     encoder = encoders.load("tiny:qwen2_5_vl", LoadOptions())
-    letterbox = replace(options("E1"), fit="letterbox")
+    letterbox = replace(options("E1"), inputs=InputSpec(size=InputSize.parse("112"), fit="letterbox"))
     extract(open_shards(tmp_path / "S"), encoder, letterbox, tmp_path / "C")
     cache = open_cache(tmp_path / "C")
     assert (cache.points, cache.arrays) == (("vit.patch_embed", "pixels"), ("vit.patch_embed", "labels", "pixels"))

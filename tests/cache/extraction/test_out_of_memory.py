@@ -14,7 +14,8 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import ModelError
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import ShardSet, open_shards
 from foresight_cache.verify import verify
@@ -30,7 +31,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 
 def options(encoder: Encoder) -> ExtractionOptions:
     points = resolve(["E4", "llm.layer_02", "llm.layer_02@last_query"], [tap.name for tap in encoder.taps])
-    return ExtractionOptions(points=points, size=InputSize.parse("56"), batch_tokens=8 * 16)
+    return ExtractionOptions(
+        points=points, inputs=InputSpec(size=InputSize.parse("56")), execution=Execution(batch_tokens=8 * 16)
+    )
 
 
 def load(most: int | None = None) -> tuple[Any, list[int]]:

@@ -10,7 +10,8 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.extraction.rerun import TOLERANCE, rerun
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.shards import open_shards
@@ -28,7 +29,9 @@ def cache(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     folder = tmp_path_factory.mktemp("rerun")
     prepare("shapes", out=folder / "S", limit=6, samples_per_shard=4)
     points = resolve(["E1", "E4", "E8"], [tap.name for tap in encoder.taps])
-    options = ExtractionOptions(points=points, size=InputSize.parse("112"), batch_tokens=192)
+    options = ExtractionOptions(
+        points=points, inputs=InputSpec(size=InputSize.parse("112")), execution=Execution(batch_tokens=192)
+    )
     extract(open_shards(folder / "S"), encoder, options, folder / "C")
     return open_cache(folder / "C")
 

@@ -20,13 +20,12 @@ from foresight_cache.encoders import LoadOptions
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extraction.extract import extract
-from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.metadata import read_root
 from foresight_cache.points import resolve
 from foresight_cache.shards import open_shards
 from foresight_cache.writer import CacheWriter
+from tests.support.extracting import extraction_options
 from tests.support.preparing import prepare
 
 TINY = "tiny:qwen2_5_vl"
@@ -45,7 +44,7 @@ class Run:
     def into(self, out: Path) -> None:
         encoder = encoders.load(self.model, self.load)
         points = resolve(["E1", "E4"], [tap.name for tap in encoder.taps])
-        options = ExtractionOptions(points=points, size=InputSize.parse(self.size), **self.others)
+        options = extraction_options(points, self.size, **self.others)
         extract(open_shards(self.shards), encoder, options, out)
 
 

@@ -14,6 +14,7 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UsageError
 from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
+from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.rerun import rerun
 from foresight_cache.points import Point, resolve
@@ -71,7 +72,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def options(encoder: Encoder, *points: str, size: str = "112") -> ExtractionOptions:
     resolved = resolve(points, [tap.name for tap in encoder.taps])
-    return ExtractionOptions(points=resolved, size=InputSize.parse(size))
+    return ExtractionOptions(points=resolved, inputs=InputSpec(size=InputSize.parse(size)))
 
 
 @pytest.fixture(scope="module")

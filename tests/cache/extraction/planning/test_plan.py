@@ -14,12 +14,15 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import CacheError, FingerprintMismatch
 from foresight_cache.extraction import size_estimate
-from foresight_cache.extraction.extract import extract, plan_cache
+from foresight_cache.extraction.cache_plan import CachePlan
+from foresight_cache.extraction.disk_space import free_space_at
+from foresight_cache.extraction.extract import extract
 from foresight_cache.extraction.input_size import InputSize
-from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.extraction.inputs import Inputs
+from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.extraction.planning import pilot
 from foresight_cache.extraction.planning.plan import plan_extraction
-from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.runtime.progress import format_bytes
@@ -75,16 +78,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def options(encoder: Encoder, *points: str, size: str = "112") -> ExtractionOptions:
     found = resolve(points or POINTS, [tap.name for tap in encoder.taps])
-    return ExtractionOptions(points=found, size=InputSize.parse(size), batch_tokens=256)
+    return ExtractionOptions(
+        points=found, inputs=InputSpec(size=InputSize.parse(size)), execution=Execution(batch_tokens=256)
+    )
 
 
 def predicted(shards: ShardSet, encoder: Encoder, wanted: ExtractionOptions, out: Path) -> size_estimate.SpaceNeeded:
-    cache: CacheLayout = plan_cache(shards, encoder, wanted)
-    found = size_estimate.survey(shards, encoder, wanted.inputs)
-    lacking = size_estimate.missing_points(out, cache, (*map(str, wanted.points), PIXELS))
-    return size_estimate.space_needed(
-        cache, size_estimate.object_sizes(cache, found), lacking, found.record_bytes, block=4096
-    )
+    plan = CachePlan(shards, encoder, wanted, out)
+    return plan.space_needed(plan.object_sizes, block=4096)
 
 
 def sizes_on_disk(out: Path) -> dict[str, int]:
@@ -123,7 +124,7 @@ def test_native_sizes_of_half_the_records_are_close(
 ) -> None:
     wanted = options(encoder, size="native")
     monkeypatch.setattr(size_estimate, "MOST_RECORDS", 20)
-    assert list(size_estimate.survey(photos, encoder, wanted.inputs).sizes) == [0, 2, 5, 7]
+    assert list(size_estimate.survey(photos, Inputs(encoder, wanted.inputs, "image")).sizes) == [0, 2, 5, 7]
     need = predicted(photos, encoder, wanted, tmp_path / "C")
     monkeypatch.setattr(size_estimate, "MOST_RECORDS", 8192)
     exact = predicted(photos, encoder, wanted, tmp_path / "C")
@@ -189,12 +190,12 @@ def test_shards_under_way_are_not_counted_twice(small_disk: Path) -> None:
     """They are part of what is needed, so that a second worker may start on a disk that is just large enough."""
     partial = small_disk / "C/samples/.partial/000000"
     partial.mkdir(parents=True)
-    before = size_estimate.free_space_at(small_disk / "C").free
+    before = free_space_at(small_disk / "C").free
     (partial / "pixels").write_bytes(os.urandom(200_000))
-    assert size_estimate.free_space_at(small_disk / "C").free == before
+    assert free_space_at(small_disk / "C").free == before
     (partial / "pixels").rename(small_disk / "pixels")
     assert before is not None
-    assert size_estimate.free_space_at(small_disk / "C").free == before - 200_704, "in whole blocks of 4,096 bytes"
+    assert free_space_at(small_disk / "C").free == before - 200_704, "in whole blocks of 4,096 bytes"
 
 
 @pytest.mark.parametrize("damage", ["cut", "size", "name", "record"])
@@ -215,7 +216,9 @@ def test_a_damaged_tar_is_passed_over(photos: ShardSet, encoder: Encoder, tmp_pa
         start = data.index(b'{"annotations"')
         data[start : start + 4] = b"oops"
     tar.write_bytes(data)
-    found = size_estimate.survey(replace(photos, path=tmp_path / "S"), encoder, options(encoder, size="native").inputs)
+    found = size_estimate.survey(
+        replace(photos, path=tmp_path / "S"), Inputs(encoder, options(encoder, size="native").inputs, "image")
+    )
     assert sorted(found.sizes) == [0, 2, 3, 4, 5, 6, 7]
 
 
@@ -305,7 +308,9 @@ def test_time_is_the_median_without_the_warm_up(
     slow = SlowEncoder(encoder)
     monkeypatch.setattr(pilot, "time", slow)
     monkeypatch.setattr(pilot, "MOST_BYTES", 4_000_000)
-    planned = plan_extraction(shards, slow, replace(options(encoder), batch_tokens=batch_tokens), tmp_path / "C")  # type: ignore[arg-type]
+    planned = plan_extraction(
+        shards, slow, replace(options(encoder), execution=Execution(batch_tokens=batch_tokens)), tmp_path / "C"
+    )  # type: ignore[arg-type]
     assert planned.pilot is not None
     assert (slow.passes, planned.pilot.batches) == (4, 3)
     assert planned.pilot.seconds_per_sample == pytest.approx(0.25, rel=0.01)

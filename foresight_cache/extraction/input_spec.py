@@ -1,0 +1,60 @@
+"""The choice of frames, size and form in which samples are given to a model; a part of a cache's fingerprint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self, get_args
+
+from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.extraction.input_size import USUAL_SIZE, InputSize
+from foresight_cache.flags import Flag
+from foresight_cache.geometry import FITS, Fit
+from foresight_cache.media.sampling import CHOICE, Sampling
+from foresight_cache.samples import Media
+
+ClipsAs = Literal["video", "images", "prompt"]
+"""Form in which a model is given a clip: as a clip; each frame alone, which then knows of no other; or its frames as
+images of one prompt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputSpec:
+    """The choices that decide a sample's grids, by its record and without its pixels."""
+
+    size: Annotated[
+        InputSize,
+        Flag(
+            help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.",
+            parse=InputSize.parse,
+            default=USUAL_SIZE,
+        ),
+    ] = field(default_factory=lambda: InputSize.parse(USUAL_SIZE))
+    fit: Annotated[Fit, Flag(help="Fill the size, or keep the proportions and fill up with grey.")] = "stretch"
+    sampling: Sampling = field(default_factory=Sampling)
+    clips_as: Annotated[
+        ClipsAs, Flag(help="Give the model a clip as a clip, its frames as images, or as images of one prompt.")
+    ] = "video"
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError`."""
+        if self.clips_as not in get_args(ClipsAs):
+            raise UnknownName("way to take clips", self.clips_as, get_args(ClipsAs))
+        if self.fit not in FITS:
+            raise UsageError(f"--fit is {self.fit!r}, expected {' or '.join(FITS)}")
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Returns the choices of a fingerprint's section `input`, which says nothing of clips where there are none."""
+        return cls(
+            size=InputSize.parse(record["size"]),
+            fit=record["fit"],
+            sampling=Sampling(frames=record.get("frames") or 1, per_second=record.get("frames_per_second")),
+            clips_as=record.get("clips_as") or "video",
+        )
+
+    def to_json(self, media: Media) -> dict[str, Any]:
+        """Returns the section `input` of a fingerprint."""
+        common = {"size": str(self.size), "fit": self.fit, "resize": "bicubic, antialiased"}
+        if media == "image":
+            return common
+        sampling = {"frames": self.sampling.frames, "frames_per_second": self.sampling.per_second}
+        return {**common, **sampling, "frame_choice": CHOICE, "clips_as": self.clips_as}
