@@ -1,4 +1,4 @@
-"""Figures of a benchmark: ratios of two things that are measured in turn on the same machine."""
+"""Figures of benchmarks: ratios of two things that are measured in turn on the same machine."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ class Figure:
     name: str
     value: float
     target: str
-    """What is aimed at, such as `<= 2`; empty where nothing is."""
+    """Limit that is aimed at, such as `<= 2`; empty where there is none."""
     detail: str
-    """The two times, or rates, that the value is made of."""
+    """The two times or rates that the value is made of."""
 
     @property
     def reached(self) -> bool | None:
-        """Whether the value is what is aimed at; None where nothing is.
+        """True if the value keeps within its target; None where it has none.
 
         >>> Figure(name="a", value=1.5, target="<= 2", detail="").reached
         True
@@ -33,22 +33,22 @@ class Figure:
 def medians(
     work: Sequence[Callable[[], object]], repeats: int, before: Callable[[], object] = lambda: None
 ) -> list[float]:
-    """Median seconds of each, measured in turn, so that a busy moment of the machine falls on all.
+    """Returns the median seconds of each piece of work, measured in turn: a busy moment of the machine falls on all.
 
-    `before` is called before each and is not counted.
+    `before` is called before each piece and is not counted.
     """
     seconds: list[list[float]] = [[] for _ in work]
     for _ in range(repeats):
-        for place, each in enumerate(work):
+        for call, durations in zip(work, seconds, strict=True):
             before()
             started = time.perf_counter()
-            each()
-            seconds[place].append(time.perf_counter() - started)
-    return [median(some) for some in seconds]
+            call()
+            durations.append(time.perf_counter() - started)
+    return [median(durations) for durations in seconds]
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """Markdown.
+    """Returns a Markdown table of the figures.
 
     >>> print(table([Figure(name="forty", value=1.234, target="<= 2", detail="1 s, 2 s")]))
     | measured | ratio | target | reached | detail |
@@ -57,7 +57,7 @@ def table(figures: Sequence[Figure]) -> str:
     """
     words = {True: "yes", False: "no", None: ""}
     lines = [
-        f"| {each.name} | {each.value:.2f} | {each.target} | {words[each.reached]} | {each.detail} |"
-        for each in figures
+        f"| {figure.name} | {figure.value:.2f} | {figure.target} | {words[figure.reached]} | {figure.detail} |"
+        for figure in figures
     ]
     return "\n".join(["| measured | ratio | target | reached | detail |", "|---|---|---|---|---|", *lines])

@@ -1,10 +1,10 @@
-"""Which samples of a shard go through the model together: a pure function of the shard's sizes."""
+"""Batches of a shard: a pure function of the sizes of its samples."""
 
 from collections.abc import Hashable, Sequence
 
 
 def batches(sizes: Sequence[Hashable], tokens: Sequence[int], budget: int) -> list[list[int]]:
-    """Positions in the shard, in batches of one input size whose tokens together keep within the budget.
+    """Returns positions in the shard, in batches of one input size whose tokens together keep within the budget.
 
     Sizes come in the order of their first sample. A sample that is over the budget alone makes its own batch.
     No batch crosses a shard, so that any worker that takes the shard computes the same numbers.

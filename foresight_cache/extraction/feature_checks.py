@@ -1,4 +1,4 @@
-"""Values that no cache should hold."""
+"""Checks for values that no cache should hold."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _ADVICE = "nothing of its shard was kept"
 
 
 def extremes(features: "Mapping[str, Sequence[torch.Tensor]]") -> "dict[str, list[torch.Tensor]]":
-    """Per point one float32 tensor [samples, 2] of the least and the largest number of each sample's tokens [N, D].
+    """Returns by point one float32 tensor [B, 2] of the least and the largest number of each sample's tokens [N, D].
 
     It is computed where the features are, without waiting for it.
     """
@@ -27,13 +27,13 @@ def extremes(features: "Mapping[str, Sequence[torch.Tensor]]") -> "dict[str, lis
     }
 
 
-def check_extremes(found: Mapping[str, np.ndarray], ids: Sequence[str]) -> None:
+def check_extremes(extremes_B2: Mapping[str, np.ndarray], ids: Sequence[str]) -> None:
     """Raises `FeatureError` for NaN, infinite, all-zero or constant tokens, naming point and sample.
 
-    `found` holds per point the least and the largest number of each sample, [samples, 2].
+    `extremes_B2` holds by point the least and the largest number of each sample.
     """
-    for point, samples in found.items():
-        for sample, (low, high) in zip(ids, samples.tolist(), strict=True):
+    for point, bounds_B2 in extremes_B2.items():
+        for sample, (low, high) in zip(ids, bounds_B2.tolist(), strict=True):
             if not (abs(low) < float("inf") and abs(high) < float("inf")):
                 raise FeatureError(
                     f"{point} of sample {sample} holds NaN or infinite values; {_ADVICE}; "
@@ -47,13 +47,13 @@ def check_extremes(found: Mapping[str, np.ndarray], ids: Sequence[str]) -> None:
 
 
 class DuplicateGuard:
-    """Different inputs with the same features, within a shard: a model or a loop that returned an old result."""
+    """Search within a shard for different inputs with the same features, as of a loop that returned an old result."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, bytes], tuple[str, bytes]] = {}
 
     def check(self, sample: str, pixels: np.ndarray, features: Mapping[str, np.ndarray]) -> None:
-        """Takes in one sample. Raises `FeatureError`; samples with the same pixels may have the same features."""
+        """Adds one sample. Raises `FeatureError`; samples with the same pixels may have the same features."""
         picture = checksum(pixels.reshape(-1))
         for point, tokens in features.items():
             key = point, checksum(tokens.reshape(-1).view(np.uint8))

@@ -21,12 +21,12 @@ class HostCopies:
             self._hosts = {point: [tokens.cpu() for tokens in samples] for point, samples in features.items()}
 
     def wait(self) -> None:
-        """Until the device has computed and handed over all."""
+        """Waits until the device has computed and handed over all."""
         if self._copied is not None:
             self._copied.synchronize()
 
     def arrays(self) -> dict[str, list[np.ndarray]]:
-        """Each tensor's numbers, of the same shape; bfloat16 as `ml_dtypes` has it. Waits for the device."""
+        """Returns each tensor's numbers, of the same shape; bfloat16 as `ml_dtypes` has it. Waits for the device."""
         self.wait()
         return {point: [_array(tokens) for tokens in samples] for point, samples in self._hosts.items()}
 

@@ -40,5 +40,5 @@ class ExtractionOptions:
 
     @property
     def with_text(self) -> bool:
-        """Truth of whether the prompt is run to its end, and not only to the last visual token."""
+        """True if the prompt is run to its end, and not only to the last visual token."""
         return any(point.readout == "last_query" for point in self.points)

@@ -1,4 +1,4 @@
-"""Batches of samples, decoded and preprocessed: what the model is given next."""
+"""Batches of samples, decoded and preprocessed for the model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class RawBatch:
     samples: Sequence[Sample]
     members: Sequence[Mapping[str, bytes]]
     is_last: bool
-    """Truth of whether it is the shard's last batch."""
+    """True if it is the shard's last batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,7 @@ Computed = tuple[HostCopies, HostCopies]
 
 
 class ShardRecorder:
-    """Takes the batches of one shard after another, and commits a shard with its last batch.
+    """Writer of one shard's batches after another's; it commits a shard with its last batch.
 
     The points of a batch are checked, hashed and written side by side. One thread at a time may call it.
     """

@@ -1,4 +1,4 @@
-"""What extraction costs beside the bare forward pass of the same model, and beside the way it is usually scripted.
+"""Costs of extraction beside the bare forward pass of the same model, and beside the way it is usually scripted.
 
 The model is a Qwen2.5-VL of middle size with random weights, on scenes of 448² pixels. The usual script runs one image
 at a time with `output_hidden_states=True`, which computes logits, runs the vision tower again for what it returns
@@ -47,7 +47,7 @@ Inputs = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Setting:
+class _Bench:
     folder: Path
     encoder: Encoder
     shards: ShardSet
@@ -60,16 +60,19 @@ class _Setting:
         return vars(self.encoder)["model"]
 
     def inputs(self, batch: int) -> list[Inputs]:
-        """Preprocessed and on the device."""
-        made = [
+        """Returns all images in batches, preprocessed and on the device."""
+        batches = [
             self.encoder.preprocess(self.images[start : start + batch], "image")
             for start in range(0, len(self.images), batch)
         ]
-        return [{name: tensor.to(self.encoder.device) for name, tensor in each.items()} for each in made]
+        return [{name: tensor.to(self.encoder.device) for name, tensor in inputs.items()} for inputs in batches]
 
 
 def run(folder: Path, *, quick: bool) -> list[Figure]:
-    """Minutes on a processor. Writes a model of 600 MB in memory and caches of some 100 MB, one at a time."""
+    """Measures for minutes on a processor.
+
+    Writes a model of 600 MB in memory and caches of some 100 MB, one at a time.
+    """
     count, repeats = (2, 3) if quick else (8, 5)
     _save_model(folder / "model")
     prepare("shapes", folder / "shards", PreparationOptions(selection=SampleSelection(limit=count)))
@@ -77,49 +80,49 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     dtype: Any = "bfloat16" if torch.cuda.is_available() else "float32"
     encoder = load(f"random:{folder / 'model'}", LoadOptions(dtype=dtype))
     images = [decode_image(frames_of(members)[0])[None] for _, members in read_shard(shards, 0)]
-    setting = _Setting(folder=folder, encoder=encoder, shards=shards, images=images, batch=1)
-    tried = [partial(_each, _whole, setting, setting.inputs(batch)) for batch in _BATCHES]
+    bench = _Bench(folder=folder, encoder=encoder, shards=shards, images=images, batch=1)
+    tried = [partial(_batch_by_batch, _whole, bench, bench.inputs(batch)) for batch in _BATCHES]
     seconds = medians(tried, 2)
     fastest = _BATCHES[seconds.index(min(seconds))]
-    setting = _Setting(folder=folder, encoder=encoder, shards=shards, images=images, batch=fastest)
-    return [*_whole_job(setting, repeats), *_parts(setting, repeats), *_script(setting, repeats)]
+    bench = _Bench(folder=folder, encoder=encoder, shards=shards, images=images, batch=fastest)
+    return [*_whole_job(bench, repeats), *_parts(bench, repeats), *_script(bench, repeats)]
 
 
-def _whole_job(setting: _Setting, repeats: int) -> Iterator[Figure]:
-    inputs = setting.inputs(setting.batch)
-    bare, ours = medians([partial(_each, _whole, setting, inputs), partial(_extract, setting, _EVERY)], repeats)
-    count = len(setting.images)
+def _whole_job(bench: _Bench, repeats: int) -> Iterator[Figure]:
+    inputs = bench.inputs(bench.batch)
+    bare, ours = medians([partial(_batch_by_batch, _whole, bench, inputs), partial(_extract, bench, _EVERY)], repeats)
+    count = len(bench.images)
     yield Figure(
-        name=f"throughput of extract with E1 to E8 to the bare forward pass, {setting.batch} images per batch",
+        name=f"throughput of extract with E1 to E8 to the bare forward pass, {bench.batch} images per batch",
         value=bare / ours,
         target=">= 0.9",
         detail=f"{count / ours:.2f} to {count / bare:.2f} images/s",
     )
 
 
-def _parts(setting: _Setting, repeats: int) -> Iterator[Figure]:
-    inputs = setting.inputs(setting.batch)
-    middle = setting.model.config.text_config.num_hidden_layers // 2
+def _parts(bench: _Bench, repeats: int) -> Iterator[Figure]:
+    inputs = bench.inputs(bench.batch)
+    middle = bench.model.config.text_config.num_hidden_layers // 2
     layer = f"llm.layer_{middle:02d}"
-    vision = [tap.name for tap in setting.encoder.taps if tap.name.startswith("vit.")]
+    vision = [tap.name for tap in bench.encoder.taps if tap.name.startswith("vit.")]
     for name, bare, points in (
         ("vit.* to the bare vision tower", _tower, vision),
         (f"{layer} to a model that ends there", _truncated, [layer]),
     ):
         alone, ours = medians(
-            [partial(_each, bare, setting, inputs), partial(_captured, setting, inputs, points)], repeats
+            [partial(_batch_by_batch, bare, bench, inputs), partial(_captured, bench, inputs, points)], repeats
         )
         yield Figure(
             name=f"time of {name}", value=ours / alone, target="<= 1.03", detail=f"{ours:.2f} s to {alone:.2f} s"
         )
 
 
-def _script(setting: _Setting, repeats: int) -> Iterator[Figure]:
-    script, every, vision = medians(
-        [partial(_scripted, setting), partial(_extract, setting, _EVERY), partial(_extract, setting, _VISION)], repeats
+def _script(bench: _Bench, repeats: int) -> Iterator[Figure]:
+    script, all_points, vision = medians(
+        [partial(_scripted, bench), partial(_extract, bench, _EVERY), partial(_extract, bench, _VISION)], repeats
     )
-    count = len(setting.images)
-    for name, ours, target in (("E1 to E8", every, ">= 2.1"), ("E1 to E5", vision, ">= 5")):
+    count = len(bench.images)
+    for name, ours, target in (("E1 to E8", all_points, ">= 2.1"), ("E1 to E5", vision, ">= 5")):
         yield Figure(
             name=f"throughput of extract with {name} to the usual script",
             value=script / ours,
@@ -128,22 +131,22 @@ def _script(setting: _Setting, repeats: int) -> Iterator[Figure]:
         )
 
 
-def _extract(setting: _Setting, points: Sequence[str]) -> None:
-    out = setting.folder / "cache"
+def _extract(bench: _Bench, points: Sequence[str]) -> None:
+    out = bench.folder / "cache"
     shutil.rmtree(out, ignore_errors=True)
     options = ExtractionOptions(
-        points=resolve(points, [tap.name for tap in setting.encoder.taps]),
+        points=resolve(points, [tap.name for tap in bench.encoder.taps]),
         inputs=InputSpec(size=InputSize((_SIDE, _SIDE))),
-        execution=Execution(batch_tokens=setting.batch * (_SIDE // 14) ** 2),
+        execution=Execution(batch_tokens=bench.batch * (_SIDE // 14) ** 2),
     )
-    extract(setting.shards, setting.encoder, options, out)
+    extract(bench.shards, bench.encoder, options, out)
 
 
 @torch.inference_mode()
-def _each(work: Callable[[Any, Inputs], object], setting: _Setting, inputs: Sequence[Inputs]) -> None:
-    for each in inputs:
-        work(setting.model, each)
-    _wait(setting)
+def _batch_by_batch(work: Callable[[Any, Inputs], object], bench: _Bench, inputs: Sequence[Inputs]) -> None:
+    for batch in inputs:
+        work(bench.model, batch)
+    _wait(bench)
 
 
 def _whole(model: Any, inputs: Inputs) -> None:
@@ -170,29 +173,29 @@ def _half_of(language_model: Any) -> Iterator[None]:
         language_model.layers, config.num_hidden_layers = layers, len(layers)
 
 
-def _captured(setting: _Setting, inputs: Sequence[Inputs], points: Sequence[str]) -> None:
-    for each in inputs:
-        setting.encoder.forward(each, points)
-    _wait(setting)
+def _captured(bench: _Bench, inputs: Sequence[Inputs], points: Sequence[str]) -> None:
+    for batch in inputs:
+        bench.encoder.forward(batch, points)
+    _wait(bench)
 
 
 @torch.inference_mode()
-def _scripted(setting: _Setting) -> None:
-    model = setting.model
-    for number, image in enumerate(setting.images):
-        inputs = {name: tensor.to(setting.encoder.device) for name, tensor in _of_one(setting, image).items()}
+def _scripted(bench: _Bench) -> None:
+    model = bench.model
+    for number, image in enumerate(bench.images):
+        inputs = {name: tensor.to(bench.encoder.device) for name, tensor in _of_one(bench, image).items()}
         output = model(**inputs, output_hidden_states=True, use_cache=False)
         merged = model.model.visual(inputs["pixel_values"].to(model.dtype), grid_thw=inputs["image_grid_thw"])
-        found = {"hidden": [hidden.cpu() for hidden in output.hidden_states], "merged": merged.pooler_output}
-        torch.save(found, setting.folder / f"{number}.pt")
+        tensors = {"hidden": [hidden.cpu() for hidden in output.hidden_states], "merged": merged.pooler_output}
+        torch.save(tensors, bench.folder / f"{number}.pt")
 
 
-def _of_one(setting: _Setting, image: Any) -> Inputs:
-    return setting.encoder.preprocess([image], "image", ["Describe the image."])
+def _of_one(bench: _Bench, image: Any) -> Inputs:
+    return bench.encoder.preprocess([image], "image", ["Describe the image."])
 
 
-def _wait(setting: _Setting) -> None:
-    if setting.encoder.device.type == "cuda":
+def _wait(bench: _Bench) -> None:
+    if bench.encoder.device.type == "cuda":
         torch.cuda.synchronize()
 
 

@@ -33,12 +33,12 @@ def run(context: typer.Context, json_output: Json = False) -> None:
         return
     from foresight_cache.encoders import LoadOptions, describe, names
 
-    families = [describe(f"tiny:{name}", LoadOptions(device="cpu")) for name in names()]
-    rows = [{"family": each.family, "media": list(each.media), "taps": _kinds(each)} for each in families]
+    encoders = [describe(f"tiny:{name}", LoadOptions(device="cpu")) for name in names()]
+    rows = [{"family": encoder.family, "media": list(encoder.media), "taps": _kinds(encoder)} for encoder in encoders]
     if json_output:
         print(json.dumps(rows, indent=2))
         return
-    width = max(len(each.family) for each in families)
+    width = max(len(encoder.family) for encoder in encoders)
     for row in rows:
         print(f"{row['family']:{width}}  {' and '.join(f'{media}s' for media in row['media'])}")
         print(f"{'':{width}}  {' '.join(row['taps'])}")
@@ -57,10 +57,10 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     from foresight_cache.extraction.input_size import USUAL_SIZE, InputSize
 
     encoder = describe(model, LoadOptions(dtype=dtype, device="cpu"))
-    wanted = InputSize.parse(size or USUAL_SIZE).fixed
-    if wanted is None:
+    fixed = InputSize.parse(size or USUAL_SIZE).fixed
+    if fixed is None:
         raise UsageError("with native sizes every input has a grid of its own; name one with --size HEIGHTxWIDTH")
-    height, width = wanted if size else encoder.nearest_size(*wanted)
+    height, width = fixed if size else encoder.nearest_size(*fixed)
     rows = _rows(encoder, height, width)
     if json_output:
         print(json.dumps({"model": model, "family": encoder.family, "size": [height, width], "taps": rows}, indent=2))
@@ -70,26 +70,26 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
 
 
 def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
-    """One for each tap, in the order of computation."""
+    """A row for each tap, in the order of computation."""
     from foresight_cache.format.layout import NUMPY_DTYPES
     from foresight_cache.points import aliases
 
     named: dict[str, list[str]] = {}
-    for alias, tap in aliases([tap.name for tap in encoder.taps]).items():
-        named.setdefault(tap, []).append(alias)
+    for alias, tap_name in aliases([tap.name for tap in encoder.taps]).items():
+        named.setdefault(tap_name, []).append(alias)
     rows = []
-    for each in encoder.taps:
-        grid = encoder.grid(each.level, 1, height, width)
-        size = grid.tokens * each.width * NUMPY_DTYPES[encoder.options.dtype].itemsize
+    for tap in encoder.taps:
+        grid = encoder.grid(tap.level, 1, height, width)
+        size = grid.tokens * tap.width * NUMPY_DTYPES[encoder.options.dtype].itemsize
         rows.append(
             {
-                "tap": each.name,
-                "level": each.level,
+                "tap": tap.name,
+                "level": tap.level,
                 "grid": list(grid),
-                "width": each.width,
+                "width": tap.width,
                 "bytes_per_sample": size,
-                "class_token": each.leading > 0,
-                "aliases": named.get(each.name, []),
+                "class_token": tap.leading > 0,
+                "aliases": named.get(tap.name, []),
             }
         )
     return rows
@@ -97,8 +97,8 @@ def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
     from foresight_cache.runtime.progress import format_bytes
+    from pipelines.tables import text_table
 
-    head = ("tap", "grid", "width", "per sample", "class token", "alias")
     cells = [
         (
             row["tap"],
@@ -110,11 +110,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         )
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    return [
-        "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *cells)
-    ]
+    return text_table(("tap", "grid", "width", "per sample", "class token", "alias"), cells)
 
 
 def _kinds(encoder: "Encoder") -> list[str]:

@@ -59,7 +59,7 @@ def run(
 
 
 def _text(plan: "ExtractionPlan") -> str:
-    """For a person: what there is to do, a table of points, then room and time."""
+    """The plan for a person: work, room and time, then a table of points."""
     lines = [f"<plan of {plan.out}>", *(f"  {label:12}{text}" for label, text in _facts(plan).items())]
     return "\n".join([*lines, "", *_table(plan)])
 
@@ -91,54 +91,60 @@ def _times(plan: "ExtractionPlan") -> dict[str, str]:
         return {"time": "nothing to do"}
     if plan.pilot is None or plan.seconds is None:
         return {"time": "unknown: there is no room for a pilot, or none of its samples can be used"}
-    each, passes = plan.pilot.seconds_per_sample, plan.pilot.batches
+    per_sample, passes = plan.pilot.seconds_per_sample, plan.pilot.batches
     speed = format_bytes(plan.pilot.write_bytes_per_second)
     return {
-        "computing": f"{_duration(plan.compute_seconds or 0)}, {each:.3g} s per sample (median of {passes} batches)",
+        "computing": (
+            f"{_duration(plan.compute_seconds or 0)}, {per_sample:.3g} s per sample (median of {passes} batches)"
+        ),
         "writing": f"{_duration(plan.write_seconds or 0)}, {speed}/s measured",
         "time": f"{_duration(plan.seconds)} with one process on this machine, the slower of the two",
     }
 
 
 def _trials(trials: "Sequence[BatchTrial]") -> list[str]:
-    """A line for each size of a batch, and which one to take."""
+    """A line for each size of a batch, and the size that is fastest."""
     from foresight_cache.extraction.planning.batch_trials import fastest
+    from pipelines.tables import text_table
 
     if not trials:
         return []
-    lines = ["", "  samples per batch  --batch-tokens  s per sample"]
-    for trial in trials:
-        seconds = trial.seconds_per_sample
-        told = "out of memory" if seconds is None else f"{seconds:.3g}"
-        lines.append(f"  {trial.samples:>17}  {trial.batch_tokens:>14}  {told:>12}")
+    head = ("samples per batch", "--batch-tokens", "s per sample")
+    rows = [
+        (
+            str(trial.samples),
+            str(trial.batch_tokens),
+            "out of memory" if trial.seconds_per_sample is None else f"{trial.seconds_per_sample:.3g}",
+        )
+        for trial in trials
+    ]
+    lines = ["", *text_table(head, rows, right=head)]
     best = fastest(trials)
     return [*lines, f"  fastest here: --batch-tokens {best.batch_tokens}"] if best else lines
 
 
 def _table(plan: "ExtractionPlan") -> list[str]:
     from foresight_cache.runtime.progress import format_bytes
+    from pipelines.tables import text_table
 
     head = ("point", "tokens", "channels", "type", "in all", "left")
     rows = [
         (
-            each.name,
-            f"{each.tokens:,.0f}",
-            f"{each.width:,}",
-            each.dtype,
-            format_bytes(each.bytes),
-            format_bytes(each.bytes_left),
+            point.name,
+            f"{point.tokens:,.0f}",
+            f"{point.width:,}",
+            point.dtype,
+            format_bytes(point.bytes),
+            format_bytes(point.bytes_left),
         )
-        for each in plan.points
+        for point in plan.points
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return [
-        "  " + "  ".join(f"{cell:{'<' if place in (0, 3) else '>'}{widths[place]}}" for place, cell in enumerate(row))
-        for row in (head, *rows)
-    ]
+    return text_table(head, rows, right=("tokens", "channels", "in all", "left"))
 
 
 def _duration(seconds: float) -> str:
-    """
+    """A duration in one or two units.
+
     >>> _duration(0.42), _duration(59.9), _duration(3599), _duration(7500), _duration(400_000)
     ('0.4 s', '1 min', '1 h 00 min', '2 h 05 min', '111 h 07 min')
     """

@@ -166,7 +166,8 @@ class TestBadInput:
         assert "unknown extraction point 'vit.blok_02'; did you mean 'vit.block_02'" in text
 
     @pytest.mark.parametrize(
-        ("size", "words"), [("450", "multiples of 28 pixels"), ("big", "is no size"), ("0x28", "is no size")]
+        ("size", "words"),
+        [("450", "multiples of 28 pixels"), ("big", "is not understood"), ("0x28", "is not understood")],
     )
     def test_impossible_size(self, scenes: Path, tmp_path: Path, size: str, words: str) -> None:
         assert words in said(*extract(scenes, tmp_path / "C", "--size", size), status=2)

@@ -39,7 +39,7 @@ class ExtractionPlan:
     out: str
     """Path where the cache is or would be."""
     exists: bool
-    """Truth of whether there is a cache already."""
+    """True if there is a cache already."""
     samples: int
     samples_left: int
     """Samples of the shards that lack something."""
@@ -72,7 +72,7 @@ class ExtractionPlan:
 
     @property
     def fits(self) -> bool:
-        """Truth of whether the disk has room for what is left."""
+        """True if the disk has room for what is left."""
         return self.free is None or self.on_disk_left <= self.free
 
     @property
