@@ -210,7 +210,7 @@ def test_the_root_is_written_before_the_arrays(root: Path, monkeypatch: pytest.M
     from foresight_cache import writer
 
     order: list[str] = []
-    real = writer._write_atomically
+    real = writer._write
 
     def noted(folder: Path, key: str, data: bytes, scratch: Path) -> None:
         order.append(key)
@@ -219,7 +219,7 @@ def test_the_root_is_written_before_the_arrays(root: Path, monkeypatch: pytest.M
         for point in POINTS:
             assert json.loads((root / point / "zarr.json").read_bytes())["shape"][0] <= sum(samples)
 
-    monkeypatch.setattr(writer, "_write_atomically", noted)
+    monkeypatch.setattr(writer, "_write", noted)
     with CacheWriter(root, MANY):
         pass
     assert order == ["zarr.json", *(f"{point}/zarr.json" for point in POINTS)]
