@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ONE_TOKEN = Grid(1, 1, 1)
 
 Form = Literal["per_sample", "per_token"]
-"""Whether a prediction is made from the whole sample, or from each token about the token's cell."""
+"""Form of a prediction: one from the whole sample, or one from each token about the token's cell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +35,10 @@ class OutputSpec:
     predicts: tuple[Form, ...] = ("per_sample", "per_token")
     """Forms of prediction that the task takes: from the whole sample, or from each token with its cell."""
     grid: Grid = _ONE_TOKEN
-    """The largest grid of the tokens that the head will see."""
+    """Largest grid of the tokens that the head will see."""
     cell: tuple[int, int, int, int] | None = None
-    """Where the values of a prediction are a piece of a picture, its frames, height, width and channels: C is their
-    product, and the values are in that order."""
+    """Frames, height, width and channels of a prediction that is a piece of a picture: C is their product, and the
+    values are in that order. None for other predictions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,20 +53,21 @@ class Features:
     pooled: Tensor
     """[B, D] float32: the mean over each sample's tokens."""
     mask: Tensor
-    """[B, N] bool: where there is a token."""
+    """[B, N] bool: True for a token, False for padding."""
     cells: Tensor
     """[B, N, 4] float32: the part of the image that each token stands for."""
     grids: tuple[Grid, ...] = ()
-    """How the tokens of each of the B samples lie in time and space."""
+    """Grid in time and space of the tokens of each of the B samples."""
     others: tuple[Features, ...] = ()
-    """The same samples at further points, for a head that takes several."""
+    """Features of the same samples at further points, for a head that takes several."""
 
     @property
     def every(self) -> tuple[Features, ...]:
-        """One per point, this one first."""
+        """Features of every point, these first."""
         return self, *self.others
 
     def to(self, device: torch.device | str) -> Features:
+        """Returns the same features on a device."""
         return Features(
             tokens=self.tokens.to(device),
             pooled=self.pooled.to(device),
@@ -77,7 +78,7 @@ class Features:
         )
 
     def select(self, rows: Sequence[int]) -> Features:
-        """The samples at these places of the batch."""
+        """Returns the samples at these positions of the batch."""
         picked = list(rows)
         return Features(
             tokens=self.tokens[picked],
@@ -91,16 +92,16 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
-    """What a head says about a batch; the task gives the numbers their meaning."""
+    """Predictions of a head for a batch; the task gives the numbers their meaning."""
 
     values: Tensor
     """[B, P, C] float32, unbounded."""
     mask: Tensor
-    """[B, P] bool: which predictions exist."""
+    """[B, P] bool: True for predictions that exist."""
     cells: Tensor | None = None
     """[B, P, 4] float32: the cell that a prediction was made from; None where it was made from the whole sample."""
     grids: tuple[Grid, ...] = ()
-    """How the cells of each of the B samples lie in time and space; empty where there are none."""
+    """Grid in time and space of the cells of each of the B samples; empty where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

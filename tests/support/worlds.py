@@ -60,10 +60,10 @@ def fractions(annotations: dict[str, Any]) -> list[tuple[int, np.ndarray]]:
 def labels(annotations: dict[str, Any]) -> np.ndarray:
     """uint8 [1, H, W, 1]: the category of each pixel, 0 for none."""
     height, width = PICTURE.h * PIXELS, PICTURE.w * PIXELS
-    found = np.zeros((1, height, width, 1), np.uint8)
+    categories = np.zeros((1, height, width, 1), np.uint8)
     for name, (x0, y0, x1, y1) in fractions(annotations):
-        found[0, round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)] = name
-    return found
+        categories[0, round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)] = name
+    return categories
 
 
 def picture_facts(annotations: dict[str, Any]) -> np.ndarray:
