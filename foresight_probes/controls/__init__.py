@@ -1,1 +1,1 @@
-"""Answers that use no feature of the input, which a probe's number must be compared with."""
+"""Controls, which a probe's number must be compared with: answers that use no feature of the input."""

@@ -1,1 +1,1 @@
-"""What a run leaves behind: its result, scores of samples and weights, and tables over many."""
+"""Results of runs: their metrics, scores of samples and weights in files, and tables over many."""

@@ -38,9 +38,9 @@ def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standard
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
-        raise ProbeError(f"{path} is missing or damaged ({error}); remove its run and train it again.") from error
+        raise ProbeError(f"{path} is missing or damaged ({error}); remove its run and train it again") from error
     if metadata.get(IDENTITY) != identity:
-        raise ProbeError(f"{path} holds the weights of another run; remove its run and train it again.")
+        raise ProbeError(f"{path} holds the weights of another run; remove its run and train it again")
     weights = {name.removeprefix(HEAD): tensor for name, tensor in tensors.items() if name.startswith(HEAD)}
     count = sum(name.endswith(".token_mean") for name in tensors if name.startswith(STANDARDISATION))
     points = [

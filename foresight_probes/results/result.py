@@ -36,7 +36,7 @@ class Result:
     run: str
     """Name of the file: the head, its values in a grid, the seed."""
     point_index: int
-    """Place of the point in the order of computation; -1 for what is no point of the model."""
+    """Index of the point in the order of computation; -1 for what is no point of the model."""
     primary: str
     """Name of the metric that selected the epoch and is drawn over points."""
     metrics: Mapping[str, Interval]
@@ -64,19 +64,19 @@ class Result:
     """Trained numbers of the head."""
     versions: Mapping[str, str]
     wall_seconds: float
-    """Time that the point took, all heads of `company` together."""
+    """Time that the point took, all heads of `runs_in_pass` together."""
     runs_in_pass: int
     """Heads that were trained in the same pass."""
     bytes_read: int
-    """Bytes of features that the point's pass, or passes, read from the cache, for all of `company` together."""
+    """Bytes of features that the point's pass, or passes, read from the cache, for all of `runs_in_pass` together."""
     scores_source: tuple[SampleScore, ...] | Path
-    """What `scores` gives, or the file that holds it: a study has thousands of runs on thousands of samples."""
+    """Scores of the test samples, or the file that holds it: a study has thousands of runs on thousands of samples."""
     trained_now: bool = False
-    """Whether this call trained it, rather than found it finished; not stored."""
+    """True where this call trained it, rather than found it finished; not stored."""
 
     @property
     def scores(self) -> tuple[SampleScore, ...]:
-        """Of each test sample; read at each call where they are in a file. Raises `ProbeError` for a damaged one."""
+        """Scores of each test sample, read anew where they are in a file. Raises `ProbeError` for a damaged one."""
         return from_parquet(self.scores_source) if isinstance(self.scores_source, Path) else self.scores_source
 
     @property
@@ -135,33 +135,33 @@ def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> 
             write_file(path.with_suffix(".safetensors"), checkpoint)
         write_file(path, text.encode())
     except OSError as error:
-        raise ProbeError(f"cannot write the result {path}: {error.strerror or error}.") from error
+        raise ProbeError(f"cannot write the result {path}: {error.strerror or error}") from error
     return path
 
 
 def load_result(path: Path) -> Result:
-    """Raises `ProbeError` for a file that is damaged, foreign or of another version."""
+    """Reads a result. Raises `ProbeError` for a file that is damaged, foreign or of another version."""
     try:
         record = json.loads(path.read_bytes())
     except OSError as error:
-        raise ProbeError(f"cannot read the result {path}: {error.strerror or error}.") from error
+        raise ProbeError(f"cannot read the result {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise ProbeError(f"{path} is damaged, it is not JSON ({error}); remove it and train that run again.") from error
+        raise ProbeError(f"{path} is damaged, it is not JSON ({error}); remove it and train that run again") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ProbeError(f"{path} is not a probe result; a folder of runs holds nothing else, so move it away.")
+        raise ProbeError(f"{path} is not a probe result; a folder of runs holds nothing else, so move it away")
     if record.get("version") != VERSION:
         raise ProbeError(
             f"{path} is a probe result of version {record.get('version')!r}, expected {VERSION}; "
-            "read it with the version that wrote it, or train again with another --out."
+            "read it with the version that wrote it, or train again with another --out"
         )
     try:
         return _from_json(record, path)
     except (KeyError, TypeError, ValueError) as error:
-        raise ProbeError(f"{path} is damaged ({error}); remove it and train that run again.") from error
+        raise ProbeError(f"{path} is damaged ({error}); remove it and train that run again") from error
 
 
 def summary_row(result: Result) -> dict[str, Any]:
-    """What a table shows of a result: plain numbers and texts by column, every metric by its name."""
+    """Returns what a table shows of a result: plain numbers and texts by column, every metric by its name."""
     value = result.value
     return {
         **{"task": result.task, "point": result.point, "run": result.run, "head": result.head, "seed": result.seed},
@@ -178,7 +178,7 @@ def summary_row(result: Result) -> dict[str, Any]:
 
 
 def best_of_grids(results: Iterable[Result]) -> list[Result]:
-    """Of runs that differ in their values of a grid alone, the one that is best on validation, in the given order."""
+    """Returns, of runs that differ in their values of a grid alone, the best on validation, in the given order."""
     best: dict[tuple[str, str, str, int], Result] = {}
     for result in results:
         key = (result.task, result.point, result.head, result.seed)
@@ -188,18 +188,18 @@ def best_of_grids(results: Iterable[Result]) -> list[Result]:
 
 
 def in_order(results: Iterable[Result]) -> list[Result]:
-    """By task, then in the order of computation, then by head and seed."""
+    """Returns results by task, then in the order of computation, then by head and seed."""
     return sorted(results, key=lambda each: (each.task, each.point_index, each.point, each.head, each.seed, each.run))
 
 
 def load_results(runs: Path) -> list[Result]:
-    """All results under a folder, by task, then in the order of computation, then by head and seed.
+    """Returns all results under a folder, by task, then in the order of computation, then by head and seed.
 
     Raises `ProbeError` where there is none, or one cannot be read.
     """
     paths = sorted(runs.glob("*/*/*.json"))
     if not paths:
-        raise ProbeError(f"{runs} holds no probe results; make some with 'foresight train-probe'.")
+        raise ProbeError(f"{runs} holds no probe results; make some with 'foresight train-probe'")
     return in_order(map(load_result, paths))
 
 

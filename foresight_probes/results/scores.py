@@ -15,8 +15,8 @@ import numpy as np
 from foresight_cache.errors import ProbeError
 
 Scores: TypeAlias = np.ndarray | Sequence[np.ndarray]
-"""Of several samples, a flat float64 array each: [N, K] where all have K numbers, so that a thousand resamples of many
-samples take no time, else a list."""
+"""Scores of several samples, a flat float64 array each: [N, K] where all have K numbers, so that a thousand resamples
+of many samples take no time, else a list."""
 
 
 class Gathered:
@@ -34,7 +34,7 @@ class Gathered:
         self._parts: list[Scores] = []
 
     def add(self, rows: Sequence[int], scores: Scores) -> None:
-        """Of the samples in these rows of the sample table. Raises `ValueError` where they are not as many."""
+        """Adds scores of samples by their rows of the sample table. Raises `ValueError` where they are not as many."""
         if len(rows) != len(scores):
             raise ValueError(f"{len(scores)} scores came for {len(rows)} samples")
         self._rows += rows
@@ -47,13 +47,13 @@ class Gathered:
 
     @property
     def scores(self) -> Scores:
-        """In the order of `rows`."""
+        """Scores in the order of `rows`."""
         order = np.argsort(np.array(self._rows, np.int64))
         whole = [part for part in self._parts if isinstance(part, np.ndarray)]
         if whole and len(whole) == len(self._parts):
             return np.concatenate(whole)[order]
         every = list(chain(*self._parts))
-        return [every[place] for place in order]
+        return [every[index] for index in order]
 
 
 class SampleScore(NamedTuple):
@@ -66,7 +66,7 @@ class SampleScore(NamedTuple):
 
 
 def to_parquet(scores: Sequence[SampleScore]) -> bytes:
-    """The same scores give the same bytes, with one version of pyarrow."""
+    """Returns the file's content; the same scores give the same bytes, with one version of pyarrow."""
     import pyarrow
     from pyarrow import parquet
 
@@ -81,10 +81,10 @@ def to_parquet(scores: Sequence[SampleScore]) -> bytes:
 
 
 def from_parquet(path: Path) -> tuple[SampleScore, ...]:
-    """Raises `ProbeError` for a file that is missing or damaged."""
+    """Reads scores. Raises `ProbeError` for a file that is missing or damaged."""
     from pyarrow import parquet
 
-    with _told(path):
+    with _damage_named(path):
         table = parquet.read_table(path, columns=_COLUMNS).to_pydict()
         rows = zip(*(table[name] for name in _COLUMNS), strict=True)
         return tuple(SampleScore(str(name), str(group), tuple(map(float, scores))) for name, group, scores in rows)
@@ -94,7 +94,7 @@ def require_parquet(path: Path) -> None:
     """Raises `ProbeError` for a file that is missing, cut off or of other columns, told without reading its rows."""
     from pyarrow import parquet
 
-    with _told(path):
+    with _damage_named(path):
         missing = set(_COLUMNS) - set(parquet.read_schema(path).names)
         if missing:
             raise KeyError(f"no column {min(missing)}")
@@ -104,11 +104,11 @@ _COLUMNS = list(SampleScore._fields)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _damage_named(path: Path) -> Iterator[None]:
     import pyarrow
 
     try:
         yield
     except (OSError, KeyError, TypeError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ProbeError(f"{path} is missing or damaged ({reason}); remove its run and train it again.") from error
+        raise ProbeError(f"{path} is missing or damaged ({reason}); remove its run and train it again") from error

@@ -23,8 +23,9 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) -> list[Row]:
-    """Those rows that fulfil all conditions, sorted by columns; `-value` is the largest first. Rows without a value
-    fulfil no condition on it and come last.
+    """Returns the rows that fulfil all conditions, sorted by columns; `-value` is the largest first.
+
+    Rows without a value fulfil no condition on it and come last.
 
     Raises `UsageError` for what is no condition, and `UnknownName` for a column that no row has.
 
@@ -33,17 +34,17 @@ def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) ->
     [0.6, 0.5]
     """
     known = dict.fromkeys(name for row in rows for name in row)
-    found = [row for row in rows if all(_fulfils(row, condition, known) for condition in where)]
+    selected = [row for row in rows if all(_fulfils(row, condition, known) for condition in where)]
     for column in reversed(sort):
         name, falling = column.removeprefix("-"), column.startswith("-")
         _require(name, known)
-        found.sort(key=lambda row: _key(row.get(name)), reverse=falling)
-        found.sort(key=lambda row: row.get(name) is None)
-    return found
+        selected.sort(key=lambda row: _key(row.get(name)), reverse=falling)
+        selected.sort(key=lambda row: row.get(name) is None)
+    return selected
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Aligned text, one line per row.
+    """Returns aligned text, one line per row.
 
     >>> print(table([{"head": "mlp", "value": 0.51234}], ["head", "value"]))
     head  value
@@ -53,7 +54,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     for name in columns if rows else ():
         _require(name, known)
     texts = [list(columns), *([_text(row.get(name)) for name in columns] for row in rows)]
-    widths = [max(len(line[place]) for line in texts) for place in range(len(columns))]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in texts
     )
@@ -62,7 +63,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
 def _fulfils(row: Row, condition: str, known: Mapping[str, Any]) -> bool:
     match = _CONDITION.fullmatch(condition)
     if not match:
-        raise UsageError(f"{condition!r} is no condition; write for example task=boxes or value>0.5.")
+        raise UsageError(f"{condition!r} is no condition; write for example task=boxes or value>0.5")
     name, sign, text = match.groups()
     _require(name, known)
     value = row.get(name)
@@ -73,7 +74,7 @@ def _fulfils(row: Row, condition: str, known: Mapping[str, Any]) -> bool:
         same = value == number if number is not None else fnmatch.fnmatchcase(str(value), text)
         return same == (sign == "=")
     if number is None or isinstance(value, str):
-        raise UsageError(f"{condition!r} compares what is no number; use = or != with {name}.")
+        raise UsageError(f"{condition!r} compares what is no number; use = or != with {name}")
     return _COMPARISONS[sign](value, number)
 
 

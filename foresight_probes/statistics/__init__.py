@@ -1,1 +1,1 @@
-"""How sure a number is: functions of scores and groups alone."""
+"""Statistics of scores and groups: how sure a number is."""

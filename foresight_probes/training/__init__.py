@@ -1,1 +1,1 @@
-"""How heads come to their weights: stepped together in a bank, or solved in closed form."""
+"""Training of heads on one point: stepped together in a bank, or solved in closed form."""

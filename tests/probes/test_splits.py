@@ -53,5 +53,5 @@ def test_an_empty_side_is_said_plainly() -> None:
         split_rows([0, 1], ids, groups, **SHARES)
     assert str(error.value) == (
         "the validation split is empty: 2 usable samples in 2 groups are too few to put some on each side; "
-        "extract more samples, or change train_share and validation_share."
+        "extract more samples, or change train_share and validation_share"
     )
