@@ -9,8 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import nms  # type: ignore[import-untyped]
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import mean, median, point_estimate
-from foresight_probes.results.scores import Scores
 
 SUPPRESSION = 0.5
 """IoU beyond which, of two predictions, the one with the lower score is dropped."""

@@ -5,8 +5,8 @@ import torch
 from scipy.special import expit
 from torch import Tensor
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import grouped_sums, mean, ratio
-from foresight_probes.results.scores import Scores
 
 BINS = 15
 """Bins of equal width in which confidence is compared with accuracy (Guo et al., ICML 2017)."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.coco_matching import AREAS, ClassMatches, match_image
 from foresight_probes.metrics.resamples import ratio
-from foresight_probes.results.scores import Scores
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """IoUs that a match must have."""

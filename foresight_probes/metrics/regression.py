@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import mean, ratio, variance
-from foresight_probes.results.scores import Scores
 
 
 def scalar_scores(values_B: Tensor, truth_B: Tensor) -> np.ndarray:

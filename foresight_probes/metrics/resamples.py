@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores
 
 _BLOCK = 2**15
 """Counts that are processed together, so that they stay in the processor's cache."""

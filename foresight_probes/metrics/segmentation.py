@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import grouped_sums, ratio
-from foresight_probes.results.scores import Scores
 
 
 def class_counts(classes_N: np.ndarray, truth_N: np.ndarray) -> np.ndarray:

@@ -8,15 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
 from foresight_cache.errors import ProbeError
-
-Scores: TypeAlias = np.ndarray | Sequence[np.ndarray]
-"""Scores of several samples, a flat float64 array each: [N, K] where all have K numbers, so that a thousand resamples
-of many samples take no time, else a list."""
+from foresight_probes.metrics import Scores
 
 
 class Gathered:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import Statistic, point_estimate
-from foresight_probes.results.scores import Scores
 
 _BLOCK = 2**18
 """Counts of samples that are held at a time."""

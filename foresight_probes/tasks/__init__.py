@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from foresight_probes.results.scores import Scores
+    from foresight_probes.metrics import Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

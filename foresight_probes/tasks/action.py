@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.metrics import classification
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores, classification
 from foresight_probes.tasks.kinds.classification import Classification
 
 

@@ -12,8 +12,8 @@ from torch.nn.utils.rnn import pad_sequence
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics import boxes as metric
-from foresight_probes.results.scores import Scores
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian
 
 MOST = 10

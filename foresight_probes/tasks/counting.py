@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.results.scores import Scores
 from foresight_probes.tasks.kinds.regression import Regression
 
 

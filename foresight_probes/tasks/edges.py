@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from foresight_probes.batches import Prediction
 from foresight_probes.features.patches import patchify
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics.edges import clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.results.scores import Scores
 from foresight_probes.tasks.kinds.picture import Picture, drawn
 
 EDGE_WEIGHT = 3.0

@@ -15,8 +15,8 @@ from torch.nn import functional
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics import boxes as metric
-from foresight_probes.results.scores import Scores
 
 MOST = 10
 """Objects of an image that are kept: the first."""

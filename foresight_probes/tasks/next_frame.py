@@ -12,9 +12,8 @@ from torch import Tensor
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.metrics import regression, retrieval
+from foresight_probes.metrics import Scores, regression, retrieval
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import TaskContext
 
 LEVELS = ("grid_patch", "grid_merged")

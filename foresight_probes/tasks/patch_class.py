@@ -13,8 +13,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import grid_of
-from foresight_probes.metrics import segmentation
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores, segmentation
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.matching import by_cell
 

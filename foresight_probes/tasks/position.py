@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.metrics import Scores
 from foresight_probes.metrics import boxes as metric
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.results.scores import Scores
 from foresight_probes.tasks import boxes
 
 

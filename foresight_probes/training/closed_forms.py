@@ -18,8 +18,9 @@ from foresight_probes.batches import Batch, Features, Prediction
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import LinearHead
+from foresight_probes.metrics import Scores
 from foresight_probes.options import TrainingOptions
-from foresight_probes.results.scores import Gathered, Scores
+from foresight_probes.results.scores import Gathered
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 from foresight_probes.training import logistic_regression

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from foresight_probes.batches import Batch, Features, Prediction
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores
 from foresight_probes.tasks import Task
 from foresight_probes.tasks.kinds.per_sample import PerSample
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from foresight_probes.batches import Prediction
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores
 from foresight_probes.tasks import Task
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.metrics import regression
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores, regression
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.per_sample import PerSample
 

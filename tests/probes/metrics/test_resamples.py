@@ -5,10 +5,9 @@ import pytest
 from sklearn.metrics import r2_score
 
 from foresight_probes import tasks
-from foresight_probes.metrics import segmentation
+from foresight_probes.metrics import Scores, segmentation
 from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.metrics.resamples import grouped_sums, mean, median, variance
-from foresight_probes.results.scores import Scores
 
 SAMPLES = 23
 

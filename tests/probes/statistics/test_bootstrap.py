@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from foresight_probes.results.scores import Scores
+from foresight_probes.metrics import Scores
 from foresight_probes.statistics.bootstrap import Interval, bootstrap
 
 
