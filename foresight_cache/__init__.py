@@ -1,4 +1,7 @@
-"""Stage 1 and the cache: extract a frozen model's features once, read them from anywhere.
+"""The cache of a frozen model's features: its reader, writer and checks, and the words that all parts share: samples,
+points, annotations, errors, records, the help of options.
+
+What makes a cache (datasets, encoders, extraction) and what all of it stands on have folders of their own.
 
 Importing this package loads no torch; `open_cache` is all that a notebook needs.
 """

@@ -1,1 +1,1 @@
-"""Stage 2: probes that are trained from a cache alone."""
+"""Probes that are trained from a cache alone; here are the options, splits and batches that all parts share."""

@@ -1,1 +1,1 @@
-"""The `foresight` command line: each command parses its arguments and calls the two libraries."""
+"""The `foresight` command line: entry, progress, tables, options as parameters, ratios of benchmarks, the demo."""

@@ -1,4 +1,4 @@
-"""Datasets: manifests that describe them, readers of published layouts, generators of synthetic sets, and their parts.
+"""Datasets: manifests in YAML that describe them, and the protocols of readers and generators.
 
 This module holds the protocols. A file in `layouts/` with a class `Reader` reads raw folders of one layout; every
 manifest that names the file as its family can then be prepared. A file in `synthetic/` that is a `Generator` makes a

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from foresight_cache.encoders.weights import model_files
 from foresight_cache.errors import UnknownName, UsageError
-from foresight_cache.flags import Flag
+from foresight_cache.option_help import Flag
 from foresight_cache.points import Point
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid, Media

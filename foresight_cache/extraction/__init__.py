@@ -1,1 +1,1 @@
-"""Extraction: prepared shards go through the frozen model into a cache, after a look at the room that it takes."""
+"""Extraction: the plan of a cache, inputs in batches through the frozen model, copies to the host, recording."""

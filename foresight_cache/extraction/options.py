@@ -5,7 +5,7 @@ from typing import Annotated
 
 from foresight_cache.errors import UsageError
 from foresight_cache.extraction.input_spec import InputSpec
-from foresight_cache.flags import Flag
+from foresight_cache.option_help import Flag
 from foresight_cache.points import Point
 
 

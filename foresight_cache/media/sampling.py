@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from foresight_cache.errors import BadSample, UsageError
-from foresight_cache.flags import Flag
+from foresight_cache.option_help import Flag
 from foresight_cache.samples import Sample
 
 CHOICE = "middle of equal segments"

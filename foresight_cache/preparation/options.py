@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from foresight_cache.errors import UsageError
-from foresight_cache.flags import Flag
+from foresight_cache.option_help import Flag
 from foresight_cache.preparation.selection import SampleSelection
 
 

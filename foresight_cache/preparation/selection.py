@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
 from foresight_cache.errors import UsageError
-from foresight_cache.flags import Flag
+from foresight_cache.option_help import Flag
 from foresight_cache.samples import Sample
 
 

@@ -14,7 +14,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics import detection as metric
+from foresight_probes.metrics import coco_average_precision as metric
 from foresight_probes.metrics.boxes import iou_and_giou
 from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.tasks import TaskContext

@@ -1,1 +1,1 @@
-"""Training of heads on one point: stepped together in a bank, or solved in closed form."""
+"""Training of heads on a point: a bank steps them together, task by task; closed forms and regressions solve them."""

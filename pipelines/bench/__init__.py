@@ -1,4 +1,4 @@
-"""Measurements of speed, one file each. This folder is the registry: a file `prepare.py` is the part `prepare`.
+"""Measurements of speed, one file each. This folder is the registry: a file `probes.py` is the part `probes`.
 
 A part has a function `run(folder, quick)` that measures in an empty folder. What it compares runs in the same process
 on the same data, in turn, since only ratios travel.
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from foresight_cache.registry import Registry
-from pipelines.ratios import Figure
+from pipelines.bench_ratios import Figure
 
 
 class Part(Protocol):

@@ -35,7 +35,7 @@ from foresight_cache.preparation.prepare import prepare
 from foresight_cache.preparation.selection import SampleSelection
 from foresight_cache.shards import ShardSet, open_shards, read_shard
 from foresight_cache.shards.members import frames_of
-from pipelines.ratios import Figure, medians
+from pipelines.bench_ratios import Figure, medians
 
 _EVERY = ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8")
 _VISION = _EVERY[:5]

@@ -22,7 +22,7 @@ def run(part: Part, quick: Quick = False, where: Where = Path(), json_output: Js
     Example: foresight bench prepare --quick
     """
     from pipelines import bench
-    from pipelines.ratios import table
+    from pipelines.bench_ratios import table
 
     measured = bench.part(part)
     with TemporaryDirectory(prefix=".foresight-bench-", dir=where) as folder:

@@ -9,7 +9,7 @@ from foresight_cache.encoders import LoadOptions
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
 from pipelines.commands.options import MaxBad, Model, Out, Points, Shards, opened
-from pipelines.commands.parameters import with_flags
+from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
     from foresight_cache.extraction.planning.batch_trials import BatchTrial

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foresight_cache.preparation.options import PreparationOptions
-from pipelines.commands.parameters import with_flags
+from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
     from foresight_cache.preparation.prepare import PreparationSummary

@@ -1,1 +1,1 @@
-"""Pieces of readers and generators: safe paths, clip files, class folders, COCO's JSON, questions, motion, digits."""
+"""Pieces that readers and generators share: safe paths, text and clip files, COCO's JSON, trajectories, digits."""

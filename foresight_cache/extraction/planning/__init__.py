@@ -1,1 +1,1 @@
-"""The cost of an extraction, worked out and measured before it runs."""
+"""`foresight plan`: what an extraction will cost, told from a pilot and from trials of batch sizes."""

@@ -8,8 +8,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from foresight_probes.metrics.coco_average_precision import summary
 from foresight_probes.metrics.coco_matching import MOST, image_scores, match_image
-from foresight_probes.metrics.detection import summary
 from foresight_probes.metrics.resamples import point_estimate
 
 NAMES = ("map_0.5:0.95", "map_0.5", "map_0.75", "map_small", "map_medium", "map_large")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 import typer
 
-from foresight_cache.flags import Flag
+from foresight_cache.option_help import Flag
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:
