@@ -35,7 +35,6 @@ def found_by_reading(root: Path) -> bool:
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ragged", [False, True], ids=["fixed", "ragged"])
 def test_every_flipped_bit_is_found(tmp_path: Path, ragged: bool) -> None:
     make = PointLayout.ragged if ragged else PointLayout.fixed

@@ -51,7 +51,6 @@ def contents(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
 def test_coco_goes_all_the_way(cache: Path) -> None:
     run = foresight("verify", cache)
     assert run.returncode == 0
@@ -66,7 +65,6 @@ def test_coco_goes_all_the_way(cache: Path) -> None:
     assert opened.samples["id"][0] == "coco/val2017/000000000785"
 
 
-@pytest.mark.slow
 def test_the_cache_opens_without_us(cache: Path) -> None:
     array = zarr.open_array(cache / "vit.pre_merge", mode="r")
     np.testing.assert_array_equal(
@@ -74,7 +72,6 @@ def test_the_cache_opens_without_us(cache: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_pixels_and_boxes_travel_in_the_cache(cache: Path, assets: Path) -> None:
     opened = open_cache(cache)
     published = json.loads((assets / "data/coco/annotations/instances_val2017.json").read_text())
@@ -88,7 +85,6 @@ def test_pixels_and_boxes_travel_in_the_cache(cache: Path, assets: Path) -> None
         assert np.abs(opened["pixels"].grid(index)[0] - resized).mean() < 1
 
 
-@pytest.mark.slow
 def test_a_second_run_changes_nothing(scenes: Path, tmp_path: Path) -> None:
     assert foresight(*extract(scenes, tmp_path / "C")).returncode == 0
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "C").rglob("*")}
@@ -96,7 +92,6 @@ def test_a_second_run_changes_nothing(scenes: Path, tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "C").rglob("*")}
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(scenes: Path, tmp_path: Path) -> None:
     assert foresight(*extract(scenes, tmp_path / "whole", "--batch-tokens", 64)).returncode == 0
     process = subprocess.Popen([FORESIGHT, *map(str, extract(scenes, tmp_path / "C", "--batch-tokens", 64))])
@@ -110,7 +105,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(scenes: Path, tmp_path: Path) ->
     assert contents(tmp_path / "C") == contents(tmp_path / "whole")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
     assert foresight("prepare", "shapes", "--limit", 256, "--out", tmp_path / "S").returncode == 0
@@ -127,7 +121,6 @@ def test_an_interrupted_run_can_be_resumed(tmp_path: Path, number: signal.Signal
     assert not list((tmp_path / "C").rglob(".partial"))
 
 
-@pytest.mark.slow
 def test_points_added_later_give_the_cache_of_one_run(scenes: Path, tmp_path: Path) -> None:
     few, all_points = extract(scenes, tmp_path / "C"), extract(scenes, tmp_path / "W")
     all_points[all_points.index("E1,E5")] = "vit.*"
@@ -137,7 +130,6 @@ def test_points_added_later_give_the_cache_of_one_run(scenes: Path, tmp_path: Pa
     assert contents(tmp_path / "C") == contents(tmp_path / "W")
 
 
-@pytest.mark.slow
 def test_native_sizes_keep_the_aspect_ratio(coco: Path, tmp_path: Path) -> None:
     run = foresight(
         *("extract", coco, "--model", "tiny:qwen2_5_vl", "--points", "E5", "--size", "native"), "--out", tmp_path / "C"

@@ -154,7 +154,6 @@ def test_a_damaged_tar(scenes: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["S"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_plan_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     assert foresight("prepare", "shapes", "--limit", 64, "--out", tmp_path / "S").returncode == 0

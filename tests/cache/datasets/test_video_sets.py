@@ -33,7 +33,6 @@ def manifest(family: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "make", "samples"),
     [("ssv2", video_sets.ssv2, 7), ("davis2017", video_sets.davis, 2), ("ucf101", video_sets.ucf101, 24)],
@@ -47,7 +46,6 @@ def test_each_set_goes_all_the_way(tmp_path: Path, family: str, make: Callable[[
         assert [number_in(pixels) for pixels in cache["pixels"].grid(index)] == list(row["frame_indices"])
 
 
-@pytest.mark.slow
 def test_masks_follow_their_frames(tmp_path: Path) -> None:
     """Frame 2 has no mask: it is background. 48×64 becomes 56×56, each pixel with the label at its centre."""
     root = video_sets.davis(tmp_path / "raw")
@@ -61,7 +59,6 @@ def test_masks_follow_their_frames(tmp_path: Path) -> None:
         np.testing.assert_array_equal(labels[number, :, :, 0], mask[np.ix_(rows, columns)])
 
 
-@pytest.mark.slow
 def test_the_real_clips_go_all_the_way(assets: Path, tmp_path: Path) -> None:
     cache = open_cache(through("video-folder", assets / "data/videos", tmp_path, frames=6))
     facts = {row["id"].split("/")[-1]: (row["frames"], row["frames_per_second"]) for row in cache.rows}

@@ -71,7 +71,6 @@ def extracted(encoder: Encoder, shards: Path, out: Path, points: str = "E1") -> 
     assert (left.shards_left, left.samples_left) == (len(done), sum(done))
 
 
-@pytest.mark.slow
 class TestThroughExtract:
     def test_the_cache_is_that_of_one_run(self, encoder: Encoder, folder: Path, tmp_path: Path) -> None:
         extracted(encoder, folder / "two", tmp_path / "C")

@@ -32,7 +32,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
-@pytest.mark.slow
 def test_a_cache_opens_from_an_object_store(bucket: str, tmp_path: Path) -> None:
     import s3fs
 
@@ -54,7 +53,6 @@ def test_a_cache_opens_from_an_object_store(bucket: str, tmp_path: Path) -> None
     assert [finding.place for finding in verify_sample(remote, 2).findings] == ["pixels/c/1/0/0"]
 
 
-@pytest.mark.slow
 def test_no_cache_in_a_bucket(bucket: str) -> None:
     with pytest.raises(NotACache, match="holds no cache"):
         open_cache(f"{bucket}/absent")

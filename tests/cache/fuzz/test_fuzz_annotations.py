@@ -83,7 +83,6 @@ def assert_published(record: RawSample | BrokenSample, document: dict[str, Any])
         assert 0 <= read["box"][1] <= read["box"][3] <= sample.height
 
 
-@pytest.mark.slow
 def test_distorted_annotations_through_the_reader(raw: Path) -> None:
     path = raw / "annotations" / "instances_train.json"
     text = path.read_bytes()
@@ -104,7 +103,6 @@ def test_distorted_annotations_through_the_reader(raw: Path) -> None:
     assert trials.outcomes["accepted"] > 200
 
 
-@pytest.mark.slow
 def test_distorted_annotations_through_preparation(raw: Path) -> None:
     path = raw / "annotations" / "instances_train.json"
     text = path.read_bytes()

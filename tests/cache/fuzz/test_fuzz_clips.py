@@ -22,7 +22,6 @@ COUNT = 700
 """Inputs per container."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_clips(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clips, "MAX_PIXELS", 1 << 20)

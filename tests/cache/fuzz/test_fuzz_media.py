@@ -77,7 +77,6 @@ def checksums_mended(data: bytes, generator: random.Random) -> bytes:
     return bytes(result)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_damaged_images(tmp_path: Path, kind: str) -> None:
     count, modes = FORMATS[kind]

@@ -105,7 +105,6 @@ def resealed(shard_set: ShardSet) -> ShardSet:
 _DAMAGES = (*[damaged] * 9, *[reheadered] * 10, chained)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [False, True], ids=["as it was sealed", "sealed again"])
 def test_damaged_tars(whole: Path, sealed: bool) -> None:
     shard_set = open_shards(whole)
@@ -130,7 +129,6 @@ def test_damaged_tars(whole: Path, sealed: bool) -> None:
     assert trials.outcomes["ShardError"] > 300
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [False, True], ids=["as it was sealed", "sealed again"])
 def test_distorted_indices(whole: Path, sealed: bool) -> None:
     truth = everything(open_shards(whole))

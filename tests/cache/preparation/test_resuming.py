@@ -113,7 +113,6 @@ prepare.write_shard = lambda *arguments: (time.sleep(0.2), write(*arguments))[1]
 """
 
 
-@pytest.mark.slow
 def test_a_killed_preparation_is_gone_on_with(tmp_path: Path) -> None:
     out = tmp_path / "s"
     process = child(out, SLOW)
@@ -131,7 +130,6 @@ def test_a_killed_preparation_is_gone_on_with(tmp_path: Path) -> None:
     assert contents(out) == contents(tmp_path / "undisturbed")
 
 
-@pytest.mark.slow
 def test_two_preparations_into_one_place(tmp_path: Path) -> None:
     out = tmp_path / "s"
     process = child(out, SLOW)
@@ -143,7 +141,6 @@ def test_two_preparations_into_one_place(tmp_path: Path) -> None:
     assert prepare("shapes", out=out, limit=60, samples_per_shard=4).already_there
 
 
-@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     """A bound on the size of files stands in for the disk: the write fails in the same place."""
     full = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))"

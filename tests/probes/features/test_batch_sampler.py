@@ -190,7 +190,6 @@ def _process(rank: int, place: str, out: str) -> None:
         torch.save(found, f"{out}/rows.pt")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo over a file")
 def test_two_processes_share_each_epoch(cache: "scenes.Cache", tmp_path: Path) -> None:
     torch.multiprocessing.spawn(_process, (str(cache.path), str(tmp_path)), nprocs=2)

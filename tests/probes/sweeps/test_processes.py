@@ -22,7 +22,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
 QUICK = TrainingOptions(epochs=2, resamples=10)
 
 
-@pytest.mark.slow
 def test_processes_share_out_the_points(cache: "scenes.Cache", tmp_path: Path) -> None:
     sweep = Sweep(tasks=("counting",), heads=("pooled-linear", "ridge"), options=QUICK)
     alone = train_sweep(plan_sweep(cache, sweep, tmp_path / "one"))

@@ -33,7 +33,6 @@ def content(runs: Path) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_results(cache: "scenes.Cache", tmp_path: Path) -> None:
     """SIGKILL when the first results are there, and again a little later; then to the end."""
     arguments = ["train-probe", str(cache.path), *WORDS]

@@ -75,7 +75,6 @@ ALONE = [RunSpec("boxes", head, seed) for head in ("attentive", "mlp") for seed 
 """Heads that share no matrix with others."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("members", "large"),
     [(ALL, 0), (GRID, 0), (ALONE, 0), (ALONE, 1)],
@@ -92,7 +91,6 @@ def test_a_head_is_the_same_alone_and_in_any_company(
         assert_same_result(other, company, member)
 
 
-@pytest.mark.slow
 def test_how_many_threads_a_head_has_does_not_depend_on_its_company(
     cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch
 ) -> None:
