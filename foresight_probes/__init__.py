@@ -1,1 +1,1 @@
-"""Probes that are trained from a cache alone; here are the options, splits and batches that all parts share."""
+"""Probes that are trained from a cache alone; here are the training options, splits, and the tensors of a batch."""

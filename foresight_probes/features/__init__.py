@@ -1,1 +1,1 @@
-"""Batches of features from a cache: sources, sampling, memory, standardization, and the cells of tokens."""
+"""Features of points in batches from a cache: sources, sampling, memory, standardization, patches of pixels."""

@@ -1,4 +1,4 @@
-"""Metrics, one file per family: scores of single samples, and the metrics of many resamples of these at once."""
+"""Metrics (`box_metrics`, `perceptual`, …): scores of single samples, and metrics of many resamples of them at once."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

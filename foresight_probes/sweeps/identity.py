@@ -8,7 +8,7 @@ from foresight_cache.reader import Cache
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, identity, load_result, result_path
 from foresight_probes.splits import Split
-from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.run_spec import RunSpec
 
 
 def run_identity(cache: Cache, point: str, run: RunSpec, split: Split, options: TrainingOptions) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from foresight_probes.sweeps.targets import finest_grid
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.loggers import open_loggers
-from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.run_spec import RunSpec
 from foresight_probes.training.trainer import fit
 
 

@@ -13,7 +13,7 @@ from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.sweeps.sweep import Sweep
-from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.run_spec import RunSpec
 
 
 def train(

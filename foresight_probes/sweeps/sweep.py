@@ -12,7 +12,7 @@ from foresight_cache.errors import UnknownName, UsageError
 from foresight_probes import heads as head_registry
 from foresight_probes.options import TrainingOptions
 from foresight_probes.training.loggers import require_known
-from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.run_spec import RunSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

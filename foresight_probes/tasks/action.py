@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_probes.metrics import Scores, classification
+from foresight_probes.metrics import Scores, classification_metrics
 from foresight_probes.tasks.kinds.classification import Classification
 
 
@@ -19,4 +19,4 @@ class Task(Classification):
         return class_id
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.class_summary(scores, counts_RS, top=5)
+        return classification_metrics.class_summary(scores, counts_RS, top=5)

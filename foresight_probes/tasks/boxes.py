@@ -13,7 +13,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics import boxes as metric
+from foresight_probes.metrics import box_metrics as metric
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian
 
 MOST = 10
@@ -27,7 +27,7 @@ REACH = 0.1
 
 
 class Task(tasks.Task):
-    """Predicts a set of boxes with scores; see `foresight_probes.metrics.boxes.object_scores` for the evaluation.
+    """Predicts a set of boxes with scores; see `foresight_probes.metrics.box_metrics.object_scores` for the evaluation.
 
     A prediction's five values are (x, y, width, height, score). Width and height are sigmoids. The centre is a sigmoid
     for a prediction from the whole sample, and the cell's centre plus 0.1 times the value for a prediction from a

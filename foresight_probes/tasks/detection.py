@@ -15,7 +15,7 @@ from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics import coco_average_precision as metric
-from foresight_probes.metrics.boxes import iou_and_giou
+from foresight_probes.metrics.box_metrics import iou_and_giou
 from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes

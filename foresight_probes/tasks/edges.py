@@ -11,7 +11,7 @@ from torch.nn import functional
 from foresight_probes.batches import Prediction
 from foresight_probes.features.patches import patchify
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics.edges import clip_edge_f1, edge_map
+from foresight_probes.metrics.edge_metrics import clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks.kinds.picture import Picture, drawn
 

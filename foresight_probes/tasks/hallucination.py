@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.metrics import Scores, classification
+from foresight_probes.metrics import Scores, classification_metrics
 from foresight_probes.tasks.kinds.per_sample import PerSample
 
 
@@ -32,10 +32,10 @@ class Task(PerSample):
     def sample_scores(self, prediction: Prediction, truth_B: Tensor) -> Scores:
         """Returns `classification.binary_scores` of the difference of the logits."""
         no, yes = prediction.values[:, 0].unbind(-1)
-        return classification.binary_scores(yes - no, truth_B)
+        return classification_metrics.binary_scores(yes - no, truth_B)
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.binary_summary(scores, counts_RS)
+        return classification_metrics.binary_summary(scores, counts_RS)
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
         return target

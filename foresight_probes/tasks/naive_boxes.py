@@ -16,7 +16,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics import boxes as metric
+from foresight_probes.metrics import box_metrics as metric
 
 MOST = 10
 """Objects of an image that are kept: the first."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.metrics import Scores, regression, retrieval
+from foresight_probes.metrics import Scores, regression_metrics, retrieval
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import TaskContext
 
@@ -68,12 +68,14 @@ class Task(tasks.Task):
         for values, (true, before) in zip(prediction.values, targets, strict=True):
             own = values[: len(true)]
             rank = retrieval.mean_rank(retrieval.ranks(own, true))
-            scores.append([*regression.vector_scores(own, true), *regression.vector_scores(before, true), rank])
+            scores.append(
+                [*regression_metrics.vector_scores(own, true), *regression_metrics.vector_scores(before, true), rank]
+            )
         return np.array(scores)
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         every = np.asarray(scores)
-        own, copied = (regression.vector_summary(every[:, part], counts_RS) for part in _PARTS)
+        own, copied = (regression_metrics.vector_summary(every[:, part], counts_RS) for part in _PARTS)
         return {
             **own,
             **{f"copy_{name}": value for name, value in copied.items()},

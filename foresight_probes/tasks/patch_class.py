@@ -13,7 +13,7 @@ from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import grid_of
-from foresight_probes.metrics import Scores, segmentation
+from foresight_probes.metrics import Scores, segmentation_metrics
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.matching import by_cell
 
@@ -99,12 +99,12 @@ class Task(tasks.Task):
         """Returns `segmentation.class_counts` of each sample."""
         chosen = prediction.values.argmax(-1).cpu().numpy()
         return [
-            segmentation.class_counts(classes[: len(answers)], answers.cpu().numpy())
+            segmentation_metrics.class_counts(classes[: len(answers)], answers.cpu().numpy())
             for classes, answers in zip(chosen, targets, strict=True)
         ]
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        return segmentation.summary(scores, counts_RS)
+        return segmentation_metrics.summary(scores, counts_RS)
 
     def _boxes(self, sample: Mapping[str, Any]) -> Tensor:
         rows = [

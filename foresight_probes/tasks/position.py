@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foresight_probes.batches import OutputSpec, Prediction
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics import boxes as metric
+from foresight_probes.metrics import box_metrics as metric
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import boxes
 

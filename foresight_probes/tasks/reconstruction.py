@@ -12,9 +12,9 @@ from foresight_cache.errors import ProbeError
 from foresight_probes.batches import Prediction
 from foresight_probes.features.patches import grid_of, patchify
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics.edges import clip_edge_f1, edge_map
+from foresight_probes.metrics.edge_metrics import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
-from foresight_probes.metrics.images import WINDOW, psnr, ssim
+from foresight_probes.metrics.image_metrics import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import TaskContext

@@ -1,1 +1,1 @@
-"""Training of heads on a point: a bank steps them together, task by task; closed forms and regressions solve them."""
+"""Training of runs on a point: a bank that shares out task batches and threads, and solvers of closed forms."""

@@ -20,7 +20,7 @@ from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
 from foresight_probes.training.batched_linear import batch_linears
 from foresight_probes.training.learner import Learner
-from foresight_probes.training.runs import BestEpoch, RunSpec, build_heads
+from foresight_probes.training.run_spec import BestEpoch, RunSpec, build_heads
 from foresight_probes.training.single_head import SingleHead
 from foresight_probes.training.step_sizes import StepSize, warmup_cosine
 from foresight_probes.training.task_batch import Answer, TaskBatch

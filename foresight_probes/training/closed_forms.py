@@ -25,7 +25,7 @@ from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 from foresight_probes.training import logistic_regression
 from foresight_probes.training.ridge_regression import Linear, NormalEquations
-from foresight_probes.training.runs import BestEpoch, RunSpec
+from foresight_probes.training.run_spec import BestEpoch, RunSpec
 
 _TARGETS = {"ridge": ("values",), "logistic": ("class",), "constant": ("class", "values")}
 """Targets (`Task.closed_form`) of which a solver needs one."""

@@ -1,4 +1,4 @@
-"""Measurements of speed, one file each. This folder is the registry: a file `probes.py` is the part `probes`.
+"""Benchmarks, one file per part of `foresight bench`. This folder is the registry: `probes.py` is the part `probes`.
 
 A part has a function `run(folder, quick)` that measures in an empty folder. What it compares runs in the same process
 on the same data, in turn, since only ratios travel.

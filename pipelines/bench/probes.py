@@ -26,7 +26,7 @@ from foresight_probes.sweeps.run import train_sweep
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import load_targets
 from foresight_probes.training.bank import Bank
-from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.run_spec import RunSpec
 from foresight_probes.training.trainer import fit
 from pipelines.bench_ratios import Figure, medians
 

@@ -17,7 +17,7 @@ from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
 from foresight_probes.features.patches import patchify
-from foresight_probes.metrics.edges import edge_map
+from foresight_probes.metrics.edge_metrics import edge_map
 
 INFORMATIVE, EMPTY = "vit.block_01", "vit.block_02"
 PER_SHARD = 64

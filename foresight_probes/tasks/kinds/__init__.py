@@ -1,1 +1,1 @@
-"""Kinds of tasks by what they predict: classes, numbers, pictures, and sets that are matched with the truth."""
+"""Kinds of tasks: classification, regression, pictures, and sets that are matched with the truth."""

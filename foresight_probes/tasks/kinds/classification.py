@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.metrics import Scores, classification
+from foresight_probes.metrics import Scores, classification_metrics
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.per_sample import PerSample
 
@@ -42,10 +42,10 @@ class Classification(PerSample):
 
     def sample_scores(self, prediction: Prediction, truth_B: Tensor) -> Scores:
         """Returns `classification.class_scores` of the logits."""
-        return classification.class_scores(prediction.values[:, 0], truth_B)
+        return classification_metrics.class_scores(prediction.values[:, 0], truth_B)
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        return classification.class_summary(scores, counts_RS)
+        return classification_metrics.class_summary(scores, counts_RS)
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - the same for every token
         return target

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.metrics import Scores, regression
+from foresight_probes.metrics import Scores, regression_metrics
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.per_sample import PerSample
 
@@ -49,10 +49,10 @@ class Regression(PerSample):
     def sample_scores(self, prediction: Prediction, truth_B: Tensor) -> Scores:
         """Returns `regression.scalar_scores` in the answers' own unit."""
         values_B = prediction.values[:, 0, 0].cpu().double() * self._scale + self._mean
-        return regression.scalar_scores(values_B, truth_B.cpu().double())
+        return regression_metrics.scalar_scores(values_B, truth_B.cpu().double())
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        return regression.scalar_summary(scores, counts_RS)
+        return regression_metrics.scalar_summary(scores, counts_RS)
 
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - one value for all
         return ((target - self._mean) / self._scale).view(1, 1)

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torchvision.ops import box_iou, generalized_box_iou
 
-from foresight_probes.metrics.boxes import by_count, centre_error, iou_and_giou, object_scores, size_error, summary
+from foresight_probes.metrics.box_metrics import (
+    by_count,
+    centre_error,
+    iou_and_giou,
+    object_scores,
+    size_error,
+    summary,
+)
 from foresight_probes.metrics.resamples import point_estimate
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from foresight_probes.metrics.classification import (
+from foresight_probes.metrics.classification_metrics import (
     binary_scores,
     binary_summary,
     calibration_error,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.feature import canny
 
-from foresight_probes.metrics.edges import clip_edge_f1, edge_f1, edge_map
+from foresight_probes.metrics.edge_metrics import clip_edge_f1, edge_f1, edge_map
 
 
 def square(side: int = 32) -> np.ndarray:

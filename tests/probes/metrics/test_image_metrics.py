@@ -9,7 +9,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.metrics.images import psnr, ssim
+from foresight_probes.metrics.image_metrics import psnr, ssim
 
 
 def pairs(assets: Path) -> list[tuple[np.ndarray, np.ndarray]]:

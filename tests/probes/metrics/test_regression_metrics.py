@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, r2_score
 
-from foresight_probes.metrics.regression import scalar_scores, scalar_summary, vector_scores, vector_summary
+from foresight_probes.metrics.regression_metrics import scalar_scores, scalar_summary, vector_scores, vector_summary
 from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.metrics.retrieval import mean_rank, ranks
 from foresight_probes.metrics.similarity import LinearCKA

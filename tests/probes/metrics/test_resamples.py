@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import r2_score
 
 from foresight_probes import tasks
-from foresight_probes.metrics import Scores, segmentation
+from foresight_probes.metrics import Scores, segmentation_metrics
 from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.metrics.resamples import grouped_sums, mean, median, variance
 
@@ -29,7 +29,7 @@ def scores_of(kind: str) -> Scores:
         case "objects":
             return [generator.random(count) for count in generator.integers(1, 6, SAMPLES)]
         case "maps":
-            return [segmentation.class_counts(*generator.integers(0, 5, (2, 30))) for _ in range(SAMPLES)]
+            return [segmentation_metrics.class_counts(*generator.integers(0, 5, (2, 30))) for _ in range(SAMPLES)]
         case "detections":
             return [some_detections(generator) for _ in range(SAMPLES)]
         case "pictures":

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from foresight_probes.metrics.resamples import point_estimate
-from foresight_probes.metrics.segmentation import class_counts, summary
+from foresight_probes.metrics.segmentation_metrics import class_counts, summary
 
 
 def maps(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.features.patches import grid_cells, patchify, unpatchify
-from foresight_probes.metrics.edges import edge_map
+from foresight_probes.metrics.edge_metrics import edge_map
 from foresight_probes.tasks import TaskContext
 from tests.support.task_samples import load, sample, tokens
 

@@ -18,7 +18,7 @@ from foresight_probes.splits import Split
 from foresight_probes.tasks import TaskContext
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.batched_linear import BatchedLinear
-from foresight_probes.training.runs import RunSpec
+from foresight_probes.training.run_spec import RunSpec
 from foresight_probes.training.step_sizes import warmup_cosine
 from foresight_probes.training.trainer import fit
 from tests.support import scenes
