@@ -28,7 +28,7 @@ Form = Literal["per_sample", "per_token"]
 class OutputSpec:
     """The predictions that a task takes from a head."""
 
-    slots: int
+    num_predictions: int
     """Predictions P that a pooling head makes; a head that predicts from each token makes one per token."""
     channels: int
     """Values C of each prediction."""

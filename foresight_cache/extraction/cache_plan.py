@@ -96,7 +96,7 @@ class CachePlan:
         return object_sizes(self.layout, self.survey)
 
     def space_needed(self, sizes: Mapping[str, Sequence[int]], block: int) -> SpaceNeeded:
-        """Returns the bytes left to write where objects have these `sizes` and the filesystem's blocks this one."""
+        """Returns the bytes still to be written, given the objects' `sizes` and the filesystem's `block`, in bytes."""
         return space_needed(self.layout, sizes, self.missing, self.survey.record_bytes, block)
 
     def check_free_space(self) -> None:

@@ -18,7 +18,7 @@ from foresight_cache.extraction.recording import ShardRecorder
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import deferred_interrupts
-from foresight_cache.runtime.pipelining import WriteBehind, prefetch
+from foresight_cache.runtime.pipelining import BackgroundWorker, prefetch
 from foresight_cache.runtime.progress import Advance, StageTimes, silent
 from foresight_cache.shards import ShardSet
 from foresight_cache.writer import CacheWriter
@@ -56,7 +56,7 @@ def extract(
             with (
                 closing(prefetch(work, prepare, threads=workers)) as ready,
                 closing(ShardRecorder(cache, plan.inputs.row, workers, advance)) as recorder,
-                WriteBehind(waiting=1) as behind,
+                BackgroundWorker(waiting=1) as behind,
             ):
                 _computed(times.waiting("input", ready), halving, recorder, behind, times, check)
             check()
@@ -68,7 +68,7 @@ def _computed(
     batches: Iterable[PreparedBatch],
     halving: Halving,
     recorder: ShardRecorder,
-    behind: WriteBehind,
+    behind: BackgroundWorker,
     times: StageTimes,
     check: Callable[[], None],
 ) -> None:

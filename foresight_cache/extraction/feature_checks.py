@@ -47,7 +47,7 @@ def check_extremes(extremes_B2: Mapping[str, np.ndarray], ids: Sequence[str]) ->
 
 
 class DuplicateGuard:
-    """Search within a shard for different inputs with the same features, as of a loop that returned an old result."""
+    """Guard against different inputs of a shard with identical features, a sign of stale outputs."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, bytes], tuple[str, bytes]] = {}

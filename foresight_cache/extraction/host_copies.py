@@ -14,14 +14,14 @@ class HostCopies:
     def __init__(self, features: Mapping[str, Sequence[torch.Tensor]]) -> None:
         """Starts the copies. All tensors are on one device, computed on its current stream."""
         self._copied: torch.cuda.Event | None = None
-        devices = {tokens.device for samples in features.values() for tokens in samples}
-        if any(device.type == "cuda" for device in devices):
-            self._hosts = self._started(features, devices.pop())
+        device = next((tokens.device for samples in features.values() for tokens in samples), torch.device("cpu"))
+        if device.type == "cuda":
+            self._hosts = self._started(features, device)
         else:
             self._hosts = {point: [tokens.cpu() for tokens in samples] for point, samples in features.items()}
 
     def wait(self) -> None:
-        """Waits until the device has computed and handed over all."""
+        """Waits until the device has computed and handed over all tensors."""
         if self._copied is not None:
             self._copied.synchronize()
 

@@ -8,7 +8,7 @@ from foresight_cache.errors import UsageError
 
 USUAL_SIZE = "448"
 """Size of an input where none is named."""
-_FIXED = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
+_HEIGHT_X_WIDTH = re.compile(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class InputSize:
         """Returns the size that a text names: `448`, `448x672` or `native`. Raises `UsageError`."""
         if text == "native":
             return cls(None)
-        sides = _FIXED.fullmatch(text)
+        sides = _HEIGHT_X_WIDTH.fullmatch(text)
         if not sides:
             raise UsageError(
                 f"--size {text!r} is not understood, expected a square's side in pixels (448), HEIGHTxWIDTH (448x672) "

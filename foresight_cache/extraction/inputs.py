@@ -128,7 +128,7 @@ class Inputs:
         return np.stack(frames).reshape(-1, 1)
 
     def text(self, annotations: Mapping[str, Any]) -> str:
-        """Returns the user's words to a sample. Raises `BadSample` where it has no question that the prompt needs."""
+        """Returns the user's prompt for a sample. Raises `BadSample` where it has no question that the prompt needs."""
         return render_prompt(self.encoder.options.prompt, annotations)
 
     def preprocess(

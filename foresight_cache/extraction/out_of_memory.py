@@ -17,7 +17,7 @@ Forward = Callable[["Mapping[str, torch.Tensor]", Sequence[str]], "dict[str, lis
 
 
 class Halving:
-    """Forward passes of one encoder; a size that did not fit once is not tried again."""
+    """Forward passes that halve a batch which runs out of memory; a size that did not fit is not tried again."""
 
     def __init__(self, inputs: Inputs, forward: Forward) -> None:
         self._inputs, self._forward = inputs, forward

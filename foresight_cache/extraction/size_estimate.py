@@ -74,7 +74,7 @@ class SpaceNeeded:
     objects: Mapping[str, int]
     """Bytes of shard objects, by point."""
     records: int
-    """Bytes of commits and metadata, about."""
+    """Approximate bytes of commits and metadata."""
     on_disk: int
     """Bytes of all of them, with files in whole blocks of the filesystem."""
 

@@ -37,7 +37,7 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
     selection = request.options.selection
     if not selection.partial:
         check_checksums(request.manifest, root)
-    by_split = {split: list(_samples(request, reader, split)) for split in splits}
+    by_split = {split: list(_grouped_samples(request, reader, split)) for split in splits}
     counts = count_splits(request.manifest, {split: len(samples) for split, samples in by_split.items()})
     if not selection.partial:
         check_counts(request.manifest, counts, request.options.max_bad)
@@ -49,7 +49,7 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
     return Listing(counts=counts, samples=selected, absent=absent, source=source)
 
 
-def _samples(request: PreparationRequest, reader: Reader, split: str) -> Iterator[ListedSample]:
+def _grouped_samples(request: PreparationRequest, reader: Reader, split: str) -> Iterator[ListedSample]:
     """Yields all samples of a split, in groups as the manifest says. Raises `DatasetError`."""
     empty = True
     for listed in reader.samples(split):

@@ -21,7 +21,7 @@ from foresight_cache.shards.members import (
     frame_member,
     frames_of,
     labels_of,
-    media_suffix,
+    media_member_extension,
 )
 
 Read = Callable[[Path], Content]
@@ -55,14 +55,14 @@ def _read_media(raw: RawSample, read: Read) -> dict[str, Content]:
     if raw.sample.media == "clip" and raw.path.is_dir():
         return _read_frames(raw.path)
     if raw.sample.media == "clip":
-        return {media_suffix(raw.path.name): raw.path.read_bytes()}
-    return {media_suffix(raw.path.name): read(raw.path)}
+        return {media_member_extension(raw.path.name): raw.path.read_bytes()}
+    return {media_member_extension(raw.path.name): read(raw.path)}
 
 
 def _read_frames(folder: Path) -> dict[str, Content]:
     """Returns the image files of a folder in order. Raises `BadSample`."""
     paths = frame_files(folder)
-    suffixes = {media_suffix(path.name) for path in paths}
+    suffixes = {media_member_extension(path.name) for path in paths}
     if not paths:
         raise BadSample(f"the folder holds no frames; expected image files ({', '.join(FRAME_SUFFIXES)})")
     if len(suffixes) > 1 or len(paths) > MOST_FRAMES:

@@ -42,10 +42,10 @@ def _submitted(pool: ThreadPoolExecutor, items: Iterable[_In], work: Callable[[_
         yield failed
 
 
-class WriteBehind:
+class BackgroundWorker:
     """A context manager that does work in one thread, in order; leaving it waits for all that was put.
 
-    After a failure nothing more is done.
+    After a failure, pending work is skipped.
 
     >>> done = []
     >>> with WriteBehind(waiting=1) as behind:

@@ -26,11 +26,13 @@ _FRAME = re.compile(r"(\d{5})\.([a-z0-9]{1,8})")
 _FRAME_LABELS = re.compile(rf"(\d{{5}})\.{re.escape(LABELS)}")
 
 
-def media_suffix(file_name: str) -> str:
-    """Returns the suffix under which a media file lies in its tar, without the dot.
+def media_member_extension(file_name: str) -> str:
+    """Returns the extension of a media file in its tar, without the dot: its own, or `media` where it has no usable one.
 
-    >>> media_suffix("val2017/000000000785.JPG"), media_suffix("clip"), media_suffix("a.json")
-    ('jpg', 'media', 'media')
+    >>> media_member_extension("val2017/000000000785.JPG"), media_member_extension("clip")
+    ('jpg', 'media')
+    >>> media_member_extension("a.json")  # would pass for the sample's record
+    'media'
     """
     suffix = posixpath.splitext(file_name)[1].lower()
     return suffix[1:] if _MEDIA_SUFFIX.fullmatch(suffix) and suffix != f".{RECORD}" else "media"

@@ -1,4 +1,4 @@
-"""The blocks of a tar of plain files without owner or time: the same files give the same bytes.
+"""The blocks of a tar of plain files with a fixed owner and no time: the same files give the same bytes.
 
 Headers are those of `tarfile`. Its own writing copies every member in small pieces, which costs more than the disk.
 """
@@ -18,7 +18,7 @@ def header(name: str, size: int) -> bytes:
     if not 0 < len(name) < _LONGEST or size < 0:
         raise ValueError(f"a member {name!r} of {size} bytes does not fit a tar's header")
     if size >= _MOST_DIGITS or not name.isascii():
-        return _standard(name, size)
+        return _stdlib_header(name, size)
     block = bytearray(_TEMPLATE)
     block[: len(name)] = name.encode("ascii")
     block[124:136] = b"%011o\0" % size
@@ -27,14 +27,14 @@ def header(name: str, size: int) -> bytes:
     return bytes(block)
 
 
-def _standard(name: str, size: int) -> bytes:
+def _stdlib_header(name: str, size: int) -> bytes:
     member = tarfile.TarInfo(name)
     member.size = size
     member.uname = member.gname = "foresight"
     return member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
 
 
-_TEMPLATE = _standard("", 0)
+_TEMPLATE = _stdlib_header("", 0)
 _MOST_DIGITS = 8**11
 
 

@@ -86,7 +86,7 @@ class BatchLoader(Generic[_Made]):
     def __init__(self, sampler: BatchSampler, make: Callable[[Sequence[int], int], _Made]) -> None:
         """Takes `make(rows, buffer)`, which fills the memory with that number and is called in other threads."""
         self._sampler, self._make = sampler, make
-        self._epoch, self._next = 0, 0
+        self._epochs_begun, self._batches_drawn = 0, 0
         self._resumed = False
 
     def __len__(self) -> int:
@@ -94,23 +94,23 @@ class BatchLoader(Generic[_Made]):
 
     def __iter__(self) -> Iterator[_Made]:
         if not self._resumed:
-            self._next = 0
+            self._batches_drawn = 0
         self._resumed = False
-        epoch = self._epoch
-        self._epoch += 1
-        for made in ahead(self._sampler.batches(epoch)[self._next :], self._make):
-            self._next += 1
+        epoch = self._epochs_begun
+        self._epochs_begun += 1
+        for made in ahead(self._sampler.batches(epoch)[self._batches_drawn :], self._make):
+            self._batches_drawn += 1
             yield made
 
     def state_dict(self) -> dict[str, int]:
         """Returns the number of `epochs` begun, and of `batches` drawn from the last of them."""
-        return {"epochs": self._epoch, "batches": self._next}
+        return {"epochs": self._epochs_begun, "batches": self._batches_drawn}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Goes on where `state_dict` was taken."""
         self._resumed = 0 < state["batches"] < len(self)
-        self._epoch = state["epochs"] - self._resumed
-        self._next = state["batches"]
+        self._epochs_begun = state["epochs"] - self._resumed
+        self._batches_drawn = state["batches"]
 
 
 def ahead(items: Iterable[_Item], make: Callable[[_Item, int], _Made]) -> Generator[_Made]:

@@ -26,7 +26,7 @@ class CapacityMLP(ProbeHead):
         super().__init__()
         self.outputs = outputs
         self.per_token = "per_token" in outputs.predicts
-        values = outputs.channels * (1 if self.per_token else outputs.slots)
+        values = outputs.channels * (1 if self.per_token else outputs.num_predictions)
         hidden = hidden_width(self.budget, width, values)
         middle = [layer for _ in range(DEPTH) for layer in (nn.GELU(), nn.Linear(hidden, hidden))]
         last = nn.Linear(hidden, values) if self.per_token else spread_linear(hidden, outputs)

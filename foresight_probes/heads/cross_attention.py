@@ -6,7 +6,7 @@ from torch import nn
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, position_encoding
 from foresight_probes.heads.layers.base import ProbeHead
-from foresight_probes.heads.layers.outputs import SPREAD, per_sample
+from foresight_probes.heads.layers.outputs import BIAS_HALF_RANGE, per_sample
 
 
 class Head(ProbeHead):
@@ -18,16 +18,16 @@ class Head(ProbeHead):
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.project = nn.Linear(width, WIDTH)
-        self.queries = nn.Parameter(torch.randn(1, outputs.slots, WIDTH))
+        self.queries = nn.Parameter(torch.randn(1, outputs.num_predictions, WIDTH))
         self.look = CrossAttentionBlock()
         self.answer = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, outputs.channels))
         self.outputs = outputs
-        spread = SPREAD if outputs.slots > 1 else 0
-        self.start = nn.Parameter(torch.empty(outputs.slots * outputs.channels).uniform_(-spread, spread))
+        spread = BIAS_HALF_RANGE if outputs.num_predictions > 1 else 0
+        self.start = nn.Parameter(torch.empty(outputs.num_predictions * outputs.channels).uniform_(-spread, spread))
 
     def forward(self, features: Features) -> Prediction:
         tokens = self.project(features.tokens)
         queries = self.queries.expand(len(tokens), -1, -1)
         attended_BPD = self.look(queries, tokens + position_encoding(features), tokens, features.mask)
-        values_BPC = self.answer(attended_BPD) + self.start.view(self.outputs.slots, -1)
+        values_BPC = self.answer(attended_BPD) + self.start.view(self.outputs.num_predictions, -1)
         return per_sample(values_BPC, self.outputs)

@@ -26,7 +26,7 @@ class TaskTargets:
     tasks: Mapping[str, Task]
     targets: Targets
     grid: Grid
-    """The largest grid of the finest point's samples, along each axis on its own."""
+    """The largest t, h and w of the samples' grids at the point with the most tokens, `pixels` excepted."""
 
 
 def load_targets(

@@ -39,7 +39,7 @@ class Task(tasks.Task):
 
     heads = ("pooled-linear", "token-linear", "mlp")
     primary = "mean_iou"
-    outputs = OutputSpec(slots=MOST, channels=5)
+    outputs = OutputSpec(num_predictions=MOST, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns boxes [K, 4] float32 as fractions of the model's input, K from 1 to 10, the largest first.

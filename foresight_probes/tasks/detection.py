@@ -53,7 +53,7 @@ class Task(tasks.Task):
                 "number the categories in the dataset's annotations"
             )
         self.classes = max(ids, default=0) + 1
-        self.outputs = OutputSpec(slots=QUERIES, channels=4 + self.classes + 1, predicts=("per_sample",))
+        self.outputs = OutputSpec(num_predictions=QUERIES, channels=4 + self.classes + 1, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns float32 [1 + K, 7]: one row about the input, then one about each object; K may be 0.

@@ -19,7 +19,7 @@ class Task(PerSample):
     heads = ("pooled-linear", "mlp-512-256-128")
     primary = "auroc"
     closed_form = "class"
-    outputs = OutputSpec(slots=1, channels=2, predicts=("per_sample",))
+    outputs = OutputSpec(num_predictions=1, channels=2, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns 1 for a hallucination and 0 for none, an int64 scalar."""

@@ -32,7 +32,7 @@ class Task(tasks.Task):
 
     heads = ("pooled-linear",)
     primary = "mean_iou"
-    outputs = OutputSpec(slots=MOST, channels=4, predicts=("per_sample",))
+    outputs = OutputSpec(num_predictions=MOST, channels=4, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns boxes [K, 4] float32 as fractions of the model's input, the first ten in the order of annotation."""

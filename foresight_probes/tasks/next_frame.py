@@ -39,7 +39,7 @@ class Task(tasks.Task):
 
     def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:
         return OutputSpec(
-            slots=1, channels=width, predicts=("per_token",), grid=Grid(max(1, grid.t - 1), grid.h, grid.w)
+            num_predictions=1, channels=width, predicts=("per_token",), grid=Grid(max(1, grid.t - 1), grid.h, grid.w)
         )
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:

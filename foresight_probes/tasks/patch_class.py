@@ -49,7 +49,7 @@ class Task(tasks.Task):
         self._numbers = {name: number for number, name in enumerate(sorted(categories), start=1)}
         """Class of each category id; 0 is the background."""
         classes = kinds.pop() if kinds else len(self._numbers) + 1
-        self.outputs = OutputSpec(slots=1, channels=max(2, classes), predicts=("per_token",))
+        self.outputs = OutputSpec(num_predictions=1, channels=max(2, classes), predicts=("per_token",))
 
     def has_target(self, sample: Mapping[str, Any]) -> bool:
         return _labelled(sample) if self.needs_arrays else "objects" in sample["annotations"]

@@ -17,7 +17,7 @@ from foresight_probes.tasks import boxes
 class Task(boxes.Task):
     """Predicts one box, as the task `boxes` does; of several predictions the one with the highest score counts."""
 
-    outputs = OutputSpec(slots=1, channels=5)
+    outputs = OutputSpec(num_predictions=1, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns the box, [1, 4] float32 as fractions of the input, of an image with exactly one object."""

@@ -74,7 +74,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     Writes a model of 600 MB in memory and caches of some 100 MB, one at a time.
     """
     count, repeats = (2, 3) if quick else (8, 5)
-    _save_model(folder / "model")
+    _save_config(folder / "model")
     prepare("shapes", folder / "shards", PreparationOptions(selection=SampleSelection(limit=count)))
     shards = open_shards(folder / "shards")
     dtype: Any = "bfloat16" if torch.cuda.is_available() else "float32"
@@ -199,7 +199,7 @@ def _wait(bench: _Bench) -> None:
         torch.cuda.synchronize()
 
 
-def _save_model(folder: Path) -> None:
+def _save_config(folder: Path) -> None:
     """Configuration and processor, without weights, of a Qwen2.5-VL-7B at a quarter of its width and depth.
 
     Blocks and layers have 110 M parameters. The vocabulary is the true one, as in small models of the family.

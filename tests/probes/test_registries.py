@@ -18,7 +18,7 @@ from foresight_probes.features.patches import grid_cells
 from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 
 WIDTH = 6
-OUTPUTS = OutputSpec(slots=10, channels=5, grid=Grid(2, 2, 4))
+OUTPUTS = OutputSpec(num_predictions=10, channels=5, grid=Grid(2, 2, 4))
 EVEN, RAGGED = (Grid(2, 2, 4),) * 3, (Grid(2, 2, 4), Grid(2, 2, 4), Grid(2, 1, 4))
 ONE_GRID = ("global-linear",)
 """Heads that take samples of one size alone."""

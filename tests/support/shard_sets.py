@@ -15,7 +15,7 @@ from foresight_cache.shards import (
     write_index,
     write_shard,
 )
-from foresight_cache.shards.members import media_suffix
+from foresight_cache.shards.members import media_member_extension
 
 
 def sample(number: int, suffix: str = ".jpg") -> Packed:
@@ -31,7 +31,7 @@ def sample(number: int, suffix: str = ".jpg") -> Packed:
             height=20,
             annotations={"captions": ["Tasse à café"]},
         ),
-        {media_suffix(f"a{suffix}"): f"media {number} \0\xff".encode("latin-1") * (number + 1)},
+        {media_member_extension(f"a{suffix}"): f"media {number} \0\xff".encode("latin-1") * (number + 1)},
     )
 
 

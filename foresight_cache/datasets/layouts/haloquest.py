@@ -21,7 +21,7 @@ from foresight_cache.errors import DatasetError
 from foresight_cache.samples import is_safe_name
 
 _LAYOUT = "expected ROOT/haloquest-<split>.csv"
-_COLUMNS = ("image_name", "hallucination type", "question", "groundtruth responses")
+_REQUIRED_COLUMNS = ("image_name", "hallucination type", "question", "groundtruth responses")
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
 
 
@@ -55,9 +55,9 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, restval="")
-            missing = [column for column in _COLUMNS if column not in (table.fieldnames or ())]
+            missing = [column for column in _REQUIRED_COLUMNS if column not in (table.fieldnames or ())]
             if missing:
-                raise DatasetError(f"{path} has no column {missing[0]!r}; expected {', '.join(_COLUMNS)}")
+                raise DatasetError(f"{path} has no column {missing[0]!r}; expected {', '.join(_REQUIRED_COLUMNS)}")
             yield from table
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} is not a table of comma-separated text: {error}; get it again") from None

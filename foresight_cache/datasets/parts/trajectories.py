@@ -24,7 +24,7 @@ COMPASS: dict[str, tuple[int, int]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trajectory:
-    """Position of something in each frame, and its first step."""
+    """Positions of a moving thing, one in each frame, and its velocity at the start."""
 
     positions: tuple[tuple[int, int], ...]
     """x to the right and y down, in pixels."""
@@ -36,8 +36,8 @@ class Trajectory:
     @property
     def direction(self) -> str | None:
         """Name of one of the eight directions, or None where it bounces and so has several."""
-        step = tuple(int(np.sign(speed)) for speed in self.velocity)
-        return None if self.bounces else next(name for name, unit in COMPASS.items() if unit == step)
+        signs = tuple(int(np.sign(speed)) for speed in self.velocity)
+        return None if self.bounces else next(name for name, unit in COMPASS.items() if unit == signs)
 
     def annotation(self, offset: tuple[float, float], category: str) -> dict[str, Any]:
         """Returns one object of the annotations `motion`; `offset` leads from its position to its centre."""

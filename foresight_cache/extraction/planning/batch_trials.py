@@ -48,7 +48,7 @@ def try_batches(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) 
     samples, tokens = _alike(shards, inputs)
     trials: list[BatchTrial] = []
     for count in SIZES:
-        seconds = _seconds(inputs, options, list(islice(cycle(samples), count)))
+        seconds = _median_forward_seconds(inputs, options, list(islice(cycle(samples), count)))
         per_sample = None if seconds is None else seconds / count
         trials.append(BatchTrial(samples=count, batch_tokens=count * tokens, seconds_per_sample=per_sample))
         if seconds is None or (_worse(trials[-1:], trials) and _worse(trials[-2:], trials)):
@@ -86,7 +86,7 @@ def _alike(shards: ShardSet, inputs: Inputs) -> tuple[list[Packed], int]:
     return groups[largest][: SIZES[-1]], tokens[largest]
 
 
-def _seconds(inputs: Inputs, options: ExtractionOptions, samples: Sequence[Packed]) -> float | None:
+def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples: Sequence[Packed]) -> float | None:
     """Of one forward pass over these samples; None where the memory does not hold them."""
     import torch
 

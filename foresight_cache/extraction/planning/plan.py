@@ -50,7 +50,7 @@ class ExtractionPlan:
     points: tuple[PlannedPoint, ...]
     """In the order of computation, labels and pixels last."""
     records_left: int
-    """Bytes of commits and metadata still to be written, about."""
+    """Approximate bytes of commits and metadata still to be written."""
     on_disk_left: int
     """Bytes of the disk that all that is left takes, in whole blocks."""
     folder: str

@@ -1,20 +1,20 @@
-"""Last layers of heads, and predictions made of what they give."""
+"""Last layers of heads, and predictions made of their values."""
 
 import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
 
-SPREAD = 2.0
-"""Half the range of initial biases: slots start as different constants, or all would learn the same one."""
+BIAS_HALF_RANGE = 2.0
+"""Half the range of initial biases: predictions start as different constants, or all would learn the same one."""
 
 
 def spread_linear(width: int, outputs: OutputSpec) -> nn.Linear:
-    """Makes the last layer of a head with slots: small weights, and biases that differ between several slots."""
-    linear = nn.Linear(width, outputs.slots * outputs.channels)
+    """Makes the last layer of a head with P predictions: small weights, and biases that differ where P is not 1."""
+    linear = nn.Linear(width, outputs.num_predictions * outputs.channels)
     nn.init.normal_(linear.weight, std=0.01)
-    spread = SPREAD if outputs.slots > 1 else 0
-    nn.init.uniform_(linear.bias, -spread, spread)
+    half_range = BIAS_HALF_RANGE if outputs.num_predictions > 1 else 0
+    nn.init.uniform_(linear.bias, -half_range, half_range)
     return linear
 
 
@@ -28,7 +28,7 @@ def small_linear(width: int, channels: int) -> nn.Linear:
 
 def per_sample(values: Tensor, outputs: OutputSpec) -> Prediction:
     """Reads values, [B, P · C] or [B, P, C], as P predictions of the whole sample, all of which exist."""
-    values_BPC = values.view(-1, outputs.slots, outputs.channels)
+    values_BPC = values.view(-1, outputs.num_predictions, outputs.channels)
     mask_BP = torch.ones(values_BPC.shape[:2], dtype=torch.bool, device=values.device)
     return Prediction(values=values_BPC, mask=mask_BP)
 

@@ -27,7 +27,7 @@ class Classification(PerSample):
         self.classes: tuple[Any, ...] = tuple(sorted(answers))
         """Answer that each logit stands for."""
         self._numbers = {answer: torch.tensor(number) for number, answer in enumerate(self.classes)}
-        self.outputs = OutputSpec(slots=1, channels=max(2, len(self.classes)), predicts=("per_sample",))
+        self.outputs = OutputSpec(num_predictions=1, channels=max(2, len(self.classes)), predicts=("per_sample",))
 
     @abstractmethod
     def answer(self, sample: Mapping[str, Any]) -> Any:

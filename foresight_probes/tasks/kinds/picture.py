@@ -25,7 +25,7 @@ class Picture(Task):
 
     def outputs_for(self, *, width: int, grid: Grid) -> OutputSpec:  # noqa: ARG002 - pieces are as wide for any point
         cell = cell_shape(self._samples, grid, channels=self.channels)
-        return OutputSpec(slots=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
+        return OutputSpec(num_predictions=1, channels=math.prod(cell), predicts=("per_token",), grid=grid, cell=cell)
 
     def has_target(self, sample: Mapping[str, Any]) -> bool:
         return bool(sample.get("grid_pixel"))

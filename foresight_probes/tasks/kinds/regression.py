@@ -25,7 +25,7 @@ class Regression(PerSample):
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "r2"
     closed_form = "values"
-    outputs = OutputSpec(slots=1, channels=1, predicts=("per_sample",))
+    outputs = OutputSpec(num_predictions=1, channels=1, predicts=("per_sample",))
 
     def __init__(self, context: TaskContext) -> None:
         answers = [answer for sample in context.training if (answer := self.answer(sample)) is not None]

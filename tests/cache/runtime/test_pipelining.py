@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from foresight_cache.runtime.pipelining import WriteBehind, prefetch
+from foresight_cache.runtime.pipelining import BackgroundWorker, prefetch
 
 
 def numbers_then_failure() -> Iterator[int]:
@@ -46,7 +46,7 @@ def test_it_runs_no_further_ahead_than_told() -> None:
 
 def test_what_is_put_is_done_in_order_and_before_leaving() -> None:
     done: list[int] = []
-    with WriteBehind(waiting=2) as behind:
+    with BackgroundWorker(waiting=2) as behind:
         for number in range(50):
             behind.put(lambda number=number: done.append(number))
     assert done == list(range(50))
@@ -59,7 +59,7 @@ def test_the_caller_goes_on_while_work_is_done_but_not_further_than_the_bound() 
         reached.set()
         gate.wait(10)
 
-    with WriteBehind(waiting=1) as behind:
+    with BackgroundWorker(waiting=1) as behind:
         behind.put(slow)
         assert reached.wait(10)  # the caller is here while the work waits
 
@@ -83,7 +83,7 @@ def test_a_failure_is_told_and_nothing_is_done_after_it() -> None:
         failed.set()
         raise OSError("the disk is full")
 
-    with pytest.raises(OSError, match="the disk is full"), WriteBehind(waiting=3) as behind:
+    with pytest.raises(OSError, match="the disk is full"), BackgroundWorker(waiting=3) as behind:
         behind.put(fail)
         failed.wait(10)
         behind.put(lambda: done.append("after"))
@@ -95,6 +95,6 @@ def test_a_failure_of_the_caller_is_what_is_told() -> None:
     def fail() -> None:
         raise OSError("the disk is full")
 
-    with pytest.raises(KeyboardInterrupt), WriteBehind(waiting=3) as behind:
+    with pytest.raises(KeyboardInterrupt), BackgroundWorker(waiting=3) as behind:
         behind.put(fail)
         raise KeyboardInterrupt

@@ -17,7 +17,7 @@ from foresight_probes.heads.layers.attention import position_encoding, time_enco
 from tests.probes.test_registries import EVEN, features
 
 PICTURE = OutputSpec(
-    slots=1, channels=1 * 28 * 28 * 3, predicts=("per_token",), grid=Grid(1, 4, 4), cell=(1, 28, 28, 3)
+    num_predictions=1, channels=1 * 28 * 28 * 3, predicts=("per_token",), grid=Grid(1, 4, 4), cell=(1, 28, 28, 3)
 )
 
 
@@ -34,7 +34,9 @@ def changed(head: torch.nn.Module, batch: Features, row: int, token: int) -> tor
 
 def test_token_heads_see_their_own_token_alone() -> None:
     for name in ("token-linear", "capacity-1m"):
-        head = heads.build(name, width=6, outputs=OutputSpec(slots=1, channels=3, predicts=("per_token",)), seed=0)
+        head = heads.build(
+            name, width=6, outputs=OutputSpec(num_predictions=1, channels=3, predicts=("per_token",)), seed=0
+        )
         assert changed(head, features(), 0, 5).nonzero().flatten().tolist() == [5]
 
 
@@ -60,7 +62,7 @@ def test_a_decoder_draws_pieces_where_they_belong() -> None:
 @pytest.mark.parametrize("cell", [(1, 14, 14, 3), (2, 28, 28, 3), (1, 16, 16, 1), (1, 4, 8, 1), (1, 7, 7, 3)])
 def test_decoders_make_cells_of_any_size(cell: tuple[int, int, int, int]) -> None:
     channels = cell[0] * cell[1] * cell[2] * cell[3]
-    outputs = OutputSpec(slots=1, channels=channels, predicts=("per_token",), grid=Grid(2, 2, 4), cell=cell)
+    outputs = OutputSpec(num_predictions=1, channels=channels, predicts=("per_token",), grid=Grid(2, 2, 4), cell=cell)
     for name in ("conv-decoder", "pooled-conv-decoder"):
         assert heads.build(name, width=6, outputs=outputs, seed=0)(features()).values.shape == (3, 16, channels)
 
@@ -73,7 +75,7 @@ def test_a_pooled_decoder_cannot_know_where_things_are() -> None:
 
 
 def test_the_global_map_is_linear_and_sees_everything() -> None:
-    outputs = OutputSpec(slots=1, channels=5, predicts=("per_token",), grid=EVEN[0])
+    outputs = OutputSpec(num_predictions=1, channels=5, predicts=("per_token",), grid=EVEN[0])
     head = heads.build("global-linear", width=6, outputs=outputs, seed=0)
     batch, other = features(), features(seed=1)
     assert changed(head, batch, 0, 3).all()
@@ -85,7 +87,7 @@ def test_the_global_map_is_linear_and_sees_everything() -> None:
 
 
 def test_attentive_pooling_does_not_know_places_and_cross_attention_does() -> None:
-    outputs = OutputSpec(slots=4, channels=3)
+    outputs = OutputSpec(num_predictions=4, channels=3)
     batch = features()
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     mixed = replace(batch, tokens=batch.tokens[:, order])
@@ -96,7 +98,7 @@ def test_attentive_pooling_does_not_know_places_and_cross_attention_does() -> No
 
 def test_temporal_heads_put_time_steps_side_by_side() -> None:
     """A matrix that reads one channel of the second step finds its mean, or the token of the cell."""
-    outputs = OutputSpec(slots=1, channels=1, grid=Grid(2, 2, 4))
+    outputs = OutputSpec(num_predictions=1, channels=1, grid=Grid(2, 2, 4))
     batch = features()
     steps = batch.tokens.view(3, 2, 8, 6)
     for name, expected in (
@@ -114,7 +116,7 @@ def test_temporal_heads_put_time_steps_side_by_side() -> None:
 
 
 def test_shorter_clips_miss_their_last_steps() -> None:
-    outputs = OutputSpec(slots=1, channels=1, grid=Grid(3, 1, 2))
+    outputs = OutputSpec(num_predictions=1, channels=1, grid=Grid(3, 1, 2))
     long, short = features((Grid(3, 1, 2), Grid(3, 1, 2))), features((Grid(3, 1, 2), Grid(2, 1, 2)))
     head = heads.build("temporal-linear", width=6, outputs=outputs, seed=0)
     filled = replace(long, tokens=short.tokens * short.mask[..., None])
@@ -124,7 +126,7 @@ def test_shorter_clips_miss_their_last_steps() -> None:
 @pytest.mark.parametrize(
     ("name", "millions"), [("capacity-1m", 1), ("capacity-5m", 5), ("capacity-10m", 10), ("capacity-50m", 50)]
 )
-@pytest.mark.parametrize("outputs", [PICTURE, OutputSpec(slots=10, channels=5, predicts=("per_sample",))])
+@pytest.mark.parametrize("outputs", [PICTURE, OutputSpec(num_predictions=10, channels=5, predicts=("per_sample",))])
 def test_the_ladder_has_the_parameters_that_it_is_named_for(name: str, millions: int, outputs: OutputSpec) -> None:
     head = heads.build(name, width=1280, outputs=outputs, seed=0)
     count = sum(parameter.numel() for parameter in head.parameters())
@@ -164,13 +166,13 @@ def test_points_are_brought_onto_one_grid() -> None:
 
 
 def test_weights_of_points_begin_equal_and_sum_to_one() -> None:
-    head = heads.build("several-weighted", width=(6, 3, 4), outputs=OutputSpec(slots=1, channels=2), seed=0)
+    head = heads.build("several-weighted", width=(6, 3, 4), outputs=OutputSpec(num_predictions=1, channels=2), seed=0)
     assert head.weights.tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_where_a_thing_is_and_how_far_it_spreads() -> None:
     """A rectangle of 3 × 2 of 8 × 4 cells: its centre, and the deviation of evenly spread places, by hand."""
-    head: Any = heads.build("spatial-softmax", width=1, outputs=OutputSpec(slots=1, channels=4), seed=0)
+    head: Any = heads.build("spatial-softmax", width=1, outputs=OutputSpec(num_predictions=1, channels=4), seed=0)
     with torch.no_grad():
         head.maps.weight.fill_(50)
         head.maps.bias.zero_()
@@ -186,7 +188,7 @@ def test_where_a_thing_is_and_how_far_it_spreads() -> None:
 
 
 def test_padding_is_no_place() -> None:
-    head = heads.build("spatial-softmax", width=6, outputs=OutputSpec(slots=2, channels=3), seed=0)
+    head = heads.build("spatial-softmax", width=6, outputs=OutputSpec(num_predictions=2, channels=3), seed=0)
     long, short = features((Grid(1, 4, 4), Grid(1, 2, 2))), features((Grid(1, 4, 4), Grid(1, 2, 2)))
     padded = replace(long, tokens=torch.where(long.mask[..., None], long.tokens, 7.0))
     with torch.no_grad():

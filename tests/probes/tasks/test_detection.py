@@ -28,7 +28,7 @@ class TestDetection:
     def test_outputs_have_a_logit_per_category_id(self) -> None:
         row = sample(objects=[thing([0, 0, 1, 1], 90)])
         outputs = load("detection", row).outputs_for(width=7, grid=Grid(1, 2, 2))
-        assert (outputs.slots, outputs.channels) == (QUERIES, 4 + 91 + 1) == (100, 96)
+        assert (outputs.num_predictions, outputs.channels) == (QUERIES, 4 + 91 + 1) == (100, 96)
         with pytest.raises(ProbeError, match="category ids go from 3 to 90000, expected numbers from 0 to 1000"):
             load("detection", sample(objects=[thing([0, 0, 1, 1], 90000), thing([0, 0, 1, 1], 3)]))
 
