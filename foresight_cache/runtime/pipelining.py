@@ -48,7 +48,7 @@ class BackgroundWorker:
     After a failure, pending work is skipped.
 
     >>> done = []
-    >>> with WriteBehind(waiting=1) as behind:
+    >>> with BackgroundWorker(waiting=1) as behind:
     ...     for number in range(3):
     ...         behind.put(lambda number=number: done.append(number))
     >>> done

@@ -27,7 +27,7 @@ _FRAME_LABELS = re.compile(rf"(\d{{5}})\.{re.escape(LABELS)}")
 
 
 def media_member_extension(file_name: str) -> str:
-    """Returns the extension of a media file in its tar, without the dot: its own, or `media` where it has no usable one.
+    """Returns the extension of a media file in its tar, without the dot: its own, or `media` where that is not usable.
 
     >>> media_member_extension("val2017/000000000785.JPG"), media_member_extension("clip")
     ('jpg', 'media')
