@@ -18,7 +18,7 @@ from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
-from foresight_probes.training.batched_linear import batch_linears
+from foresight_probes.training.batched_linear import BatchedLinear
 from foresight_probes.training.learner import Learner
 from foresight_probes.training.run_spec import BestEpoch, RunSpec, build_heads
 from foresight_probes.training.single_head import SingleHead
@@ -131,14 +131,14 @@ class Bank(LightningModule):
             else:
                 learners[index] = SingleHead(index, head, step_size, task=run.task, threaded=self._is_threaded(index))
         for (task, head_name), indices in alike.items():
-            for learner in batch_linears(
+            learner = BatchedLinear(
                 {index: cast(LinearHead, self.heads[index]) for index in indices},
                 step_sizes,
                 task=task,
                 reads=heads.load(head_name).reads,
                 threaded=self._is_threaded(indices[0]),
-            ):
-                learners |= dict.fromkeys(learner.runs, learner)
+            )
+            learners |= dict.fromkeys(indices, learner)
         self._learners = dict(sorted(learners.items()))
 
     def _step_size(self, index: int) -> StepSize:
