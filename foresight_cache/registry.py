@@ -22,9 +22,9 @@ class Registry:
     """Word for a component in an error, such as `model family`."""
     hyphens: bool = False
     """True where names are written with hyphens and file names with underscores."""
-    component: str = ""
-    """Name, in a file, of the component that `load` returns."""
-    components: str = ""
+    variable: str = ""
+    """Name, in a file, of its component."""
+    table: str = ""
     """Name, in a file with several components, of the top-level dictionary of them, whose keys are written out."""
 
     def names(self) -> tuple[str, ...]:
@@ -42,10 +42,10 @@ class Registry:
             raise UnknownName(self.kind, name, self.names())
         return importlib.import_module(f"{self.package}.{files[name]}")
 
-    def load(self, name: str) -> Any:
+    def component(self, name: str) -> Any:
         """Imports a component. Raises `UnknownName` with the nearest names."""
         contents = vars(self.module(name))
-        return contents[self.components][name] if self.components in contents else contents[self.component]
+        return contents[self.table][name] if self.table in contents else contents[self.variable]
 
     def _files(self) -> dict[str, str]:
         """Returns the file, without its suffix, of each component."""
@@ -54,7 +54,7 @@ class Registry:
             for file in pkgutil.iter_modules([folder]):
                 if not file.ispkg:
                     own = file.name.replace("_", "-") if self.hyphens else file.name
-                    listed = _keys(Path(folder) / f"{file.name}.py", self.components) if self.components else ()
+                    listed = _keys(Path(folder) / f"{file.name}.py", self.table) if self.table else ()
                     files |= dict.fromkeys(listed or (own,), file.name)
         return files
 

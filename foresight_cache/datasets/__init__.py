@@ -74,7 +74,7 @@ class Generator(Protocol):
         ...
 
 
-_LAYOUTS = Registry(f"{__name__}.layouts", "dataset family")
+_LAYOUTS = Registry(f"{__name__}.layouts", "dataset family", variable="Reader")
 _SYNTHETIC = Registry(f"{__name__}.synthetic", "dataset generator")
 
 
@@ -90,7 +90,7 @@ def generator_names() -> tuple[str, ...]:
 
 def reader(family: str) -> type[Reader]:
     """Returns the reader of a layout. Raises `UnknownName`."""
-    return cast(type[Reader], _LAYOUTS.module(family).Reader)
+    return cast(type[Reader], _LAYOUTS.component(family))
 
 
 def generator(name: str) -> Generator:

@@ -158,7 +158,7 @@ TINY, RANDOM = "tiny", "random"
 """Schemes of model texts: `tiny:<family>` and `random:<hub id or directory>`."""
 
 
-_REGISTRY = Registry(__name__, "model family")
+_REGISTRY = Registry(__name__, "model family", variable="Family")
 
 
 def names() -> tuple[str, ...]:
@@ -201,4 +201,4 @@ def _known(family: str) -> str:
 
 
 def _family_class(model: str) -> type[Encoder]:
-    return cast(type[Encoder], _REGISTRY.module(family_of(model)).Family)
+    return cast(type[Encoder], _REGISTRY.component(family_of(model)))

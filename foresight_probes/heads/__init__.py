@@ -51,7 +51,7 @@ class _MultiPointHeadClass(Protocol):
     def __call__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> ProbeHead: ...
 
 
-_REGISTRY = Registry(__name__, "head", hyphens=True, component="Head", components="HEADS")
+_REGISTRY = Registry(__name__, "head", hyphens=True, variable="Head", table="HEADS")
 
 
 def names() -> tuple[str, ...]:
@@ -78,8 +78,7 @@ def resolve(texts: Iterable[str]) -> tuple[str, ...]:
 
 def load(name: str) -> HeadClass:
     """Imports the class of a head. Raises `UnknownName`."""
-    (name,) = resolve([name])
-    return cast(HeadClass, _REGISTRY.load(name))
+    return cast(HeadClass, _REGISTRY.component(name))
 
 
 def solver(name: str) -> str | None:

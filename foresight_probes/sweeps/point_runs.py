@@ -150,7 +150,7 @@ class PointRuns:
             not_measured=dict(task.not_measured),
             chance=dict(task.chance) if task.constant_head is None else chance,
             options=options.to_json(),
-            learning_rate=bank.learning_rate(index),
+            learning_rate=run.step_size(self.options).peak,
             split=_split_json(self.plan, run.task),
             parameters=sum(parameter.numel() for parameter in bank.heads[index].parameters()),
             scores_source=tuple(_sample_score(sample, own) for sample, own in zip(samples, scores, strict=True)),

@@ -126,7 +126,7 @@ class Task(ABC):
         return {}
 
 
-_REGISTRY = Registry(__name__, "task", hyphens=True, component="Task")
+_REGISTRY = Registry(__name__, "task", hyphens=True, variable="Task")
 
 
 def names() -> tuple[str, ...]:
@@ -140,4 +140,4 @@ def names() -> tuple[str, ...]:
 
 def load(name: str, context: TaskContext | None = None) -> Task:
     """Makes a task. Raises `UnknownName`, and what the task raises for its context."""
-    return cast(Task, _REGISTRY.load(name)(context or TaskContext()))
+    return cast(Task, _REGISTRY.component(name)(context or TaskContext()))

@@ -77,12 +77,7 @@ class Bank(LightningModule):
 
     def configure_optimizers(self) -> None:
         """Makes the learners, which have optimisers of their own."""
-        self._start({index: self._step_size(index) for index in range(len(self.runs))})
-
-    def learning_rate(self, index: int) -> float:
-        """Returns the peak step size of a run: its own, that of the options, else its head's."""
-        own = self.runs[index].options(self.options).learning_rate
-        return own or heads.load(self.runs[index].head).learning_rate
+        self._start({index: run.step_size(self.options) for index, run in enumerate(self.runs)})
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         factor = warmup_cosine(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
@@ -140,10 +135,6 @@ class Bank(LightningModule):
             )
             learners |= dict.fromkeys(indices, learner)
         self._learners = dict(sorted(learners.items()))
-
-    def _step_size(self, index: int) -> StepSize:
-        peak = self.learning_rate(index)
-        return StepSize(peak, peak * self.runs[index].options(self.options).weight_decay)
 
     def _is_batched(self, index: int) -> bool:
         """Whether the head is a linear map of the batch as all tasks see it."""

@@ -87,10 +87,6 @@ class ClosedForms:
         self.test_scores = [Gathered() for _ in members]
         self._memory: list[Tensor] = []
 
-    def learning_rate(self, place: int) -> float:  # noqa: ARG002 - as of a `Bank`
-        """Of no use here: 0."""
-        return 0.0
-
     def fit(self, data: FeatureData) -> None:
         """Solves, selects on validation and evaluates the test split once."""
         solutions = self._solve_ridge(data) | self._solve_logistic(data) | self._solve_constant(data)

@@ -12,6 +12,7 @@ from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import ProbeHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
+from foresight_probes.training.step_sizes import StepSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,17 @@ class RunSpec:
         rate = options.learning_rate if self.learning_rate is None else self.learning_rate
         decay = options.weight_decay if self.weight_decay is None else self.weight_decay
         return replace(options, learning_rate=rate, weight_decay=decay)
+
+    def step_size(self, options: TrainingOptions) -> StepSize:
+        """Returns the peak step size and the decay: its own, those of the options, else its head's.
+
+        They are 0 for a head that is solved in closed form.
+        """
+        head, own = heads.load(self.head), self.options(options)
+        if head.solver:
+            return StepSize(0.0, 0.0)
+        peak = own.learning_rate or head.learning_rate
+        return StepSize(peak, peak * own.weight_decay)
 
 
 def build_heads(

@@ -146,13 +146,13 @@ def test_a_file_lists_its_heads_without_being_imported(tmp_path: Path, monkeypat
     (folder / "single_one.py").write_text("Head = 1\n")
     (folder / "twins.py").write_text("HEADS = {'zebra': 2, 'a-twin': 3}\n")
     (folder / "broken.py").write_text("1 / 0\nHEADS = {'broken-one': 4}\n")
-    registry = Registry("some_heads", "head", hyphens=True, component="Head", components="HEADS")
+    registry = Registry("some_heads", "head", hyphens=True, variable="Head", table="HEADS")
     assert registry.names() == ("a-twin", "broken-one", "single-one", "zebra")
-    assert [registry.load(name) for name in ("single-one", "a-twin", "zebra")] == [1, 3, 2]
+    assert [registry.component(name) for name in ("single-one", "a-twin", "zebra")] == [1, 3, 2]
     with pytest.raises(ZeroDivisionError):
-        registry.load("broken-one")
+        registry.component("broken-one")
     with pytest.raises(UnknownName, match="unknown head 'twins'"):
-        registry.load("twins")
+        registry.component("twins")
 
 
 @pytest.mark.parametrize("name", [name for name in heads.names() if heads.solver(name)])
