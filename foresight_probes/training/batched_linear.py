@@ -4,6 +4,7 @@ Tens of matrix products with five columns read the same features tens of times, 
 loss and a backward pass cost more than their arithmetic. A few matrices, one loss and one backward pass do for all.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -51,12 +52,12 @@ class BatchedLinear:
         if not answers:
             return failed
         losses = torch.cat([answer.losses() for answer in answers])
-        finite = losses.detach().isfinite()
-        if not finite.all():
-            runs = [run for answer in answers for run in answer.runs]
+        total = losses.sum()
+        if not math.isfinite(total.item()):
+            finite, runs = losses.detach().isfinite(), [run for answer in answers for run in answer.runs]
             failed |= {run: float(losses[number].detach()) for number, run in enumerate(runs) if not finite[number]}
-            losses = losses[finite]
-        torch.autograd.backward(losses.sum())
+            total = losses[finite].sum()
+        torch.autograd.backward(total)
         for matrix, values in mapped.items():
             if values.grad is not None:
                 matrix.step(values.grad, features, factor)
