@@ -17,8 +17,8 @@ from foresight_probes.sweeps.identity import finished_result
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
-from foresight_probes.training.closed_forms import solvable
 from foresight_probes.training.run_spec import RunSpec
+from foresight_probes.training.solvers import solvable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,92 +1,115 @@
 """Multinomial logistic regression to its optimum, by Newton's method with conjugate gradients, in float64."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foresight_probes.training.ridge_regression import Linear
+from foresight_probes.options import TrainingOptions
+from foresight_probes.training.linear_solution import LinearSolution
+from foresight_probes.training.solver_data import SolverData
 
 Chunks = Callable[[], Iterable[tuple[Tensor, Tensor]]]
-"""Starts a pass over the data: pieces x [R, D] float64 with classes [R] int64."""
+"""Starts a pass over the data: pieces inputs_RD float64 with classes_R int64, of R rows each."""
 
 TOLERANCE = 1e-8
 """How far from the optimum the weights may be, relative to their norm: they are no farther than the norm of the
-gradient divided by the strength, because the objective curves at least that much."""
+gradient divided by the penalty, because the objective curves at least that much."""
 ROUNDING = 1e-9
 """Norm of the gradient, relative to that of zero weights, below which one that no longer falls is due to rounding."""
 MOST_STEPS = 100
 
 
-def solve(chunks: Chunks, *, width: int, classes: int, strengths: Sequence[float]) -> list[Linear]:
-    """Per strength s the map with the least sum of cross-entropies + s/2 ‖W‖²; the bias costs nothing.
+class LogisticRegression:
+    """Logistic regression of one run after the other; a `Solver`. Rows are kept where they fit `resident_bytes`."""
+
+    targets: tuple[str, ...] = ("class",)
+
+    def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
+        return {run: self._solve(run, data, options) for run in runs}
+
+    def _solve(self, run: int, data: SolverData, options: TrainingOptions) -> list[LinearSolution]:
+        def chunks() -> Iterator[tuple[Tensor, Tensor]]:
+            for rows in data.training_rows([run]):
+                (classes,), (known,) = rows.answers, rows.known
+                yield rows.inputs_RD[known], classes[known]
+
+        classes, width = data.heads[run].linear.weight.shape
+        fits = data.most_rows(run) * width * 8 <= options.resident_bytes
+        kept = partial(tuple, tuple(chunks())) if fits else chunks
+        return solve(kept, width=width, classes=classes, penalties=options.strengths)
+
+
+def solve(chunks: Chunks, *, width: int, classes: int, penalties: Sequence[float]) -> list[LinearSolution]:
+    """Returns, for each penalty s, the map with the least sum of cross-entropies + s/2 ‖W‖²; the bias costs nothing.
 
     With three classes or more this is what scikit-learn's `LogisticRegression(C=1/s)` minimises; with two, where
-    that keeps the difference of the two rows alone, it is that with `C=2/s`. Each strength starts from the solution
+    that keeps the difference of the two rows alone, it is that with `C=2/s`. Each penalty starts from the solution
     of the next larger one. A step reads the data a few times.
     """
-    found: dict[float, Linear] = {}
-    point = None
-    for strength in sorted(strengths, reverse=True):
-        problem = _Problem(chunks, width, classes, strength)
-        point = problem.minimise(point)
-        weight, bias = point[:, :-1], point[:, -1]
-        found[strength] = Linear(strength, weight.clone(), bias - bias.mean())
-    return [found[strength] for strength in strengths]
+    solutions: dict[float, LinearSolution] = {}
+    weights = torch.zeros(classes, width + 1, dtype=torch.float64)
+    for penalty in sorted(penalties, reverse=True):
+        weights = _Objective(chunks, penalty).minimise(weights)
+        weight, bias = weights[:, :-1], weights[:, -1]
+        solutions[penalty] = LinearSolution(penalty, weight.clone(), bias - bias.mean())
+    return [solutions[penalty] for penalty in penalties]
 
 
-class _Problem:
-    """The objective at one strength; a point is [classes, D + 1] with the bias last."""
+class _Objective:
+    """The objective at one penalty; weights are [classes, D + 1] with the bias last."""
 
-    def __init__(self, chunks: Chunks, width: int, classes: int, strength: float) -> None:
-        self._chunks, self._strength = chunks, strength
-        self._shape = (classes, width + 1)
+    def __init__(self, chunks: Chunks, penalty: float) -> None:
+        self._chunks, self._penalty = chunks, penalty
 
-    def minimise(self, start: Tensor | None) -> Tensor:
-        point = torch.zeros(self._shape, dtype=torch.float64) if start is None else start
-        value, gradient = self._evaluate(point)
-        first, before = float(self._evaluate(torch.zeros_like(point))[1].norm()), math.inf
+    def minimise(self, weights: Tensor) -> Tensor:
+        value, gradient = self._evaluate(weights)
+        first, before = float(self._evaluate(torch.zeros_like(weights))[1].norm()), math.inf
         for _ in range(MOST_STEPS):
             size = float(gradient.norm())
-            done = size <= TOLERANCE * self._strength * float(point[:, :-1].norm())
+            done = size <= TOLERANCE * self._penalty * float(weights[:, :-1].norm())
             if done or (size <= ROUNDING * first and size > before / 2):
                 break
             before = size
-            step = self._newton_step(point, gradient, accuracy=min(0.1, math.sqrt(size / first)))
-            slope = float((gradient * step).sum())
-            length = 1.0
-            while True:
-                moved, downhill = self._evaluate(point + length * step)
-                # Near the optimum the decrease is below the rounding of the value; the full step is right there.
-                if moved <= value + 1e-4 * length * slope or abs(slope) < 1e-9 * abs(value):
-                    break
-                length /= 2
-            point, value, gradient = point + length * step, moved, downhill
-        return point
+            step = self._newton_step(weights, gradient, accuracy=min(0.1, math.sqrt(size / first)))
+            weights, value, gradient = self._search(weights, value, gradient, step)
+        return weights
 
-    def _evaluate(self, point: Tensor) -> tuple[float, Tensor]:
+    def _search(self, weights: Tensor, value: float, gradient: Tensor, step: Tensor) -> tuple[Tensor, float, Tensor]:
+        """Halves the step until the value falls by enough; returns weights with their value and gradient."""
+        slope, length = float((gradient * step).sum()), 1.0
+        while True:
+            moved = weights + length * step
+            lower, downhill = self._evaluate(moved)
+            # near the optimum the decrease is below the rounding of the value; the full step is right there
+            if lower <= value + 1e-4 * length * slope or abs(slope) < 1e-9 * abs(value):
+                return moved, lower, downhill
+            length /= 2
+
+    def _evaluate(self, weights: Tensor) -> tuple[float, Tensor]:
         """The objective and its gradient."""
-        penalised = point.clone()
+        penalised = weights.clone()
         penalised[:, -1] = 0
-        value, gradient = self._strength / 2 * float(penalised.square().sum()), self._strength * penalised
-        for x, classes in self._chunks():
-            logits = x @ point[:, :-1].T + point[:, -1]
-            value += float(functional.cross_entropy(logits, classes, reduction="sum"))
-            residual = logits.softmax(1)
-            residual[torch.arange(len(x)), classes] -= 1
-            gradient = gradient + _product(residual, x)
+        value, gradient = self._penalty / 2 * float(penalised.square().sum()), self._penalty * penalised
+        for inputs_RD, classes_R in self._chunks():
+            logits_RK = inputs_RD @ weights[:, :-1].T + weights[:, -1]
+            value += float(functional.cross_entropy(logits_RK, classes_R, reduction="sum"))
+            residual_RK = logits_RK.softmax(1)
+            residual_RK[torch.arange(len(inputs_RD)), classes_R] -= 1
+            gradient = gradient + _product(residual_RK, inputs_RD)
         return value, gradient
 
-    def _newton_step(self, point: Tensor, gradient: Tensor, *, accuracy: float) -> Tensor:
+    def _newton_step(self, weights: Tensor, gradient: Tensor, *, accuracy: float) -> Tensor:
         """Solves Hessian · step = −gradient by conjugate gradients to a relative accuracy."""
         step = torch.zeros_like(gradient)
         residual = -gradient
         direction, size = residual, float(residual.square().sum())
         aim = size * accuracy**2
         for _ in range(10 * gradient.numel()):  # rounding makes it more than one per dimension
-            curved = self._hessian(point, direction)
+            curved = self._hessian_product(weights, direction)
             curvature = float((direction * curved).sum())
             if curvature <= 0:  # along a shift of all biases alone, which changes nothing
                 break
@@ -99,16 +122,17 @@ class _Problem:
             direction, size = residual + smaller / size * direction, smaller
         return step
 
-    def _hessian(self, point: Tensor, direction: Tensor) -> Tensor:
-        found = self._strength * direction
-        found[:, -1] = 0
-        for x, _ in self._chunks():
-            likely = (x @ point[:, :-1].T + point[:, -1]).softmax(1)
-            change = x @ direction[:, :-1].T + direction[:, -1]
-            found = found + _product(likely * (change - (likely * change).sum(1, keepdim=True)), x)
-        return found
+    def _hessian_product(self, weights: Tensor, direction: Tensor) -> Tensor:
+        product = self._penalty * direction
+        product[:, -1] = 0
+        for inputs_RD, _ in self._chunks():
+            likely_RK = (inputs_RD @ weights[:, :-1].T + weights[:, -1]).softmax(1)
+            change_RK = inputs_RD @ direction[:, :-1].T + direction[:, -1]
+            centred_RK = change_RK - (likely_RK * change_RK).sum(1, keepdim=True)
+            product = product + _product(likely_RK * centred_RK, inputs_RD)
+        return product
 
 
-def _product(rows: Tensor, x: Tensor) -> Tensor:
-    """[classes, D + 1]: rows [R, classes] against x with a one behind it."""
-    return torch.cat([rows.T @ x, rows.sum(0)[:, None]], dim=1)
+def _product(rows_RK: Tensor, inputs_RD: Tensor) -> Tensor:
+    """[classes, D + 1]: the rows against inputs with a one behind them."""
+    return torch.cat([rows_RK.T @ inputs_RD, rows_RK.sum(0)[:, None]], dim=1)

@@ -1,46 +1,39 @@
 """Ridge regression from sums over the samples: one pass for any number of targets, training sets and penalties."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """A linear map with what it was regularised by."""
-
-    strength: float
-    weight: Tensor
-    """[C, D] float64."""
-    bias: Tensor
-    """[C] float64."""
+from foresight_probes.options import TrainingOptions
+from foresight_probes.training.linear_solution import LinearSolution
+from foresight_probes.training.solver_data import SolverData
 
 
 @dataclass(slots=True)
 class _Sums:
     count: int
     x: Tensor
-    """[D]: the sum of the rows."""
+    """Sum of the rows, [D]."""
     xx: Tensor
-    """[D, D]: their Gram matrix."""
+    """Gram matrix of the rows, [D, D]."""
 
     def __add__(self, other: "_Sums") -> "_Sums":
         return _Sums(self.count + other.count, self.x + other.x, self.xx + other.xx)
 
 
 class NormalEquations:
-    """Several problems over rows that stream by once; each has targets of its own and takes some of the rows.
+    """Several problems over rows that stream by once; each has targets of its own and trains on some of the rows.
 
-    Rows are summed by which problems take them, so that a row is multiplied out once however many those are. All in
-    float64.
+    Rows are summed by which problems train on them, so that a row is multiplied out once however many those are. All
+    in float64.
 
     >>> equations = NormalEquations(1)
-    >>> x = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
-    >>> equations.add(x, torch.ones(3, 1, dtype=torch.bool), [1 + 2 * x])
-    >>> (found,) = equations.solve([1e-9])[0]
-    >>> round(found.weight.item(), 6), round(found.bias.item(), 6)
+    >>> inputs_RD = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    >>> equations.add(inputs_RD, torch.ones(3, 1, dtype=torch.bool), [1 + 2 * inputs_RD])
+    >>> (solution,) = equations.solve([1e-9])[0]
+    >>> round(solution.weight.item(), 6), round(solution.bias.item(), 6)
     (2.0, 1.0)
     """
 
@@ -49,31 +42,48 @@ class NormalEquations:
         self._xy: list[Tensor | float] = [0.0] * problems
         self._y: list[Tensor | float] = [0.0] * problems
 
-    def add(self, x: Tensor, taken: Tensor, targets: Sequence[Tensor]) -> None:
-        """
+    def add(self, inputs_RD: Tensor, known: Tensor, targets: Sequence[Tensor]) -> None:
+        """Adds rows.
+
         Args:
-            x: [R, D] float64.
-            taken: [R, problems] bool, which problems take a row.
-            targets: Of each problem, [R, C] float64; those of rows that are not taken may be anything.
+            inputs_RD: float64.
+            known: [R, problems] bool, which problems train on a row.
+            targets: For each problem, [R, C] float64; those of rows that it does not train on may be anything.
         """
-        kinds, kind = torch.unique(taken, dim=0, return_inverse=True)
+        kinds, kind = torch.unique(known, dim=0, return_inverse=True)
         for number, problems in enumerate(kinds.tolist()):
             if any(problems):
-                rows = x if len(kinds) == 1 else x[kind == number]
+                rows = inputs_RD if len(kinds) == 1 else inputs_RD[kind == number]
                 sums = _Sums(len(rows), rows.sum(0), rows.T @ rows)
                 key = tuple(problems)
                 self._parts[key] = self._parts[key] + sums if key in self._parts else sums
         for problem, y in enumerate(targets):
-            rows = taken[:, problem]
-            self._xy[problem] = self._xy[problem] + x[rows].T @ y[rows]
-            self._y[problem] = self._y[problem] + y[rows].sum(0)
+            own = known[:, problem]
+            self._xy[problem] = self._xy[problem] + inputs_RD[own].T @ y[own]
+            self._y[problem] = self._y[problem] + y[own].sum(0)
 
-    def solve(self, strengths: Sequence[float]) -> list[list[Linear]]:
-        """Per problem and strength s the map with the least ‖Y − XWᵀ − b‖² + s ‖W‖²; the bias costs nothing.
+    def solve(self, penalties: Sequence[float]) -> list[list[LinearSolution]]:
+        """Returns, for each problem and penalty s, the map with the least ‖Y − XWᵀ − b‖² + s ‖W‖².
 
-        This is what scikit-learn's `Ridge(alpha=s)` minimises. Problems that took the same rows share a factorisation.
+        This is what scikit-learn's `Ridge(alpha=s)` minimises; the bias costs nothing. Problems that train on the
+        same rows share a factorisation.
         """
-        found: list[list[Linear]] = [[] for _ in self._xy]
+        solutions: list[list[LinearSolution]] = [[] for _ in self._xy]
+        for sums, problems in self._alike():
+            mean = sums.x / sums.count
+            centred = sums.xx - sums.count * torch.outer(mean, mean)
+            for penalty in penalties:
+                diagonal = torch.eye(len(mean), dtype=mean.dtype, device=mean.device) * penalty
+                factor = torch.linalg.cholesky(centred + diagonal)
+                for problem in problems:
+                    y = torch.as_tensor(self._y[problem]) / sums.count
+                    right = self._xy[problem] - sums.count * torch.outer(mean, y)
+                    weight = torch.cholesky_solve(right, factor).T
+                    solutions[problem].append(LinearSolution(penalty, weight, y - weight @ mean))
+        return solutions
+
+    def _alike(self) -> Iterator[tuple[_Sums, list[int]]]:
+        """Problems that train on the same rows, with the sums of these."""
         alike: dict[tuple[tuple[bool, ...], ...], list[int]] = {}
         for problem in range(len(self._xy)):
             alike.setdefault(tuple(kind for kind in self._parts if kind[problem]), []).append(problem)
@@ -81,14 +91,18 @@ class NormalEquations:
             sums = self._parts[kinds[0]]
             for kind in kinds[1:]:
                 sums = sums + self._parts[kind]
-            mean = sums.x / sums.count
-            centred = sums.xx - sums.count * torch.outer(mean, mean)
-            for strength in strengths:
-                penalty = torch.eye(len(mean), dtype=mean.dtype, device=mean.device) * strength
-                factor = torch.linalg.cholesky(centred + penalty)
-                for problem in problems:
-                    y = torch.as_tensor(self._y[problem]) / sums.count
-                    right = self._xy[problem] - sums.count * torch.outer(mean, y)
-                    weight = torch.cholesky_solve(right, factor).T
-                    found[problem].append(Linear(strength, weight, y - weight @ mean))
-        return found
+            yield sums, problems
+
+
+class RidgeRegression:
+    """Ridge regression of all runs in one pass; a `Solver`."""
+
+    targets: tuple[str, ...] = ("values",)
+
+    def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
+        equations: dict[tuple[int, ...], NormalEquations] = {}
+        for rows in data.training_rows(runs):
+            own = equations.setdefault(rows.runs, NormalEquations(len(rows.runs)))
+            own.add(rows.inputs_RD, torch.stack(rows.known, dim=1), [y.double() for y in rows.answers])
+        solved = {alike: own.solve(options.strengths) for alike, own in equations.items()}
+        return {run: solution for alike, some in solved.items() for run, solution in zip(alike, some, strict=True)}

@@ -52,7 +52,7 @@ def test_ridge_is_scikit_learn_s_for_every_strength_target_and_training_set() ->
         for strength, each in zip(STRENGTHS, found, strict=True):
             rows = taken[:, problem]
             reference = linear_model.Ridge(alpha=strength, solver="svd").fit(x[rows], y[rows])
-            assert each.strength == strength
+            assert each.penalty == strength
             assert difference(each.weight, reference.coef_.reshape(each.weight.shape)) < 1e-6
             assert difference(each.bias, np.atleast_1d(reference.intercept_)) < 1e-6
 
@@ -75,7 +75,7 @@ def test_logistic_regression_is_scikit_learn_s(classes: int) -> None:
     def chunks() -> list[tuple[torch.Tensor, torch.Tensor]]:
         return [(torch.from_numpy(x[k : k + 40]), torch.from_numpy(y[k : k + 40])) for k in range(0, 150, 40)]
 
-    solved = logistic_regression.solve(chunks, width=10, classes=classes, strengths=STRENGTHS)
+    solved = logistic_regression.solve(chunks, width=10, classes=classes, penalties=STRENGTHS)
     for strength, found in zip(STRENGTHS, solved, strict=True):
         scale = 2 if classes == 2 else 1
         reference = linear_model.LogisticRegression(
@@ -87,7 +87,7 @@ def test_logistic_regression_is_scikit_learn_s(classes: int) -> None:
         weight, bias = found.weight, found.bias
         if classes == 2:
             weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
-        assert found.strength == strength
+        assert found.penalty == strength
         assert difference(weight, reference.coef_) < 1e-6
         expected = reference.intercept_ - (reference.intercept_.mean() if classes > 2 else 0)
         assert difference(bias, expected) < 1e-6

@@ -1,0 +1,42 @@
+"""The closed forms that heads may declare, and the tasks that each has targets for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from foresight_probes import heads
+from foresight_probes.options import TrainingOptions
+from foresight_probes.tasks import Task
+from foresight_probes.training.constant_answers import ConstantAnswers
+from foresight_probes.training.linear_solution import LinearSolution
+from foresight_probes.training.logistic_regression import LogisticRegression
+from foresight_probes.training.ridge_regression import RidgeRegression
+from foresight_probes.training.solver_data import SolverData
+
+
+class Solver(Protocol):
+    """A closed form."""
+
+    targets: tuple[str, ...]
+    """Targets (`Task.closed_form`) of which it needs one."""
+
+    def solve(
+        self, runs: Sequence[int], data: SolverData, options: TrainingOptions
+    ) -> Mapping[int, Sequence[LinearSolution]]:
+        """Returns, by the index of a run in `data`, a solution for each penalty, or a single one without."""
+
+
+SOLVERS: Mapping[str, Solver] = {
+    "ridge": RidgeRegression(),
+    "logistic": LogisticRegression(),
+    "constant": ConstantAnswers(),
+}
+"""Solvers by the name that a head declares."""
+
+
+def solvable(task: Task, head: str) -> bool:
+    """Tells whether a head is trained, or is a closed form that the task has targets for. Raises `UnknownName`.
+
+    Ridge regression needs values, logistic regression classes, a constant either.
+    """
+    solver = heads.solver(head)
+    return solver is None or task.closed_form in SOLVERS[solver].targets
