@@ -112,12 +112,12 @@ class Batch:
     """Rows of the cache's sample table, B of them."""
     features: Features
     targets: Mapping[str, Sequence[Tensor | None]]
-    """By task, B targets; None where the sample has no question for the task."""
+    """Targets of the B samples by task; None where a sample has none for the task."""
     size: int
     """Bytes of features in it."""
 
     def to(self, device: torch.device | str) -> Batch:
-        """What Lightning calls to bring a batch to its device."""
+        """Returns the same batch on a device; Lightning calls it."""
         moved = {task: _moved(targets, device) for task, targets in self.targets.items()}
         return replace(self, features=self.features.to(device), targets=moved)
 

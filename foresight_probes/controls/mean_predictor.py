@@ -1,4 +1,4 @@
-"""What a probe's number must be compared with: answers that use no feature of the image."""
+"""The mean predictor, which uses no feature of the image: what a probe must be compared with."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ class Constant:
     dtype = np.dtype(np.float32)
 
     def __init__(self, grid_of: Callable[[int], Grid] | None = None) -> None:
-        """`grid_of` a row says which cells a sample has, for heads that predict something in each; None for one."""
+        """Takes the grid of a sample by its row, for heads that predict something per cell; None for one cell."""
         self._grid_of = grid_of
 
     def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the same for every sample

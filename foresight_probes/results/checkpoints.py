@@ -12,24 +12,24 @@ from foresight_cache.errors import ProbeError
 from foresight_probes.features.standardization import Standardization
 
 HEAD = "head."
-"""Before the names of the head's parameters."""
+"""Prefix of the names of the head's parameters."""
 STANDARDISATION = "standardization."
-"""Before those of the means and scales, with the number of the point: `standardization.0.token_mean`."""
+"""Prefix of the names of means and scales, with the number of the point: `standardization.0.token_mean`."""
 IDENTITY = "identity"
-"""Field of the file's metadata: that of the run."""
+"""Field of the file's metadata that holds the run's identity."""
 
 
 def to_bytes(weights: Mapping[str, Tensor], standardization: Standardization, identity: str) -> bytes:
-    """The file's content."""
+    """Returns the content of a file with a head's weights and what its features are standardised by."""
     tensors = {f"{HEAD}{name}": weight.cpu().contiguous() for name, weight in weights.items()}
-    for number, each in enumerate((standardization, *standardization.others)):
+    for number, fitted in enumerate((standardization, *standardization.others)):
         for name in _NAMES:
-            tensors[f"{STANDARDISATION}{number}.{name}"] = getattr(each, name).cpu().contiguous()
+            tensors[f"{STANDARDISATION}{number}.{name}"] = getattr(fitted, name).cpu().contiguous()
     return save(tensors, metadata={IDENTITY: identity})
 
 
 def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standardization]:
-    """For `head.load_state_dict`, and what to call on features before.
+    """Returns weights for `head.load_state_dict`, and the standardization of the features that it takes.
 
     Raises `ProbeError` where the file is missing or damaged, or is of another run than `identity` (`Result.identity`).
     """

@@ -1,7 +1,7 @@
 """The result of a run, from which all reports are made: `RUNS/<task>/<point>/<run>.json`.
 
 Beside it lie the scores of each test sample, `<run>.parquet` (`scores`), so that tests between runs need no training,
-and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: with it a run is finished.
+and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: a run is finished once it is there.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from foresight_probes.statistics.bootstrap import Interval
 FORMAT = "foresight-probe-result"
 VERSION = 3
 _IN_FILES = {"point_index": "order", "runs_in_pass": "company"}
-"""Fields that files of this version call otherwise."""
+"""Names in files of this version, of fields that have other names here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,11 +36,11 @@ class Result:
     run: str
     """Name of the file: the head, its values in a grid, the seed."""
     point_index: int
-    """Index of the point in the order of computation; -1 for what is no point of the model."""
+    """Index of the point in the order of computation; -1 where it is not a point of the model."""
     primary: str
     """Name of the metric that selected the epoch and is drawn over points."""
     metrics: Mapping[str, Interval]
-    """On the test split, with confidence intervals."""
+    """Metrics on the test split, with confidence intervals."""
     breakdown: Mapping[str, Mapping[str, float]]
     """Metrics of parts of the test split, by the part's name."""
     validation: Mapping[str, float]
@@ -55,7 +55,7 @@ class Result:
     learning_rate: float
     """Peak step size that was used: that of the options, or else the head's own; 0 of a closed form."""
     split: Mapping[str, Any]
-    """`digest`, samples on each side (`train`, `validation`, `test`) and those without a question (`left_out`)."""
+    """`digest`, samples on each side (`train`, `validation`, `test`) and those without a target (`left_out`)."""
     cache: Mapping[str, Any]
     """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset`."""
     width: int
@@ -81,7 +81,7 @@ class Result:
 
     @property
     def value(self) -> Interval:
-        """The primary metric."""
+        """Primary metric with its interval."""
         return self.metrics[self.primary]
 
     def __str__(self) -> str:
@@ -104,7 +104,8 @@ class Result:
 
 
 def format_interval(interval: Interval) -> str:
-    """
+    """Returns the value with its interval in brackets, to three decimals.
+
     >>> format_interval(Interval(0.34567, 0.28, 0.4))
     '0.346 (0.280–0.400)'
     """
@@ -112,6 +113,7 @@ def format_interval(interval: Interval) -> str:
 
 
 def result_path(runs: Path, *, task: str, point: str, run: str) -> Path:
+    """Returns the path of a result in a folder of runs."""
     return runs / task / point / f"{run}.json"
 
 
@@ -124,7 +126,10 @@ def identity(parts: Mapping[str, Any]) -> str:
 
 
 def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> Path:
-    """Writes each file whole or not at all. Raises `ProbeError` where the folder cannot be written."""
+    """Writes a result, each file whole or not at all, and returns the path of its JSON.
+
+    Raises `ProbeError` where the folder cannot be written.
+    """
     path = result_path(runs, task=result.task, point=result.point, run=result.run)
     body = result.to_json()
     text = json.dumps(body, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
@@ -178,7 +183,7 @@ def summary_row(result: Result) -> dict[str, Any]:
 
 
 def best_of_grids(results: Iterable[Result]) -> list[Result]:
-    """Returns, of runs that differ in their values of a grid alone, the best on validation, in the given order."""
+    """Returns the best on validation among runs that differ in their values of a grid alone; keeps their order."""
     best: dict[tuple[str, str, str, int], Result] = {}
     for result in results:
         key = (result.task, result.point, result.head, result.seed)
@@ -189,7 +194,7 @@ def best_of_grids(results: Iterable[Result]) -> list[Result]:
 
 def in_order(results: Iterable[Result]) -> list[Result]:
     """Returns results by task, then in the order of computation, then by head and seed."""
-    return sorted(results, key=lambda each: (each.task, each.point_index, each.point, each.head, each.seed, each.run))
+    return sorted(results, key=lambda r: (r.task, r.point_index, r.point, r.head, r.seed, r.run))
 
 
 def load_results(runs: Path) -> list[Result]:

@@ -1,6 +1,6 @@
-"""What the metrics know of each sample: as it comes from batches, and as it is kept of the test samples.
+"""Scores of samples: as they come from batches, and as they are stored for the test samples.
 
-The latter is a Parquet file with the columns `id`, `group` and `scores` (a list of float64), for pandas, DuckDB and
+These are a Parquet file with the columns `id`, `group` and `scores` (a list of float64), for pandas, DuckDB and
 their like, so that paired tests between runs need no training.
 """
 
@@ -19,10 +19,10 @@ from foresight_probes.metrics import Scores
 class Gathered:
     """Scores of samples from batches in any order.
 
-    >>> some = Gathered()
-    >>> some.add([7, 3], np.array([[0.7], [0.3]]))
-    >>> some.add([5], np.array([[0.5]]))
-    >>> some.rows.tolist(), some.scores.tolist()
+    >>> gathered = Gathered()
+    >>> gathered.add([7, 3], np.array([[0.7], [0.3]]))
+    >>> gathered.add([5], np.array([[0.5]]))
+    >>> gathered.rows.tolist(), gathered.scores.tolist()
     ([3, 5, 7], [[0.3], [0.5], [0.7]])
     """
 
@@ -39,7 +39,7 @@ class Gathered:
 
     @property
     def rows(self) -> np.ndarray:
-        """[N] int64, rising."""
+        """Rows of the sample table, [S] int64, in rising order."""
         return np.sort(np.array(self._rows, np.int64))
 
     @property
@@ -54,7 +54,7 @@ class Gathered:
 
 
 class SampleScore(NamedTuple):
-    """What the metrics know of one test sample."""
+    """Scores of one test sample, all that the metrics know of it."""
 
     id: str
     group: str
@@ -68,9 +68,9 @@ def to_parquet(scores: Sequence[SampleScore]) -> bytes:
     from pyarrow import parquet
 
     columns = {
-        "id": pyarrow.array([each.id for each in scores], pyarrow.string()),
-        "group": pyarrow.array([each.group for each in scores], pyarrow.string()),
-        "scores": pyarrow.array([each.scores for each in scores], pyarrow.list_(pyarrow.float64())),
+        "id": pyarrow.array([score.id for score in scores], pyarrow.string()),
+        "group": pyarrow.array([score.group for score in scores], pyarrow.string()),
+        "scores": pyarrow.array([score.scores for score in scores], pyarrow.list_(pyarrow.float64())),
     }
     sink = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.table(columns), sink, compression="zstd")
@@ -88,7 +88,7 @@ def from_parquet(path: Path) -> tuple[SampleScore, ...]:
 
 
 def require_parquet(path: Path) -> None:
-    """Raises `ProbeError` for a file that is missing, cut off or of other columns, told without reading its rows."""
+    """Raises `ProbeError` for a file that is missing, cut off or of other columns, without reading its rows."""
     from pyarrow import parquet
 
     with _damage_named(path):

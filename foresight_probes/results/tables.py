@@ -1,4 +1,4 @@
-"""Rows of runs, filtered, sorted and printed."""
+"""Rows of runs, filtered and sorted, and their cells as text."""
 
 import fnmatch
 import operator
@@ -27,7 +27,7 @@ def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) ->
 
     Rows without a value fulfil no condition on it and come last.
 
-    Raises `UsageError` for what is no condition, and `UnknownName` for a column that no row has.
+    Raises `UsageError` for text that is not a condition, and `UnknownName` for a column that no row has.
 
     >>> rows = [{"head": "mlp", "value": 0.5}, {"head": "linear", "value": 0.7}, {"head": "mlp", "value": 0.6}]
     >>> [row["value"] for row in select(rows, where=["head=m*"], sort=["-value"])]
@@ -43,21 +43,16 @@ def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) ->
     return selected
 
 
-def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Returns aligned text, one line per row.
+def cells(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
+    """Returns the texts of these columns in each row. Raises `UnknownName` for a column that no row has.
 
-    >>> print(table([{"head": "mlp", "value": 0.51234}], ["head", "value"]))
-    head  value
-    mlp   0.512
+    >>> cells([{"head": "mlp", "value": 0.51234}], ["head", "value"])
+    [['mlp', '0.512']]
     """
     known = dict.fromkeys(name for row in rows for name in row)
     for name in columns if rows else ():
         _require(name, known)
-    texts = [list(columns), *([_text(row.get(name)) for name in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in texts
-    )
+    return [[_text(row.get(name)) for name in columns] for row in rows]
 
 
 def _fulfils(row: Row, condition: str, known: Mapping[str, Any]) -> bool:

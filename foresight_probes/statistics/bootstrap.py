@@ -31,17 +31,17 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile intervals of named statistics, resampling whole groups with replacement.
+    """Returns percentile intervals of named statistics, resampling whole groups with replacement.
 
     The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13, applied
-    to clusters: each resample draws as many groups as there are and takes all samples of each. Deterministic
-    given the seed. With a single group the interval is the value itself, which says nothing about uncertainty.
+    to clusters: each resample draws as many groups as there are and has all samples of each. The seed decides
+    the draws. With a single group the interval is the value itself, which says nothing about uncertainty.
 
     A statistic that is undefined for a resample takes its interval from the others; one that is undefined for all
     samples is missing in the result.
 
     >>> scores = np.array([[0.0], [0.5], [1.0]])
-    >>> bootstrap(scores, ["a", "b", "c"], lambda some, counts: {"mean": counts @ some[:, 0] / 3}, seed=1)
+    >>> bootstrap(scores, ["a", "b", "c"], lambda scores, counts: {"mean": counts @ scores[:, 0] / 3}, seed=1)
     {'mean': Interval(value=0.5, low=0.0, high=1.0)}
     """
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
@@ -51,13 +51,13 @@ def bootstrap(
     block = max(1, _BLOCK // len(groups))
     for first in range(0, resamples, block):
         picks = generator.integers(len(numbers), size=(min(block, resamples - first), len(numbers)))
-        counts = np.stack([np.bincount(each, minlength=len(numbers)) for each in picks])
+        counts = np.stack([np.bincount(pick, minlength=len(numbers)) for pick in picks])
         for name, values in statistic(scores, counts[:, group_of]).items():
             drawn[name].append(values[np.isfinite(values)])
     tail = 50 * (1 - confidence)
-    found = {}
+    intervals = {}
     for name, value in point_estimate(statistic, scores).items():
         values = np.concatenate(drawn[name])
         low, high = np.percentile(values if len(values) else [value], [tail, 100 - tail])
-        found[name] = Interval(value, float(low), float(high))
-    return found
+        intervals[name] = Interval(value, float(low), float(high))
+    return intervals

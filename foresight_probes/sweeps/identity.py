@@ -1,4 +1,4 @@
-"""What a result depends on, and so what makes a finished run the same as one that is wanted."""
+"""The identity of a run: all that its result depends on, which tells a finished run from one that is wanted."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def data_digest(cache: Cache) -> str:
 
 
 def provenance(cache: Cache) -> dict[str, Any]:
-    """Returns what a result says of its cache (`Result.cache`)."""
+    """Returns the facts about a cache that a result stores (`Result.cache`)."""
     fingerprint = cache.fingerprint
     return {
         "digest": cache.digest,

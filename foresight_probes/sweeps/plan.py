@@ -61,19 +61,19 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     runs |= {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
     results = {
         (point, run): finished_result(cache, point, run, data.split, sweep.options, out)
-        for point, some in runs.items()
-        for run in some
+        for point, wanted in runs.items()
+        for run in wanted
     }
-    pending = {point: tuple(run for run in some if not results[point, run]) for point, some in runs.items()}
-    trained = [point for point, some in pending.items() if any(not registry.solver(run.head) for run in some)]
+    pending = {point: tuple(run for run in wanted if not results[point, run]) for point, wanted in runs.items()}
+    trained = [point for point, left in pending.items() if any(not registry.solver(run.head) for run in left)]
     return SweepPlan(
         cache=cache,
         sweep=sweep,
         out=out,
-        pending={point: some for point, some in pending.items() if some},
+        pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
         samples=len(trained) * len(data.split.train) * sweep.options.epochs,
-        left_out=_left_out(data.tasks, chosen or (), [run for some in runs.values() for run in some]),
+        left_out=_left_out(data.tasks, chosen or (), [run for wanted in runs.values() for run in wanted]),
         split=data.split,
         targets=data.targets,
         tasks=data.tasks,
@@ -81,7 +81,7 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
 
 
 def _constant_runs(tasks: Mapping[str, Task], seeds: Sequence[int]) -> list[RunSpec]:
-    """The mean predictor of each task that has one; a closed form is solved once, whatever the seeds."""
+    """Returns the mean predictor of each task that has one; a closed form is solved once, whatever the seeds."""
     return [
         RunSpec(name, task.constant_head, seed)
         for name, task in tasks.items()
@@ -91,7 +91,7 @@ def _constant_runs(tasks: Mapping[str, Task], seeds: Sequence[int]) -> list[RunS
 
 
 def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, several: bool) -> list[RunSpec]:
-    """All runs on one point, or on several points at once."""
+    """Returns all runs on one point, or on several points at once."""
     runs = []
     for name, task in data.tasks.items():
         outputs = task.outputs_for(width=1, grid=data.grid)

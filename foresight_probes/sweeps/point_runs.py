@@ -50,15 +50,14 @@ class PointRuns:
         self.results: list[Result] = []
 
     def train(self, loggers: Sequence[str], advance: Advance) -> list[str]:
-        """Trains and writes results; returns what went wrong with single runs."""
+        """Trains and writes results; returns the errors of single runs, in words."""
         started = time.perf_counter()
         per_token = any(head_registry.reads_tokens(run.head) for run in self.runs)
         needs_tokens = per_token or any(task.transforms_batch for task in self.tasks.values())
         targets = {name: self.plan.targets[name] for name in self.tasks}
         sources = self._sources(per_token)
-        options = (
-            replace(self.options, device="cpu") if self.closed else self.options
-        )  # they are solved in float64 there
+        # closed forms are solved in float64, on the CPU
+        options = replace(self.options, device="cpu") if self.closed else self.options
         data = FeatureData(sources, self.plan.split, targets, options, tokens=needs_tokens)
         standardization = data.standardization()
         bank = self._fitted(data, standardization, loggers, advance)
@@ -111,7 +110,7 @@ class PointRuns:
         return closed
 
     def _point_index(self) -> int:
-        """The index of the point, of the last where there are several."""
+        """Returns the index of the point, or of the last where there are several."""
         points = [name for name in self.point.split(POINT_SEPARATOR) if name in self.cache.points]
         return max(map(self.cache.points.index, points), default=-1)
 
@@ -136,7 +135,8 @@ class PointRuns:
             )
         constant = (run.task, task.constant_head or "")
         mean_predictor = self.mean_predictors.get((*constant, run.seed)) or self.mean_predictors.get((*constant, 0))
-        chance = {name: each.value for name, each in (mean_predictor.metrics if mean_predictor else metrics).items()}
+        constant_metrics = mean_predictor.metrics if mean_predictor else metrics
+        chance = {name: metric.value for name, metric in constant_metrics.items()}
         return Result(
             identity=identity(run_identity(self.cache, self.point, run, self.plan.split, self.options)),
             task=run.task,
@@ -163,7 +163,7 @@ def _strength(strength: float | None) -> dict[str, float]:
 
 
 def _finite(breakdown: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Without what is not defined for a part."""
+    """Leaves out what is not defined for a part."""
     return {
         part: {name: value for name, value in metrics.items() if math.isfinite(value)}
         for part, metrics in breakdown.items()

@@ -17,7 +17,7 @@ from foresight_probes.training.run_spec import RunSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sweep:
-    """The runs that are wanted: every task on every point with every head, seed and value of the grids.
+    """A request for runs: every task on every point with every head, seed and value of the grids.
 
     Raises `UsageError` where no task or seed is named, or a value is not possible.
     """
@@ -49,8 +49,10 @@ class Sweep:
                     raise UsageError(f"{name} has the value {value!r}, expected numbers {expected} 0")
 
     def runs(self, task: str, heads: Iterable[str]) -> list[RunSpec]:
-        """Returns a run of each head for each seed and value of the grids; closed forms have no step size, so they
-        are in no grid."""
+        """Returns a run of each head for each seed and value of the grids.
+
+        Closed forms have no step size, so they are in no grid.
+        """
         runs = []
         for head in dict.fromkeys(heads):
             closed = head_registry.solver(head) is not None
@@ -63,13 +65,13 @@ class Sweep:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SweepRequest:
-    """A sweep and how it is to be carried out, which its results do not depend on."""
+    """A sweep with the way to carry it out, which its results do not depend on."""
 
     sweep: Sweep
     devices: int = 1
     """Processes that share out the points, each with a GPU of its own where there are GPUs."""
     loggers: tuple[str, ...] = ("csv",)
-    """Where each epoch's validation values go: csv, tensorboard, wandb, none."""
+    """Loggers of each epoch's validation values: csv, tensorboard, wandb, none."""
 
 
 def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRequest:
@@ -135,7 +137,7 @@ def _from_yaml(path: Path) -> dict[str, Any]:
 def _list(name: str, value: Any) -> tuple[Any, ...]:
     """One value, several, or a text with commas between them."""
     values = value if isinstance(value, list | tuple) else [value]
-    parts = [part.strip() for each in values for part in str(each).split(",") if part.strip()]
+    parts = [part.strip() for entry in values for part in str(entry).split(",") if part.strip()]
     try:
         return tuple(map(_LISTS[name], parts))
     except ValueError:
@@ -156,7 +158,7 @@ def _number(value: Any) -> Any:
 
 
 def _numbers(value: Any) -> Any:
-    return [_number(each) for each in value] if isinstance(value, list | tuple) else value
+    return [_number(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 _LISTS: dict[str, Callable[[str], Any]] = {

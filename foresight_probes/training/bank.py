@@ -59,15 +59,15 @@ class Bank(LightningModule):
         self.heads = nn.ModuleList(build_heads(runs, tasks, standardization, grid))
         self.selections = [BestEpoch() for _ in runs]
         self.failures: dict[int, str] = {}
-        """By index of a run, what became of its loss."""
+        """Failures of runs by index: what became of their losses."""
         self.test_scores = [Gathered() for _ in runs]
-        """For each run, the scores of each test sample."""
+        """Scores of the test samples for each run."""
         self.threads = Threads()
         self.crowded = False
-        """Whether batches hold so many tokens that several threads inside of an operation on them pay."""
+        """True where batches hold so many tokens that several threads inside of an operation on them pay."""
         self._validation_scores = [Gathered() for _ in runs]
         self._learners: dict[int, Learner] = {}
-        """By index, in this order, of the runs that have not been left out."""
+        """Learners by index, in this order, of the runs that have not been left out."""
         self._advance = advance
         self._memory: list[Tensor] = []
         self._steps = 0
@@ -137,12 +137,12 @@ class Bank(LightningModule):
         self._learners = dict(sorted(learners.items()))
 
     def _is_batched(self, index: int) -> bool:
-        """Whether the head is a linear map of the batch as all tasks see it."""
+        """True where the head is a linear map of the batch as all tasks see it."""
         changed = self.tasks[self.runs[index].task].transforms_batch or self.standardization.others
         return isinstance(self.heads[index], LinearHead) and not changed
 
     def _is_threaded(self, index: int) -> bool:
-        """Whether several threads inside of operations pay for what the head reads."""
+        """True where several threads inside of operations pay for what the head reads."""
         run = self.runs[index]
         return self.crowded and (heads.reads_tokens(run.head) or self.tasks[run.task].transforms_batch)
 
@@ -150,7 +150,7 @@ class Bank(LightningModule):
         return self.threads.inside() if threaded else nullcontext()
 
     def _task_batches(self, batch: Batch) -> dict[str, TaskBatch]:
-        """By task, of those with runs that have not been left out, its part of the batch where it has one."""
+        """Returns, for each task with a run that has not been left out, its part of the batch where it has one."""
         learners = set(self._learners.values())
         active = {learner.task for learner in learners}
         selecting = {learner.task for learner in learners if learner.selects_tokens}
@@ -167,7 +167,7 @@ class Bank(LightningModule):
         """Does work for all learners of these tasks: what is threaded in turn, the rest beside each other."""
         learners = [learner for learner in dict.fromkeys(self._learners.values()) if learner.task in tasks]
         self.threads.in_turn(work, [learner for learner in learners if learner.threaded])
-        self.threads.each(work, [learner for learner in learners if not learner.threaded])
+        self.threads.side_by_side(work, [learner for learner in learners if not learner.threaded])
 
     def _answers(self, task_batches: Mapping[str, TaskBatch]) -> list[Answer]:
         """Answers of all runs that have not been left out; those whose answers are not finite are left out now."""

@@ -50,7 +50,7 @@ class ClosedForms:
         self.failures: dict[int, str] = {}
         """Failed runs by index: none, since a closed form has no loss that could become infinite."""
         self.test_scores = [Gathered() for _ in runs]
-        """For each run, the scores of each test sample."""
+        """Scores of the test samples for each run."""
         self._standardization, self._advance = standardization, advance
         self._splits = [splits[run.seed] for run in runs]
 

@@ -1,4 +1,4 @@
-"""What a bank asks of a head by itself and of several linear heads in one matrix alike."""
+"""The protocol by which a bank trains a single head and many linear heads alike."""
 
 from typing import NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ class Answers(NamedTuple):
 
     finite: list[Answer]
     nonfinite: dict[int, float]
-    """By the run's index in the bank, a number that is not finite."""
+    """One such number for each of these runs, by its index in the bank."""
 
 
 class Learner(Protocol):
@@ -20,9 +20,9 @@ class Learner(Protocol):
 
     task: str
     selects_tokens: bool
-    """Whether it reads the tokens of `TaskBatch.features`, rather than those of `TaskBatch.whole` alone."""
+    """True where it reads the tokens of `TaskBatch.features`, rather than those of `TaskBatch.whole` alone."""
     threaded: bool
-    """Whether several threads inside of each of its operations pay."""
+    """True where several threads inside of each of its operations pay."""
 
     def answers(self, batch: TaskBatch) -> Answers:
         """Returns predictions of all its runs that have not been left out."""

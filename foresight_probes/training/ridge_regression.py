@@ -104,5 +104,7 @@ class RidgeRegression:
         for rows in data.training_rows(runs):
             own = equations.setdefault(rows.runs, NormalEquations(len(rows.runs)))
             own.add(rows.inputs_RD, torch.stack(rows.known, dim=1), [y.double() for y in rows.answers])
-        solved = {alike: own.solve(options.strengths) for alike, own in equations.items()}
-        return {run: solution for alike, some in solved.items() for run, solution in zip(alike, some, strict=True)}
+        solutions: dict[int, list[LinearSolution]] = {}
+        for alike, own in equations.items():
+            solutions |= zip(alike, own.solve(options.strengths), strict=True)
+        return solutions

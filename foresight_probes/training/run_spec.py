@@ -1,4 +1,4 @@
-"""Runs that are trained together, their heads, and what is selected for each."""
+"""Runs that are trained together, their heads, and the best epoch of each."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -37,9 +37,9 @@ class SolverRows:
     inputs_RD: Tensor
     """float64, a row per sample or per token."""
     answers: list[Tensor]
-    """For each run, the right values [R, C] or classes [R]; anything in rows that it does not train on."""
+    """Right values [R, C] or classes [R] for each run; anything in rows that it does not train on."""
     known: list[Tensor]
-    """For each run, [R] bool: the rows that it trains on."""
+    """Rows that each run trains on, [R] bool."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

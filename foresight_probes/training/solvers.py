@@ -22,7 +22,7 @@ class Solver(Protocol):
     def solve(
         self, runs: Sequence[int], data: SolverData, options: TrainingOptions
     ) -> Mapping[int, Sequence[LinearSolution]]:
-        """Returns, by the index of a run in `data`, a solution for each penalty, or a single one without."""
+        """Returns a solution for each penalty, or a single one without, by the index of a run in `data`."""
 
 
 SOLVERS: Mapping[str, Solver] = {

@@ -1,4 +1,4 @@
-"""The samples of a batch that have a target for a task, and what heads answer to them."""
+"""The samples of a batch that have a target for a task, and the answers of heads to them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class TaskBatch:
     targets: Sequence[Tensor]
     features: Features
     """Standardised features of these samples, as the task transforms them; without tokens and further points where
-    `select` was told that no learner reads them."""
+    no learner reads them (`select`)."""
     whole: Features
     """Standardised features of the whole batch, as they are before the task."""
 
@@ -50,7 +50,7 @@ class Answer:
 
     batch: TaskBatch
     runs: tuple[int, ...]
-    """Their indices in the bank."""
+    """Indices of the runs in the bank."""
     prediction: Prediction
     """M * B samples: all by the first run, then all by the second, and so on."""
 

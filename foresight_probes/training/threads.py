@@ -39,7 +39,7 @@ class Threads:
         self._pool = None
         torch.set_num_threads(self._usual)
 
-    def each(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
+    def side_by_side(self, work: Callable[[_Piece], None], pieces: Sequence[_Piece]) -> None:
         """Works on pieces beside each other; returns when all are done, and raises what one of them raised."""
         shares = max(1, min(self._count, len(pieces))) if self._pool else 1
 

@@ -54,7 +54,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
 
 
 def write_cache(folder: Path, samples: int, grid: Grid, width: int) -> Cache:
-    """Noise with made-up annotations of every kind that the tasks ask for, 64 samples per shard."""
+    """Writes noise with made-up annotations of every kind that the tasks need, 64 samples per shard."""
     per_shard = 64
     layout = CacheLayout(
         fingerprint={
@@ -91,8 +91,8 @@ def write_cache(folder: Path, samples: int, grid: Grid, width: int) -> Cache:
 def _sample(number: int, generator: np.random.Generator) -> Sample:
     corners = generator.uniform(0, 50, (2, 2))
     objects = [
-        {"box": [*low.tolist(), *(low + generator.uniform(5, 50, 2)).tolist()], "category_id": place}
-        for place, low in enumerate(corners)
+        {"box": [*low.tolist(), *(low + generator.uniform(5, 50, 2)).tolist()], "category_id": number}
+        for number, low in enumerate(corners)
     ]
     annotations = {
         "objects": objects,
@@ -119,18 +119,18 @@ def _banks(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Fig
     rates = np.geomspace(1e-4, 1, 13).tolist()
     grid = [RunSpec("action", "pooled-linear", 0, rate, decay) for rate in rates for decay in DECAYS]
     tokens = [RunSpec("patch-class", "token-linear", 0, rate) for rate in RATES]
-    for name, members, alone, target in (
+    for name, runs, alone, target in (
         ("40 linear runs (8 step sizes × 5 tasks) to one", forty, one, "<= 2"),
         ("52 linear heads (13 step sizes × 4 weight decays) to one", grid, grid[:1], "<= 1.5"),
         ("8 linear heads on every token to one", tokens, tokens[:1], ""),
     ):
-        chosen = replace(options, epochs=2) if members is tokens else options
-        single, many = medians([partial(_train, cache, some, chosen) for some in (alone, members)], repeats)
+        chosen = replace(options, epochs=2) if runs is tokens else options
+        single, many = medians([partial(_train, cache, part, chosen) for part in (alone, runs)], repeats)
         yield Figure(name=name, value=many / single, target=target, detail=f"{many:.2f} s to {single:.2f} s")
 
 
 def _sweeps(cache: Cache, options: TrainingOptions, repeats: int) -> Figure:
-    """The forty as a user has them."""
+    """Measures the forty as a user has them."""
 
     def run(tasks: Sequence[str], rates: Sequence[float]) -> None:
         sweep = Sweep(
@@ -187,17 +187,17 @@ def scan(cache: Cache) -> None:
     point = cache[POINT]
     size = point.shape[1] * point.shape[2] * 2
     batch = np.zeros((SCAN_BATCH, size), np.uint8)
-    place = 0
+    position = 0
     for commit in cache.commits:
         mapped = np.memmap(f"{cache.path}/{object_key(POINT, commit.shard)}", np.uint8, "r")
         for number in range(len(commit.rows)):
             start = number * (size + 4)  # a checksum stands behind each
-            np.copyto(batch[place % SCAN_BATCH], mapped[start : start + size])
-            place += 1
+            np.copyto(batch[position % SCAN_BATCH], mapped[start : start + size])
+            position += 1
 
 
 class _Timed(BatchLoader[Batch]):
-    """Knows how long its user waited for batches, and for how long it used them (but for the last of an epoch)."""
+    """A loader that adds up how long its user waited for batches, and used them (but for the last of an epoch)."""
 
     def __init__(self, inner: BatchLoader[Batch]) -> None:
         self._inner = inner
@@ -209,10 +209,10 @@ class _Timed(BatchLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         batches = iter(self._inner)
         while True:
-            asked = time.perf_counter()
+            called = time.perf_counter()
             batch = next(batches, None)
             got = time.perf_counter()
-            self.waited += got - asked
+            self.waited += got - called
             if batch is None:
                 break
             yield batch
@@ -228,7 +228,7 @@ class _TimedData(FeatureData):
 
 
 def _waiting(cache: Cache, options: TrainingOptions) -> Figure:
-    """Of the time of training a linear head on tokens that are read anew in each epoch."""
+    """Measures the training of a linear head on tokens that are read anew in each epoch."""
     streaming = replace(options, resident="none")
     loaded = load_targets(cache, ("patch-class",), streaming)
     data = _TimedData(open_source(cache, POINT), loaded.split, loaded.targets, streaming)

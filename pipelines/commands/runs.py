@@ -1,4 +1,5 @@
 import json
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -32,13 +33,15 @@ def run(
     Example: foresight runs runs/coco --where task=boxes --where "value>0.3" --sort -value
     """
     from foresight_probes.results.result import load_results, summary_row
-    from foresight_probes.results.tables import DEFAULT, select, table
+    from foresight_probes.results.tables import DEFAULT, cells, select
     from pipelines.lists import words
+    from pipelines.tables import text_table
 
-    found = [summary_row(result) for result in load_results(runs)]
-    rows = select(found, where=where or [], sort=words(sort or ""))[:limit]
+    finished = [summary_row(result) for result in load_results(runs)]
+    rows = select(finished, where=where or [], sort=words(sort or ""))[:limit]
     shown = words(columns) if columns else None
     if json_output:
         print(json.dumps([{name: row.get(name) for name in shown} if shown else row for row in rows], indent=1))
     else:
-        print(table(rows, shown or DEFAULT))
+        columns_shown = shown or DEFAULT
+        print(textwrap.dedent("\n".join(text_table(columns_shown, cells(rows, columns_shown)))))

@@ -20,7 +20,7 @@ CONSTANT = "constant"
 
 def samples(cache: Cache, task: Task) -> list[dict[str, Any]]:
     """Rows of the sample table for which a task has a question, with the arrays that it needs."""
-    found = []
+    shaped_samples = []
     for row, sample in enumerate(cache.rows):
         if task.has_target(sample):
             arrays = {name: cache[name].stored(row) for name in task.needs_arrays if name in cache}
@@ -28,8 +28,8 @@ def samples(cache: Cache, task: Task) -> list[dict[str, Any]]:
             shaped = {name: array.reshape(*grids[name], -1) for name, array in arrays.items()}
             if "labels" in shaped:
                 shaped["labels"] = shaped["labels"][..., 0]
-            found.append({**sample, **shaped, "row": row})
-    return found
+            shaped_samples.append({**sample, **shaped, "row": row})
+    return shaped_samples
 
 
 def features(cache: Cache, point: str, rows: Sequence[int]) -> Features:
@@ -68,16 +68,16 @@ def probe(
     """
     if isinstance(task, str):
         task = tasks.load(task, TaskContext(samples=cache.rows, training=cache.rows))
-    asked = samples(cache, task)[:most]
-    rows = [sample["row"] for sample in asked]
+    probed = samples(cache, task)[:most]
+    rows = [sample["row"] for sample in probed]
     everything = features(cache, point, rows)
     if also:
         everything = replace(everything, others=(features(cache, also, rows),))
     widths = tuple(each.tokens.shape[2] for each in everything.every)
     outputs = task.outputs_for(width=widths[0], grid=everything.grids[0])
     made = heads.build(head, width=widths if also else widths[0], outputs=outputs, seed=0)
-    targets = [target for sample in asked if (target := task.target(sample)) is not None]
-    assert len(targets) == len(asked)
+    targets = [target for sample in probed if (target := task.target(sample)) is not None]
+    assert len(targets) == len(probed)
     test = list(range(0, len(rows), 4))
     train = torch.tensor([place for place in range(len(rows)) if place % 4])
     steps = epochs * -(-len(train) // 16)

@@ -22,11 +22,11 @@ WIDTH = 12
 def boxes(index: int) -> np.ndarray:
     """One to three boxes that do not touch, as fractions of the image: one in each of that many quarters."""
     generator = np.random.default_rng([1, index])
-    found = []
+    corners = []
     for quarter in generator.permutation(4)[: generator.integers(1, 4)]:
         low = generator.uniform(0.02, 0.12, 2) + np.array([quarter % 2, quarter // 2]) / 2
-        found.append([*low, *(low + generator.uniform(0.18, 0.34, 2))])
-    return np.array(found)
+        corners.append([*low, *(low + generator.uniform(0.18, 0.34, 2))])
+    return np.array(corners)
 
 
 def informative(index: int, grid: Grid) -> np.ndarray:

@@ -14,7 +14,7 @@ from foresight_probes.training.threads import Threads
 def test_each_piece_is_done_once(count: int, pieces: int) -> None:
     done: list[int] = []
     with Threads(count) as workers:
-        workers.each(done.append, range(pieces))
+        workers.side_by_side(done.append, range(pieces))
     assert sorted(done) == list(range(pieces))
 
 
@@ -29,7 +29,7 @@ def test_pieces_are_done_at_the_same_time_with_one_thread_each() -> None:
 
     usual = torch.get_num_threads()
     with Threads(3) as workers:
-        workers.each(work, range(3))
+        workers.side_by_side(work, range(3))
     assert threads == {0: 1, 1: 1, 2: 1}
     assert torch.get_num_threads() == usual
 
@@ -46,7 +46,7 @@ def test_an_error_of_a_piece_arrives_when_all_others_are_done(place: int) -> Non
 
     with Threads(2) as workers:
         with pytest.raises(ZeroDivisionError):
-            workers.each(work, range(2))
+            workers.side_by_side(work, range(2))
         assert done == [1 - place]
 
 
@@ -62,5 +62,5 @@ def test_afterwards_pieces_are_done_by_the_caller() -> None:
     done: list[int] = []
     with Threads(2) as workers:
         pass
-    workers.each(done.append, range(3))
+    workers.side_by_side(done.append, range(3))
     assert done == [0, 1, 2]
