@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR, Constant
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import POINT_SEPARATOR, Source, open_sources
 from foresight_probes.features.standardization import Standardization
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.results.checkpoints import to_bytes
 from foresight_probes.results.result import Result, identity, save_result
 from foresight_probes.results.scores import SampleScore
@@ -28,7 +29,8 @@ from foresight_probes.sweeps.targets import finest_grid
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.loggers import open_loggers
-from foresight_probes.training.run_spec import RunSpec
+from foresight_probes.training.run_spec import RunSpec, build_heads
+from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.trainer import fit
 
 
@@ -103,11 +105,21 @@ class PointRuns:
             bank = Bank(self.runs, self.tasks, standardization, self.options, grid=data.grid, advance=advance)
             fit(bank, data, open_loggers(loggers, self.plan.out, self.point))
             return bank
-        groups = [sample["group"] for sample in self.cache.rows]
-        splits = {run.seed: resplit(self.plan.split, groups, run.seed) for run in self.runs}
-        closed = ClosedForms(self.runs, self.tasks, standardization, self.options, grid=data.grid, splits=splits)
-        closed.fit(data)
+        closed = ClosedForms(self._solver_data(data, standardization), self.options)
+        closed.fit()
         return closed
+
+    def _solver_data(self, data: FeatureData, standardization: Standardization) -> SolverData:
+        groups = [sample["group"] for sample in self.cache.rows]
+        heads = build_heads(self.runs, self.tasks, standardization, data.grid)
+        return SolverData(
+            runs=self.runs,
+            tasks=self.tasks,
+            heads=[cast(LinearHead, head) for head in heads],
+            splits=[resplit(self.plan.split, groups, run.seed) for run in self.runs],
+            features=data,
+            standardization=standardization,
+        )
 
     def _point_index(self) -> int:
         """Returns the index of the point, or of the last where there are several."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foresight_cache.runtime.progress import Advance
 from foresight_probes.batches import Batch, Features
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
@@ -54,7 +53,6 @@ class SolverData:
     """Split of each run."""
     features: FeatureData
     standardization: Standardization
-    advance: Advance
 
     def batches(self, samples: Mapping[int, frozenset[int]]) -> Iterator[SeenBatch]:
         """Yields all samples, by the index of a run, in one pass; a batch once for each way in which runs see it."""
@@ -67,7 +65,6 @@ class SolverData:
             for (_, task), runs in kinds.items():
                 if seen := self._seen(tuple(runs), batch, features, task):
                     yield seen
-            self.advance(len(batch.rows), batch.size)
 
     def training_rows(self, runs: Sequence[int]) -> Iterator[SolverRows]:
         """Yields all rows that these runs train on, in one pass."""
