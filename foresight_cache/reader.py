@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from foresight_cache.display import as_html, as_text
-from foresight_cache.errors import BadSample, CacheError, CorruptCache, NotACache, UnknownName
+from foresight_cache.errors import BadSample, CacheError, NotACache, UnknownName
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
+from foresight_cache.format.committed_object import open_committed
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.shard_object import ShardObjectReader
 from foresight_cache.format.stores import Store, open_store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
     import xarray as xr
+    import zarr
 
 
 def open_cache(place: str | os.PathLike[str]) -> "Cache":
@@ -131,6 +133,28 @@ class Cache:
     def complete(self) -> bool:
         """True where every shard is committed with every point."""
         return len(self.commits) == len(self.layout.shards) and len(self.arrays) == len(self.layout.points)
+
+    def check_committed(self) -> None:
+        """Raises `CacheError` where a shard is not committed, which other programs would read as zeros."""
+        shards, committed = len(self.layout.shards), len(self.commits)
+        if committed < shards:
+            raise CacheError(
+                f"{self.path} has {committed} of {shards} shards committed, and the others would read as zeros; "
+                "run the same 'foresight extract' again to finish it"
+            )
+
+    @cached_property
+    def zarr(self) -> "zarr.Group":
+        """Zarr's view of the whole cache, read-only: what `zarr` offers and this class does not.
+
+        Raises `CacheError` where the cache is not finished; reading raises `CorruptCache` where it is damaged.
+        bfloat16 is its bits in uint16, and what is absent is 0: tokens that a sample does not have, and all
+        tokens of a quarantined one, which `samples["status"]` tells.
+        """
+        from foresight_cache.zarr_view import zarr_group
+
+        self.check_committed()
+        return zarr_group(self)
 
     @property
     def size(self) -> int:
@@ -298,6 +322,13 @@ class CachedPoint:
 
         return data_array(self)
 
+    @property
+    def zarr(self) -> "zarr.Array[Any]":
+        """Zarr's view of the point, read-only; `Cache.zarr` says what it holds and what it raises."""
+        from foresight_cache.zarr_view import zarr_array
+
+        return zarr_array(self.cache.zarr, self.name)
+
     def __repr__(self) -> str:
         return f"<point {self.name} {self.shape} {self.layout.dtype} of {self.cache.path}>"
 
@@ -308,14 +339,5 @@ class CachedPoint:
         return rows[index]
 
     def _open_shard(self, shard: int) -> ShardObjectReader:
-        key = layout.object_key(self.name, shard)
-        place = f"{self.cache.path}/{key}"
-        try:
-            size, read = self.cache.store.ranges(key)
-        except FileNotFoundError:
-            raise CorruptCache(f"{place} is missing although its shard is committed; extract the shard again") from None
-        committed = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
-        if size != committed:
-            raise CorruptCache(f"{place} has {size} bytes, {committed} were committed; extract the shard again")
-        chunks = self.cache.layout.samples_per_shard * self.layout.chunks_per_sample
-        return ShardObjectReader(place, size, chunks, self.layout.chunk_bytes, read)
+        size = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
+        return open_committed(self.cache.store, self.cache.layout, self.name, shard, size)

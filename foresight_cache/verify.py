@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from foresight_cache.errors import CacheError
 from foresight_cache.format import layout
-from foresight_cache.format.commits import Commit, SampleRow
+from foresight_cache.format.commits import Commit
+from foresight_cache.format.committed_object import used_chunks
 from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import ShardObjectReader
 from foresight_cache.reader import Cache
@@ -183,17 +184,10 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
     for position in positions:
         row = commit.rows[position]
         try:
-            for chunk in range(_used_chunks(row, shape)):
+            for chunk in range(used_chunks(row, shape)):
                 reader.chunk(position * per_sample + chunk)
         except CacheError:
             yield Finding(key, f"sample {row.sample.id} is missing or fails its checksum; {_remedy(commit)}")
-
-
-def _used_chunks(row: SampleRow, shape: layout.PointLayout) -> int:
-    if row.status == "bad":
-        return 0
-    grid = layout.POOLED_GRID if shape.level == "pooled" else row.grids[shape.level]
-    return -(-grid.tokens // shape.tokens_per_chunk)
 
 
 def _remedy(commit: Commit) -> str:

@@ -88,8 +88,9 @@ class ShardObjectReader:
 
         Raises `CorruptCache` where the index is not whole or says what no writer would.
         """
-        self.place = place
+        self.place, self.size = place, size
         self._read = read
+        self._length = chunk_bytes + _CHECKSUM
         start = size - index_size(chunks)
         if start < 0:
             raise CorruptCache(f"{place} has {size} bytes, too few for its index; extract the shard again")
@@ -98,21 +99,36 @@ class ShardObjectReader:
             raise CorruptCache(f"the index of {place} fails its checksum; restore it or extract the shard again")
         self.index = np.frombuffer(footer[:-_CHECKSUM], "<u8").reshape(chunks, 2)
         present = self.index[self.index[:, 0] != _ABSENT]
-        length = chunk_bytes + _CHECKSUM
         # No sum of the two: near 2**64 it would wrap around and look small.
-        past = start < length or (present[:, 0] > start - length).any()
-        if len(present) and (past or (present[:, 1] != length).any()):
+        past = start < self._length or (present[:, 0] > start - self._length).any()
+        if len(present) and (past or (present[:, 1] != self._length).any()):
             raise CorruptCache(f"the index of {place} points past its data; restore it or extract the shard again")
 
     def has(self, position: int) -> bool:
         return bool(self.index[position, 0] != _ABSENT)
 
+    def stored(self, start: int, stop: int) -> memoryview:
+        """Returns bytes [start, stop) of the object as they are, after checking each chunk that lies wholly in them.
+
+        Raises `CorruptCache` where one fails its checksum, and where the object has become shorter or has vanished.
+        """
+        try:
+            data = memoryview(self._read(start, stop))
+        except FileNotFoundError:
+            data = memoryview(b"")
+        if len(data) != stop - start:
+            raise CorruptCache(f"{self.place} ends before its {self.size} bytes; restore it or extract the shard again")
+        offsets = self.index[:, 0].astype(np.int64)  # -1 where absent
+        for position in np.flatnonzero((offsets >= start) & (offsets <= stop - self._length)):
+            first = int(offsets[position]) - start
+            self._check(int(position), data[first : first + self._length])
+        return data
+
     def chunk(self, position: int) -> memoryview:
         """Returns the bytes of one inner chunk. Raises `CorruptCache` where it is absent or fails its checksum."""
         offset, length = self._span_of(position)
         data = memoryview(self._read(offset, offset + length))
-        if len(data) != length or checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
-            raise self._damaged(position)
+        self._check(position, data)
         return data[:-_CHECKSUM]
 
     def chunk_into(self, position: int, out: memoryview, fill: Fill, *, check: bool) -> None:
@@ -128,6 +144,11 @@ class ShardObjectReader:
         if not self.has(position):
             raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
         return int(self.index[position, 0]), int(self.index[position, 1])
+
+    def _check(self, position: int, data: memoryview) -> None:
+        """Raises `CorruptCache` where the bytes of a chunk and its checksum are not those that were written."""
+        if len(data) != self._length or checksum(data[:-_CHECKSUM]) != bytes(data[-_CHECKSUM:]):
+            raise self._damaged(position)
 
     def _damaged(self, position: int) -> CorruptCache:
         return CorruptCache(

@@ -1,0 +1,32 @@
+"""Opens the shard objects that commits list, and says which of their chunks must be there."""
+
+from foresight_cache.errors import CorruptCache
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import POOLED_GRID, CacheLayout, PointLayout, object_key
+from foresight_cache.format.shard_object import ShardObjectReader
+from foresight_cache.format.stores import Store
+
+
+def open_committed(store: Store, cache: CacheLayout, name: str, shard: int, size: int) -> ShardObjectReader:
+    """Opens a point's object of a shard, of which `size` bytes were committed, and verifies size and index.
+
+    Raises `CorruptCache` where it is missing or damaged.
+    """
+    key = object_key(name, shard)
+    place = f"{store.place}/{key}"
+    try:
+        present, read = store.ranges(key)
+    except FileNotFoundError:
+        raise CorruptCache(f"{place} is missing although its shard is committed; extract the shard again") from None
+    if present != size:
+        raise CorruptCache(f"{place} has {present} bytes, {size} were committed; extract the shard again")
+    point = cache.points[name]
+    return ShardObjectReader(place, size, cache.samples_per_shard * point.chunks_per_sample, point.chunk_bytes, read)
+
+
+def used_chunks(row: SampleRow, point: PointLayout) -> int:
+    """Returns how many inner chunks a sample has at a point: none where it is quarantined."""
+    if row.status == "bad":
+        return 0
+    grid = POOLED_GRID if point.level == "pooled" else row.grids[point.level]
+    return -(-grid.tokens // point.tokens_per_chunk)
