@@ -221,8 +221,8 @@ def test_reading_a_cache_loads_no_torch(tmp_path: Path) -> None:
 
     planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
     statement = (
-        f"from foresight_cache import open_cache; c = open_cache({str(tmp_path / 'C')!r}); "
-        "c.samples; c['vit.block_01'][0]; c['vit.block_01'].to_xarray()[0].values; c._repr_html_()"
+        f"from foresight_cache import open_cache; c = open_cache({str(tmp_path / 'C')!r}); c.samples; c._repr_html_(); "
+        "p = c['vit.block_01']; p[0]; p.to_xarray()[0].values; p.zarr[0]; import foresight_cache.xarray_backend"
     )
     assert "torch" not in loaded_by(statement)
 

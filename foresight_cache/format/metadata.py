@@ -1,4 +1,8 @@
-"""The Zarr metadata of a cache: the bytes of each `zarr.json`, and the root read back and checked."""
+"""The Zarr metadata of a cache: the bytes of each `zarr.json`, and the root read back and checked.
+
+They are spelled here and not by zarr's own classes, which write the fill value of floats as 0.0 and an empty list of
+`storage_transformers`, and may write otherwise in their next version; a test holds each field to what zarr writes.
+"""
 
 from dataclasses import asdict, fields
 from typing import Any

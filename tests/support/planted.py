@@ -93,3 +93,16 @@ def fixed_points() -> dict[str, PointLayout]:
         "llm.layer_01": PointLayout.fixed("merged", "float32", 6, 12),
         "pixels": PointLayout.fixed("pixel", "uint8", 56 * 84, 3),
     }
+
+
+def points_of_every_type(*, ragged: bool = False) -> dict[str, PointLayout]:
+    """Returns one point for each type of numbers, for samples of one size or of several."""
+    if ragged:
+        return {
+            "vit.block_01": PointLayout.ragged("patch", "bfloat16", 300, 10),
+            "vit.block_02": PointLayout.ragged("patch", "float16", 300, 10),
+            "llm.layer_01": PointLayout.ragged("merged", "float32", 100, 12),
+            "pixels": PointLayout.ragged("pixel", "uint8", 300 * 196, 3),
+        }
+    first, *rest = fixed_points().items()
+    return dict([first, ("vit.block_02", PointLayout.fixed("patch", "float16", 24, 10)), *rest])

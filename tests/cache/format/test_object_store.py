@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from foresight_cache import open_cache
-from foresight_cache.errors import NotACache, UsageError
+from foresight_cache.errors import CacheError, CorruptCache, NotACache, UsageError
 from foresight_cache.verify import verify, verify_sample
 from tests.support import planted
 
@@ -51,6 +52,33 @@ def test_a_cache_opens_from_an_object_store(bucket: str, tmp_path: Path) -> None
     files.rm_file(f"{bucket}/runs/C/pixels/c/1/0/0")
     assert [finding.place for finding in verify(open_cache(f"{bucket}/runs/C"))] == ["pixels/c/1/0/0"]
     assert [finding.place for finding in verify_sample(remote, 2).findings] == ["pixels/c/1/0/0"]
+
+
+def test_zarr_and_xarray_read_from_an_object_store(bucket: str, tmp_path: Path) -> None:
+    import s3fs
+
+    place = f"{bucket}/views/C"  # the server keeps what other tests put
+    planted.write(tmp_path / "C", planted.plan(planted.points_of_every_type()), bad=(2,))
+    files = s3fs.S3FileSystem()
+    files.put(str(tmp_path / "C"), place, recursive=True)
+    remote, local = open_cache(place), open_cache(tmp_path / "C")
+    features = xr.open_dataset(place, engine="foresight")
+    for name in local.points:
+        np.testing.assert_array_equal(remote[name].zarr[:], local[name].zarr[:])
+        np.testing.assert_array_equal(remote[name].zarr[9, 2:4], local[name].zarr[9, 2:4])
+        np.testing.assert_array_equal(features[name][9], local[name][9])
+    files.rm_file(f"{place}/pixels/c/1/0/0")
+    whole = files.cat_file(f"{place}/llm.layer_01/c/1/0/0")
+    files.pipe_file(f"{place}/llm.layer_01/c/1/0/0", whole[:-7])
+    damaged = open_cache(place)
+    for name, problem in {"pixels": "is missing", "llm.layer_01": r"has \d+ bytes, \d+ were committed"}.items():
+        with pytest.raises(CorruptCache, match=problem):
+            damaged[name].zarr[5]
+        with pytest.raises(CorruptCache, match=problem):
+            xr.open_dataset(place, engine="foresight")[name][5].load()
+    files.rm_file(f"{place}/samples/000001.json")
+    with pytest.raises(CacheError, match="2 of 3 shards committed"):
+        _ = open_cache(place).zarr
 
 
 def test_no_cache_in_a_bucket(bucket: str) -> None:

@@ -1,0 +1,79 @@
+"""xarray's engine `foresight`: `xr.open_dataset(CACHE, engine="foresight")`."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import xarray as xr
+from xarray.backends import BackendEntrypoint
+
+from foresight_cache.errors import ForesightError, NotACache, UsageError
+from foresight_cache.format.layout import FORMAT_VERSION
+from foresight_cache.reader import Cache, open_cache
+from foresight_cache.records import canonical_json
+from foresight_cache.xarray_view import dataset
+
+
+class ForesightBackend(BackendEntrypoint):
+    """The entry point by which xarray finds the engine."""
+
+    description = "Opens a cache of features, bfloat16 as numbers, missing tokens as NaN"
+    url = "docs/cache_format.md"
+
+    def open_dataset(  # type: ignore[override]  # xarray allows more keywords, mypy does not
+        self,
+        filename_or_obj: str | os.PathLike[str],
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        points: str | Sequence[str] | None = None,
+    ) -> xr.Dataset:
+        """Returns a lazy dataset with one float32 variable [sample, token, channel] per point.
+
+        `points` chooses by name, alias, set or pattern, as `Cache.select` does, also in one text with commas; all by
+        default, and `labels`. Raises `CacheError` where a shard is not committed and what `open_cache` raises;
+        reading raises `CorruptCache`.
+        """
+        if not isinstance(filename_or_obj, str | os.PathLike):
+            raise UsageError(f"{filename_or_obj!r} is not the path or URL of a cache; expected one such as caches/coco")
+        cache = open_cache(filename_or_obj)
+        cache.check_committed()
+        chosen = [cache[name] for name in _chosen(cache, points)]
+        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
+        return dataset(chosen, cache.rows, _attributes(cache)).drop_vars(dropped, errors="ignore")
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Returns true for a local directory that holds a cache, also one that `open_dataset` refuses."""
+        if not isinstance(filename_or_obj, str | os.PathLike) or "://" in os.fspath(filename_or_obj):
+            return False
+        try:
+            open_cache(filename_or_obj)
+        except NotACache:
+            return False
+        except ForesightError:
+            pass
+        return True
+
+
+def _chosen(cache: Cache, points: str | Sequence[str] | None) -> tuple[str, ...]:
+    if points is None:
+        return cache.arrays
+    texts = [text.strip() for text in points.split(",")] if isinstance(points, str) else points
+    if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"points is {points!r}, expected names such as ['vit.block_08', 'E4']")
+    chosen = {*texts, *cache.select([text for text in texts if text not in cache])}
+    return tuple(name for name in cache.arrays if name in chosen)
+
+
+def _attributes(cache: Cache) -> dict[str, Any]:
+    """Returns where the features come from, as texts and numbers that any file format can hold."""
+    model, data = cache.fingerprint["model"], cache.fingerprint["dataset"]
+    return {
+        "foresight_format": FORMAT_VERSION,
+        "model": model["name"],
+        "model_weights": model["weights"],
+        "model_dtype": model["dtype"],
+        "dataset": data["name"],
+        "input_size": cache.fingerprint["input"]["size"],
+        "fingerprint": cache.digest,
+        "fingerprint_fields": canonical_json(cache.fingerprint).decode(),
+    }
