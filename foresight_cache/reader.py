@@ -224,6 +224,9 @@ class CachedPoint:
         self.layout = cache.layout.points[name]
         self._shards = lru_cache(maxsize=64)(self._open_shard)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.cache, self.name)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Samples, tokens (the most of any sample), channels."""

@@ -39,7 +39,10 @@ class ForesightBackend(BackendEntrypoint):
         cache.check_committed()
         chosen = [cache[name] for name in _chosen(cache, points)]
         dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
-        return dataset(chosen, cache.rows, _attributes(cache)).drop_vars(dropped, errors="ignore")
+        features = dataset(chosen, cache.rows, _attributes(cache)).drop_vars(dropped, errors="ignore")
+        for variable in features.data_vars.values():  # what `chunks={}` gives: one chunk of dask per shard
+            variable.encoding["preferred_chunks"] = {"sample": cache.layout.samples_per_shard}
+        return features
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Returns true for a local directory that holds a cache, also one that `open_dataset` refuses."""

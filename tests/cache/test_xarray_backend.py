@@ -1,6 +1,7 @@
 """`xr.open_dataset(CACHE, engine="foresight")`: the same numbers as ours, labelled, lazy, no zeros for missing ones."""
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +183,13 @@ class TestLaziness:
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.split() == ["True", "False"]
+
+    def test_another_process_gets_the_same(self, fixed: Path) -> None:
+        """As dask and data loaders ask for; the chunks of `chunks={}` are the shards."""
+        variable = opened(fixed)["vit.block_01"]
+        again = pickle.loads(pickle.dumps(variable))  # noqa: S301 - its own bytes
+        assert again.identical(variable)
+        assert variable.encoding["preferred_chunks"] == {"sample": 4}
 
 
 class TestRefusals:
