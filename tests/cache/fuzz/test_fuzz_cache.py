@@ -65,7 +65,7 @@ def read(cache: Cache) -> Values:
     values: Values = {}
     for name in cache.points:
         point = cache[name]
-        labelled = point.to_xarray()
+        labelled, bare = point.to_xarray(), point.zarr if cache.complete else None
         for index, row in enumerate(cache.rows):
             values["row", row["id"]] = json.dumps([row["annotations"], row["status"], row["reason"]]).encode()
             try:
@@ -75,6 +75,8 @@ def read(cache: Cache) -> Values:
             values[name, row["id"]] = stored.tobytes()
             assert stored.shape == (point.grid_of(index).tokens, point.layout.width)
             assert np.array_equal(labelled[index].values[: len(stored)], stored.astype(np.float32), equal_nan=True)
+            if bare is not None:
+                assert np.asarray(bare[index, : len(stored)]).tobytes() == stored.tobytes()
     return values
 
 
