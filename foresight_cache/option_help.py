@@ -19,3 +19,5 @@ class Flag:
     """Function from the option's text to the field's value; None where the field's type says how."""
     default: str | None = None
     """Text of the default value of a field that is parsed."""
+    unset: str | None = None
+    """Words for the help that say what a default of None, or an empty tuple, means."""

@@ -93,6 +93,9 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
     ],
 }
 
+SHORT_NAMES = (*_ALIASES, *_SETS)
+"""Aliases of single points and names of sets, which `resolve` understands on any model that has these points."""
+
 
 def aliases(taps: Sequence[str]) -> dict[str, str]:
     """Returns the aliases E1…E8 that exist on a model with these taps, each with the tap that it means.

@@ -3,7 +3,9 @@
 import errno
 import signal
 import sys
+from importlib.metadata import version
 from types import FrameType
+from typing import Annotated
 
 import typer
 from typer.main import get_command
@@ -23,11 +25,10 @@ from pipelines.commands import (
     train_probe,
     verify,
 )
+from pipelines.output import flush, tolerate_closed_pipes
 
 app = typer.Typer(
     name="foresight",
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,35 +56,66 @@ for name, module in {
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
 
-_INTERRUPTED = 75
+_WRONG_USAGE, _INTERRUPTED = 2, 75
+_KEYBOARD_INTERRUPT = 130
+"""Exit status that typer gives an interrupted command."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"foresight {version('foresight-cache')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, show_default="off", help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself; its help is that of `app`."""
 
 
 def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run(sys.argv[1:]))
+    tolerate_closed_pipes()
+    status = run(sys.argv[1:])
+    try:
+        flush()
+    except OSError as error:
+        status = _say(f"cannot write what was found to standard output: {error.strerror or error}", 1)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit status."""
+    """Runs one command line and returns its exit status; an empty one shows the help and is wrong usage."""
     try:
-        get_command(app)(arguments, prog_name="foresight", standalone_mode=True)
-    except SystemExit as stop:
-        return _status_of(stop)
+        status = get_command(app).main(arguments or ["--help"], prog_name="foresight", standalone_mode=False)
+    except SystemExit as stop:  # completion and its installation
+        return stop.code if isinstance(stop.code, int) else 0
+    except typer.TyperException as error:
+        return _say(_usage(error), error.exit_code)
     except ForesightError as error:
         return _say(str(error), error.exit_status)
     except OSError as error:
         return _say(_explain(error), 1)
-    return 0
-
-
-def _status_of(stop: SystemExit) -> int:
-    """Click ends an interrupted command as aborted, which is not the same as failed."""
-    if isinstance(stop.__context__, KeyboardInterrupt) or isinstance(
-        getattr(stop.__context__, "__cause__", None), KeyboardInterrupt
-    ):
+    if status == _KEYBOARD_INTERRUPT:
         return _say("interrupted; what is finished is kept, the same command goes on from there", _INTERRUPTED)
-    return stop.code if isinstance(stop.code, int) else 0
+    return (status or 0) if arguments else _WRONG_USAGE
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Returns what is wrong with a command line in one sentence, with the command whose help says more."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "foresight"
+    text = " ".join(error.format_message().split()).rstrip(".")
+    for typers, ours in {"Value error, ": "", ". Did you": "; did you"}.items():
+        text = text.replace(typers, ours)
+    return f"{text} (see '{command} --help')"
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -47,7 +47,13 @@ def _options(options: type) -> tuple[inspect.Parameter, ...]:
 
 def _option(field: Field[Any], kind: Any, flag: Flag) -> inspect.Parameter:
     name = flag.name or (f"--{field.name.replace('_', '-')}" if kind is bool else None)
-    option = typer.Option(*([name] if name else []), help=flag.help, min=flag.at_least, max=flag.at_most)
+    option = typer.Option(
+        *([name] if name else []),
+        help=flag.help,
+        min=flag.at_least,
+        max=flag.at_most,
+        show_default="off" if kind is bool else flag.unset or True,
+    )
     default = field.default if flag.default is None else flag.default
     if get_origin(kind) is tuple:  # an option that may be repeated
         kind, default = list[get_args(kind)[0]] | None, None  # type: ignore[misc]

@@ -55,11 +55,13 @@ class LoadOptions:
     dtype: Annotated[
         Literal["bfloat16", "float32", "float16"], Flag(help="Number type of the model and of the stored values.")
     ] = "bfloat16"
-    device: Annotated[str, Flag(help="auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")] = "auto"
-    attention: Annotated[str, Flag(help="sdpa, eager, flash_attention_2, … as in transformers.", name="--attn")] = (
-        "sdpa"
-    )
-    compiled: Annotated[bool, Flag(help="Compile blocks and layers; pays on long runs.", name="--compile")] = False
+    device: Annotated[
+        str, Flag(help="Device of the model: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")
+    ] = "auto"
+    attention: Annotated[
+        str, Flag(help="Attention kernel, as in transformers: sdpa, eager, flash_attention_2 …", name="--attn")
+    ] = "sdpa"
+    compiled: Annotated[bool, Flag(help="Compile blocks and layers, for long runs.", name="--compile")] = False
     """Switch that compiles blocks and layers, which takes a while at first and changes the last bits."""
 
 

@@ -28,7 +28,7 @@ class InputSpec:
             default=USUAL_SIZE,
         ),
     ] = field(default_factory=lambda: InputSize.parse(USUAL_SIZE))
-    fit: Annotated[Fit, Flag(help="Fill the size, or keep the proportions and fill up with grey.")] = "stretch"
+    fit: Annotated[Fit, Flag(help="Stretch to the size, or keep the proportions and fill up with grey.")] = "stretch"
     sampling: Sampling = field(default_factory=Sampling)
     clips_as: Annotated[
         ClipsAs, Flag(help="Give the model a clip as a clip, its frames as images, or as images of one prompt.")

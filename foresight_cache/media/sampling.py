@@ -16,7 +16,10 @@ class Sampling:
     """Choice of frames from a clip's length and rate alone, so that a plan knows what an extraction will decode."""
 
     frames: Annotated[int, Flag(help="Frames taken of a clip, evenly; with --fps, at most.", at_least=1)] = 8
-    per_second: Annotated[float | None, Flag(help="Frames taken of each second of a clip.", name="--fps")] = None
+    per_second: Annotated[
+        float | None,
+        Flag(help="Frames taken of each second of a clip.", name="--fps", unset="--frames, whatever its length"),
+    ] = None
     """None chooses `frames` of any clip."""
 
     def __post_init__(self) -> None:

@@ -15,20 +15,26 @@ class PreparationOptions:
 
     root: Annotated[
         Path | None,
-        Flag(help="Folder of the raw dataset; generated sets need none (moving-mnist may take a file)."),
+        Flag(
+            help="Folder of the raw dataset; must be given unless the set is generated (moving-mnist may take a file).",
+            unset="none",
+        ),
     ] = None
-    split: Annotated[str | None, Flag(help="Only this split of the dataset, such as val2017; all by default.")] = None
+    split: Annotated[str | None, Flag(help="Only this split of the dataset, such as val2017.", unset="all splits")] = (
+        None
+    )
     selection: SampleSelection = field(default_factory=SampleSelection)
     samples_per_shard: Annotated[
         int, Flag(help="Samples in a tar, and so in a shard of every cache made from it.", at_least=1)
     ] = 64
     seed: Annotated[int, Flag(help="Seed of a generated set.")] = 0
     max_bad: Annotated[
-        float, Flag(help="Share of unusable samples past which the command fails.", at_least=0, at_most=1)
+        float, Flag(help="Share of unusable samples, 0 to 1, past which the command fails.", at_least=0, at_most=1)
     ] = 0.0
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
-        tuple[Path, ...], Flag(help="Prepared set; samples whose media it has get its group. May be repeated.")
+        tuple[Path, ...],
+        Flag(help="Prepared set; samples whose media it has get its group. May be repeated.", unset="none"),
     ] = ()
     workers: Annotated[int, Flag(help="Threads that read and check ahead.", at_least=1)] = 2
 

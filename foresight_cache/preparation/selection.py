@@ -18,13 +18,20 @@ class SampleSelection:
     """Choice of samples: shuffled, without absent ones, then so many of each class, then so many in all."""
 
     limit: Annotated[
-        int | None, Flag(help="Only the first so many samples; scenes of a generated set.", at_least=1)
+        int | None,
+        Flag(
+            help="Only the first so many samples; for a generated set, the number that is drawn.",
+            at_least=1,
+            unset="all; of a generated set, its usual number",
+        ),
     ] = None
     per_class: Annotated[
         int | None,
-        Flag(help="Only so many samples of each class, action, scene or object category.", at_least=1),
+        Flag(help="Only so many samples of each class, action, scene or object category.", at_least=1, unset="all"),
     ] = None
-    shuffle_seed: Annotated[int | None, Flag(help="Put the samples into the random order of this seed first.")] = None
+    shuffle_seed: Annotated[
+        int | None, Flag(help="Put the samples into the random order of this seed first.", unset="the dataset's order")
+    ] = None
     partial: Annotated[bool, Flag(help="Accept a part of a counted set; what is not there is left out.")] = False
 
     def __post_init__(self) -> None:

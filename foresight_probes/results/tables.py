@@ -25,6 +25,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) -> list[Row]:
     """Returns the rows that fulfil all conditions, sorted by columns; `-value` is the largest first.
 
+    A column exists where any row has it.
+
     Rows without a value fulfil no condition on it and come last.
 
     Raises `UsageError` for text that is not a condition, and `UnknownName` for a column that no row has.
@@ -43,15 +45,19 @@ def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) ->
     return selected
 
 
-def cells(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
-    """Returns the texts of these columns in each row. Raises `UnknownName` for a column that no row has.
-
-    >>> cells([{"head": "mlp", "value": 0.51234}], ["head", "value"])
-    [['mlp', '0.512']]
-    """
+def require_columns(columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Raises `UnknownName` for a column that none of these rows has."""
     known = dict.fromkeys(name for row in rows for name in row)
-    for name in columns if rows else ():
+    for name in columns:
         _require(name, known)
+
+
+def cells(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
+    """Returns the texts of these columns in each row, empty where it has none.
+
+    >>> cells([{"head": "mlp", "value": 0.51234}, {"head": "ridge"}], ["head", "value"])
+    [['mlp', '0.512'], ['ridge', '']]
+    """
     return [[_text(row.get(name)) for name in columns] for row in rows]
 
 

@@ -113,15 +113,26 @@ def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
     together = []
     for text in texts:
         if POINT_SEPARATOR in text:
-            parts = [cache.select([part.strip()]) for part in text.split(POINT_SEPARATOR)]
-            if any(len(part) != 1 for part in parts):
-                raise UsageError(f"{text!r} joins patterns that name several points; name single ones, as in E4+E5")
-            together.append(POINT_SEPARATOR.join(part[0] for part in parts))
+            together.append(POINT_SEPARATOR.join(_joined(cache, text)))
     single = [text for text in texts if POINT_SEPARATOR not in text]
     names = (*(cache.select(single) if single else ()), *together)
     if not names:
         raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}")
     return tuple(dict.fromkeys(names))
+
+
+def _joined(cache: Cache, text: str) -> list[str]:
+    """Returns the points that are taken together. Raises `UsageError`, and `UnknownName` with the nearest names."""
+    parts = [part.strip() for part in text.split(POINT_SEPARATOR)]
+    if "" in parts:
+        raise UsageError(f"{text!r} lacks a point beside a {POINT_SEPARATOR}; name single ones, as in E4+E5")
+    points = [cache.select([part]) for part in parts]
+    if any(len(names) != 1 for names in points):
+        raise UsageError(f"{text!r} joins patterns that name several points; name single ones, as in E4+E5")
+    names = [name for (name,) in points]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{text!r} names a point twice; name each once, as in E4+E5")
+    return names
 
 
 def _heads(name: str, outputs: OutputSpec, task: Task, chosen: Sequence[str] | None, *, several: bool) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.lists import split_list
 from foresight_probes import heads as head_registry
 from foresight_probes.options import TrainingOptions
 from foresight_probes.training.loggers import require_known
@@ -135,11 +136,11 @@ def _from_yaml(path: Path) -> dict[str, Any]:
 
 
 def _list(name: str, value: Any) -> tuple[Any, ...]:
-    """One value, several, or a text with commas between them."""
+    """Returns the elements of one value, of several, or of a text with commas between them."""
     values = value if isinstance(value, list | tuple) else [value]
-    parts = [part.strip() for entry in values for part in str(entry).split(",") if part.strip()]
+    elements = dict.fromkeys(element for entry in values for element in split_list(str(entry), name))
     try:
-        return tuple(map(_LISTS[name], parts))
+        return tuple(map(_LISTS[name], elements))
     except ValueError:
         example = {"seeds": "0,1", "lr": "1e-4,1e-3", "weight_decay": "0,0.1"}[name]
         raise UsageError(f"{name} is {value!r}, expected numbers, for example {example}") from None

@@ -1,7 +1,7 @@
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
-from pipelines.commands.options import MaxBad, Model, Out, Points, Shards, opened
+from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, opened
 from pipelines.options_to_parameters import with_flags
 
 
@@ -15,6 +15,7 @@ def run(
     loading: LoadOptions,
     execution: Execution,
     max_bad: MaxBad = 0.0,
+    json_output: Json = False,
 ) -> None:
     """Run the frozen model once over prepared shards and write a cache.
 
@@ -27,6 +28,7 @@ def run(
     from foresight_cache.extraction.extract import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
     from foresight_cache.runtime.progress import StageTimes
+    from pipelines.output import cache_json, print_json
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
@@ -34,5 +36,8 @@ def run(
     with progress("extract", shard_set.samples, times=times) as advance:
         extract(shard_set, encoder, options, out, advance, times)
     cache = open_cache(out)
-    print(cache)
+    if json_output:
+        print_json(cache_json(cache))
+    else:
+        print(cache)
     check_share_of_bad(cache, max_bad)

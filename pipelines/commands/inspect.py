@@ -1,14 +1,14 @@
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipelines.commands.options import Json
 
 if TYPE_CHECKING:
     from foresight_cache import Cache
 
-Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
-Bad = Annotated[bool, typer.Option("--bad", help="List the quarantined samples and why.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
+Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+Bad = Annotated[bool, typer.Option("--bad", help="List the quarantined samples and why.", show_default="off")]
 
 
 def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
@@ -17,13 +17,14 @@ def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
     Example: foresight inspect caches/coco --bad
     """
     from foresight_cache import open_cache
+    from pipelines.output import cache_json, print_json
 
     opened = open_cache(cache)
     quarantined = _quarantined(opened)
     if json_output:
-        record: dict[str, Any] = {"summary": opened.summary(), "points": opened.table()}
-        record |= {"fingerprint": opened.fingerprint, "statistics": opened.statistics.to_dict("records")}
-        print(json.dumps(record | {"bad": quarantined}, indent=2, ensure_ascii=False))
+        statistics = opened.statistics.to_dict("records")
+        more = {"fingerprint": opened.fingerprint, "statistics": statistics, "bad": quarantined}
+        print_json(cache_json(opened) | more)
         return
     if bad:
         print("\n".join(f"{name}: {reason}" for name, reason in quarantined.items()) or "no quarantined samples")

@@ -1,7 +1,8 @@
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from pipelines.commands.options import Json, is_own_call
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder
@@ -9,15 +10,16 @@ if TYPE_CHECKING:
 app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 """`foresight models` and `foresight models show`."""
 
-Model = Annotated[str, typer.Argument(help="Hub id, local directory, tiny:<family> or random:<model>.")]
+Model = Annotated[str, typer.Argument(help="Hub id, local directory, tiny:FAMILY or random:MODEL.", metavar="MODEL")]
 Size = Annotated[
     str | None,
-    typer.Option(help="Input size in pixels: a square's side or HEIGHTxWIDTH; 448 or what is nearest to it."),
+    typer.Option(
+        help="Input size in pixels: a square's side or HEIGHTxWIDTH.", show_default="448, or what is nearest to it"
+    ),
 ]
 DType = Annotated[
     Literal["bfloat16", "float32", "float16"], typer.Option(help="Number type of the model and of the stored values.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 @app.callback()
@@ -29,14 +31,15 @@ def run(context: typer.Context, json_output: Json = False) -> None:
 
     Example: foresight models show Qwen/Qwen2.5-VL-7B-Instruct --size 448x672
     """
-    if context.invoked_subcommand:
+    if not is_own_call(context, json_output):
         return
     from foresight_cache.encoders import LoadOptions, describe, names
+    from pipelines.output import print_json
 
     encoders = [describe(f"tiny:{name}", LoadOptions(device="cpu")) for name in names()]
     rows = [{"family": encoder.family, "media": list(encoder.media), "taps": _kinds(encoder)} for encoder in encoders]
     if json_output:
-        print(json.dumps(rows, indent=2))
+        print_json(rows)
         return
     width = max(len(encoder.family) for encoder in encoders)
     for row in rows:
@@ -55,6 +58,7 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     from foresight_cache.encoders import LoadOptions, describe
     from foresight_cache.errors import UsageError
     from foresight_cache.extraction.input_size import USUAL_SIZE, InputSize
+    from pipelines.output import print_json
 
     encoder = describe(model, LoadOptions(dtype=dtype, device="cpu"))
     fixed = InputSize.parse(size or USUAL_SIZE).fixed
@@ -63,7 +67,7 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     height, width = fixed if size else encoder.nearest_size(*fixed)
     rows = _rows(encoder, height, width)
     if json_output:
-        print(json.dumps({"model": model, "family": encoder.family, "size": [height, width], "taps": rows}, indent=2))
+        print_json({"model": model, "family": encoder.family, "size": [height, width], "taps": rows})
         return
     print(f"{model}: family {encoder.family}, an image of {height} × {width} pixels, {dtype}")
     print("\n".join(_table(rows)))

@@ -1,9 +1,12 @@
-"""Arguments that `extract` and `plan` share, and how they become shards, an encoder and options."""
+"""Arguments that several commands share; how those of `extract` and `plan` become shards, an encoder and options."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from foresight_cache.errors import UsageError
+from pipelines.completion import complete_points
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder, LoadOptions
@@ -11,16 +14,35 @@ if TYPE_CHECKING:
     from foresight_cache.extraction.options import Execution, ExtractionOptions
     from foresight_cache.shards import ShardSet
 
-Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.")]
+Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.", metavar="SHARDS")]
 Model = Annotated[
     str,
     typer.Option(
-        help="Hub id, local directory, tiny:<family> (small, random weights) or random:<hub id or directory>."
+        help="Hub id or local directory; tiny:FAMILY (small, random weights); random:MODEL (its size, random weights)."
     ),
 ]
-Points = Annotated[str, typer.Option(help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').")]
+Points = Annotated[
+    str,
+    typer.Option(
+        help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').", autocompletion=complete_points
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
-MaxBad = Annotated[float, typer.Option(min=0, max=1, help="Share of unusable samples past which the command fails.")]
+MaxBad = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, past which the command fails.")
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", show_default="off")]
+
+
+def is_own_call(context: typer.Context, json_output: bool) -> bool:
+    """Tells whether a group of commands is called itself, and not one of its commands.
+
+    Raises `UsageError` for a --json that stands before the command.
+    """
+    if context.invoked_subcommand and json_output:
+        raise UsageError(f"--json stands before {context.invoked_subcommand!r}; put it behind")
+    return not context.invoked_subcommand
 
 
 def opened(
@@ -32,12 +54,14 @@ def opened(
     """
     from foresight_cache.encoders import describe, load
     from foresight_cache.extraction.options import ExtractionOptions
+    from foresight_cache.lists import split_list
     from foresight_cache.points import resolve
     from foresight_cache.shards import open_shards
 
+    named = split_list(points, "--points")
     shard_set = open_shards(shards)
     described = describe(model, loading)
-    resolved = resolve(points.split(","), [tap.name for tap in described.taps])
+    resolved = resolve(named, [tap.name for tap in described.taps])
     described.check_points(resolved)
     if inputs.size.fixed:
         described.grid("patch", 1, *inputs.size.fixed)

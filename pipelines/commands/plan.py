@@ -1,4 +1,3 @@
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -8,15 +7,17 @@ import typer
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
-from pipelines.commands.options import MaxBad, Model, Out, Points, Shards, opened
+from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, opened
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
     from foresight_cache.extraction.planning.batch_trials import BatchTrial
     from foresight_cache.extraction.planning.plan import ExtractionPlan
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
-TryBatches = Annotated[bool, typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.")]
+TryBatches = Annotated[
+    bool,
+    typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.", show_default="off"),
+]
 
 
 @with_flags
@@ -44,6 +45,7 @@ def run(
     """
     from foresight_cache.extraction.planning.batch_trials import try_batches
     from foresight_cache.extraction.planning.plan import plan_extraction
+    from pipelines.output import print_json
     from pipelines.progress import progress
 
     shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
@@ -52,7 +54,7 @@ def run(
         trials = try_batches(shard_set, encoder, options) if trying else []
     if json_output:
         batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
-        print(json.dumps(planned.to_json() | batches, indent=2))
+        print_json(planned.to_json() | batches)
     else:
         print("\n".join([_text(planned), *_trials(trials)]))
     raise typer.Exit(0 if planned.fits else 1)

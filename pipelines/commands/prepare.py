@@ -1,20 +1,30 @@
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foresight_cache.preparation.options import PreparationOptions
+from pipelines.commands.options import Json
+from pipelines.completion import complete_datasets
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
     from foresight_cache.preparation.prepare import PreparationSummary
 
-Dataset = Annotated[str, typer.Argument(help="Name of a dataset ('foresight datasets') or path of a manifest YAML.")]
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a dataset ('foresight datasets') or path of a manifest YAML.",
+        metavar="DATASET",
+        autocompletion=complete_datasets,
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder for the tars and their index.")]
 
 
 @with_flags
-def run(dataset: Dataset, out: Out, options: PreparationOptions) -> None:
+def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Json = False) -> None:
     """Check a raw dataset against its manifest and pack it into WebDataset tars.
 
     Original media bytes and one normalised annotation record per sample go into tars of 64 samples, beside an
@@ -25,18 +35,43 @@ def run(dataset: Dataset, out: Out, options: PreparationOptions) -> None:
     Example: foresight prepare coco --root data/coco --split val2017 --out shards/coco
     """
     from foresight_cache.preparation.prepare import prepare
+    from pipelines.output import print_json
     from pipelines.progress import progress, say
 
     with progress("prepare", options.selection.limit) as advance:
         summary = prepare(dataset, out, options, advance)
+    if json_output:
+        print_json(_json(summary))
+    else:
+        print(_text(summary, out))
+    for bad in summary.shards.quarantined:
+        say(f"left out: {bad.id}: {bad.reason}")
+
+
+def _json(summary: "PreparationSummary") -> dict[str, Any]:
+    shards = summary.shards
+    return {
+        "out": shards.path,
+        "dataset": shards.dataset,
+        "already_prepared": summary.already_there,
+        "samples": shards.samples,
+        "samples_per_shard": shards.samples_per_shard,
+        "shards": len(shards.shards),
+        "bytes": shards.size,
+        "splits": summary.splits,
+        "counts": [asdict(count) for count in summary.counts],
+        "absent": summary.absent,
+        "duplicates": summary.duplicates,
+        "left_out": [{"id": bad.id, "reason": bad.reason} for bad in shards.quarantined],
+    }
+
+
+def _text(summary: "PreparationSummary", out: Path) -> str:
     shards = summary.shards
     splits = ", ".join(f"{count} of {name}" for name, count in summary.splits.items())
     state = "already prepared" if summary.already_there else "prepared"
-    print(f"{state}: {splits} in {len(shards.shards)} tars, {shards.size / 1e6:,.1f} MB, in {out}")
-    for line in _findings(summary):
-        print(line)
-    for bad in shards.quarantined:
-        say(f"left out: {bad.id}: {bad.reason}")
+    first = f"{state}: {splits} in {len(shards.shards)} tars, {shards.size / 1e6:,.1f} MB, in {out}"
+    return "\n".join([first, *_findings(summary)])
 
 
 def _findings(summary: "PreparationSummary") -> list[str]:

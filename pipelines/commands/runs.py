@@ -1,19 +1,37 @@
-import json
 import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Place = Annotated[Path, typer.Argument(help="Folder of results that 'foresight train-probe' wrote.")]
+from pipelines.commands.options import Json
+from pipelines.completion import complete_columns
+
+Place = Annotated[Path, typer.Argument(help="Folder of results that 'foresight train-probe' wrote.", metavar="RUNS")]
 Where = Annotated[
     list[str] | None,
-    typer.Option(help="Only runs with COLUMN=VALUE (or !=, <, <=, >, >=); patterns such as point=llm.*; repeatable."),
+    typer.Option(
+        help="Only runs with COLUMN=VALUE (or !=, <, <=, >, >=); patterns such as point=llm.*; may be repeated.",
+        show_default="all runs",
+    ),
 ]
-Sort = Annotated[str | None, typer.Option(help="Comma-separated columns; a minus before one reverses it: -value.")]
-Columns = Annotated[str | None, typer.Option(help="Comma-separated columns to show, such as run,value,psnr.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Show only the first so many.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON list, for programs.")]
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated columns; a minus before one reverses it: -value.",
+        show_default="task, then point in the order of computation",
+        autocompletion=complete_columns,
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated columns to show, such as run,value,psnr.",
+        show_default="task to epoch, with the task's primary metric",
+        autocompletion=complete_columns,
+    ),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Show only the first so many runs.", show_default="all")]
 
 
 def run(
@@ -32,16 +50,18 @@ def run(
 
     Example: foresight runs runs/coco --where task=boxes --where "value>0.3" --sort -value
     """
+    from foresight_cache.lists import split_list
     from foresight_probes.results.result import load_results, summary_row
-    from foresight_probes.results.tables import DEFAULT, cells, select
-    from pipelines.lists import words
+    from foresight_probes.results.tables import DEFAULT, cells, require_columns, select
+    from pipelines.output import print_json
     from pipelines.tables import text_table
 
     finished = [summary_row(result) for result in load_results(runs)]
-    rows = select(finished, where=where or [], sort=words(sort or ""))[:limit]
-    shown = words(columns) if columns else None
+    shown = split_list(columns, "--columns") if columns is not None else None
+    require_columns(shown or (), finished)
+    rows = select(finished, where=where or [], sort=split_list(sort, "--sort") if sort is not None else ())[:limit]
     if json_output:
-        print(json.dumps([{name: row.get(name) for name in shown} if shown else row for row in rows], indent=1))
+        print_json([{name: row.get(name) for name in shown} if shown else row for row in rows])
     else:
         columns_shown = shown or DEFAULT
         print(textwrap.dedent("\n".join(text_table(columns_shown, cells(rows, columns_shown)))))

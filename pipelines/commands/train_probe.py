@@ -1,30 +1,86 @@
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
-Task = Annotated[str | None, typer.Option(help="Comma-separated tasks, such as boxes,counting.")]
+from pipelines.commands.options import Json
+from pipelines.completion import (
+    complete_cached_points,
+    complete_heads,
+    complete_loggers,
+    complete_tasks,
+)
+
+CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated tasks ('foresight tasks'), such as boxes,counting.",
+        show_default="none: must be given, here or in --config",
+        autocompletion=complete_tasks,
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder for the results, one JSON per run.")]
 Points = Annotated[
-    str | None, typer.Option(help="Comma-separated points or patterns, E4+E5 for both at once; all by default.")
+    str | None,
+    typer.Option(
+        help="Comma-separated points or patterns of the cache; E4+E5 is both at once.",
+        show_default="all of the cache",
+        autocompletion=complete_cached_points,
+    ),
 ]
-Heads = Annotated[str | None, typer.Option(help="Comma-separated heads; the task's own by default.")]
-Seeds = Annotated[str | None, typer.Option(help="Comma-separated random seeds of the heads; 0 by default.")]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated heads ('foresight heads').",
+        show_default="each task's own",
+        autocompletion=complete_heads,
+    ),
+]
+Seeds = Annotated[str | None, typer.Option(help="Comma-separated random seeds, a run each.", show_default="0")]
 Rates = Annotated[
-    str | None, typer.Option(help="Comma-separated peak step sizes, a run each; the head's own by default.")
+    str | None,
+    typer.Option(
+        help="Comma-separated learning rates (the highest of the schedule), a run each.",
+        show_default="the head's own",
+    ),
 ]
-Decays = Annotated[str | None, typer.Option(help="Comma-separated weight decays, a run each.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training split; 30 by default.")]
-BatchSize = Annotated[int | None, typer.Option(help="Samples per step; 16 by default.")]
-Patience = Annotated[int | None, typer.Option(help="Epochs without a better value after which a head stops; none.")]
-Device = Annotated[str | None, typer.Option(help="auto (the default), cpu, cuda, mps.")]
-Devices = Annotated[int | None, typer.Option(help="Processes that share out the points, each with a GPU of its own.")]
-Logger = Annotated[str | None, typer.Option(help="csv (the default), tensorboard, wandb, none; to OUT/logs.")]
-Lpips = Annotated[Path | None, typer.Option(help="Folder with the weights of LPIPS; else torch's download cache.")]
-Config = Annotated[Path | None, typer.Option(help="YAML file with the same names and all other training options.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON list, for programs.")]
+Decays = Annotated[
+    str | None,
+    typer.Option(help="Comma-separated weight decays per unit of learning rate, a run each.", show_default="0.3"),
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.", show_default="30")]
+BatchSize = Annotated[int | None, typer.Option(help="Samples per step.", show_default="16")]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        help="Epochs without a better validation value after which a head stops.", show_default="none: all epochs"
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Device to train on: auto (a GPU if there is one), cpu, cuda, mps.", show_default="auto"),
+]
+Devices = Annotated[
+    int | None,
+    typer.Option(help="Processes that share out the points, each with a GPU of its own.", show_default="1"),
+]
+Logger = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated logs of each epoch, to OUT/logs: csv, tensorboard, wandb; or none.",
+        show_default="csv",
+        autocompletion=complete_loggers,
+    ),
+]
+Lpips = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the weights of the metric LPIPS.", show_default="torch's cache of downloads"),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(help="YAML file with the same names and all other training options.", show_default="none"),
+]
 
 
 def run(
@@ -60,6 +116,7 @@ def run(
     from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
+    from pipelines.output import print_json
     from pipelines.progress import progress, say
 
     words = {
@@ -77,7 +134,7 @@ def run(
     for (task_name, metric), reason in reasons.items():
         say(f"{task_name}: {metric} is not measured: {reason}")
     if json_output:
-        print(json.dumps([summary_row(result) for result in results], indent=1))
+        print_json([summary_row(result) for result in results])
         return
     for result in results:
         print(result)

@@ -1,21 +1,26 @@
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipelines.commands.options import Json
 
 if TYPE_CHECKING:
     from foresight_cache import Cache
     from foresight_cache.extraction.rerun import Difference
     from foresight_cache.verify import Finding
 
-Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
-Sample = Annotated[int | None, typer.Option(min=1, help="Read so many random samples instead of every byte.")]
-Seed = Annotated[int, typer.Option(min=0, help="Which samples --sample and --rerun choose.")]
+Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+Sample = Annotated[
+    int | None,
+    typer.Option(min=1, help="Read so many random samples instead of every byte.", show_default="every byte"),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples that --sample and --rerun choose.")]
 Rerun = Annotated[int, typer.Option(min=0, help="Also extract so many random samples again and compare.")]
-Model = Annotated[str | None, typer.Option(help="Where the model is, for --rerun; the cache's own name by default.")]
+Model = Annotated[
+    str | None, typer.Option(help="Where the model is, for --rerun.", show_default="the name in the cache")
+]
 Device = Annotated[str, typer.Option(help="Device for --rerun: auto, cpu, cuda …")]
-Json = Annotated[bool, typer.Option("--json", help="Print the findings as JSON, for programs.")]
 
 
 def run(
@@ -37,13 +42,14 @@ def run(
     Example: foresight verify caches/coco --sample 100 --rerun 3
     """
     from foresight_cache import open_cache
+    from pipelines.output import print_json
 
     opened = open_cache(cache)
     findings, scope = _verified(opened, sample, seed)
     harmful = [finding for finding in findings if not finding.harmless]
     differing = _rerun(opened, rerun, seed, model, device) if rerun and not harmful else []
     if json_output:
-        print(json.dumps({"findings": list(map(asdict, findings)), "rerun": list(map(asdict, differing)), **scope}))
+        print_json({"findings": list(map(asdict, findings)), "rerun": list(map(asdict, differing)), **scope})
     else:
         for finding in findings:
             print(f"{finding.place}: {finding.problem}")

@@ -1,0 +1,95 @@
+"""Names that a shell offers when Tab is pressed; none of it loads torch."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import typer
+
+from foresight_cache.errors import ForesightError
+
+
+def complete_datasets(incomplete: str) -> list[str]:
+    """Returns the datasets that begin so."""
+    from foresight_cache.datasets import manifests
+
+    return _begin(manifests.names(), incomplete)
+
+
+def complete_parts(incomplete: str) -> list[str]:
+    """Returns the benchmarks that begin so."""
+    from pipelines import bench
+
+    return _begin(bench.names(), incomplete)
+
+
+def complete_task(incomplete: str) -> list[str]:
+    """Returns the tasks that begin so."""
+    from foresight_probes import tasks
+
+    return _begin(tasks.names(), incomplete)
+
+
+def complete_head(incomplete: str) -> list[str]:
+    """Returns the heads that begin so."""
+    from foresight_probes import heads
+
+    return _begin(heads.names(), incomplete)
+
+
+def complete_tasks(incomplete: str) -> list[str]:
+    """Returns lists of tasks that go on with a last one."""
+    from foresight_probes import tasks
+
+    return _go_on(tasks.names(), incomplete)
+
+
+def complete_heads(incomplete: str) -> list[str]:
+    """Returns lists of heads, and of names for several, that go on with a last one."""
+    from foresight_probes import heads
+
+    return _go_on([*heads.names(), *heads.ALIASES], incomplete)
+
+
+def complete_points(incomplete: str) -> list[str]:
+    """Returns lists of points that go on with an alias or a set."""
+    from foresight_cache.points import SHORT_NAMES
+
+    return _go_on(SHORT_NAMES, incomplete)
+
+
+def complete_cached_points(context: typer.Context, incomplete: str) -> list[str]:
+    """Returns lists of points that go on with one of the cache that the command line names, or with an alias."""
+    from foresight_cache import open_cache
+    from foresight_cache.points import SHORT_NAMES
+
+    names = list(SHORT_NAMES)
+    with suppress(ForesightError, OSError):
+        names = [*open_cache(str(context.params.get("cache"))).points, *names]
+    return _go_on(names, incomplete)
+
+
+def complete_columns(incomplete: str) -> list[str]:
+    """Returns lists of columns that every table of runs has, going on with a last one; -value is in falling order."""
+    from foresight_probes.results.tables import DEFAULT
+
+    return _go_on(DEFAULT, incomplete)
+
+
+def complete_loggers(incomplete: str) -> list[str]:
+    """Returns lists of loggers that go on with a last one."""
+    return _go_on(("csv", "tensorboard", "wandb", "none"), incomplete)
+
+
+def _begin(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _go_on(names: Iterable[str], incomplete: str) -> list[str]:
+    """Returns the list as it stands with each name that its last element begins and that is not in it.
+
+    >>> _go_on(["boxes", "counting", "position"], "boxes,co"), _go_on(["boxes", "edges"], "boxes,")
+    (['boxes,counting'], ['boxes,edges'])
+    """
+    before, comma, last = incomplete.rpartition(",")
+    there = before.split(",")
+    return [f"{before}{comma}{name}" for name in _begin(names, last) if name not in there]
