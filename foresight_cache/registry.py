@@ -47,6 +47,24 @@ class Registry:
         contents = vars(self.module(name))
         return contents[self.table][name] if self.table in contents else contents[self.variable]
 
+    def summaries(self) -> dict[str, str]:
+        """Returns the first sentence about each component, by name in alphabetical order; imports none of them.
+
+        It is that of the file's docstring; where a file has several components, that of each one's own.
+
+        >>> Registry("foresight_cache.datasets.layouts", "dataset family").summaries()["image_folder"]
+        'Images in one folder per class, or without classes.'
+        """
+        sentences = {}
+        for name, file in sorted(self._files().items()):
+            module = _parsed(self._path(file))
+            described: ast.Module | ast.ClassDef = module
+            if class_name := _table(module, self.table).get(name):
+                classes = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+                described = next(classes, module)
+            sentences[name] = first_sentence(ast.get_docstring(described) or "")
+        return sentences
+
     def _files(self) -> dict[str, str]:
         """Returns the file, without its suffix, of each component."""
         files: dict[str, str] = {}
@@ -54,16 +72,36 @@ class Registry:
             for file in pkgutil.iter_modules([folder]):
                 if not file.ispkg:
                     own = file.name.replace("_", "-") if self.hyphens else file.name
-                    listed = _keys(Path(folder) / f"{file.name}.py", self.table) if self.table else ()
+                    listed = _table(_parsed(Path(folder) / f"{file.name}.py"), self.table) if self.table else ()
                     files |= dict.fromkeys(listed or (own,), file.name)
         return files
 
+    def _path(self, file: str) -> Path:
+        folders = map(Path, importlib.import_module(self.package).__path__)
+        return next(path for folder in folders if (path := folder / f"{file}.py").exists())
+
+
+def first_sentence(docstring: str) -> str:
+    """Returns the first sentence of a docstring on one line.
+
+    >>> first_sentence("Boxes of up to ten objects,\\nas a set. Then more.")
+    'Boxes of up to ten objects, as a set.'
+    """
+    text = " ".join(docstring.split("\n\n")[0].split())
+    head, period, _ = text.partition(". ")
+    return head + period.strip()
+
 
 @cache
-def _keys(path: Path, variable: str) -> tuple[str, ...]:
-    """Reads the keys of a top-level dictionary of a file; none where it has no such dictionary."""
-    for node in ast.parse(path.read_bytes()).body:
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
+def _table(module: ast.Module, variable: str) -> dict[str, str]:
+    """Reads a top-level dictionary of names in a file; empty where it has no such dictionary."""
+    for node in module.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys)) if name == variable:
-                return tuple(ast.literal_eval(key) for key in keys if key is not None)
-    return ()
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Dict(keys=keys, values=values)) if name == variable:
+                pairs = zip(keys, values, strict=True)
+                return {ast.literal_eval(key): ast.unparse(value) for key, value in pairs if key is not None}
+    return {}

@@ -16,12 +16,14 @@ from pipelines.commands import (
     datasets,
     demo,
     extract,
+    heads,
     inspect,
     models,
     plan,
     prepare,
     report,
     runs,
+    tasks,
     train_probe,
     verify,
 )
@@ -54,6 +56,8 @@ for name, module in {
 }.items():
     app.command(name)(module.run)
 app.add_typer(models.app, name="models")
+app.add_typer(tasks.app, name="tasks")
+app.add_typer(heads.app, name="heads")
 app.add_typer(datasets.app, name="datasets")
 
 _WRONG_USAGE, _INTERRUPTED = 2, 75

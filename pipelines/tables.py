@@ -1,6 +1,6 @@
 """Tables as plain text, for a person at a terminal."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[str] = ()) -> list[str]:
@@ -24,3 +24,14 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Col
     with console.capture() as capture:
         console.print(table)
     return [f"  {line.rstrip()}" for line in capture.get().splitlines()]
+
+
+def text_list(texts: Mapping[str, str]) -> str:
+    """Returns a line for each text, behind its name.
+
+    >>> print(text_list({"a": "first", "long": "second"}))
+    a     first
+    long  second
+    """
+    width = max(map(len, texts), default=0)
+    return "\n".join(f"{name:{width}}  {text}" for name, text in texts.items())

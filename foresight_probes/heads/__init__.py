@@ -63,6 +63,11 @@ def names() -> tuple[str, ...]:
     return _REGISTRY.names()
 
 
+def summaries() -> dict[str, str]:
+    """Returns one sentence about each head by name, in alphabetical order; imports none of them."""
+    return _REGISTRY.summaries()
+
+
 def resolve(texts: Iterable[str]) -> tuple[str, ...]:
     """Returns the heads that names and aliases mean, each once. Raises `UnknownName`.
 

@@ -4,13 +4,13 @@ from foresight_probes.heads.linear import PooledLinear, TokenLinear
 
 
 class Constant(PooledLinear):
-    """pooled [B, D] -> values [B, P, C]; its weights stay 0, and `training.closed_forms` finds its bias."""
+    """The best constant answer for a sample. Shapes: pooled [B, D] -> values [B, P, C]."""
 
     solver = "constant"
 
 
 class TokenConstant(TokenLinear):
-    """tokens [B, N, D] -> values [B, N, C]; its weights stay 0, and `training.closed_forms` finds its bias."""
+    """The best constant answer for each token. Shapes: tokens [B, N, D] -> values [B, N, C]."""
 
     solver = "constant"
 

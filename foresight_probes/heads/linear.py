@@ -12,7 +12,7 @@ from foresight_probes.heads.layers.outputs import per_sample, per_token, small_l
 
 
 class PooledLinear(LinearHead):
-    """pooled [B, D] -> values [B, P, C]."""
+    """A linear map of the mean over tokens. Shapes: pooled [B, D] -> values [B, P, C]."""
 
     learning_rate = 0.01
     predicts = ("per_sample",)
@@ -28,7 +28,7 @@ class PooledLinear(LinearHead):
 
 
 class TokenLinear(LinearHead):
-    """tokens [B, N, D] -> values [B, N, C], each with its token's cell."""
+    """A linear map of each token, the same for all. Shapes: tokens [B, N, D] -> values [B, N, C], one of each token."""
 
     learning_rate = 0.02
     predicts = ("per_token",)

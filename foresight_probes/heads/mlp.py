@@ -10,7 +10,7 @@ from foresight_probes.heads.layers.outputs import per_sample, spread_linear
 
 
 class MLP(ProbeHead):
-    """pooled [B, D] -> hidden [B, 512] -> values [B, P, C]."""
+    """A perceptron on the mean over tokens, hidden layer of 512. Shapes: pooled [B, D] -> values [B, P, C]."""
 
     learning_rate = 0.001
     predicts = ("per_sample",)
@@ -30,7 +30,7 @@ class MLP(ProbeHead):
 
 
 class MLP512x256x128(MLP):
-    """pooled [B, D] -> hidden [B, 512], [B, 256], [B, 128] -> values [B, P, C]."""
+    """A perceptron on the mean over tokens, hidden layers of 512, 256 and 128. Shapes as of `MLP`."""
 
     hidden = (512, 256, 128)
 

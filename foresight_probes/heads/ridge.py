@@ -4,13 +4,13 @@ from foresight_probes.heads.linear import PooledLinear, TokenLinear
 
 
 class Ridge(PooledLinear):
-    """pooled [B, D] -> values [B, P, C]; `training.closed_forms` finds its weights."""
+    """Ridge regression on the mean over tokens. Shapes: pooled [B, D] -> values [B, P, C]."""
 
     solver = "ridge"
 
 
 class TokenRidge(TokenLinear):
-    """tokens [B, N, D] -> values [B, N, C]; `training.closed_forms` finds its weights."""
+    """Ridge regression on each token, one map for all. Shapes: tokens [B, N, D] -> values [B, N, C]."""
 
     solver = "ridge"
 

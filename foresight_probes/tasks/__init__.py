@@ -44,6 +44,10 @@ class Task(ABC):
     """Heads that are trained unless others are named."""
     primary: str
     """The metric that selects the epoch and is drawn over points; higher is better, which others need not be."""
+    metric_names: tuple[str, ...]
+    """Metrics that are reported where they are defined, `primary` first."""
+    annotations: tuple[str, ...] = ()
+    """Kinds of annotation of which a sample must have one to have a target; empty where it needs none."""
     outputs: OutputSpec
     """Predictions that it takes from any head."""
     constant_head: str | None = "pooled-linear"
@@ -136,6 +140,11 @@ def names() -> tuple[str, ...]:
     True
     """
     return _REGISTRY.names()
+
+
+def summaries() -> dict[str, str]:
+    """Returns one sentence about each task by name, in alphabetical order; imports none of them."""
+    return _REGISTRY.summaries()
 
 
 def load(name: str, context: TaskContext | None = None) -> Task:

@@ -13,6 +13,8 @@ class Task(Classification):
     """Predicts the class of the action's template (174 of them in Something-Something v2)."""
 
     heads = ("pooled-linear", "attentive")
+    metric_names = ("accuracy", "top_5", "balanced_accuracy", "calibration_error")
+    annotations = ("action",)
 
     def answer(self, sample: Mapping[str, Any]) -> int | None:
         class_id: int | None = sample["annotations"].get("action", {}).get("class_id")

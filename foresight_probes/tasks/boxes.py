@@ -39,6 +39,8 @@ class Task(tasks.Task):
 
     heads = ("pooled-linear", "token-linear", "mlp")
     primary = "mean_iou"
+    metric_names: tuple[str, ...] = ("mean_iou", "median_iou", "share_above_0.5", "share_above_0.7")
+    annotations: tuple[str, ...] = ("objects",)
     outputs = OutputSpec(num_predictions=MOST, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:

@@ -13,6 +13,9 @@ from foresight_probes.tasks.kinds.regression import Regression
 class Task(Regression):
     """Predicts the number of objects. Images with a crowd, whose number nobody knows, are left out."""
 
+    metric_names = (*Regression.metric_names, "accuracy")
+    annotations = ("objects",)
+
     def answer(self, sample: Mapping[str, Any]) -> float | None:
         objects = sample["annotations"].get("objects")
         if objects is None or any(thing.get("crowd") for thing in objects):

@@ -43,6 +43,8 @@ class Task(tasks.Task):
 
     heads = ("cross-attention",)
     primary = "map_0.5"
+    metric_names = ("map_0.5", "map_0.75", "map_0.5:0.95", "map_small", "map_medium", "map_large")
+    annotations = ("objects",)
 
     def __init__(self, context: TaskContext) -> None:
         annotations = (sample["annotations"] for sample in context.samples)

@@ -13,6 +13,7 @@ class Task(Classification):
     """
 
     heads = ("temporal-linear",)
+    annotations = ("motion", "action")
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         annotations = sample["annotations"]

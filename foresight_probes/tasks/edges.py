@@ -29,6 +29,7 @@ class Task(Picture):
 
     heads = ("conv-decoder",)
     primary = "edge_f1"
+    metric_names = ("edge_f1",)
     channels = 1
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:

@@ -18,6 +18,8 @@ class Task(PerSample):
 
     heads = ("pooled-linear", "mlp-512-256-128")
     primary = "auroc"
+    metric_names = ("auroc", "auprc", "accuracy", "calibration_error")
+    annotations = ("qa",)
     closed_form = "class"
     outputs = OutputSpec(num_predictions=1, channels=2, predicts=("per_sample",))
 

@@ -32,6 +32,8 @@ class Task(tasks.Task):
 
     heads = ("pooled-linear",)
     primary = "mean_iou"
+    metric_names = ("mean_iou", "median_iou", "share_above_0.5", "share_above_0.7")
+    annotations = ("objects",)
     outputs = OutputSpec(num_predictions=MOST, channels=4, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:

@@ -29,6 +29,7 @@ class Task(tasks.Task):
 
     heads = ("temporal-token-linear",)
     primary = "r2"
+    metric_names = ("r2", "cosine", "copy_r2", "copy_cosine", "mean_rank")
     constant_head = None
     chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
     transforms_batch = True

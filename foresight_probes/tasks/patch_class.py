@@ -31,6 +31,8 @@ class Task(tasks.Task):
 
     heads = ("token-linear",)
     primary = "miou"
+    metric_names = ("miou", "accuracy")
+    annotations = ("labels", "objects")
     constant_head = "token-constant"
     transforms_batch = True
     closed_form = "class"

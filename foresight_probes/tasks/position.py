@@ -17,6 +17,7 @@ from foresight_probes.tasks import boxes
 class Task(boxes.Task):
     """Predicts one box, as the task `boxes` does; of several predictions the one with the highest score counts."""
 
+    metric_names = (*boxes.Task.metric_names, "centre_error", "size_error")
     outputs = OutputSpec(num_predictions=1, channels=5)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:

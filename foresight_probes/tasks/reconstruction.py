@@ -33,6 +33,7 @@ class Task(Picture):
 
     heads = ("token-linear", "global-linear", "conv-decoder")
     primary = "psnr"
+    metric_names = NAMES
     closed_form = "values"
     channels = 3
 

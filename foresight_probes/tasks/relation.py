@@ -20,6 +20,8 @@ class Task(Classification):
     farther apart, as fractions of the model's input; where it is not clear which that is, there is no question.
     """
 
+    annotations = ("objects",)
+
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         objects = sample["annotations"].get("objects", ())
         if len(objects) != 2 or any(thing.get("crowd") for thing in objects):

@@ -12,6 +12,7 @@ class Task(Regression):
     """Predicts the mean speed of the moving objects, as a fraction of the clip's width per frame."""
 
     heads = ("temporal-linear",)
+    annotations = ("motion",)
 
     def answer(self, sample: Mapping[str, Any]) -> float | None:
         objects = sample["annotations"].get("motion", {}).get("objects", ())

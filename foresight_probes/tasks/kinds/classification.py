@@ -20,6 +20,7 @@ class Classification(PerSample):
 
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "accuracy"
+    metric_names: tuple[str, ...] = ("accuracy", "balanced_accuracy", "calibration_error")
     closed_form = "class"
 
     def __init__(self, context: TaskContext) -> None:

@@ -24,6 +24,7 @@ class Regression(PerSample):
 
     heads: tuple[str, ...] = ("pooled-linear",)
     primary = "r2"
+    metric_names: tuple[str, ...] = ("r2", "mae", "relative_error")
     closed_form = "values"
     outputs = OutputSpec(num_predictions=1, channels=1, predicts=("per_sample",))
 
