@@ -13,7 +13,7 @@ ForesightError              the text is one sentence for the user: what, where, 
 ├── CacheError              something about a cache
 │   ├── NotACache           there is no cache at this place
 │   ├── UnsupportedFormat   the cache was written in another format version
-│   ├── FingerprintMismatch the cache was made by another model, input or setting
+│   ├── FingerprintMismatch the cache was made by another model, input or setting; a line for each field follows
 │   └── CorruptCache        bytes on disk are not the bytes that were committed
 ├── ProbeError              a probe cannot be trained or its results cannot be read
 ├── MissingExtra            an optional package is needed

@@ -1,6 +1,6 @@
 """Differences between two fingerprints: what a cache was made from, and what it would be made from now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from foresight_cache.records import canonical_json
@@ -20,6 +20,22 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
         for name in sorted(old.keys() | new.keys())
         if _spelling(old, name) != _spelling(new, name)
     ]
+
+
+def refusal(phrases: Sequence[str], start: str, remedy: str) -> str:
+    """Returns a short line that names one field that differs, then a line for each of them.
+
+    >>> phrases = differences({"model": {"name": "a", "dtype": "x"}}, {"model": {"name": "b", "dtype": "y"}})
+    >>> print(refusal(phrases, "C was made with another", "use another --out"))
+    C was made with another model.name (1 more field differs); use another --out
+      model.dtype is 'x' in the cache and 'y' here
+      model.name is 'a' in the cache and 'b' here
+    """
+    names = [phrase.partition(" is ")[0] for phrase in phrases]
+    named = "model.name" if "model.name" in names else names[0]
+    others = len(names) - 1
+    more = f" ({others} more {'field differs' if others == 1 else 'fields differ'})" if others else ""
+    return "\n  ".join([f"{start} {named}{more}; {remedy}", *phrases])
 
 
 def _spelling(leaves: Mapping[str, Any], name: str) -> bytes | None:

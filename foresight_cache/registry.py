@@ -53,7 +53,7 @@ class Registry:
         It is that of the file's docstring; where a file has several components, that of each one's own.
 
         >>> Registry("foresight_cache.datasets.layouts", "dataset family").summaries()["image_folder"]
-        'Images in one folder per class, or without classes.'
+        'Any folder of images, in folders per split and per class, per class alone, or without either.'
         """
         sentences = {}
         for name, file in sorted(self._files().items()):

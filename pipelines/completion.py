@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import typer
 
@@ -63,8 +64,12 @@ def complete_cached_points(context: typer.Context, incomplete: str) -> list[str]
     from foresight_cache.points import SHORT_NAMES
 
     names = list(SHORT_NAMES)
-    with suppress(ForesightError, OSError):
-        names = [*open_cache(str(context.params.get("cache"))).points, *names]
+    # A line that ends in an option without its value is not taken apart: its words are in `args`.
+    for word in (context.params.get("cache"), *context.args):
+        if word and Path(word).is_dir():
+            with suppress(ForesightError, OSError):
+                names = [*open_cache(word).points, *SHORT_NAMES]
+                break
     return _go_on(names, incomplete)
 
 

@@ -11,7 +11,7 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.inputs import Inputs
-from foresight_cache.fingerprint import differences
+from foresight_cache.fingerprint import differences, refusal
 from foresight_cache.points import PIXELS, Point
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Media
@@ -85,7 +85,8 @@ def _difference(point: str, stored: Sequence[np.ndarray], again: Sequence[np.nda
 def _check_same_model(cache: Cache, encoder: Encoder) -> None:
     stored = {name: value for name, value in cache.fingerprint["model"].items() if name != "taps"}
     if phrases := differences({"model": stored}, {"model": dict(encoder.identity())}):
-        raise FingerprintMismatch(f"this model did not make {cache.path}: {'; '.join(phrases)}; name it with --model")
+        remedy = "name the model that made it with --model"
+        raise FingerprintMismatch(refusal(phrases, f"{cache.path} was made with another", remedy))
 
 
 def _batch_of(cache: Cache, inputs: Inputs, index: int) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import FingerprintMismatch, NotACache
-from foresight_cache.fingerprint import differences
+from foresight_cache.fingerprint import differences, refusal
 from foresight_cache.format import layout
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.metadata import read_root
@@ -24,10 +24,8 @@ def merged_layout(root: Path, wanted: CacheLayout) -> CacheLayout:
         return wanted
     stored = read_root(path.read_bytes(), str(root))
     if phrases := [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]:
-        raise FingerprintMismatch(
-            f"{root} was made with other settings: {'; '.join(phrases)}; "
-            "use the settings of the cache, or another --out"
-        )
+        remedy = "use the settings of the cache, or another --out"
+        raise FingerprintMismatch(refusal(phrases, f"{root} was made with another", remedy))
     points = {**stored.points, **wanted.points}
     return replace(
         stored,

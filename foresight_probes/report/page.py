@@ -112,6 +112,15 @@ def over_seeds(intervals: Sequence[Interval]) -> Interval | None:
     return Interval(mean, min(lows), max(highs))
 
 
+def samples_noun(cache: Mapping[str, Any]) -> str:
+    """Returns the plural for the samples of a result's `cache`: images or clips, where it says.
+
+    >>> samples_noun({"media": "clip"}), samples_noun({})
+    ('clips', 'samples')
+    """
+    return {"image": "images", "clip": "clips"}.get(cache.get("media", ""), "samples")
+
+
 def label(metric: str) -> str:
     """Returns a metric's name as people read it.
 

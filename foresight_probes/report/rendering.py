@@ -6,20 +6,20 @@ import jinja2
 
 from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.report.page import Page, Section, label
+from foresight_probes.report.page import Page, Section, label, samples_noun
 from foresight_probes.results.result import format_interval
 
 
 def caption(section: Section) -> str:
     """Tells in plain words how the section's numbers came about."""
     first = (*section.results, *section.constant)[0]
-    split, options = first.split, first.options
+    split, options, noun = first.split, first.options, samples_noun(first.cache)
     groups = len({score.group for score in first.scores})
     seeds = len({result.seed for result in section.results})
     several = f" Lines are means over {seeds} seeds, bars span the intervals of all." if seeds > 1 else ""
     return (
-        f"Test split of {split.get('test')} images in {groups} groups, chosen by the hash of each sample's group; "
-        f"{split.get('train')} images trained and {split.get('validation')} selected the epoch. "
+        f"Test split of {split.get('test')} {noun} in {groups} groups, chosen by the hash of each sample's group; "
+        f"{split.get('train')} {noun} trained and {split.get('validation')} selected the epoch. "
         f"Bars are {options.get('confidence', 0):.0%} confidence intervals: percentile bootstrap over groups, "
         f"{options.get('resamples')} resamples.{several} The mean predictor is the best constant answer."
     )
@@ -35,7 +35,9 @@ def render(template: str, content: Page, figure: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(interval=format_interval, label=label, caption=caption, cell=_cell)
+    environment.filters.update(
+        interval=format_interval, label=label, caption=caption, cell=_cell, samples_noun=samples_noun
+    )
     names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
     return environment.get_template(template).render(page=content, figure=figure, **names)
 

@@ -57,7 +57,8 @@ class Result:
     split: Mapping[str, Any]
     """`digest`, samples on each side (`train`, `validation`, `test`) and those without a target (`left_out`)."""
     cache: Mapping[str, Any]
-    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset`."""
+    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset` and
+    its `media`, which older results do not say."""
     width: int
     """Channels of the features."""
     parameters: int

@@ -37,6 +37,7 @@ def provenance(cache: Cache) -> dict[str, Any]:
         "path": cache.path,
         "model": fingerprint.get("model", {}),
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
+        "media": next((row["media"] for row in cache.rows), ""),
     }
 
 

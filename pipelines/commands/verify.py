@@ -75,12 +75,14 @@ def _verified(cache: "Cache", sample: int | None, seed: int) -> "tuple[list[Find
 
 
 def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str) -> "list[Difference]":
-    from foresight_cache.encoders import load
+    from foresight_cache.encoders import describe, load
     from foresight_cache.extraction.rerun import load_options, rerun
     from foresight_cache.points import PIXELS
 
-    taps = [point.partition("@")[0] for point in cache.points if point != PIXELS]
-    encoder = load(model or cache.fingerprint["model"]["name"], load_options(cache, device), taps)
+    name, options = model or cache.fingerprint["model"]["name"], load_options(cache, device)
+    taps = {point.partition("@")[0] for point in cache.points if point != PIXELS}
+    # Another model may lack some; which model it is `rerun` checks.
+    encoder = load(name, options, [tap.name for tap in describe(name, options).taps if tap.name in taps])
     return rerun(cache, encoder, count, seed)
 
 

@@ -137,6 +137,10 @@ def assert_refused(root: Path, action: Callable[[], object], expected: Mapping[s
     with pytest.raises(FingerprintMismatch) as caught:
         action()
     assert state(root) == before, "something on the disk has changed"
+    first, *lines = str(caught.value).split("\n")
+    assert re.fullmatch(r".* was made with another \S+( \(\d+ more fields? differs?\))?; use the settings .*", first)
+    assert len(first) < len(str(root)) + 150
+    assert lines == [line for line in lines if line.startswith("  ") and line.endswith("here")]
     for name, value in expected.items():
         there = re.escape(f"{name} is {stored[name]!r} in the cache and ")
         here = ".+" if value is ... else re.escape(repr(value))

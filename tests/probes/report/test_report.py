@@ -105,6 +105,18 @@ def test_random_weights_are_said_loudly_and_only_then(tmp_path: Path) -> None:
     assert start not in (tmp_path / "b" / "report.md").read_text()
 
 
+@pytest.mark.parametrize(("media", "noun"), [("image", "images"), ("clip", "clips"), (None, "samples")])
+def test_captions_call_samples_what_they_are(tmp_path: Path, media: str | None, noun: str) -> None:
+    """Older results do not say what they are."""
+    runs(tmp_path / "runs", cache={**result().cache, **({"media": media} if media else {})})
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    for text in (html, (tmp_path / "out" / "report.md").read_text()):
+        assert f"Test split of 1 {noun} in 1 groups" in text
+        assert f"7 {noun} trained and 2 selected" in text
+        assert not [other for other in ("images", "clips") if other != noun and f" {other} " in text]
+    assert f"<td>{noun}</td>" in html
+
+
 def test_what_is_named_is_chosen_by_validation_and_never_pixels(tmp_path: Path) -> None:
     runs(tmp_path)
     save_result(

@@ -1,13 +1,15 @@
 """The table of finished runs, filtered, sorted and with the columns that are named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from foresight_cache.errors import UnknownName
 from foresight_probes.options import TrainingOptions
-from foresight_probes.results.result import load_results, summary_row
-from foresight_probes.results.tables import select
+from foresight_probes.results.result import load_results, save_result, summary_row
+from foresight_probes.results.tables import require_columns, select
 from foresight_probes.sweeps.plan import plan_sweep
 from foresight_probes.sweeps.run import train_sweep
 from foresight_probes.sweeps.sweep import Sweep
@@ -59,10 +61,37 @@ def test_columns_are_chosen(runs: Path) -> None:
     assert float(lines[5].split()[1]) in QUICK.strengths
 
 
+def test_a_column_exists_where_any_run_has_it(runs: Path) -> None:
+    """The first rows are of the mean predictor, which has no strength."""
+    first = json.loads(foresight("runs", runs, "--json", "--limit", 1).stdout)
+    assert first[0]["strength"] is None
+    rows = [{"task": "a", "r2": 0.5}, {"task": "b", "psnr": 20.0}]
+    assert select(rows, where=["psnr>3"], sort=["-psnr"]) == rows[1:]
+    require_columns(["task", "r2", "psnr"], rows)
+    with pytest.raises(UnknownName, match="unknown column 'pnsr'; did you mean 'psnr'"):
+        require_columns(["pnsr"], rows)
+
+
+def test_a_metric_of_later_runs_is_a_column_of_the_first(runs: Path, tmp_path: Path) -> None:
+    for result in load_results(runs):
+        save_result(result, tmp_path)
+    last = load_results(runs)[-1]
+    save_result(replace(last, task="zoo", metrics={**last.metrics, "psnr": last.value}), tmp_path)
+    for words in (("--columns", "run, psnr"), ("--sort", "-psnr,run"), ("--where", "psnr!=3")):
+        run = foresight("runs", tmp_path, *words, "--limit", 3)
+        assert run.returncode == 0, run.stderr
+    assert foresight("runs", tmp_path, "--columns", "psnr", "--limit", 1).stdout.splitlines() == ["psnr", ""]
+
+
 def test_mistakes(runs: Path) -> None:
     assert "'value~3' is no condition; write for example" in said("runs", runs, "--where", "value~3", status=2)
     assert "unknown column 'valu'; did you mean 'value'" in said("runs", runs, "--sort", "valu", status=2)
     assert "unknown column 'hed'" in said("runs", runs, "--columns", "hed", status=2)
+    for option in ("--columns", "--sort"):
+        assert f"{option} is 'run,,value', which has an empty element" in said(
+            "runs", runs, option, "run,,value", status=2
+        )
+    assert "unknown column 'valu'" in said("runs", runs, "--columns", "valu", "--json", status=2)
     assert "compares what is no number" in said("runs", runs, "--where", "head>3", status=2)
     assert "holds no probe results" in said("runs", runs / "absent", status=1)
 
