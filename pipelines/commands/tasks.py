@@ -60,7 +60,7 @@ def _facts(name: str) -> dict[str, Any]:
 
     from foresight_cache.samples import Grid
     from foresight_probes import heads, tasks
-    from foresight_probes.training.closed_forms import solvable
+    from foresight_probes.training.solvers import solvable
 
     task = tasks.load(name)
     outputs = task.outputs_for(width=1, grid=Grid(2, 2, 2))
