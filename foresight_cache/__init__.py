@@ -6,7 +6,10 @@ What makes a cache (datasets, encoders, extraction) and what all of it stands on
 Importing this package loads no torch; `open_cache` is all that a notebook needs.
 """
 
+from importlib.metadata import version
+
 from foresight_cache.errors import ForesightError
 from foresight_cache.reader import Cache, CachedPoint, open_cache
 
 __all__ = ["Cache", "CachedPoint", "ForesightError", "open_cache"]
+__version__ = version("foresight-cache")

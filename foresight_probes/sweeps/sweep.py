@@ -83,6 +83,9 @@ def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRe
     """
     settings = _from_yaml(config) if config else {}
     settings |= {name: value for name, value in words.items() if value is not None}
+    for name in settings:
+        if name not in option_names():
+            raise UnknownName("option", name, option_names())
     if "task" not in settings:
         raise UsageError("no task was named; name one, for example --task boxes")
     lists = {name: _list(name, settings[name]) for name in _LISTS if name in settings}

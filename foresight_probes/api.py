@@ -1,0 +1,64 @@
+"""The door of notebooks: probes are trained by one call, and the runs in a folder read by another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foresight_cache.reader import Cache, open_cache
+from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes.results.result import Result, load_results, summary_row
+from foresight_probes.results.tables import select
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Finished runs of a folder. In a notebook it shows as its table."""
+
+    results: tuple[Result, ...]
+    """Results by task, then in the order of computation, then by head and seed."""
+
+    def table(self, *, where: Sequence[str] = (), sort: Sequence[str] = ()) -> "pd.DataFrame":
+        """Returns one row for each run and one column for each of its numbers, as `foresight runs` prints them.
+
+        `where` takes conditions such as `task=boxes` or `value>0.5`, `sort` columns such as `-value`. Raises
+        `UnknownName` for a column that does not exist.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(select([summary_row(result) for result in self.results], where=where, sort=sort))
+
+    def _repr_html_(self) -> str:
+        return str(self.table().to_html(index=False))
+
+
+def train(
+    cache: Cache | str | Path, task: str | Sequence[str], out: str | Path, *, advance: Advance = silent, **options: Any
+) -> Runs:
+    """Trains what is missing of a sweep and returns all of its runs, old and new, the mean predictors among them.
+
+    Args:
+        cache: A cache or its path.
+        task: Names of tasks.
+        out: Folder of results; what it holds already is not trained again.
+        advance: Called after each step with its numbers of samples and of bytes of features.
+        options: Any name that `foresight train-probe --config` takes: `points`, `heads`, `seeds`, `lr`, `epochs`, …
+
+    Raises: `UnknownName` with the nearest names, `UsageError` for a value that is not possible, `ProbeError`.
+    """
+    from foresight_probes.sweeps.plan import plan_sweep
+    from foresight_probes.sweeps.processes import train_on
+    from foresight_probes.sweeps.sweep import parse_sweep
+
+    request = parse_sweep({"task": task, **options})
+    opened = cache if isinstance(cache, Cache) else open_cache(cache)
+    plan = plan_sweep(opened, request.sweep, Path(out))
+    return Runs(tuple(train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)))
+
+
+def load_runs(folder: str | Path) -> Runs:
+    """Reads all runs under a folder. Raises `ProbeError` where there is none, or one cannot be read."""
+    return Runs(tuple(load_results(Path(folder))))

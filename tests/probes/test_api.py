@@ -1,0 +1,67 @@
+"""The door of notebooks gives what the command line gives."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import foresight_cache
+import foresight_probes
+from foresight_cache.errors import ProbeError, UnknownName
+from tests.support import scenes
+from tests.support.command import FORESIGHT
+
+CHOSEN = {"task": "counting", "points": "vit.block_01", "heads": "ridge,pooled-linear", "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
+    return scenes.write(tmp_path_factory.mktemp("scenes") / "C")
+
+
+def test_it_trains_what_the_command_trains(cache: "scenes.Cache", tmp_path: Path) -> None:
+    runs = foresight_probes.train(cache.path, out=tmp_path / "here", **CHOSEN)
+    options = [word for name, value in CHOSEN.items() for word in (f"--{name}", str(value))]
+    command = [FORESIGHT, "train-probe", cache.path, *options, "--out", str(tmp_path / "there"), "--json"]
+    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    timed = {"wall_seconds"}
+    ours = json.loads(runs.table().drop(columns=[*timed]).to_json(orient="records"))
+    theirs = [{name: row.get(name) for name in ours[0]} for row in rows]
+    assert [row["run"] for row in ours] == [row["run"] for row in theirs]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(other)
+
+
+def test_what_is_there_is_kept_and_read_again(cache: "scenes.Cache", tmp_path: Path) -> None:
+    first = foresight_probes.train(cache, out=tmp_path, **CHOSEN)
+    again = foresight_probes.train(cache, out=tmp_path, **CHOSEN)
+    assert [result.trained_now for result in first.results] == [True] * len(first.results)
+    assert not any(result.trained_now for result in again.results)
+    loaded = foresight_probes.load_runs(tmp_path)
+    assert loaded.table(where=["head=ridge"]).head(1)["task"].tolist() == ["counting"]
+    assert len(loaded.results) == len(first.results)
+    assert "<table" in loaded._repr_html_()
+
+
+@pytest.mark.parametrize(("wrong", "nearest"), [({"epoch": 3}, "epochs"), ({"heads": "rigde"}, "ridge")])
+def test_a_typo_gets_the_nearest_name(
+    cache: "scenes.Cache", tmp_path: Path, wrong: dict[str, object], nearest: str
+) -> None:
+    with pytest.raises(UnknownName, match=nearest):
+        foresight_probes.train(cache, out=tmp_path / "runs", **{**CHOSEN, **wrong})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_without_runs(tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match="holds no probe results"):
+        foresight_probes.load_runs(tmp_path)
+
+
+def test_versions_are_those_of_the_installed_package() -> None:
+    listed = subprocess.run([sys.executable, "-m", "pip", "show", "foresight-cache"], capture_output=True, text=True)
+    expected = next(line.split()[1] for line in listed.stdout.splitlines() if line.startswith("Version:"))
+    assert foresight_cache.__version__ == foresight_probes.__version__ == expected
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = foresight_probes.trian  # type: ignore[attr-defined]
