@@ -11,12 +11,14 @@ from foresight_probes.batches import OutputSpec
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR
+from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result
-from foresight_probes.splits import Split
+from foresight_probes.splits import Split, resplit
 from foresight_probes.sweeps.identity import finished_result
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
+from foresight_probes.training.closed_forms import samples_seen
 from foresight_probes.training.run_spec import RunSpec
 from foresight_probes.training.solvers import solvable
 
@@ -35,8 +37,8 @@ class SweepPlan:
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
     samples: int
-    """Training samples that will be seen, all epochs together, unless all heads stop early: what `advance` counts
-    up to."""
+    """Samples that will be seen, all epochs together, unless all heads stop early: what `advance` counts up to. Closed
+    forms count each pass, and logistic regression the training samples once for each penalty."""
     left_out: tuple[str, ...]
     """Heads that were named but do not fit a task, each in a few words."""
     split: Split
@@ -65,14 +67,13 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
         for run in wanted
     }
     pending = {point: tuple(run for run in wanted if not results[point, run]) for point, wanted in runs.items()}
-    trained = [point for point, left in pending.items() if any(not registry.solver(run.head) for run in left)]
     return SweepPlan(
         cache=cache,
         sweep=sweep,
         out=out,
         pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
-        samples=len(trained) * len(data.split.train) * sweep.options.epochs,
+        samples=sum(_samples(cache, left, data.split, sweep.options) for left in pending.values()),
         left_out=_left_out(data.tasks, chosen or (), [run for wanted in runs.values() for run in wanted]),
         split=data.split,
         targets=data.targets,
@@ -97,6 +98,17 @@ def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, seve
         outputs = task.outputs_for(width=1, grid=data.grid)
         runs += sweep.runs(name, _heads(name, outputs, task, chosen, several=several))
     return runs
+
+
+def _samples(cache: Cache, runs: Sequence[RunSpec], split: Split, options: TrainingOptions) -> int:
+    """Returns how many samples the runs on a point will report, those that are trained together and closed forms."""
+    closed = [run for run in runs if registry.solver(run.head)]
+    trained = len(split.train) * options.epochs if len(closed) < len(runs) else 0
+    if not closed:
+        return trained
+    groups = [sample["group"] for sample in cache.rows]
+    splits = {seed: resplit(split, groups, seed) for seed in {run.seed for run in closed}}
+    return trained + samples_seen(closed, [splits[run.seed] for run in closed], len(options.strengths))
 
 
 def _left_out(tasks: Iterable[str], chosen: Iterable[str], runs: Sequence[RunSpec]) -> tuple[str, ...]:

@@ -105,11 +105,11 @@ class PointRuns:
             bank = Bank(self.runs, self.tasks, standardization, self.options, grid=data.grid, advance=advance)
             fit(bank, data, open_loggers(loggers, self.plan.out, self.point))
             return bank
-        closed = ClosedForms(self._solver_data(data, standardization), self.options)
+        closed = ClosedForms(self._solver_data(data, standardization, advance), self.options)
         closed.fit()
         return closed
 
-    def _solver_data(self, data: FeatureData, standardization: Standardization) -> SolverData:
+    def _solver_data(self, data: FeatureData, standardization: Standardization, advance: Advance) -> SolverData:
         groups = [sample["group"] for sample in self.cache.rows]
         heads = build_heads(self.runs, self.tasks, standardization, data.grid)
         return SolverData(
@@ -119,6 +119,7 @@ class PointRuns:
             splits=[resplit(self.plan.split, groups, run.seed) for run in self.runs],
             features=data,
             standardization=standardization,
+            advance=advance,
         )
 
     def _point_index(self) -> int:

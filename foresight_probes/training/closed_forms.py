@@ -9,11 +9,23 @@ import torch
 from foresight_probes import heads
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered
+from foresight_probes.splits import Split
 from foresight_probes.training.linear_solution import LinearSolution
-from foresight_probes.training.run_spec import BestEpoch
+from foresight_probes.training.run_spec import BestEpoch, RunSpec
 from foresight_probes.training.solution_scores import evaluate
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import SOLVERS
+
+
+def samples_seen(runs: Sequence[RunSpec], splits: Sequence[Split], penalties: int) -> int:
+    """Returns how many samples the closed forms of a point report, of these runs with the split of each."""
+    seen = sum(len(frozenset().union(*(split.rows(side) for split in splits))) for side in ("validation", "test"))
+    for name, solver in SOLVERS.items():
+        own = [
+            frozenset(split.train) for run, split in zip(runs, splits, strict=True) if heads.solver(run.head) == name
+        ]
+        seen += solver.samples_seen(own, penalties)
+    return seen
 
 
 class ClosedForms:

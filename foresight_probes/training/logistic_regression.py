@@ -31,24 +31,42 @@ class LogisticRegression:
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
         return {run: self._solve(run, data, options) for run in runs}
 
+    def samples_seen(self, training: Sequence[frozenset[int]], penalties: int) -> int:
+        """Returns the samples of each run once for each penalty, however many passes these take."""
+        return sum(map(len, training)) * penalties
+
     def _solve(self, run: int, data: SolverData, options: TrainingOptions) -> list[LinearSolution]:
         def chunks() -> Iterator[tuple[Tensor, Tensor]]:
-            for rows in data.training_rows([run]):
+            for rows in data.training_rows([run], counted=False):
                 (classes,), (known,) = rows.answers, rows.known
                 yield rows.inputs_RD[known], classes[known]
 
         classes, width = data.heads[run].linear.weight.shape
         fits = data.most_rows(run) * width * 8 <= options.resident_bytes
         kept = partial(tuple, tuple(chunks())) if fits else chunks
-        return solve(kept, width=width, classes=classes, penalties=options.strengths)
+        samples = len(data.splits[run].train)
+        return solve(
+            kept,
+            width=width,
+            classes=classes,
+            penalties=options.strengths,
+            advance=lambda: data.advance(samples, 0),
+        )
 
 
-def solve(chunks: Chunks, *, width: int, classes: int, penalties: Sequence[float]) -> list[LinearSolution]:
+def solve(
+    chunks: Chunks,
+    *,
+    width: int,
+    classes: int,
+    penalties: Sequence[float],
+    advance: Callable[[], object] = lambda: None,
+) -> list[LinearSolution]:
     """Returns, for each penalty s, the map with the least sum of cross-entropies + s/2 ‖W‖²; the bias costs nothing.
 
     With three classes or more this is what scikit-learn's `LogisticRegression(C=1/s)` minimises; with two, where
     that keeps the difference of the two rows alone, it is that with `C=2/s`. Each penalty starts from the solution
-    of the next larger one. A step reads the data a few times.
+    of the next larger one. A step reads the data a few times. `advance` is called after each penalty.
     """
     solutions: dict[float, LinearSolution] = {}
     weights = torch.zeros(classes, width + 1, dtype=torch.float64)
@@ -56,6 +74,7 @@ def solve(chunks: Chunks, *, width: int, classes: int, penalties: Sequence[float
         weights = _Objective(chunks, penalty).minimise(weights)
         weight, bias = weights[:, :-1], weights[:, -1]
         solutions[penalty] = LinearSolution(penalty, weight.clone(), bias - bias.mean())
+        advance()
     return [solutions[penalty] for penalty in penalties]
 
 

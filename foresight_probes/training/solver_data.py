@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.batches import Batch, Features
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
@@ -53,9 +54,13 @@ class SolverData:
     """Split of each run."""
     features: FeatureData
     standardization: Standardization
+    advance: Advance = silent
 
-    def batches(self, samples: Mapping[int, frozenset[int]]) -> Iterator[SeenBatch]:
-        """Yields all samples, by the index of a run, in one pass; a batch once for each way in which runs see it."""
+    def batches(self, samples: Mapping[int, frozenset[int]], *, counted: bool = True) -> Iterator[SeenBatch]:
+        """Yields all samples, by the index of a run, in one pass; a batch once for each way in which runs see it.
+
+        The bytes of each batch are reported, and where they are `counted` its samples.
+        """
         kinds: dict[tuple[str, str], list[int]] = {}
         for run in samples:
             kinds.setdefault((self.heads[run].reads, self._transforming(run)), []).append(run)
@@ -65,11 +70,12 @@ class SolverData:
             for (_, task), runs in kinds.items():
                 if seen := self._seen(tuple(runs), batch, features, task):
                     yield seen
+            self.advance(len(batch.rows) if counted else 0, batch.size)
 
-    def training_rows(self, runs: Sequence[int]) -> Iterator[SolverRows]:
-        """Yields all rows that these runs train on, in one pass."""
+    def training_rows(self, runs: Sequence[int], *, counted: bool = True) -> Iterator[SolverRows]:
+        """Yields all rows that these runs train on, in one pass, reported as `batches` does."""
         training = {run: frozenset(self.splits[run].train) for run in runs}
-        for seen in self.batches(training):
+        for seen in self.batches(training, counted=counted):
             inputs_RD, lengths = _inputs(seen.features, self.heads[seen.runs[0]].reads)
             pairs = [self._answers(run, seen, lengths, training[run]) for run in seen.runs]
             yield SolverRows(seen.runs, inputs_RD, [answers for answers, _ in pairs], [known for _, known in pairs])

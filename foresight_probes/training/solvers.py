@@ -22,7 +22,13 @@ class Solver(Protocol):
     def solve(
         self, runs: Sequence[int], data: SolverData, options: TrainingOptions
     ) -> Mapping[int, Sequence[LinearSolution]]:
-        """Returns a solution for each penalty, or a single one without, by the index of a run in `data`."""
+        """Returns a solution for each penalty, or a single one without, by the index of a run in `data`.
+
+        Reports to `data.advance`.
+        """
+
+    def samples_seen(self, training: Sequence[frozenset[int]], penalties: int) -> int:
+        """Returns how many samples `solve` reports for runs that train on these, with so many penalties."""
 
 
 SOLVERS: Mapping[str, Solver] = {

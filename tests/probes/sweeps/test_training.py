@@ -1,6 +1,7 @@
 """From a planted cache to results: information that is there is found, and what is not there is not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from foresight_cache.errors import ProbeError, UnknownName, UsageError
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_results
+from foresight_probes.splits import resplit
 from foresight_probes.sweeps.plan import plan_sweep
-from foresight_probes.sweeps.run import train
+from foresight_probes.sweeps.run import train, train_sweep
 from foresight_probes.sweeps.sweep import Sweep
 from tests.support import scenes
 
@@ -150,6 +152,31 @@ def test_progress_counts_every_training_sample(cache: "scenes.Cache", tmp_path: 
     train(cache, advance=lambda samples, size: seen.append((samples, size)), **chosen)
     assert sum(samples for samples, _ in seen) == plan.samples
     assert sum(size for _, size in seen) >= 2 * len(plan.split.train) * 64 * scenes.WIDTH * 2
+
+
+@pytest.mark.parametrize("resident_bytes", [2**30, 0])
+@pytest.mark.parametrize(
+    ("task", "heads"),
+    [("counting", ("ridge",)), ("patch-class", ("token-logistic",)), ("counting", ("ridge", "pooled-linear", "mlp"))],
+)
+def test_closed_forms_report_what_the_plan_counts(
+    tmp_path: Path, task: str, heads: tuple[str, ...], resident_bytes: int
+) -> None:
+    """Whether logistic regression reads its rows once or in every step; each penalty of it is a step of the bar."""
+    cache = scenes.write(tmp_path / "cache", 40)
+    for number, row in enumerate(cache.rows):
+        for thing in row["annotations"]["objects"]:
+            thing["category_id"] = 1 + number % 2
+    options = replace(QUICK, strengths=(1.0, 100.0, 1e4), resident_bytes=resident_bytes)
+    sweep = Sweep(tasks=(task,), points=("vit.*",), heads=heads, seeds=(0, 1), options=options)
+    plan, seen = plan_sweep(cache, sweep, tmp_path / "runs"), list[tuple[int, int]]()
+    train_sweep(plan, advance=lambda samples, size: seen.append((samples, size)))
+    assert sum(samples for samples, _ in seen) == plan.samples > 0
+    if heads == ("token-logistic",):
+        groups = [row["group"] for row in cache.rows]
+        steps = {len(resplit(plan.split, groups, seed).train) for seed in (0, 1)}
+        points, seeds, penalties = len(cache.select(["vit.*"])), 2, 3
+        assert sum(samples in steps and size == 0 for samples, size in seen) == points * seeds * penalties
 
 
 def test_seeds_give_runs_of_their_own(cache: "scenes.Cache", tmp_path: Path) -> None:
