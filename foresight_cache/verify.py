@@ -28,7 +28,7 @@ class Finding:
     """Key of the object inside the cache."""
     problem: str
     harmless: bool = False
-    """True where the cache is whole all the same: it lies in its folder and is no part of it."""
+    """True where the cache is whole all the same: it lies in its folder without being part of it."""
 
 
 @dataclass(frozen=True, slots=True)

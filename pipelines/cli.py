@@ -132,7 +132,7 @@ def _say(sentence: str, status: int) -> int:
 
 
 def _explain(error: OSError) -> str:
-    """What went wrong with a file, and what to do."""
+    """Returns the sentence for an error of the system: what went wrong with a file, and what to do."""
     place = error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({place}); free some space and run the same command again, it goes on from there"

@@ -29,13 +29,15 @@ def print_json(value: Any) -> None:
 
 def _plain(value: Any) -> Any:
     """Returns the value with plain numbers, texts for paths, and None for numbers that are not finite."""
+    import numpy as np
+
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(value, "dtype"):  # a number or an array of numpy's
+    if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -53,7 +55,7 @@ class _Stream(io.FileIO):
 def tolerate_closed_pipes() -> None:
     """Lets work go on to its own end and exit status when the reader of its output, such as `head`, has left.
 
-    Letters that the terminal's encoding lacks, and bytes of file names that are no text, are written as escapes.
+    Letters that the terminal's encoding lacks, and bytes of file names that are not text, are written as escapes.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

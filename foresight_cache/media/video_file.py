@@ -41,7 +41,7 @@ class VideoFile:
     """Video whose packets are read and not yet decoded. Whatever FFmpeg raises becomes `BadSample`."""
 
     def __init__(self, data: bytes, *, max_pixels: int) -> None:
-        """Raises `BadSample` for what is no video, is cut off, or has frames of more than `max_pixels`."""
+        """Raises `BadSample` for bytes that are not a video, are cut off, or has frames of more than `max_pixels`."""
         if not data:
             raise BadSample(f"the file is empty; {_EXPECTED}")
         refuse_cut_off(data)

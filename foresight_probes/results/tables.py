@@ -64,7 +64,7 @@ def cells(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
 def _fulfils(row: Row, condition: str, known: Mapping[str, Any]) -> bool:
     match = _CONDITION.fullmatch(condition)
     if not match:
-        raise UsageError(f"{condition!r} is no condition; write for example task=boxes or value>0.5")
+        raise UsageError(f"{condition!r} is not a condition; write for example task=boxes or value>0.5")
     name, sign, text = match.groups()
     _require(name, known)
     value = row.get(name)
@@ -75,7 +75,7 @@ def _fulfils(row: Row, condition: str, known: Mapping[str, Any]) -> bool:
         same = value == number if number is not None else fnmatch.fnmatchcase(str(value), text)
         return same == (sign == "=")
     if number is None or isinstance(value, str):
-        raise UsageError(f"{condition!r} compares what is no number; use = or != with {name}")
+        raise UsageError(f"{condition!r} compares text; use = or != with {name}")
     return _COMPARISONS[sign](value, number)
 
 

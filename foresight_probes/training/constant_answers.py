@@ -11,7 +11,7 @@ from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.solver_data import SolverData
 
 _UNSEEN = 0.5
-"""Of a sample that a class counts for which no training sample has, so that its logit is finite."""
+"""Share of a sample that counts for a class which no training sample has, so that its logit is finite."""
 
 
 class ConstantAnswers:

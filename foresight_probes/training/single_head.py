@@ -1,4 +1,4 @@
-"""A head that is no column of a matrix: it learns by itself, with an optimiser of its own."""
+"""A head that cannot share a matrix with others: it learns by itself, with an optimiser of its own."""
 
 import torch
 from torch import nn

@@ -13,10 +13,10 @@ from pipelines.bench_ratios import Figure
 
 
 class Part(Protocol):
-    """What a file of this folder has."""
+    """A file of this folder."""
 
     def run(self, folder: Path, *, quick: bool) -> Sequence[Figure]:
-        """With `quick` in a fraction of the time, on less data."""
+        """Measures in an empty folder; with `quick` in a fraction of the time, on less data."""
         ...
 
 

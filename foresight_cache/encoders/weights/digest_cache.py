@@ -94,7 +94,7 @@ def _known_digest(memo: Path, identity: dict[str, Any]) -> str | None:
 
 
 def _remember(memo: Path, record: dict[str, Any]) -> None:
-    """Keeps a record; that it cannot be written is no failure."""
+    """Keeps a record; one that cannot be written is passed over."""
     with suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)
         write_file(memo, canonical_json(with_digest(record)), durable=False)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 256_000_000
 """Most that the pilot writes, and once more to measure the disk."""
 MOST_SECONDS = 2.0
-"""How long the disk is measured at most, give or take one object."""
+"""Longest time that the disk is measured, give or take one object."""
 BATCHES = 4
 """Batches of the pilot: one to warm up, the others for the median."""
 _OBJECT_BYTES = 32_000_000

@@ -48,7 +48,7 @@ class ExtractionPlan:
     surveyed: int
     """Samples whose sizes are known; the others are taken to be like them."""
     points: tuple[PlannedPoint, ...]
-    """In the order of computation, labels and pixels last."""
+    """Points in the order of computation, labels and pixels last."""
     records_left: int
     """Approximate bytes of commits and metadata still to be written."""
     on_disk_left: int

@@ -84,7 +84,7 @@ def test_a_metric_of_later_runs_is_a_column_of_the_first(runs: Path, tmp_path: P
 
 
 def test_mistakes(runs: Path) -> None:
-    assert "'value~3' is no condition; write for example" in said("runs", runs, "--where", "value~3", status=2)
+    assert "'value~3' is not a condition; write for example" in said("runs", runs, "--where", "value~3", status=2)
     assert "unknown column 'valu'; did you mean 'value'" in said("runs", runs, "--sort", "valu", status=2)
     assert "unknown column 'hed'" in said("runs", runs, "--columns", "hed", status=2)
     for option in ("--columns", "--sort"):
@@ -92,7 +92,7 @@ def test_mistakes(runs: Path) -> None:
             "runs", runs, option, "run,,value", status=2
         )
     assert "unknown column 'valu'" in said("runs", runs, "--columns", "valu", "--json", status=2)
-    assert "compares what is no number" in said("runs", runs, "--where", "head>3", status=2)
+    assert "compares text" in said("runs", runs, "--where", "head>3", status=2)
     assert "holds no probe results" in said("runs", runs / "absent", status=1)
 
 
