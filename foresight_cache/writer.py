@@ -17,13 +17,13 @@ import numpy as np
 
 from foresight_cache.errors import CorruptCache
 from foresight_cache.format import layout
-from foresight_cache.format.claims import Claim, claim, sweep
 from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.feature_statistics import FeatureStatistics
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.merging import merged_layout
 from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import ShardObjectWriter
+from foresight_cache.runtime.claims import Claim, claim, sweep
 from foresight_cache.runtime.durable_files import make_folder, publish, write_file
 
 JOIN = "join"

@@ -1,1 +1,2 @@
-"""The running of work, whatever the work is: durable files, pipelines in threads, interruption, progress."""
+"""The running of work, whatever the work is: durable files, claims on parts of it, pipelines in threads,
+interruption, schedulers, progress."""

@@ -4,7 +4,6 @@ A probe is small and its pass over the features long, so processes take whole po
 is synchronised, and every result is what a single process would have made.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -15,13 +14,12 @@ from pathlib import Path
 from foresight_cache.errors import Interrupted, ProbeError
 from foresight_cache.reader import open_cache
 from foresight_cache.runtime.progress import Advance, silent
+from foresight_cache.runtime.schedulers import see_one_gpu
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order, load_result, result_path
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.run import train_sweep
 from foresight_probes.sweeps.sweep import Sweep
-
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def train_on(plan: SweepPlan, *, devices: int, loggers: Sequence[str] = (), advance: Advance = silent) -> list[Result]:
@@ -63,9 +61,7 @@ def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Se
 
 def _begin(numbers: "Queue[int]") -> None:
     """Lets a process see one of the GPUs that its parent sees."""
-    number = numbers.get()
-    visible = [gpu for gpu in os.environ.get(VISIBLE, "").split(",") if gpu]
-    os.environ[VISIBLE] = visible[number % len(visible)] if visible else str(number)
+    see_one_gpu(numbers.get())
 
 
 def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...]) -> tuple[int, int, str]:

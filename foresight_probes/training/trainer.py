@@ -7,10 +7,13 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from foresight_cache.errors import Interrupted, UsageError
 from foresight_probes.features.datamodule import FeatureData
@@ -31,12 +34,14 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
     bank.crowded = data.tokens and data.batch_bytes >= SMALL_BATCH
     with (
         _quiet(),
+        _alone(),
         Threads(_threads(bank.options.device)) as bank.threads,
         tempfile.TemporaryDirectory() as folder,
     ):
         trainer = Trainer(
             accelerator=bank.options.device,
             devices=1,
+            plugins=[LightningEnvironment()],  # or it takes part in SLURM's or torchrun's world of processes
             max_epochs=bank.options.epochs,
             logger=list(loggers),
             enable_checkpointing=False,
@@ -70,6 +75,18 @@ def _threads(device: str) -> int:
     """Threads to share out work to: those of the CPU where that is what computes."""
     gpu = device == "auto" and (torch.cuda.is_available() or torch.backends.mps.is_available())
     return 1 if gpu or device not in ("auto", "cpu") else torch.get_num_threads()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Lets loggers write whatever rank a scheduler gave this process: Lightning mutes all but that of rank 0."""
+    lightning: Any = rank_zero_only
+    rank = lightning.rank
+    lightning.rank = 0
+    try:
+        yield
+    finally:
+        lightning.rank = rank
 
 
 @contextmanager

@@ -22,15 +22,18 @@ def run(
     One forward pass per batch serves all points and stops at the deepest of them. Each shard is committed whole:
     an interrupted run leaves no half shard and the same command goes on where it stopped. Points can be added
     later; other settings than the cache's own are refused. The resized pixels are always kept as the point 'pixels'.
+    Start it several times at once, by hand, srun or torchrun, to share the shards.
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
     from foresight_cache.extraction.extract import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
     from foresight_cache.runtime.progress import StageTimes
+    from foresight_cache.runtime.schedulers import take_own_gpu
     from pipelines.output import cache_json, print_json
     from pipelines.progress import progress
 
+    take_own_gpu(loading.device)
     shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
     times = StageTimes()
     with progress("extract", shard_set.samples, times=times) as advance:

@@ -107,11 +107,12 @@ def run(
     All heads, seeds, step sizes and tasks of a point train together in one pass over its features. The epoch is
     selected on the validation split and reported once on the test split; splits go by the hash of each sample's
     group. Runs that are already in OUT with the same cache and options are kept, so that an interrupted sweep goes
-    on with the same command.
+    on with the same command. Start it several times at once, by hand, srun or torchrun, to share the points.
 
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache import open_cache
+    from foresight_cache.runtime.schedulers import take_own_gpu
     from foresight_probes.results.result import summary_row
     from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
@@ -125,6 +126,7 @@ def run(
         **{"logger": logger, "lpips_weights": lpips_weights},
     }
     request = parse_sweep(words, config)
+    take_own_gpu(request.sweep.options.device)
     plan = plan_sweep(open_cache(cache), request.sweep, out)
     for remark in plan.left_out:
         say(f"left out: {remark}")

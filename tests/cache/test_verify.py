@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from foresight_cache import Cache, open_cache
-from foresight_cache.format.claims import claim
 from foresight_cache.format.layout import PointLayout
 from foresight_cache.format.shard_object import checksum
 from foresight_cache.format.stores import LocalStore
+from foresight_cache.runtime.claims import claim
 from foresight_cache.verify import verify, verify_sample
 from foresight_cache.writer import CacheWriter
 from tests.support import planted

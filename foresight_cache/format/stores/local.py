@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.format.claims import held
 from foresight_cache.format.layout import PARTIAL
+from foresight_cache.runtime.claims import held
 
 
 class LocalStore:

@@ -1,4 +1,7 @@
-"""Exclusive claims on names, given back when their process dies, on one machine or over NFS."""
+"""Exclusive claims on parts of a work that several processes share, given back when their process dies.
+
+They hold on one machine and over NFS, and need no scheduler: whoever starts the same work takes part in it.
+"""
 
 import fcntl
 import os
