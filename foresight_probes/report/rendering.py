@@ -27,6 +27,12 @@ def caption(section: Section) -> str:
 
 def render(template: str, content: Page, figure: str) -> str:
     """Fills a template; everything in HTML is escaped but the figure, an SVG element or a path that we made."""
+    names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
+    return templates().get_template(template).render(page=content, figure=figure, **names)
+
+
+def templates() -> jinja2.Environment:
+    """Returns the templates of this folder with the filters that they use."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=jinja2.select_autoescape(("html.jinja",), default=False),
@@ -38,8 +44,7 @@ def render(template: str, content: Page, figure: str) -> str:
     environment.filters.update(
         interval=format_interval, label=label, caption=caption, cell=_cell, samples_noun=samples_noun
     )
-    names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
-    return environment.get_template(template).render(page=content, figure=figure, **names)
+    return environment
 
 
 def _cell(text: object) -> str:

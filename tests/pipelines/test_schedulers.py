@@ -66,6 +66,7 @@ def check_finished(run: "CompletedProcess[str]", alone: list[Result]) -> None:
     assert [row["run"] for row in json.loads(run.stdout)] == [result.run for result in alone]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_training_in_one_process(
     scheduler: Scheduler, cache: "scenes.Cache", alone: list[Result], tmp_path: Path
@@ -74,7 +75,7 @@ def test_training_in_one_process(
     check_results(cache, tmp_path / "runs", alone)
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", [slurm, torchrun])
 def test_the_last_rank_does_all_where_the_others_do_not_come(
     scheduler: Scheduler, cache: "scenes.Cache", alone: list[Result], tmp_path: Path
 ) -> None:

@@ -1,7 +1,5 @@
 """A metric over points in the order of computation, one line per head."""
 
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from foresight_cache.points import PIXELS
+from foresight_probes.report.figures.saving import save
 from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE
 from foresight_probes.report.page import Section, label
 
@@ -29,12 +28,7 @@ def draw(sections: Sequence[Section], stem: Path) -> str:
         FigureCanvasAgg(figure)
         for row, section in enumerate(sections, start=1):
             _panel(figure.add_subplot(len(sections), 1, row), section)
-        figure.savefig(stem.with_suffix(".png"), dpi=150, metadata={"Software": None})
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = re.sub(r"[ \t]+\n", "\n", buffer.getvalue())
-    stem.with_suffix(".svg").write_text(text, encoding="utf-8")
-    return text[text.index("<svg") :].replace("<svg ", f'<svg role="img" aria-label="{SPOKEN}" ', 1)
+        return save(figure, stem, SPOKEN)
 
 
 def _panel(axes: Axes, section: Section) -> None:

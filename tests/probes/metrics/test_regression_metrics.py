@@ -1,4 +1,4 @@
-"""Numbers and vectors against scikit-learn, retrieval against a sort of all candidates, CKA against its kernel form."""
+"""Numbers and vectors against scikit-learn, retrieval against a sort of all candidates."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,6 @@ from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error,
 from foresight_probes.metrics.regression_metrics import scalar_scores, scalar_summary, vector_scores, vector_summary
 from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.metrics.retrieval import mean_rank, ranks
-from foresight_probes.metrics.similarity import LinearCKA
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
@@ -71,32 +70,3 @@ def test_retrieval_by_chance_and_at_its_best() -> None:
     assert ranks(3 * candidates, candidates).tolist() == [0] * 200
     assert mean_rank(ranks(normal(1, 200, 16), candidates)) == pytest.approx(0.5, abs=0.06)
     assert ranks(candidates, torch.ones(200, 16)).tolist() == [199] * 200
-
-
-def kernel_cka(first: np.ndarray, second: np.ndarray) -> float:
-    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) with linear kernels between all pairs of samples."""
-    centring = np.eye(len(first)) - 1 / len(first)
-    one, other = (centring @ x @ x.T @ centring for x in (first, second))
-    return float((one * other).sum() / np.sqrt((one * one).sum() * (other * other).sum()))
-
-
-def streamed(first: torch.Tensor, second: torch.Tensor) -> float:
-    cka = LinearCKA(first.shape[1], second.shape[1])
-    for start in range(0, len(first), 7):
-        cka.add(first[start : start + 7], second[start : start + 7])
-    return cka.value()
-
-
-def test_cka_equals_its_kernel_form() -> None:
-    first = normal(0, 50, 6) + 5
-    second = first @ normal(1, 6, 9) + normal(2, 50, 9)
-    assert streamed(first, second) == pytest.approx(kernel_cka(first.double().numpy(), second.double().numpy()))
-
-
-def test_cka_sees_neither_rotation_nor_scale_nor_shift() -> None:
-    first = normal(0, 60, 5)
-    rotation = torch.linalg.qr(normal(1, 5, 5)).Q
-    assert streamed(first, 3 * first @ rotation + 2) == pytest.approx(1)
-    assert streamed(first, normal(2, 60, 5)) < 0.3
-    assert streamed(first, first) == pytest.approx(streamed(first.roll(1, 0), first.roll(1, 0)))
-    assert np.isnan(streamed(first, torch.ones(60, 2)))
