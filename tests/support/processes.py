@@ -55,6 +55,11 @@ def start(variables: Mapping[str, str], *arguments: object, program: Path = FORE
 
 
 def finish(process: "Popen[str]") -> CompletedProcess[str]:
-    """Waits for a process and returns what it printed."""
-    stdout, stderr = process.communicate(timeout=300)
+    """Waits for a process and returns what it printed; one that takes five minutes is killed and an error."""
+    try:
+        stdout, stderr = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return CompletedProcess(process.args, process.returncode, stdout, stderr)

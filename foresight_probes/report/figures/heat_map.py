@@ -18,6 +18,8 @@ MOST_WITH_VALUES = 24
 """Rows or columns up to which cells are drawn large enough for their values; more make the cells smaller."""
 LARGEST = 15.0
 """Inches that the cells take at most along a side."""
+SMALL = 0.3
+"""Inches of a cell below which the names of points are written smaller."""
 COLOURS = "viridis"
 """Matplotlib's colours of evenly rising lightness, which people with colour vision deficiency can tell apart."""
 SPOKEN = "Heat map of the values in the table below"
@@ -40,10 +42,10 @@ def draw(
     """
     with_values = max(len(rows), len(columns)) <= MOST_WITH_VALUES
     cell = CELL if with_values else min(CELL, LARGEST / max(len(rows), len(columns)))
-    longest = 0.085 * max(map(len, (*rows, *columns)))
+    longest = (0.085 if cell >= SMALL else 0.055) * max(map(len, (*rows, *columns)))
     titles = 0.3 * len(title)
     width = max(0.5 + 0.095 * max(map(len, title)), 1.6 + longest + cell * len(columns))
-    size = (width, 0.9 + titles + 0.75 * longest + cell * len(rows))
+    size = (width, 0.55 + titles + 0.7 * longest + cell * len(rows))
     with mpl.rc_context(STYLE | {"axes.edgecolor": INK}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -51,7 +53,7 @@ def draw(
         numbers = np.array(values, dtype=float)
         palette = mpl.colormaps[COLOURS].with_extremes(bad="white")
         image = axes.imshow(np.ma.masked_invalid(numbers), cmap=palette, vmin=0, vmax=1, interpolation="nearest")
-        _label(axes, rows, columns, axes_names, small=cell < 0.2)
+        _label(axes, rows, columns, axes_names, small=cell < SMALL)
         _mark(axes, numbers, with_values=with_values)
         figure.suptitle("\n".join(title), x=0.02, ha="left", fontsize=12)
         figure.colorbar(image, ax=axes, label=meaning, ticks=[0, 0.25, 0.5, 0.75, 1], aspect=25, shrink=0.9)
