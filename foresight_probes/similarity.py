@@ -79,8 +79,8 @@ class PointComparison:
     ) -> None:
         """Takes names, aliases or patterns of points, None for all; those of the other cache are the same by default.
 
-        Raises `UnknownName` with the nearest names; `UsageError` for a point that is named twice, for a single one and
-        for a `device` that is not there; `ProbeError` where the caches do not have the same samples, or too few.
+        Raises `UnknownName` with the nearest names; `UsageError` for a single point and for a `device` that is not
+        there; `ProbeError` where the caches do not have the same samples, or too few.
         """
         self.cache, self.other, self.of = cache, other, of
         self.points = select_points(cache, points)
@@ -189,23 +189,14 @@ class PointComparison:
 
 
 def select_points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the points that names, aliases or patterns mean, in the order of computation: the pixels first.
+    """Returns the points that names, aliases or patterns mean, each once; all for None.
 
-    All points are returned for None.
-
-    Raises `UnknownName`, and `UsageError` for an empty name and for a point that is named twice.
+    They are in the order of computation, the pixels first. Raises `UnknownName` with the nearest names.
     """
-    seen: dict[str, str] = {}
-    for text in cache.points if texts is None else texts:
-        if not text.strip():
-            raise UsageError(
-                f"the list of points {','.join(texts or ())!r} has an empty name; write one comma between two"
-            )
-        chosen = cache.select([text.strip()])
-        if len(chosen) == 1 and chosen[0] in seen:
-            raise UsageError(f"{chosen[0]} is named twice ({seen[chosen[0]]}, {text.strip()}); name each point once")
-        seen |= dict.fromkeys(chosen, text.strip())
-    return tuple(sorted((name for name in cache.points if name in seen), key=lambda name: name != PIXELS))
+    names = cache.points if texts is None else cache.select(texts)
+    if not names:
+        raise UsageError(f"no point was named; {cache.path} has {', '.join(cache.points)}")
+    return tuple(sorted(names, key=lambda name: name != PIXELS))
 
 
 def _common_rows(cache: Cache, other: Cache | None) -> list[tuple[int, int]]:

@@ -1,24 +1,38 @@
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.")]
+from pipelines.commands.options import Json
+from pipelines.completion import complete_cached_points
+
+CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
 Out = Annotated[Path, typer.Option(help="Folder for similarity.csv, .png, .svg and .html.")]
-Points = Annotated[str | None, typer.Option(help="Comma-separated points, aliases or patterns; all by default.")]
+Points = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated points, aliases or patterns of the cache.",
+        show_default="all of the cache",
+        autocompletion=complete_cached_points,
+    ),
+]
 Of = Annotated[
     Literal["tokens", "means"],
-    typer.Option(help="What is compared: each token, on the finest grid of the points, or the means over tokens."),
+    typer.Option(help="What is compared: each token, on the finest grid of the points, or each sample's mean token."),
 ]
 Other = Annotated[
-    str | None, typer.Option(help="Another cache of the same samples; the columns are its points. None by default.")
+    str | None,
+    typer.Option(
+        help="Folder or URL of another cache of the same samples, whose points are the columns.",
+        show_default="none: the cache itself",
+    ),
 ]
-OtherPoints = Annotated[str | None, typer.Option(help="Points of the other cache; as --points by default.")]
+OtherPoints = Annotated[
+    str | None, typer.Option(help="Comma-separated points of the other cache.", show_default="as --points")
+]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="Where products are computed: auto (the GPU if there is one) …")
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Device to compute on: auto (a GPU if there is one), cpu, cuda.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
 def run(
@@ -33,43 +47,48 @@ def run(
 ) -> None:
     """Compare points with each other by linear CKA, and draw a heat map.
 
-    A value of 1 means that two points hold the same up to a rotation and a scale, 0 that they have nothing in common.
-    Every sample is read once. With --other, points of two caches of the same samples are compared, such as those of
-    two models.
+    Linear CKA is 1 where two points hold the same up to a rotation and a scale, 0 where they are uncorrelated. Every
+    sample is read once. With --other, points of two caches of the same samples are compared, such as those of two
+    models.
 
     Example: foresight similarity caches/coco --points E1,E4,E5,E8 --out similarity
     """
     from foresight_cache import open_cache
+    from foresight_cache.lists import split_list
     from foresight_probes.report.similarity import write_similarity
     from foresight_probes.similarity import PointComparison
+    from pipelines.output import print_json
     from pipelines.progress import progress, say
 
     comparison = PointComparison(
         open_cache(cache),
-        None if points is None else points.split(","),
+        None if points is None else split_list(points, "--points"),
         of=of,
         other=None if other is None else open_cache(other),
-        other_points=None if other_points is None else other_points.split(","),
+        other_points=None if other_points is None else split_list(other_points, "--other-points"),
         device=device,
     )
-    make_output_folder(out)
+    _make_folder(out)
     with progress("similarity", comparison.steps) as advance:
         similarity = comparison.run(advance)
     page = write_similarity(similarity, out)
     for name in similarity.undefined:
         say(f"{name}: similarity is not defined, its features do not vary or are not finite")
-    print(json.dumps(similarity.to_json() | {"page": str(page)}, indent=1, ensure_ascii=False) if json_output else page)
+    if json_output:
+        print_json(similarity.to_json() | {"page": page})
+    else:
+        print(page)
 
 
-def make_output_folder(out: Path) -> None:
+def _make_folder(out: Path) -> None:
     """Raises `UsageError` where the folder cannot be made or written, before long work is begun for it."""
-    import tempfile
+    from tempfile import TemporaryFile
 
     from foresight_cache.errors import UsageError
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        with TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise UsageError(f"--out {out} cannot be written: {error.strerror or error}; name another folder") from error

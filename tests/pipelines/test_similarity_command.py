@@ -138,9 +138,9 @@ def test_many_points_have_a_figure_of_bounded_size(tmp_path: Path) -> None:
     [
         (["--points", "vit.block_01,llm.layer_0"], 2, "did you mean .*'llm.layer_01'"),
         (["--points", "vit.block_01"], 2, "vit.block_01 alone was named; name at least two points, or another cache"),
-        (["--points", "pixels,,vit.block_01"], 2, "'pixels,,vit.block_01' has an empty"),
-        (["--points", ""], 2, "empty"),
-        (["--points", "pixels,vit.block_01,pixels"], 2, "pixels is named twice"),
+        (["--points", "pixels,,vit.block_01"], 2, "--points is 'pixels,,vit.block_01', which has an empty element"),
+        (["--points", ""], 2, "--points is empty"),
+        (["--points", "pixels, pixels"], 2, "pixels alone was named"),
         (["--of", "pairs"], 2, "Invalid value for '--of'"),
         (["--other", "nowhere"], 1, "nowhere holds no cache"),
         (["--other-points", "pixels"], 2, "with --other-points, but no cache with --other"),
