@@ -39,7 +39,7 @@ def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) ->
     selected = [row for row in rows if all(_fulfils(row, condition, known) for condition in where)]
     for column in reversed(sort):
         name, falling = column.removeprefix("-"), column.startswith("-")
-        _require(name, known)
+        _require(name or column, known)
         selected.sort(key=lambda row: _key(row.get(name)), reverse=falling)
         selected.sort(key=lambda row: row.get(name) is None)
     return selected

@@ -135,7 +135,7 @@ def _from_yaml(path: Path) -> dict[str, Any]:
     for name in content or {}:
         if name not in option_names():
             raise UnknownName(f"option in {path}", str(name), option_names())
-    return content or {}
+    return {name: value for name, value in (content or {}).items() if value is not None}
 
 
 def _list(name: str, value: Any) -> tuple[Any, ...]:

@@ -1,12 +1,13 @@
 """A cache in an object store, or wherever else fsspec can read."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import fsspec
 
-from foresight_cache.errors import MissingExtra, UsageError
+from foresight_cache.errors import CacheError, MissingExtra, UsageError
 
 
 class ObjectStore:
@@ -24,16 +25,23 @@ class ObjectStore:
         self.place = url
 
     def read(self, key: str) -> bytes:
-        return bytes(self._files.cat_file(f"{self._prefix}/{key}"))
+        with self._reached():
+            return bytes(self._files.cat_file(f"{self._prefix}/{key}"))
 
     def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]:
         path = f"{self._prefix}/{key}"
-        size = int(self._files.size(path))
-        return size, lambda start, stop: self._files.cat_file(path, start=start, end=stop)
+
+        def read(start: int, stop: int) -> Any:
+            with self._reached():
+                return self._files.cat_file(path, start=start, end=stop)
+
+        with self._reached():
+            return int(self._files.size(path)), read
 
     def fill(self, key: str, start: int, buffers: Sequence[memoryview]) -> int:
         stop = start + sum(map(len, buffers))
-        data = memoryview(self._files.cat_file(f"{self._prefix}/{key}", start=start, end=stop))
+        with self._reached():
+            data = memoryview(self._files.cat_file(f"{self._prefix}/{key}", start=start, end=stop))
         filled = 0
         for buffer in buffers:
             part = data[filled : filled + len(buffer)]
@@ -43,12 +51,34 @@ class ObjectStore:
 
     def names(self, key: str) -> list[str]:
         try:
-            entries = self._files.ls(f"{self._prefix}/{key}", detail=True)
+            with self._reached():
+                entries = self._files.ls(f"{self._prefix}/{key}", detail=True)
         except FileNotFoundError:
             return []
         return sorted(os.path.basename(entry["name"]) for entry in entries if entry["type"] == "file")  # noqa: PTH119 - a URL
 
     def sizes(self) -> dict[str, int]:
         self._files.invalidate_cache(self._prefix)
-        entries = self._files.find(self._prefix, detail=True)
+        with self._reached():
+            entries = self._files.find(self._prefix, detail=True)
         return {path.removeprefix(f"{self._prefix}/"): int(entry["size"]) for path, entry in entries.items()}
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Raises `CacheError` where the store cannot be reached, or wants credentials that are not there."""
+        try:
+            yield
+        except _unreachable() as error:
+            reason = str(error).rstrip(".")
+            raise CacheError(
+                f"{self.place} cannot be reached: {reason}; check its address and your credentials"
+            ) from None
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """Errors of the S3 client that are no `OSError`."""
+    try:
+        from botocore.exceptions import BotoCoreError
+    except ImportError:
+        return ()
+    return (BotoCoreError,)

@@ -1,5 +1,6 @@
 """A cache in an S3-compatible store: a real server on loopback."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +90,18 @@ def test_no_cache_in_a_bucket(bucket: str) -> None:
 def test_an_unknown_scheme() -> None:
     with pytest.raises(UsageError, match="cannot be opened"):
         open_cache("gopher://features/C")
+
+
+def test_a_store_that_cannot_be_reached_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials anywhere: an error of the S3 client's own."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_S3"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(CacheError, match="s3://no-such/cache cannot be reached: Unable to locate credentials; check"):
+        open_cache("s3://no-such/cache")
+    s3fs.S3FileSystem.clear_instance_cache()
