@@ -1,1 +1,1 @@
-"""The `foresight` command line: entry, progress, tables, options as parameters, ratios of benchmarks, the demo."""
+"""The `foresight` command line: entry, completion, output, progress bars, tables, options as parameters, the demo."""

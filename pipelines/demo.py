@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from foresight_cache import open_cache
-from pipelines.progress import progress, say
+from pipelines.progress_bar import progress, say
 
 SCENES = 192
 SIZE = "224"

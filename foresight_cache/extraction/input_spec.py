@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.extraction.input_size import USUAL_SIZE, InputSize
 from foresight_cache.geometry import FITS, Fit
-from foresight_cache.media.sampling import CHOICE, Sampling
+from foresight_cache.media.frame_sampling import CHOICE, Sampling
 from foresight_cache.option_help import Flag
 from foresight_cache.samples import Media
 

@@ -17,7 +17,7 @@ from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import checksum, index_size
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.shards import ShardSet
-from foresight_cache.shards.headers import read_records
+from foresight_cache.shards.tar_headers import read_records
 
 MOST_RECORDS = 8192
 """Records that are read to learn native sizes; their mean is then known to well under a percent."""

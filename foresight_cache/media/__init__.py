@@ -1,1 +1,1 @@
-"""Decodes images, clips and dense labels from encoded bytes to pixels, and chooses which frames of a clip are used."""
+"""Media: decodes images, clips and dense labels from encoded bytes to pixels, and samples the frames of a clip."""

@@ -1,4 +1,4 @@
-"""Prepared shards: WebDataset tars of samples, and the index that makes them a dataset.
+"""Prepared shards: WebDataset tars of samples, with their blocks and headers, and the index that makes them a set.
 
     SHARDS/index.json           what is in which tar, with digests; written last, so that its presence is completion
     SHARDS/shard-000000.tar     000000000.jpg   the original media file, byte for byte

@@ -1,1 +1,1 @@
-"""Features of points in batches from a cache: sources, sampling, memory, standardization, patches of pixels."""
+"""Features of points in batches from a cache: sources, order, memory, standardization, patches of pixels."""

@@ -1,1 +1,1 @@
-"""Training of runs on a point: a bank that shares out task batches and threads, and solvers of closed forms."""
+"""Training of runs on a point: a bank of single heads and batched linear ones, its task batches, threads; solvers."""

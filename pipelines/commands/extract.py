@@ -31,7 +31,7 @@ def run(
     from foresight_cache.runtime.progress import StageTimes
     from foresight_cache.runtime.schedulers import take_own_gpu
     from pipelines.output import cache_json, print_json
-    from pipelines.progress import progress
+    from pipelines.progress_bar import progress
 
     take_own_gpu(loading.device)
     shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)

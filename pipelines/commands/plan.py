@@ -46,7 +46,7 @@ def run(
     from foresight_cache.extraction.planning.batch_trials import try_batches
     from foresight_cache.extraction.planning.plan import plan_extraction
     from pipelines.output import print_json
-    from pipelines.progress import progress
+    from pipelines.progress_bar import progress
 
     shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
     with progress("pilot", None):

@@ -36,7 +36,7 @@ def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Js
     """
     from foresight_cache.preparation.prepare import prepare
     from pipelines.output import print_json
-    from pipelines.progress import progress, say
+    from pipelines.progress_bar import progress, say
 
     with progress("prepare", options.selection.limit) as advance:
         summary = prepare(dataset, out, options, advance)

@@ -58,7 +58,7 @@ def run(
     from foresight_probes.report.similarity import write_similarity
     from foresight_probes.similarity import PointComparison
     from pipelines.output import print_json
-    from pipelines.progress import progress, say
+    from pipelines.progress_bar import progress, say
 
     comparison = PointComparison(
         open_cache(cache),

@@ -118,7 +118,7 @@ def run(
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
     from pipelines.output import print_json
-    from pipelines.progress import progress, say
+    from pipelines.progress_bar import progress, say
 
     words = {
         **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},

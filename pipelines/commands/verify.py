@@ -65,7 +65,7 @@ def run(
 def _verified(cache: "Cache", sample: int | None, seed: int) -> "tuple[list[Finding], dict[str, int]]":
     """What is wrong; and of a sample, how many were read of how many."""
     from foresight_cache.verify import verify, verify_sample
-    from pipelines.progress import progress
+    from pipelines.progress_bar import progress
 
     if sample is None:
         with progress("verify", cache.layout.samples) as advance:

@@ -6,7 +6,7 @@ from typing import Any
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution, ExtractionOptions
-from foresight_cache.media.sampling import Sampling
+from foresight_cache.media.frame_sampling import Sampling
 from foresight_cache.points import Point
 
 _EXECUTION = ("batch_tokens", "workers")

@@ -1,1 +1,1 @@
-"""Base classes that model families derive from: towers, projectors, language models and their prompts."""
+"""Base classes of model families: towers, projectors, language models, prompts, pruning of what no tap needs."""

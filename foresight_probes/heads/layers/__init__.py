@@ -1,1 +1,1 @@
-"""Parts of heads: base classes, last layers, attention, and the alignment of tokens of several points."""
+"""Parts that heads are built from and no heads themselves: base classes, output layers, attention, alignment."""

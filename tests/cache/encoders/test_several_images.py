@@ -95,7 +95,7 @@ def test_families_without_a_prompt_say_so() -> None:
     from foresight_cache.extraction.input_size import InputSize
     from foresight_cache.extraction.input_spec import InputSpec
     from foresight_cache.extraction.inputs import Inputs
-    from foresight_cache.media.sampling import Sampling
+    from foresight_cache.media.frame_sampling import Sampling
 
     spec = InputSpec(size=InputSize((112, 112)), sampling=Sampling(frames=2), clips_as="prompt")
     with pytest.raises(UsageError, match="dinov2 has no prompt; give it each frame by --clips-as images"):

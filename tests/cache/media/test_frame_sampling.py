@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foresight_cache.errors import BadSample, UsageError
-from foresight_cache.media.sampling import Sampling, uniform
+from foresight_cache.media.frame_sampling import Sampling, uniform
 from foresight_cache.samples import Sample
 from tests.support import planted
 
