@@ -49,9 +49,9 @@ class Tap:
 class LoadOptions:
     """Options of loading a model, which are part of a cache's fingerprint."""
 
-    prompt: Annotated[str, Flag(help="Text of the user turn; {question} stands for the sample's own.")] = (
-        "Describe the image."
-    )
+    prompt: Annotated[
+        str, Flag(help="Text of the user turn; {question} stands for the sample's own, which it must then have.")
+    ] = "Describe the image."
     dtype: Annotated[
         Literal["bfloat16", "float32", "float16"], Flag(help="Number type of the model and of the stored values.")
     ] = "bfloat16"
@@ -61,7 +61,9 @@ class LoadOptions:
     attention: Annotated[
         str, Flag(help="Attention kernel, as in transformers: sdpa, eager, flash_attention_2 …", name="--attn")
     ] = "sdpa"
-    compiled: Annotated[bool, Flag(help="Compile blocks and layers, for long runs.", name="--compile")] = False
+    compiled: Annotated[
+        bool, Flag(help="Use torch.compile on blocks and layers: slow to begin, for long runs.", name="--compile")
+    ] = False
     """Switch that compiles blocks and layers, which takes a while at first and changes the last bits."""
 
 

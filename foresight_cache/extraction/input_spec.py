@@ -23,7 +23,7 @@ class InputSpec:
     size: Annotated[
         InputSize,
         Flag(
-            help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native.",
+            help="Input size in pixels: 448 (square), HEIGHTxWIDTH, or native (each at about its own size).",
             parse=InputSize.parse,
             default=USUAL_SIZE,
         ),
@@ -31,7 +31,8 @@ class InputSpec:
     fit: Annotated[Fit, Flag(help="Stretch to the size, or keep the proportions and fill up with grey.")] = "stretch"
     sampling: Sampling = field(default_factory=Sampling)
     clips_as: Annotated[
-        ClipsAs, Flag(help="Give the model a clip as a clip, its frames as images, or as images of one prompt.")
+        ClipsAs,
+        Flag(help="How the model gets a clip: video, its frames one by one (images), or in one prompt (prompt)."),
     ] = "video"
 
     def __post_init__(self) -> None:

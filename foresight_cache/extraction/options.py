@@ -13,7 +13,9 @@ from foresight_cache.points import Point
 class Execution:
     """Sizes of batches, which are part of a cache's fingerprint, and number of threads, which is not."""
 
-    batch_tokens: Annotated[int, Flag(help="Most patch tokens in one forward pass.", at_least=1)] = 2048
+    batch_tokens: Annotated[
+        int, Flag(help="At most so many patch tokens (before the merger) in one forward pass.", at_least=1)
+    ] = 2048
     workers: Annotated[int, Flag(help="Threads that decode and preprocess ahead of the model.", at_least=1)] = 2
 
     def __post_init__(self) -> None:

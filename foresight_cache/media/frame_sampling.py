@@ -15,10 +15,10 @@ CHOICE = "middle of equal segments"
 class Sampling:
     """Choice of frames from a clip's length and rate alone, so that a plan knows what an extraction will decode."""
 
-    frames: Annotated[int, Flag(help="Frames taken of a clip, evenly; with --fps, at most.", at_least=1)] = 8
+    frames: Annotated[int, Flag(help="Frames per clip, evenly spaced; with --fps, the maximum.", at_least=1)] = 8
     per_second: Annotated[
         float | None,
-        Flag(help="Frames taken of each second of a clip.", name="--fps", unset="--frames, whatever its length"),
+        Flag(help="Frames per second of clip.", name="--fps", unset="off: --frames of any clip"),
     ] = None
     """None chooses `frames` of any clip."""
 

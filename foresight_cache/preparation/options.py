@@ -16,7 +16,7 @@ class PreparationOptions:
     root: Annotated[
         Path | None,
         Flag(
-            help="Folder of the raw dataset; must be given unless the set is generated (moving-mnist may take a file).",
+            help="Folder of the raw dataset; must be given unless it is generated (moving-mnist may take a file).",
             unset="none",
         ),
     ] = None
@@ -27,14 +27,22 @@ class PreparationOptions:
     samples_per_shard: Annotated[
         int, Flag(help="Samples in a tar, and so in a shard of every cache made from it.", at_least=1)
     ] = 64
-    seed: Annotated[int, Flag(help="Seed of a generated set.")] = 0
+    seed: Annotated[int, Flag(help="Seed of a generated dataset.")] = 0
     max_bad: Annotated[
-        float, Flag(help="Share of unusable samples, 0 to 1, past which the command fails.", at_least=0, at_most=1)
+        float,
+        Flag(
+            help="Share of unusable samples, 0 to 1, above which the command fails; up to it they are left out.",
+            at_least=0,
+            at_most=1,
+        ),
     ] = 0.0
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
         tuple[Path, ...],
-        Flag(help="Prepared set; samples whose media it has get its group. May be repeated.", unset="none"),
+        Flag(
+            help="Other prepared dataset, whose groups samples with the same media get. May be repeated.",
+            unset="none",
+        ),
     ] = ()
     workers: Annotated[int, Flag(help="Threads that read and check ahead.", at_least=1)] = 2
 

@@ -20,7 +20,7 @@ class SampleSelection:
     limit: Annotated[
         int | None,
         Flag(
-            help="Only the first so many samples; for a generated set, the number that is drawn.",
+            help="Only the first so many samples; for a generated dataset, the number that is drawn.",
             at_least=1,
             unset="all; of a generated set, its usual number",
         ),
@@ -32,7 +32,9 @@ class SampleSelection:
     shuffle_seed: Annotated[
         int | None, Flag(help="Put the samples into the random order of this seed first.", unset="the dataset's order")
     ] = None
-    partial: Annotated[bool, Flag(help="Accept a part of a counted set; what is not there is left out.")] = False
+    partial: Annotated[bool, Flag(help="Accept fewer samples than are published; what is not there is left out.")] = (
+        False
+    )
 
     def __post_init__(self) -> None:
         """Raises `UsageError`."""

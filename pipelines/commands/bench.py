@@ -13,7 +13,7 @@ Part = Annotated[
     typer.Argument(help="What to measure: extract, prepare or probes.", metavar="PART", autocompletion=complete_parts),
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="On less data: a fraction of the time, and less telling.", show_default="off")
+    bool, typer.Option("--quick", help="Use less data: a fraction of the time, and less telling.", show_default="off")
 ]
 Where = Annotated[
     Path,

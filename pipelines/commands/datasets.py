@@ -19,7 +19,9 @@ Name = Annotated[
     ),
 ]
 First = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.", metavar="SHARDS")]
-Second = Annotated[Path, typer.Argument(help="Another one, or the same to look within it.", metavar="SHARDS")]
+Second = Annotated[
+    Path, typer.Argument(help="Another such folder, or the same one to look within it.", metavar="SHARDS")
+]
 
 
 @app.callback()

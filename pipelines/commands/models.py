@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 """`foresight models` and `foresight models show`."""
 
-Model = Annotated[str, typer.Argument(help="Hub id, local directory, tiny:FAMILY or random:MODEL.", metavar="MODEL")]
+Model = Annotated[
+    str, typer.Argument(help="Hugging Face id, local directory, tiny:FAMILY or random:MODEL.", metavar="MODEL")
+]
 Size = Annotated[
     str | None,
     typer.Option(

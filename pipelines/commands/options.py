@@ -18,18 +18,19 @@ Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wr
 Model = Annotated[
     str,
     typer.Option(
-        help="Hub id or local directory; tiny:FAMILY (small, random weights); random:MODEL (its size, random weights)."
+        help="Hugging Face id or local directory; tiny:FAMILY or random:MODEL (small or true size, random weights)."
     ),
 ]
 Points = Annotated[
     str,
     typer.Option(
-        help="Comma-separated points, aliases E1…E8, sets (q2) or patterns ('vit.*').", autocompletion=complete_points
+        help="Comma-separated points, aliases E1…E8, groups (q2) or patterns ('vit.*').", autocompletion=complete_points
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
 MaxBad = Annotated[
-    float, typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, past which the command fails.")
+    float,
+    typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, above which the command fails in the end."),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", show_default="off")]

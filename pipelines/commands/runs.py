@@ -11,7 +11,7 @@ Place = Annotated[Path, typer.Argument(help="Folder of results that 'foresight t
 Where = Annotated[
     list[str] | None,
     typer.Option(
-        help="Only runs with COLUMN=VALUE (or !=, <, <=, >, >=); patterns such as point=llm.*; may be repeated.",
+        help="Only runs with COLUMN=VALUE (or !=, <, <=, >, >=); patterns as point=llm.*; repeated, all must hold.",
         show_default="all runs",
     ),
 ]

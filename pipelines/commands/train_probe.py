@@ -47,7 +47,7 @@ Rates = Annotated[
 ]
 Decays = Annotated[
     str | None,
-    typer.Option(help="Comma-separated weight decays per unit of learning rate, a run each.", show_default="0.3"),
+    typer.Option(help="Comma-separated weight decays, as of torch.optim.AdamW, a run each.", show_default="0.3"),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.", show_default="30")]
 BatchSize = Annotated[int | None, typer.Option(help="Samples per step.", show_default="16")]
@@ -63,7 +63,10 @@ Device = Annotated[
 ]
 Devices = Annotated[
     int | None,
-    typer.Option(help="Processes that share out the points, each with a GPU of its own.", show_default="1"),
+    typer.Option(
+        help="Number of processes that share out the points, each with a GPU of its own where there are GPUs.",
+        show_default="1",
+    ),
 ]
 Logger = Annotated[
     str | None,
@@ -75,11 +78,17 @@ Logger = Annotated[
 ]
 Lpips = Annotated[
     Path | None,
-    typer.Option(help="Folder with the weights of the metric LPIPS.", show_default="torch's cache of downloads"),
+    typer.Option(
+        help="Folder with the network's weights of the metric LPIPS, for reconstruction.",
+        show_default="torch's cache of downloads",
+    ),
 ]
 Config = Annotated[
     Path | None,
-    typer.Option(help="YAML file with the same names and all other training options.", show_default="none"),
+    typer.Option(
+        help="YAML file with these options and all others of docs/sweeps.md; the command line wins.",
+        show_default="none",
+    ),
 ]
 
 
@@ -104,7 +113,7 @@ def run(
 ) -> None:
     """Train cheap probe heads from a cache alone; the model is not needed.
 
-    All heads, seeds, step sizes and tasks of a point train together in one pass over its features. The epoch is
+    All heads, seeds, learning rates and tasks of a point train in one pass over its features. The epoch is
     selected on the validation split and reported once on the test split; splits go by the hash of each sample's
     group. Runs that are already in OUT with the same cache and options are kept, so that an interrupted sweep goes
     on with the same command. Start it several times at once, by hand, srun or torchrun, to share the points.

@@ -18,7 +18,10 @@ Sample = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples that --sample and --rerun choose.")]
 Rerun = Annotated[int, typer.Option(min=0, help="Also extract so many random samples again and compare.")]
 Model = Annotated[
-    str | None, typer.Option(help="Where the model is, for --rerun.", show_default="the name in the cache")
+    str | None,
+    typer.Option(
+        help="Hugging Face id or local directory of the model, for --rerun.", show_default="the name in the cache"
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Device for --rerun: auto, cpu, cuda …")]
 
