@@ -27,7 +27,7 @@ def run_demo(out: Path) -> None:
 
 def _prepare(shards: Path) -> None:
     from foresight_cache.preparation.options import PreparationOptions
-    from foresight_cache.preparation.prepare import prepare
+    from foresight_cache.preparation.prepare_dataset import prepare
     from foresight_cache.preparation.selection import SampleSelection
 
     options = PreparationOptions(selection=SampleSelection(limit=SCENES))
@@ -37,7 +37,7 @@ def _prepare(shards: Path) -> None:
 
 def _extract(shards: Path, cache: Path) -> None:
     from foresight_cache.encoders import LoadOptions, load
-    from foresight_cache.extraction.extract import extract
+    from foresight_cache.extraction.extraction_loop import extract
     from foresight_cache.extraction.input_size import InputSize
     from foresight_cache.extraction.input_spec import InputSpec
     from foresight_cache.extraction.options import ExtractionOptions

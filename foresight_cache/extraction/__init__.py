@@ -1,1 +1,2 @@
-"""Extraction: the plan of a cache, inputs in batches through the frozen model, copies to the host, recording."""
+"""Extraction: the plan of a cache, inputs in batches through the frozen model, what runs out of memory, recording, and
+the rerun that checks a cache."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from foresight_cache.registry import Registry
-from pipelines.bench_ratios import Figure
+from pipelines.bench.measuring.ratios import Figure
 
 
 class Part(Protocol):

@@ -24,18 +24,18 @@ from foresight_cache.encoders.weights.tiny_models import (
     qwen_processor,
     qwen_token_ids,
 )
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.media.images import decode_image
 from foresight_cache.points import resolve
 from foresight_cache.preparation.options import PreparationOptions
-from foresight_cache.preparation.prepare import prepare
+from foresight_cache.preparation.prepare_dataset import prepare
 from foresight_cache.preparation.selection import SampleSelection
 from foresight_cache.shards import ShardSet, open_shards, read_shard
 from foresight_cache.shards.members import frames_of
-from pipelines.bench_ratios import Figure, medians
+from pipelines.bench.measuring.ratios import Figure, medians
 
 _EVERY = ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8")
 _VISION = _EVERY[:5]

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from foresight_cache.preparation.options import PreparationOptions
-from foresight_cache.preparation.prepare import prepare
+from foresight_cache.preparation.prepare_dataset import prepare
 from foresight_cache.preparation.selection import SampleSelection
-from pipelines.bench_ratios import Figure, medians
+from pipelines.bench.measuring.ratios import Figure, medians
 
 _HEIGHT, _WIDTH = 480, 640
 _OBJECTS = 7

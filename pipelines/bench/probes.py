@@ -28,7 +28,7 @@ from foresight_probes.sweeps.targets import load_targets
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.run_spec import RunSpec
 from foresight_probes.training.trainer import fit
-from pipelines.bench_ratios import Figure, medians
+from pipelines.bench.measuring.ratios import Figure, medians
 
 POINT = "vit.block_01"
 TASKS = ("speed", "relation", "action", "hallucination", "direction")

@@ -34,7 +34,7 @@ def run(part: Part, quick: Quick = False, where: Where = Path(), json_output: Js
     Example: foresight bench prepare --quick
     """
     from pipelines import bench
-    from pipelines.bench_ratios import table
+    from pipelines.bench.measuring.ratios import table
     from pipelines.output import print_json
 
     measured = bench.part(part)

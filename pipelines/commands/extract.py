@@ -26,7 +26,7 @@ def run(
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.extraction.extract import check_share_of_bad, extract
+    from foresight_cache.extraction.extraction_loop import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
     from foresight_cache.runtime.progress import StageTimes
     from foresight_cache.runtime.schedulers import take_own_gpu

@@ -12,7 +12,7 @@ from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
     from foresight_cache.extraction.planning.batch_trials import BatchTrial
-    from foresight_cache.extraction.planning.plan import ExtractionPlan
+    from foresight_cache.extraction.planning.extraction_plan import ExtractionPlan
 
 TryBatches = Annotated[
     bool,
@@ -44,7 +44,7 @@ def run(
     Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
     from foresight_cache.extraction.planning.batch_trials import try_batches
-    from foresight_cache.extraction.planning.plan import plan_extraction
+    from foresight_cache.extraction.planning.extraction_plan import plan_extraction
     from pipelines.output import print_json
     from pipelines.progress_bar import progress
 

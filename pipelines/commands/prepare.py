@@ -10,7 +10,7 @@ from pipelines.completion import complete_datasets
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
-    from foresight_cache.preparation.prepare import PreparationSummary
+    from foresight_cache.preparation.prepare_dataset import PreparationSummary
 
 Dataset = Annotated[
     str,
@@ -34,7 +34,7 @@ def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Js
 
     Example: foresight prepare coco --root data/coco --split val2017 --out shards/coco
     """
-    from foresight_cache.preparation.prepare import prepare
+    from foresight_cache.preparation.prepare_dataset import prepare
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
 

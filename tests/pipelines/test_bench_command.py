@@ -9,7 +9,7 @@ from foresight_cache.samples import Grid
 from foresight_probes.options import TrainingOptions
 from foresight_probes.sweeps.targets import load_targets
 from pipelines.bench import probes
-from pipelines.bench_ratios import Figure, medians, table
+from pipelines.bench.measuring.ratios import Figure, medians, table
 from tests.support.command import said
 
 

@@ -23,7 +23,7 @@ import transformers.models.qwen2_5_vl.processing_qwen2_5_vl  # noqa: F401 - impo
 
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution, ExtractionOptions

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from foresight_cache.preparation.options import PreparationOptions
-from foresight_cache.preparation.prepare import PreparationSummary
-from foresight_cache.preparation.prepare import prepare as prepare_with
+from foresight_cache.preparation.prepare_dataset import PreparationSummary
+from foresight_cache.preparation.prepare_dataset import prepare as prepare_with
 from foresight_cache.preparation.selection import SampleSelection
 from foresight_cache.runtime.progress import Advance, silent
 

@@ -1,1 +1,1 @@
-"""Pieces that readers and generators share: safe paths, text and clip files, COCO's JSON, trajectories, digits."""
+"""Pieces that readers share: safe paths, text and clip files, COCO's JSON, objects and segmentation, trajectories."""

@@ -21,7 +21,7 @@ from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction.cache_plan import CachePlan
 from foresight_cache.extraction.disk_space import nearest_folder
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.size_estimate import Survey, TokenCounts, object_sizes

@@ -9,11 +9,11 @@ import pytest
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import FingerprintMismatch
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution, ExtractionOptions
-from foresight_cache.extraction.planning.plan import plan_extraction
+from foresight_cache.extraction.planning.extraction_plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout, ShardSource
 from foresight_cache.points import resolve
 from foresight_cache.shards import open_shards

@@ -11,9 +11,9 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.datasets.synthetic import bouncing_balls
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UnknownName
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.options import ExtractionOptions
-from foresight_cache.extraction.planning.plan import plan_extraction
+from foresight_cache.extraction.planning.extraction_plan import plan_extraction
 from foresight_cache.extraction.rerun import rerun
 from foresight_cache.points import Point, resolve
 from foresight_cache.reader import Cache

@@ -19,7 +19,7 @@ from foresight_cache.datasets import manifests
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.errors import FingerprintMismatch
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.metadata import read_root
 from foresight_cache.points import resolve

@@ -13,7 +13,7 @@ from PIL import Image
 from foresight_cache.datasets.synthetic import shapes
 from foresight_cache.errors import DatasetError, UsageError
 from foresight_cache.preparation.duplicates import shared_media
-from foresight_cache.preparation.prepare import PreparationSummary
+from foresight_cache.preparation.prepare_dataset import PreparationSummary
 from foresight_cache.samples import Sample
 from foresight_cache.shards import read_shard
 from tests.support.preparing import prepare

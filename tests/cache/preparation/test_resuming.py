@@ -107,9 +107,9 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 # Slow writing, so that the signal surely comes in between.
 SLOW = """
 import time
-from foresight_cache.preparation import prepare
-write = prepare.write_shard
-prepare.write_shard = lambda *arguments: (time.sleep(0.2), write(*arguments))[1]
+from foresight_cache.preparation import prepare_dataset
+write = prepare_dataset.write_shard
+prepare_dataset.write_shard = lambda *arguments: (time.sleep(0.2), write(*arguments))[1]
 """
 
 

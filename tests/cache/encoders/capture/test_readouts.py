@@ -12,7 +12,7 @@ import zarr
 from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UsageError
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import ExtractionOptions

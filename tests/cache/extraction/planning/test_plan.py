@@ -16,13 +16,13 @@ from foresight_cache.errors import CacheError, FingerprintMismatch
 from foresight_cache.extraction import size_estimate
 from foresight_cache.extraction.cache_plan import CachePlan
 from foresight_cache.extraction.disk_space import free_space_at
-from foresight_cache.extraction.extract import extract
+from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.extraction.planning import pilot
-from foresight_cache.extraction.planning.plan import plan_extraction
+from foresight_cache.extraction.planning.extraction_plan import plan_extraction
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.runtime.progress import format_bytes
