@@ -1,5 +1,6 @@
 """The identity of a run: all that its result depends on, which tells a finished run from one that is wanted."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,45 @@ from foresight_probes.splits import Split
 from foresight_probes.training.run_spec import RunSpec
 
 
-def run_identity(cache: Cache, point: str, run: RunSpec, split: Split, options: TrainingOptions) -> dict[str, Any]:
-    """Returns all that a result depends on, by name."""
-    return {
-        **{"run": str(run), "point": point},
-        **{"cache": cache.digest, "data": data_digest(cache), "split": split.digest},
-        **run.options(options).recipe(),
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStore:
+    """The folder of a sweep's results, in which a finished run is known by all that its result depends on."""
+
+    cache: Cache
+    split: Split
+    options: TrainingOptions
+    out: Path
+
+    def identity_of(self, point: str, run: RunSpec) -> dict[str, Any]:
+        """Returns all that a run's result depends on, by name."""
+        return {
+            **{"run": str(run), "point": point},
+            **{"cache": self.cache.digest, "data": data_digest(self.cache), "split": self.split.digest},
+            **run.options(self.options).recipe(),
+        }
+
+    def finished(self, point: str, run: RunSpec) -> Result | None:
+        """Returns the result of a run; None where there is none yet.
+
+        Raises `ProbeError` where it is of another cache, split or recipe, with the names of what differs.
+        """
+        path = result_path(self.out, task=run.task, point=point, run=run.name)
+        if not path.exists():
+            return None
+        result = load_result(path)
+        parts = self.identity_of(point, run)
+        if result.identity == identity(parts):
+            return result
+        stored = {
+            **result.options,
+            **{"cache": result.cache.get("digest"), "data": result.cache.get("data")},
+            "split": result.split.get("digest"),
+        }
+        differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
+        raise ProbeError(
+            f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
+            "write to another --out, or remove it to train that run again"
+        )
 
 
 def data_digest(cache: Cache) -> str:
@@ -39,28 +72,3 @@ def provenance(cache: Cache) -> dict[str, Any]:
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
         "media": next((row["media"] for row in cache.rows), ""),
     }
-
-
-def finished_result(
-    cache: Cache, point: str, run: RunSpec, split: Split, options: TrainingOptions, out: Path
-) -> Result | None:
-    """Returns the result that `out` has of a run; None where it has none.
-
-    Raises `ProbeError` where it is of another cache, split or recipe, with the names of what differs.
-    """
-    path = result_path(out, task=run.task, point=point, run=run.name)
-    if not path.exists():
-        return None
-    result = load_result(path)
-    parts = run_identity(cache, point, run, split, options)
-    if result.identity == identity(parts):
-        return result
-    stored = {
-        **result.options,
-        **{"cache": result.cache.get("digest"), "data": result.cache.get("data"), "split": result.split.get("digest")},
-    }
-    differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
-    raise ProbeError(
-        f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
-        "write to another --out, or remove it to train that run again"
-    )

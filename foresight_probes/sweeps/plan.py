@@ -11,10 +11,9 @@ from foresight_probes.batches import OutputSpec
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR
-from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result
 from foresight_probes.splits import Split, resplit
-from foresight_probes.sweeps.identity import finished_result
+from foresight_probes.sweeps.identity import RunStore
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
@@ -31,23 +30,41 @@ class SweepPlan:
     sweep: Sweep
     out: Path
     """Folder of results."""
+    store: RunStore
+    """The same folder, asked for finished runs."""
     pending: Mapping[str, tuple[RunSpec, ...]]
     """Runs by point, in the order in which they are trained: first the mean predictor, then the order of
     computation."""
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
-    samples: int
-    """Samples that will be seen, all epochs together, unless all heads stop early: what `advance` counts up to. Closed
-    forms count each pass, and logistic regression the training samples once for each penalty."""
     left_out: tuple[str, ...]
     """Heads that were named but do not fit a task, each in a few words."""
     split: Split
     targets: Targets
     tasks: Mapping[str, Task]
 
+    @property
+    def samples(self) -> int:
+        """Samples that will be seen, all epochs together, unless all heads stop early: what `advance` counts up to.
+
+        Closed forms count each pass, and logistic regression the training samples once for each penalty.
+        """
+        return sum(self._samples(runs) for runs in self.pending.values())
+
     def limited_to(self, points: Iterable[str]) -> "SweepPlan":
         """Returns the plan with the pending runs of these points alone."""
         return replace(self, pending={point: runs for point, runs in self.pending.items() if point in set(points)})
+
+    def _samples(self, runs: Sequence[RunSpec]) -> int:
+        """Returns how many samples the runs on a point will report, trained and solved ones together."""
+        options = self.sweep.options
+        closed = [run for run in runs if registry.solver(run.head)]
+        trained = len(self.split.train) * options.epochs if len(closed) < len(runs) else 0
+        if not closed:
+            return trained
+        groups = [sample["group"] for sample in self.cache.rows]
+        splits = {seed: resplit(self.split, groups, seed) for seed in {run.seed for run in closed}}
+        return trained + samples_seen(closed, [splits[run.seed] for run in closed], len(options.strengths))
 
 
 def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
@@ -61,19 +78,16 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     data = load_targets(cache, sweep.tasks, sweep.options, sweep.lpips_weights)
     runs = {MEAN_PREDICTOR: _constant_runs(data.tasks, sweep.seeds)}
     runs |= {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
-    results = {
-        (point, run): finished_result(cache, point, run, data.split, sweep.options, out)
-        for point, wanted in runs.items()
-        for run in wanted
-    }
+    store = RunStore(cache=cache, split=data.split, options=sweep.options, out=out)
+    results = {(point, run): store.finished(point, run) for point, wanted in runs.items() for run in wanted}
     pending = {point: tuple(run for run in wanted if not results[point, run]) for point, wanted in runs.items()}
     return SweepPlan(
         cache=cache,
         sweep=sweep,
         out=out,
+        store=store,
         pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
-        samples=sum(_samples(cache, left, data.split, sweep.options) for left in pending.values()),
         left_out=_left_out(data.tasks, chosen or (), [run for wanted in runs.values() for run in wanted]),
         split=data.split,
         targets=data.targets,
@@ -98,17 +112,6 @@ def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, seve
         outputs = task.outputs_for(width=1, grid=data.grid)
         runs += sweep.runs(name, _heads(name, outputs, task, chosen, several=several))
     return runs
-
-
-def _samples(cache: Cache, runs: Sequence[RunSpec], split: Split, options: TrainingOptions) -> int:
-    """Returns how many samples the runs on a point will report, those that are trained together and closed forms."""
-    closed = [run for run in runs if registry.solver(run.head)]
-    trained = len(split.train) * options.epochs if len(closed) < len(runs) else 0
-    if not closed:
-        return trained
-    groups = [sample["group"] for sample in cache.rows]
-    splits = {seed: resplit(split, groups, seed) for seed in {run.seed for run in closed}}
-    return trained + samples_seen(closed, [splits[run.seed] for run in closed], len(options.strengths))
 
 
 def _left_out(tasks: Iterable[str], chosen: Iterable[str], runs: Sequence[RunSpec]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from foresight_probes.results.result import Result, identity, save_result
 from foresight_probes.results.scores import SampleScore
 from foresight_probes.splits import SIDES, resplit
 from foresight_probes.statistics.bootstrap import bootstrap
-from foresight_probes.sweeps.identity import provenance, run_identity
+from foresight_probes.sweeps.identity import provenance
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.targets import finest_grid
 from foresight_probes.training.bank import Bank
@@ -151,7 +151,7 @@ class PointRuns:
         constant_metrics = mean_predictor.metrics if mean_predictor else metrics
         chance = {name: metric.value for name, metric in constant_metrics.items()}
         return Result(
-            identity=identity(run_identity(self.cache, self.point, run, self.plan.split, self.options)),
+            identity=identity(self.plan.store.identity_of(self.point, run)),
             task=run.task,
             head=run.head,
             seed=run.seed,

@@ -12,7 +12,6 @@ from foresight_probes import heads as head_registry
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, in_order
-from foresight_probes.sweeps.identity import finished_result
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.sweeps.sweep import Sweep
@@ -104,7 +103,7 @@ def _finished_meanwhile(
     plan: SweepPlan, point: str, runs: Sequence[RunSpec]
 ) -> tuple[list[Result], tuple[RunSpec, ...]]:
     """Results that other processes have written since the plan was made, and the runs that are still to be trained."""
-    results = {run: finished_result(plan.cache, point, run, plan.split, plan.sweep.options, plan.out) for run in runs}
+    results = {run: plan.store.finished(point, run) for run in runs}
     return [result for result in results.values() if result], tuple(run for run in runs if not results[run])
 
 
