@@ -16,7 +16,7 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.features.batch_sampler import ahead
 from foresight_probes.features.sources import Source, as_tensor, open_source
 from foresight_probes.heads.layers.alignment import nearest
-from foresight_probes.metrics.similarity import CrossProducts, Pair, linear_cka, noise_cka
+from foresight_probes.metrics.similarity_metrics import CrossProducts, Pair, linear_cka, noise_cka
 
 Of = Literal["tokens", "means"]
 """Rows that are compared: each token of each sample, or the mean over the tokens of each sample."""

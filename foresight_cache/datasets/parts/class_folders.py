@@ -1,4 +1,4 @@
-"""Reads media files that lie in folders per split and per class, per class alone, or without either.
+"""The walk through folders per split and per class that the readers of image and of video folders share.
 
     ROOT/train/<class>/<file>      splits: train, training, val, valid, validation, test, eval
     ROOT/<class>/<file>            one split, `all`

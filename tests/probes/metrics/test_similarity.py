@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_probes.metrics.similarity import CrossProducts, linear_cka, noise_cka
+from foresight_probes.metrics.similarity_metrics import CrossProducts, linear_cka, noise_cka
 
 
 def normal(seed: int, *shape: int) -> torch.Tensor:
