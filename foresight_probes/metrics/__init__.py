@@ -1,4 +1,4 @@
-"""Metrics (`box_metrics`, `perceptual`, `resamples`, …): scores of single samples, and metrics of many resamples of them at once."""
+"""Metrics (`box_metrics`, `perceptual`, …): scores of single samples, and metrics of many resamples of them at once."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
