@@ -1,1 +1,1 @@
-"""Sweeps: which runs are wanted, the plan of those that are missing, and the loop that trains them."""
+"""Sweeps: which runs are wanted, their targets and splits, the plan of what is missing, the loop that trains it."""

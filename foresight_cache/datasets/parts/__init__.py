@@ -1,1 +1,2 @@
-"""Pieces that readers share: safe paths, text and clip files, COCO's JSON, objects and segmentation, trajectories."""
+"""Pieces that readers and generators share: safe paths, text and clip files, folders per class, COCO's JSON,
+objects and segmentation, trajectories, digits."""
