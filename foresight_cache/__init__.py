@@ -1,5 +1,5 @@
-"""The cache of a frozen model's features: its reader, writer and checks, and what all parts share: samples and their
-table, points, annotations, errors, records, registries, lists, the help of options.
+"""The cache of a frozen model's features: its reader, writer and verification, and what all parts share: samples and
+their table, points, annotations, geometry, errors, records, registries, lists, the help of options.
 
 What makes a cache (datasets, encoders, extraction) and what all of it stands on have folders of their own.
 

@@ -6,7 +6,7 @@ without the class token. No tokens are merged, so that patches and merged tokens
 
 from typing import Any
 
-from foresight_cache.encoders.bases.llava import LlavaEncoder
+from foresight_cache.encoders.bases.llava_base import LlavaEncoder
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 from foresight_cache.samples import Media

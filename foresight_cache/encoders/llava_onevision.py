@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from foresight_cache.encoders import Tap
-from foresight_cache.encoders.bases.llava import LlavaEncoder
+from foresight_cache.encoders.bases.llava_base import LlavaEncoder
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 from foresight_cache.samples import Media

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from foresight_cache.encoders import Tap
-from foresight_cache.encoders.bases.qwen import QwenEncoder
+from foresight_cache.encoders.bases.qwen_base import QwenEncoder
 from foresight_cache.encoders.capture import order
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make

@@ -6,7 +6,7 @@ is what enters the merger: the output of the last block, before the merger's own
 
 from typing import Any
 
-from foresight_cache.encoders.bases.qwen import QwenEncoder
+from foresight_cache.encoders.bases.qwen_base import QwenEncoder
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from foresight_cache.encoders.bases.qwen import QwenEncoder
+from foresight_cache.encoders.bases.qwen_base import QwenEncoder
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 

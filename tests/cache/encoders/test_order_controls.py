@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
     ),
 }
 """Mistakes by name: how it is made, a batch, and per family the proofs that must fail."""
-REFERENCES = {"qwen": "qwen", "llava": "projected", "internvl": "projected"}
+REFERENCES = {"qwen": "qwen_base", "llava": "projected", "internvl": "projected"}
 
 
 @pytest.mark.parametrize(

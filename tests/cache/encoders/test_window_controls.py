@@ -12,7 +12,7 @@ from foresight_cache.encoders.capture import order
 from foresight_cache.encoders.qwen2_5_vl import Family
 from foresight_cache.samples import Grid
 from tests.support.order_proofs import PROOFS, make
-from tests.support.references import qwen as reference
+from tests.support.references import qwen_base as reference
 
 
 def leave_merge_groups(monkeypatch: pytest.MonkeyPatch) -> None:
