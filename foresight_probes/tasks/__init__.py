@@ -1,4 +1,4 @@
-"""Tasks (boxes, speed, action, …), one file each. This folder is the registry: `patch_class.py` is `patch-class`.
+"""Tasks (boxes, order, speed, …), one file each. This folder is the registry: `patch_class.py` is `patch-class`.
 
 A task gives targets made from a sample's annotations, the loss of a prediction, and the metrics that are reported.
 To add one, add a file with a class `Task` that derives from the one below and has its abstract methods.

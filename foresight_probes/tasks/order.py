@@ -1,4 +1,4 @@
-"""The order of a clip's frames: forward or reversed."""
+"""The order of a clip's frames, forward or reversed, predicted from its features."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The speed at which things move in a clip."""
+"""The speed at which things move in a clip, predicted from its features."""
 
 from collections.abc import Mapping
 from typing import Any
