@@ -25,7 +25,8 @@ from foresight_cache.shards.shard_set import shard_name
 
 RAW = "raw"
 """Folder inside the unfinished shards where a synthetic set is drawn, to be gone with them."""
-_OURS = re.compile(rf"(shard-\d{{6}}\.(tar|done)|{re.escape(INDEX)})(\.[0-9a-f]+{re.escape(PARTIAL)})?")
+_WHOLE = rf"(shard-\d{{6}}\.(tar|done)|{re.escape(INDEX)})"
+_OURS = re.compile(rf"{_WHOLE}|\.{_WHOLE}\.[0-9a-f]+{re.escape(PARTIAL)}")
 """Names of the files that a preparation writes; all that a new start may remove."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 PARTIAL = ".partial"
-"""Suffix of a file that is being written; such a file is never read."""
+"""Suffix of a file that is being written, whose name begins with a dot; such a file is never read."""
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def replacing(path: Path, *, partial: Path | None = None, durable: bool = True) 
     It is written under a name of its own beside `path`, or as `partial` on the same filesystem, so that any number of
     processes may write the same file. Without `durable` a loss of power may empty it. Raises `OSError`.
     """
-    partial = partial or path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    partial = partial or path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         with partial.open("xb") as file:
             yield file

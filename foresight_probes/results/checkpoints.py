@@ -13,8 +13,9 @@ from foresight_probes.features.standardization import Standardization
 
 HEAD = "head."
 """Prefix of the names of the head's parameters."""
-STANDARDISATION = "standardization."
-"""Prefix of the names of means and scales, with the number of the point: `standardization.0.token_mean`."""
+STANDARDIZATION = "standardisation."
+"""Prefix of the names of means and scales, spelled so in files, with the number of the point:
+`standardisation.0.token_mean`."""
 IDENTITY = "identity"
 """Field of the file's metadata that holds the run's identity."""
 
@@ -24,7 +25,7 @@ def to_bytes(weights: Mapping[str, Tensor], standardization: Standardization, id
     tensors = {f"{HEAD}{name}": weight.cpu().contiguous() for name, weight in weights.items()}
     for number, fitted in enumerate((standardization, *standardization.others)):
         for name in _NAMES:
-            tensors[f"{STANDARDISATION}{number}.{name}"] = getattr(fitted, name).cpu().contiguous()
+            tensors[f"{STANDARDIZATION}{number}.{name}"] = getattr(fitted, name).cpu().contiguous()
     return save(tensors, metadata={IDENTITY: identity})
 
 
@@ -42,9 +43,9 @@ def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standard
     if metadata.get(IDENTITY) != identity:
         raise ProbeError(f"{path} holds the weights of another run; remove its run and train it again")
     weights = {name.removeprefix(HEAD): tensor for name, tensor in tensors.items() if name.startswith(HEAD)}
-    count = sum(name.endswith(".token_mean") for name in tensors if name.startswith(STANDARDISATION))
+    count = sum(name.endswith(".token_mean") for name in tensors if name.startswith(STANDARDIZATION))
     points = [
-        Standardization(**{name: tensors[f"{STANDARDISATION}{number}.{name}"] for name in _NAMES})
+        Standardization(**{name: tensors[f"{STANDARDIZATION}{number}.{name}"] for name in _NAMES})
         for number in range(count)
     ]
     first, *others = points

@@ -24,6 +24,8 @@ def test_until_it_is_whole_the_older_one_is_there(tmp_path: Path, durable: bool)
         file.write(b"newer")
         file.flush()
         assert path.read_bytes() == b"older"
+        others = [other.name for other in tmp_path.iterdir() if other != path]
+        assert all(name.startswith(".file.") for name in others), "what a kill leaves is hidden"
     assert path.read_bytes() == b"newer"
 
 
