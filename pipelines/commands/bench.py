@@ -26,8 +26,8 @@ Where = Annotated[
 def run(part: Part, quick: Quick = False, where: Where = Path(), json_output: Json = False) -> None:
     """Measure the speed of one part, as ratios of things that are measured in turn in the same run.
 
-    'extract' compares extraction with the bare forward pass of the same model and with the usual script, for
-    minutes on a processor. 'prepare' packs 2,000 images of COCO's size and compares with a plain tar of them.
+    'extract' compares extraction with the bare forward pass of the same model and with a plain script that hooks
+    and saves, for minutes on a CPU. 'prepare' packs 2,000 images of COCO's size and compares with a plain tar of them.
     'probes' trains forty linear heads and one, and compares reading a cache with a bare scan of its bytes; it writes
     noise of 1.3 GB (230 MB with --quick). All is removed again.
 

@@ -30,7 +30,7 @@ Points = Annotated[
 Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
 MaxBad = Annotated[
     float,
-    typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, above which the command fails in the end."),
+    typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, above which the exit status is 1."),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", show_default="off")]

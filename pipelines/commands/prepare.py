@@ -27,9 +27,9 @@ Out = Annotated[Path, typer.Option(help="Folder for the tars and their index.")]
 def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Json = False) -> None:
     """Check a raw dataset against its manifest and pack it into WebDataset tars.
 
-    Original media bytes and one normalised annotation record per sample go into tars of 64 samples, beside an
+    Original media bytes and one annotation record per sample, in one common form, go into tars of 64 samples, beside an
     index with every tar's sample ids and SHA-256. Samples that cannot be used are left out and listed with the
-    reason; samples with the same media get one group, which no probe splits. The same input gives the same bytes; a
+    reason; samples with the same media get one group, never split apart. The same input gives the same bytes; a
     second run changes nothing, and goes on where an interrupted one stopped.
 
     Example: foresight prepare coco --root data/coco --split val2017 --out shards/coco

@@ -24,7 +24,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results, one JSON per ru
 Points = Annotated[
     str | None,
     typer.Option(
-        help="Comma-separated points or patterns of the cache; E4+E5 is both at once.",
+        help="Comma-separated points or patterns of the cache; E4+E5 gives heads that take several points both.",
         show_default="all of the cache",
         autocompletion=complete_cached_points,
     ),

@@ -38,9 +38,9 @@ def run(
     """Re-check every checksum of a cache and list all that is wrong.
 
     Exit status 0 means that every shard is there and every byte is as it was written. Files that are no part of the
-    cache are listed and do no harm. With --sample, the records and the sizes of all objects are checked, and of the
-    features those of some random samples. With --rerun, features are computed again from the cached pixels and the
-    largest difference of each point is shown; more than 2 % fails.
+    cache are listed and do no harm. With --sample, the commits and the sizes of all stored files are checked, but the
+    features of some random samples only. With --rerun, features are computed again from the cached pixels and the
+    largest difference of each point is shown; more than 2 % of the point's largest value fails.
 
     Example: foresight verify caches/coco --sample 100 --rerun 3
     """
