@@ -1,4 +1,4 @@
-"""Frozen models, one family in each file: where their taps are and how media become model inputs.
+"""Frozen models, one family in each file: where their taps are, and what every encoder can do.
 
 This folder is the registry: the file `qwen2_5_vl.py` is the family `qwen2_5_vl`. To add one, add a file with a class
 `Family` that derives from `Encoder`, best through one of the shared shapes in `bases/`; the contract suite in

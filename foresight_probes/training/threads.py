@@ -1,4 +1,4 @@
-"""Threads that share out work whose pieces do not depend on each other."""
+"""Threads that share out the heads of a bank, whose work is independent."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
