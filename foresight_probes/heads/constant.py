@@ -1,4 +1,4 @@
-"""The best constant answer for the whole sample or for each token: the most frequent classes, or the mean."""
+"""Heads that answer the best constant, the most frequent classes or the mean, for a sample or for each token."""
 
 from foresight_probes.heads.linear import PooledLinear, TokenLinear
 

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on the mean over tokens or on each token, solved for a grid of penalties."""
+"""Heads that are multinomial logistic regressions of a sample or of each token, solved for a grid of penalties."""
 
 from foresight_probes.heads.linear import PooledLinear, TokenLinear
 

@@ -1,4 +1,4 @@
-"""Ridge regression on the mean over tokens or on each token, solved exactly for a whole grid of penalties."""
+"""Heads that are ridge regressions of a sample or of each token, solved exactly for a whole grid of penalties."""
 
 from foresight_probes.heads.linear import PooledLinear, TokenLinear
 

@@ -1,4 +1,4 @@
-"""Arguments that several commands share; how those of `extract` and `plan` become shards, an encoder and options."""
+"""Parameters that several commands share, and what they are opened as."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
