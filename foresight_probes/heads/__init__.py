@@ -1,4 +1,4 @@
-"""Heads, which turn features into predictions. This folder is the registry: `several_attentive.py` is a head.
+"""Heads (linear, logistic, attentive, …), which turn features into predictions. This folder is the registry.
 
 To add one, add a file with a class `Head` that derives from `layers.base.ProbeHead` (or `LinearHead`), declares what
 the protocol below lists, and has a `forward` from `Features` to `Prediction`. A file with several heads of one idea

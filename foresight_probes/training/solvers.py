@@ -6,7 +6,7 @@ from typing import Protocol
 from foresight_probes import heads
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
-from foresight_probes.training.constant_answers import ConstantAnswers
+from foresight_probes.training.constant_solver import ConstantAnswers
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.logistic_regression import LogisticRegression
 from foresight_probes.training.ridge_regression import RidgeRegression
