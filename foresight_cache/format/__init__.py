@@ -1,1 +1,1 @@
-"""The cache on disk: names and shapes, objects, commits with statistics of features, claims, and where it lives."""
+"""The cache on disk: layout and its merging, objects, commits with statistics of features, and where it lives."""

@@ -1,4 +1,4 @@
-"""Grids of tokens and their cells, and pictures cut into cells and put together again.
+"""Patches of pixels: pictures cut into the cells of a grid of tokens and put together again.
 
 A piece is the values of a cell in the order frames, height, width, channels. Each token draws its own piece, so that
 any head that predicts per token can draw.
