@@ -1,4 +1,4 @@
-"""The runs on one point: trained or solved together in one pass over its features, each with a result of its own."""
+"""The runs of a sweep on one point: trained or solved together in one pass over its features, each with its result."""
 
 import math
 import platform
