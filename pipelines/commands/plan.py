@@ -35,9 +35,9 @@ def run(
 ) -> None:
     """Tell what the same 'extract' would take: tokens, bytes per point, room on the disk, time.
 
-    Bytes follow from the layout; speed and compression are measured by extracting a few samples into a temporary
-    folder on the disk of --out, which is removed again. What is already in the cache is counted as done. Exit status 1
-    means that the disk has no room for the rest.
+    Bytes follow from the points' grids and widths; speed and compression are measured by extracting a few samples
+    into a temporary folder on the disk of --out, which is removed again. What is already in the cache is counted as
+    done. Exit status 1 means that the disk has no room for the rest.
 
     With --try-batches it also tells which --batch-tokens is fastest here, which depends on model, size and machine.
 
