@@ -23,6 +23,10 @@ _ONE_TOKEN = Grid(1, 1, 1)
 Form = Literal["per_sample", "per_token"]
 """Form of a prediction: one from the whole sample, or one from each token about the token's cell."""
 
+Information = Literal["mean", "token", "place"]
+"""Where features carry what a head reads: in their mean over tokens, in single tokens whatever the others are, or in
+which cells tokens of a kind lie."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputSpec:

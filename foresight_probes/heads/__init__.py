@@ -16,7 +16,7 @@ from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.registry import Registry
 
 if TYPE_CHECKING:
-    from foresight_probes.batches import Form, OutputSpec
+    from foresight_probes.batches import Form, Information, OutputSpec
     from foresight_probes.heads.layers.base import ProbeHead
 
 ALIASES = {"linear": ("pooled-linear", "token-linear")}
@@ -37,6 +37,11 @@ class HeadClass(Protocol):
     """Predictions that it can make, of those in `OutputSpec.predicts`; where a task takes several, the first."""
     reads: Literal["pooled", "tokens"]
     """Features that it reads: `pooled` where it touches `features.pooled` alone, `tokens` (the default) for more."""
+    information: tuple[Information, ...]
+    """Information that it can read; empty for a head that reads none, the constant. A head that predicts in both forms
+    reads the mean for a whole sample, tokens and places for each token."""
+    is_linear: bool
+    """True where the prediction is an affine map of the features that it reads; False by default."""
     solver: Literal["ridge", "logistic", "constant"] | None
     """Closed form that finds its weights; None (the default) for a head that is trained. Only for a `LinearHead`."""
     takes_several: bool

@@ -17,6 +17,7 @@ class Head(ProbeHead):
 
     learning_rate = 0.001
     predicts = ("per_sample",)
+    information = ("mean", "token")
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ class CapacityMLP(ProbeHead):
 
     learning_rate = 0.0003
     predicts = ("per_token", "per_sample")
+    information = ("mean", "token", "place")
     budget: ClassVar[int]
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:

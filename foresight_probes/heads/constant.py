@@ -7,12 +7,14 @@ class Constant(PooledLinear):
     """The best constant answer for a sample. Shapes: pooled [B, D] -> values [B, P, C]."""
 
     solver = "constant"
+    information = ()
 
 
 class TokenConstant(TokenLinear):
     """The best constant answer for each token. Shapes: tokens [B, N, D] -> values [B, N, C]."""
 
     solver = "constant"
+    information = ()
 
 
 HEADS = {"constant": Constant, "token-constant": TokenConstant}

@@ -29,6 +29,7 @@ class Head(ProbeHead):
 
     learning_rate = 0.001
     predicts = ("per_token",)
+    information = ("token", "place")
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

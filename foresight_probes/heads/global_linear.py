@@ -27,6 +27,8 @@ class Head(ProbeHead):
 
     learning_rate = 0.003
     predicts = ("per_token",)
+    information = ("mean", "place")
+    is_linear = True
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

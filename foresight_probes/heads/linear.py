@@ -4,9 +4,11 @@ The map of tokens is the same for all and makes one prediction each, about the t
 lies from its index alone, so it is right only if tokens are in raster order.
 """
 
+from typing import ClassVar
+
 from torch import Tensor
 
-from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.batches import Features, Information, OutputSpec, Prediction
 from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.heads.layers.outputs import per_sample, per_token, small_linear, spread_linear
 
@@ -17,6 +19,7 @@ class PooledLinear(LinearHead):
     learning_rate = 0.01
     predicts = ("per_sample",)
     reads = "pooled"
+    information: ClassVar[tuple[Information, ...]] = ("mean",)
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
@@ -32,6 +35,7 @@ class TokenLinear(LinearHead):
 
     learning_rate = 0.02
     predicts = ("per_token",)
+    information: ClassVar[tuple[Information, ...]] = ("token", "place")
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ class MLP(ProbeHead):
     learning_rate = 0.001
     predicts = ("per_sample",)
     reads = "pooled"
+    information = ("mean",)
     hidden: ClassVar[tuple[int, ...]] = (512,)
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:

@@ -24,6 +24,7 @@ class Head(ProbeHead):
 
     learning_rate = 0.0005
     predicts = ("per_token",)
+    information = ("mean",)
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

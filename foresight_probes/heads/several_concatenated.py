@@ -11,6 +11,8 @@ from foresight_probes.heads.layers.multi_point import MultiPointHead
 class Head(MultiPointHead):
     """tokens [B, N, D1], [B, N2, D2], … -> [B, N, D1 + D2 + …] -> values."""
 
+    is_linear = True
+
     def __init__(self, *, widths: tuple[int, ...], outputs: OutputSpec) -> None:
         super().__init__(sum(widths), outputs)
 

@@ -22,6 +22,7 @@ class Head(ProbeHead):
 
     learning_rate = 3e-3
     predicts = ("per_sample",)
+    information = ("place",)
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

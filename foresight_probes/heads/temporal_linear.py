@@ -12,6 +12,8 @@ class Head(ProbeHead):
 
     learning_rate = 0.01
     predicts = ("per_sample",)
+    information = ("mean",)
+    is_linear = True
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

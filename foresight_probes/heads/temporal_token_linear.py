@@ -16,6 +16,8 @@ class Head(ProbeHead):
 
     learning_rate = 0.002
     predicts = ("per_token",)
+    information = ("token", "place")
+    is_linear = True
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ Name = Annotated[str, typer.Argument(help="Name of a head.", metavar="NAME", aut
 
 _PREDICTS = {"per_sample": "one from the whole sample", "per_token": "one from each token"}
 _READS = {"pooled": "the mean over tokens", "tokens": "all tokens"}
+_INFORMATION = {"mean": "the mean over tokens", "token": "single tokens", "place": "where tokens lie"}
 
 
 @app.callback()
@@ -54,6 +55,7 @@ def _text(facts: dict[str, Any]) -> str:
     lines = {
         "predicts": " or ".join(_PREDICTS[form] for form in facts["predicts"]),
         "reads": _READS[facts["reads"]] + (" of several points at once (E4+E5)" if facts["takes_several"] else ""),
+        "finds in": ", ".join(_INFORMATION[form] for form in facts["information"]) or "nothing",
         "weights": trained if facts["solver"] is None else f"solved in closed form: {facts['solver']}",
     }
     return f"{facts['name']}: {facts['summary']}\n\n{facts['description']}\n\n{text_list(lines)}"
@@ -72,6 +74,8 @@ def _facts(name: str) -> dict[str, Any]:
         "description": inspect.getdoc(head),
         "predicts": head.predicts,
         "reads": head.reads,
+        "information": head.information,
+        "is_linear": head.is_linear,
         "takes_several": head.takes_several,
         "solver": head.solver,
         "learning_rate": head.learning_rate if head.solver is None else None,

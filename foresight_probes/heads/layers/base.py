@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from foresight_probes.batches import Features, Form, Prediction
+from foresight_probes.batches import Features, Form, Information, Prediction
 
 
 class ProbeHead(nn.Module):
@@ -13,6 +13,8 @@ class ProbeHead(nn.Module):
     learning_rate: ClassVar[float]
     predicts: ClassVar[tuple[Form, ...]]
     reads: ClassVar[Literal["pooled", "tokens"]] = "tokens"
+    information: ClassVar[tuple[Information, ...]]
+    is_linear: ClassVar[bool] = False
     solver: ClassVar[Literal["ridge", "logistic", "constant"] | None] = None
     takes_several: ClassVar[bool] = False
 
@@ -27,6 +29,7 @@ class LinearHead(ProbeHead):
     Many of them are computed and trained as one matrix, and closed forms solve them.
     """
 
+    is_linear = True
     linear: nn.Linear
 
     def forward(self, features: Features) -> Prediction:

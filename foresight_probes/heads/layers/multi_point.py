@@ -13,6 +13,7 @@ class MultiPointHead(ProbeHead):
     takes_several = True
     learning_rate = 0.003
     predicts = ("per_token", "per_sample")
+    information = ("mean", "token", "place")
 
     def __init__(self, width: int, outputs: OutputSpec) -> None:
         super().__init__()
