@@ -43,6 +43,8 @@ class OutputSpec:
     cell: tuple[int, int, int, int] | None = None
     """Frames, height, width and channels of a prediction that is a piece of a picture: C is their product, and the
     values are in that order. None for other predictions."""
+    residual: bool = False
+    """True where the head learns what is added to a known prediction: it begins with predictions of exactly 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

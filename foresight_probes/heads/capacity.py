@@ -6,7 +6,7 @@ from torch import nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.layers.base import ProbeHead
-from foresight_probes.heads.layers.outputs import per_sample, per_token, spread_linear
+from foresight_probes.heads.layers.outputs import per_sample, per_token, small_linear, spread_linear
 
 DEPTH = 2
 """Hidden layers that follow the first."""
@@ -30,7 +30,7 @@ class CapacityMLP(ProbeHead):
         values = outputs.channels * (1 if self.per_token else outputs.num_predictions)
         hidden = hidden_width(self.budget, width, values)
         middle = [layer for _ in range(DEPTH) for layer in (nn.GELU(), nn.Linear(hidden, hidden))]
-        last = nn.Linear(hidden, values) if self.per_token else spread_linear(hidden, outputs)
+        last = small_linear(hidden, outputs) if self.per_token else spread_linear(hidden, outputs)
         self.layers = nn.Sequential(nn.Linear(width, hidden), *middle, nn.GELU(), last)
 
     def forward(self, features: Features) -> Prediction:

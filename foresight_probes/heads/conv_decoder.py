@@ -9,7 +9,7 @@ from foresight_cache.samples import Grid
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import patchify
 from foresight_probes.heads.layers.base import ProbeHead
-from foresight_probes.heads.layers.outputs import per_token
+from foresight_probes.heads.layers.outputs import per_token, zero_for_residual
 
 WIDEST = 256
 """Channels at the resolution of the tokens; half as many after each doubling."""
@@ -44,7 +44,8 @@ class Head(ProbeHead):
             height, width_of_cell, narrow = height // 2, width_of_cell // 2, narrower
         self.body = nn.Sequential(*layers)
         self.rest = (height, width_of_cell)
-        self.draw = nn.Conv2d(narrow, frames * channels * height * width_of_cell, 3, padding=1)
+        last = nn.Conv2d(narrow, frames * channels * height * width_of_cell, 3, padding=1)
+        self.draw = zero_for_residual(last, outputs)
 
     def forward(self, features: Features) -> Prediction:
         pieces_BNC = features.tokens.new_zeros(*features.mask.shape, math.prod(self.cell))

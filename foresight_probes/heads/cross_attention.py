@@ -6,7 +6,7 @@ from torch import nn
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.layers.attention import WIDTH, CrossAttentionBlock, position_encoding
 from foresight_probes.heads.layers.base import ProbeHead
-from foresight_probes.heads.layers.outputs import BIAS_HALF_RANGE, per_sample
+from foresight_probes.heads.layers.outputs import BIAS_HALF_RANGE, per_sample, zero_for_residual
 
 
 class Head(ProbeHead):
@@ -21,9 +21,10 @@ class Head(ProbeHead):
         self.project = nn.Linear(width, WIDTH)
         self.queries = nn.Parameter(torch.randn(1, outputs.num_predictions, WIDTH))
         self.look = CrossAttentionBlock()
-        self.answer = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, outputs.channels))
+        last = zero_for_residual(nn.Linear(WIDTH, outputs.channels), outputs)
+        self.answer = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), last)
         self.outputs = outputs
-        spread = BIAS_HALF_RANGE if outputs.num_predictions > 1 else 0
+        spread = BIAS_HALF_RANGE if outputs.num_predictions > 1 and not outputs.residual else 0
         self.start = nn.Parameter(torch.empty(outputs.num_predictions * outputs.channels).uniform_(-spread, spread))
 
     def forward(self, features: Features) -> Prediction:

@@ -36,7 +36,7 @@ class Head(ProbeHead):
         count = self.grid.tokens
         self.reduce = nn.Linear(width, CHANNELS, bias=False)
         self.gather = nn.Linear(count * CHANNELS, RANK, bias=False)
-        self.spread = small_linear(RANK, count * outputs.channels)
+        self.spread = small_linear(RANK, outputs, cells=count)
 
     def forward(self, features: Features) -> Prediction:
         if any(grid != self.grid for grid in features.grids):

@@ -39,7 +39,7 @@ class TokenLinear(LinearHead):
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
-        self.linear = small_linear(width, outputs.channels)
+        self.linear = small_linear(width, outputs)
 
     def as_prediction(self, mapped: Tensor, features: Features) -> Prediction:
         return per_token(mapped, features)

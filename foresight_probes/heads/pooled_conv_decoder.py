@@ -10,7 +10,7 @@ from torch.nn import functional
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.features.patches import patchify
 from foresight_probes.heads.layers.base import ProbeHead
-from foresight_probes.heads.layers.outputs import per_token
+from foresight_probes.heads.layers.outputs import per_token, zero_for_residual
 
 START = (512, 7, 7)
 """Channels, rows and columns that the mean is mapped to."""
@@ -34,7 +34,8 @@ class Head(ProbeHead):
         layers: list[nn.Module] = []
         for before, after in ((512, 256), (256, 128), (128, 64), (64, 32)):
             layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
-        self.decoder = nn.Sequential(*layers, nn.ConvTranspose2d(32, self.cell[3], 4, stride=2, padding=1))
+        last = nn.ConvTranspose2d(32, self.cell[3], 4, stride=2, padding=1)
+        self.decoder = nn.Sequential(*layers, zero_for_residual(last, outputs))
 
     def forward(self, features: Features) -> Prediction:
         drawn = self.decoder(self.project(features.pooled).unflatten(1, START))

@@ -22,7 +22,7 @@ class Head(ProbeHead):
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
         self.steps = outputs.grid.t
-        self.linear = small_linear(width * self.steps, outputs.channels)
+        self.linear = small_linear(width * self.steps, outputs)
 
     def forward(self, features: Features) -> Prediction:
         areas = [grid.h * grid.w for grid in features.grids]

@@ -112,6 +112,14 @@ class TestHead:
         (found.values * torch.randn(found.values.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
         assert all(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in head.parameters())
 
+    def test_a_residual_begins_at_zero_and_can_leave_it(self, name: str) -> None:
+        for form in heads.load(name).predicts:
+            head, batch = built(name, replace(OUTPUTS, predicts=(form,), residual=True))
+            values = head(batch).values
+            assert not values.any()
+            (values * torch.randn(values.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
+            assert any(parameter.grad is not None and parameter.grad.any() for parameter in head.parameters())
+
 
 def test_slots_begin_apart() -> None:
     """Or they would all be pulled to the same object."""

@@ -1,10 +1,10 @@
 """The class that heads on several points derive from."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.heads.layers.base import ProbeHead
-from foresight_probes.heads.layers.outputs import per_sample, per_token, spread_linear
+from foresight_probes.heads.layers.outputs import per_sample, per_token, small_linear, spread_linear
 
 
 class MultiPointHead(ProbeHead):
@@ -19,7 +19,7 @@ class MultiPointHead(ProbeHead):
         super().__init__()
         self.outputs = outputs
         self.per_token = "per_token" in outputs.predicts
-        self.linear = nn.Linear(width, outputs.channels) if self.per_token else spread_linear(width, outputs)
+        self.linear = small_linear(width, outputs) if self.per_token else spread_linear(width, outputs)
 
     def mix(self, features: Features) -> Tensor:
         """Returns one vector per token of the first point, [B, N, width]."""

@@ -1,29 +1,47 @@
 """Last layers of heads, and predictions made of their values."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 BIAS_HALF_RANGE = 2.0
 """Half the range of initial biases: predictions start as different constants, or all would learn the same one."""
 
 
 def spread_linear(width: int, outputs: OutputSpec) -> nn.Linear:
-    """Makes the last layer of a head with P predictions: small weights, and biases that differ where P is not 1."""
+    """Makes the last layer of a head with P predictions: small weights, and biases that differ where P is not 1.
+
+    Both are 0 where the head learns a residual.
+    """
     linear = nn.Linear(width, outputs.num_predictions * outputs.channels)
     nn.init.normal_(linear.weight, std=0.01)
     half_range = BIAS_HALF_RANGE if outputs.num_predictions > 1 else 0
     nn.init.uniform_(linear.bias, -half_range, half_range)
-    return linear
+    return zero_for_residual(linear, outputs)
 
 
-def small_linear(width: int, channels: int) -> nn.Linear:
-    """Makes the last layer of a head that predicts from each token: small weights, and biases of 0."""
-    linear = nn.Linear(width, channels)
+def small_linear(width: int, outputs: OutputSpec, *, cells: int = 1) -> nn.Linear:
+    """Makes the last layer of a head that predicts for one or several cells together: small weights, and biases of 0.
+
+    The weights are 0 as well where the head learns a residual.
+    """
+    linear = nn.Linear(width, cells * outputs.channels)
     nn.init.normal_(linear.weight, std=0.01)
     nn.init.zeros_(linear.bias)
-    return linear
+    return zero_for_residual(linear, outputs)
+
+
+def zero_for_residual(layer: Layer, outputs: OutputSpec) -> Layer:
+    """Returns a last layer, its weights and biases set to 0 where the head learns a residual."""
+    if outputs.residual:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+    return layer
 
 
 def per_sample(values: Tensor, outputs: OutputSpec) -> Prediction:
