@@ -40,10 +40,20 @@ def edge_f1(edges_HW: np.ndarray, truth_HW: np.ndarray, tolerance: int = TOLERAN
     """
     if not edges_HW.any() or not truth_HW.any():
         return float(edges_HW.any() == truth_HW.any())
-    around = np.ones((2 * tolerance + 1,) * 2, dtype=bool)
+    around = _square(tolerance)
     precision = (edges_HW & binary_dilation(truth_HW, around)).sum() / edges_HW.sum()
     recall = (truth_HW & binary_dilation(edges_HW, around)).sum() / truth_HW.sum()
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def around_edges(edges_THWC: np.ndarray, tolerance: int = TOLERANCE) -> np.ndarray:
+    """Returns which pixels have an edge within `tolerance` pixels in their frame, bool [T, H, W, C]."""
+    near: np.ndarray = binary_dilation(edges_THWC, _square(tolerance)[None, :, :, None])
+    return near
+
+
+def _square(tolerance: int) -> np.ndarray:
+    return np.ones((2 * tolerance + 1,) * 2, dtype=bool)
 
 
 def clip_edge_f1(edges: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from foresight_probes.constant_answer import Answered, ConstantAnswer
     from foresight_probes.metrics import Scores
 
 
@@ -59,6 +60,9 @@ class Task(ABC):
     `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""
     transforms_batch: bool = False
     """True where `transform_batch` changes anything."""
+    targets_from: Literal["sample", "cells", "features"] = "sample"
+    """What targets are made of: the sample alone, also the cells of a point's tokens, or even the tokens. It decides
+    whether the best constant answer is the same for all points."""
     closed_form: Literal["class", "values"] | None = None
     """The method, `target_class` or `target_values`, that gives a closed form its targets; None where there is none."""
     not_measured: Mapping[str, str] = {}
@@ -99,6 +103,14 @@ class Task(ABC):
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:
         """Returns the values that a perfect head would predict, float32: [1, C], or [N, C] of the cells [N, 4]."""
         raise NotImplementedError
+
+    @abstractmethod
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns the answer without features that is best, by `primary`, on training samples, of which there is one.
+
+        It is computed and not trained, so that it depends on the targets alone. `targets` are those after
+        `transform_batch`.
+        """
 
     @abstractmethod
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:

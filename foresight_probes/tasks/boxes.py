@@ -12,8 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics import box_metrics as metric
+from foresight_probes.tasks.kinds.constant_boxes import ranked_boxes
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian
 
 MOST = 10
@@ -55,6 +57,12 @@ class Task(tasks.Task):
         area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
         kept = [index for index in np.argsort(-area, kind="stable") if area[index] > 0][:MOST]
         return torch.from_numpy(boxes[kept]).float() if kept else None
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns a list of boxes, the first of which has the highest score (`constant_boxes.ranked_boxes`)."""
+        boxes_P4 = ranked_boxes([target for target, _ in targets], self.outputs.num_predictions)
+        ranks_P1 = -torch.arange(len(boxes_P4))[:, None]
+        return ConstantAnswer(values=torch.cat([encode_boxes(boxes_P4), ranks_P1], dim=1).float())
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         boxes_BP4, logits_BP = decode(prediction)
@@ -106,6 +114,12 @@ def decode_boxes(prediction: Prediction) -> Tensor:
         centre = prediction.cells[..., :2] + REACH * values[..., :2]
     half = values[..., 2:4].sigmoid() / 2
     return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def encode_boxes(boxes_P4: Tensor) -> Tensor:
+    """Returns the first four values of predictions from a whole sample that stand for these boxes, [P, 4]."""
+    centre, sides = (boxes_P4[:, :2] + boxes_P4[:, 2:]) / 2, boxes_P4[:, 2:] - boxes_P4[:, :2]
+    return torch.cat([centre, sides], dim=1).logit(eps=1e-6)
 
 
 def _assign(prediction: Prediction, boxes: Tensor, logits: Tensor, truth: Tensor, targets: Sequence[Tensor]) -> Tensor:

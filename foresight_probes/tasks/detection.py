@@ -13,12 +13,14 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics import coco_average_precision as metric
 from foresight_probes.metrics.box_metrics import iou_and_giou
 from foresight_probes.metrics.coco_matching import image_scores
 from foresight_probes.tasks import TaskContext
-from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes
+from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes, encode_boxes
+from foresight_probes.tasks.kinds.constant_detections import best_detections
 from foresight_probes.tasks.kinds.matching import hungarian
 
 QUERIES = 100
@@ -26,6 +28,9 @@ QUERIES = 100
 
 NOTHING_WEIGHT = 0.1
 """Weight of predictions that stand for no object, of which there are many more than of others (DETR's)."""
+
+IMPOSSIBLE = -30.0
+"""Logit of a class that is not meant."""
 
 MOST_CLASSES = 1000
 """Category ids beyond which numbering classes by them is no longer sensible."""
@@ -74,6 +79,16 @@ class Task(tasks.Task):
             box = input_fractions(np.array(thing["box"]), sample)
             rows.append(np.array([*box, thing["category_id"], thing["area"], thing["crowd"]]))
         return torch.from_numpy(np.stack(rows)).float()
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns boxes with classes (`constant_detections.best_detections`), their shares as probabilities."""
+        countable = [target[1:][target[1:, 6] == 0] for target, _ in targets]
+        found_P6 = best_detections([objects[:, :5] for objects in countable], QUERIES)
+        share_P1 = found_P6[:, 5:].clamp(1e-6, 1 - 1e-6)
+        logits = torch.full((len(found_P6), self.classes + 1), IMPOSSIBLE)
+        logits[:, self.classes :] = (1 - share_P1).log()
+        logits = logits.scatter(1, found_P6[:, 4:5].long(), share_P1.log())
+        return ConstantAnswer(values=torch.cat([encode_boxes(found_P6[:, :4]), logits], dim=1))
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         boxes, logits = decode_boxes(prediction), prediction.values[..., 4:]

@@ -1,6 +1,7 @@
 """The edges of the picture, drawn from its features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_cache.samples import Grid
 from foresight_probes.batches import Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer, blank
 from foresight_probes.features.patches import patchify
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics.edge_metrics import clip_edge_f1, edge_map
+from foresight_probes.metrics.edge_metrics import around_edges, clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
-from foresight_probes.tasks.kinds.picture import Picture, drawn
+from foresight_probes.tasks.kinds.cell_means import Thinned
+from foresight_probes.tasks.kinds.picture import Picture, drawn, mean_picture
 
 EDGE_WEIGHT = 3.0
 """Weight of edge pixels in the loss. They are few, and a head that weighs all pixels the same and is not sure of the
 exact one would draw none."""
+
+SHARES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995)
+"""Shares of the pixels, those with the fewest edges, that a constant picture may leave empty."""
+
+ROUNDING = 1e-6
+"""Difference of frequencies that is none."""
+
+JUDGED = 24
+"""Training samples on which constant pictures are compared, at most."""
 
 
 class Task(Picture):
@@ -38,6 +51,27 @@ class Task(Picture):
             return None
         return torch.from_numpy(np.stack([edge_map(frame) for frame in sample["pixels"]])[..., None])
 
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns edges where most samples have one, or have one near; how many pixels are drawn is tried.
+
+        A drawn pixel is right where an edge is near.
+        """
+        judged = Thinned[tuple[Tensor, Grid]](JUDGED)
+
+        def maps() -> Iterator[tuple[Tensor, Grid]]:
+            for target, grid in targets:
+                judged.add((target, grid))
+                near = torch.from_numpy(around_edges(target.cpu().numpy()))
+                yield torch.cat([target.cpu(), near], dim=-1), grid
+
+        frequencies = mean_picture(maps())
+        tried = [
+            replace(frequencies, values=values - bound)
+            for values in frequencies.values.view(len(frequencies.values), -1, 2).unbind(-1)
+            for bound in _bounds(values)
+        ]
+        return max(tried, key=lambda answer: self._mean_f1(answer, judged))
+
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = []
         weight = torch.tensor(EDGE_WEIGHT, device=prediction.values.device)
@@ -56,3 +90,17 @@ class Task(Picture):
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         return {"edge_f1": mean(np.asarray(scores)[:, 0], counts_RS)}
+
+    def _mean_f1(self, answer: ConstantAnswer, samples: Iterable[tuple[Tensor, Grid]]) -> float:
+        scores = []
+        for target, grid in samples:
+            prediction = answer.predict(blank([grid]))
+            scores += list(self.scores(prediction, [target]))
+        return float(np.mean(scores))
+
+
+def _bounds(values: Tensor) -> list[float]:
+    """Returns bounds that leave about these shares of the values below them, and one that leaves all."""
+    rising = values.flatten().sort().values
+    least = [float(rising[min(len(rising) - 1, int(share * len(rising)))]) - ROUNDING for share in SHARES]
+    return [*dict.fromkeys(least), float(rising[-1])]

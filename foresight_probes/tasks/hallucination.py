@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores, classification_metrics
+from foresight_probes.tasks.kinds.classification import class_shares
 from foresight_probes.tasks.kinds.per_sample import PerSample
 
 
@@ -27,6 +29,9 @@ class Task(PerSample):
         """Returns 1 for a hallucination and 0 for none, an int64 scalar."""
         hallucinated = sample["annotations"].get("qa", {}).get("hallucinated")
         return None if hallucinated is None else torch.tensor(int(hallucinated))
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        return class_shares(targets, self.outputs.channels)
 
     def sample_losses(self, prediction: Prediction, truth_B: Tensor) -> Tensor:
         return functional.cross_entropy(prediction.values[:, 0], truth_B, reduction="none")

@@ -12,9 +12,11 @@ from torch import Tensor
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores, regression_metrics, retrieval
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.cell_means import CellSums
 
 LEVELS = ("grid_patch", "grid_merged")
 
@@ -33,6 +35,7 @@ class Task(tasks.Task):
     constant_head = None
     chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
     transforms_batch = True
+    targets_from = "features"
 
     def __init__(self, context: TaskContext) -> None:
         grids = [sample.get(level) for sample in context.samples for level in LEVELS]
@@ -55,6 +58,13 @@ class Task(tasks.Task):
             area, end = grid.h * grid.w, grid.tokens
             steps.append(torch.stack([tokens[end - area : end], tokens[end - 2 * area : end - area]]))
         return _without_last(features), steps
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns the mean of each cell's last step, which is all that can be known from the place alone."""
+        sums = CellSums()
+        for target, grid in targets:
+            sums.add(target[0], Grid(1, grid.h, grid.w))
+        return ConstantAnswer(values=sums.means().float(), places=sums.places)
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = [

@@ -12,9 +12,13 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import Scores, segmentation_metrics
 from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.cell_means import CellSums
+from foresight_probes.tasks.kinds.classification import UNSEEN
+from foresight_probes.tasks.kinds.constant_class_map import best_map
 from foresight_probes.tasks.kinds.matching import by_cell
 
 NO_ANSWER = -1
@@ -35,6 +39,7 @@ class Task(tasks.Task):
     annotations = ("labels", "objects")
     constant_head = "token-constant"
     transforms_batch = True
+    targets_from = "cells"
     closed_form = "class"
 
     def __init__(self, context: TaskContext) -> None:
@@ -88,6 +93,21 @@ class Task(tasks.Task):
         if target.ndim == 3:
             return majority(target, cells, self.outputs.channels)
         return _by_box(target, cells)
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns the logarithms of the shares of classes in each place, the class of the best map raised above them.
+
+        The best map is that of `constant_class_map.best_map`.
+        """
+        classes, sums = self.outputs.channels, CellSums()
+        for target, grid in targets:
+            known = target != NO_ANSWER
+            sums.add(functional.one_hot(target.clamp(min=0), classes), grid, known)
+        counts_NK = sums.sums_NC
+        logits = (counts_NK.clamp(min=UNSEEN) / counts_NK.sum(1, keepdim=True).clamp(min=1)).log()
+        chosen = torch.from_numpy(best_map(counts_NK.numpy()))[:, None]
+        logits = logits.scatter(1, chosen, logits.amax(1, keepdim=True) + 1)
+        return ConstantAnswer(values=logits.float(), places=sums.places)
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         """Every sample weighs the same, however many of its tokens have an answer."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.batches import Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.features.patches import grid_of, patchify
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.edge_metrics import clip_edge_f1, edge_map
@@ -18,7 +19,7 @@ from foresight_probes.metrics.image_metrics import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import TaskContext
-from foresight_probes.tasks.kinds.picture import Picture, drawn
+from foresight_probes.tasks.kinds.picture import Picture, drawn, mean_picture
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
 """Metrics, in the order of a sample's scores."""
@@ -55,6 +56,10 @@ class Task(Picture):
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns the pixels, uint8 [T, H, W, 3]."""
         return torch.from_numpy(np.array(sample["pixels"])) if "pixels" in sample else None
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns the mean picture, the one of least squared error."""
+        return mean_picture((target / 255, grid) for target, grid in targets)
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = []

@@ -10,9 +10,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores, classification_metrics
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.per_sample import PerSample
+
+UNSEEN = 0.5
+"""Share of a sample that counts for a class which no training sample has, so that its logit is finite."""
+
+
+def class_shares(targets: Answered, classes: int) -> ConstantAnswer:
+    """Returns the logarithms of the classes' shares as logits, the constant of least cross-entropy."""
+    counts = torch.bincount(torch.stack([target.cpu() for target, _ in targets]), minlength=classes).double()
+    return ConstantAnswer(values=(counts.clamp(min=UNSEEN) / counts.sum()).log().float()[None])
 
 
 class Classification(PerSample):
@@ -37,6 +47,9 @@ class Classification(PerSample):
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns the number of the class, an int64 scalar."""
         return self._numbers.get(self.answer(sample))
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        return class_shares(targets, self.outputs.channels)
 
     def sample_losses(self, prediction: Prediction, truth_B: Tensor) -> Tensor:
         return functional.cross_entropy(prediction.values[:, 0], truth_B, reduction="none")

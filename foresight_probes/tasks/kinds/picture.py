@@ -1,15 +1,17 @@
 """Tasks that draw a picture, each token the pixels of its own cell."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from foresight_cache.samples import Grid
 from foresight_probes.batches import OutputSpec, Prediction
-from foresight_probes.features.patches import cell_shape, unpatchify
+from foresight_probes.constant_answer import ConstantAnswer
+from foresight_probes.features.patches import cell_shape, patchify, unpatchify
 from foresight_probes.tasks import Task, TaskContext
+from foresight_probes.tasks.kinds.cell_means import CellSums
 
 
 class Picture(Task):
@@ -29,6 +31,14 @@ class Picture(Task):
 
     def has_target(self, sample: Mapping[str, Any]) -> bool:
         return bool(sample.get("grid_pixel"))
+
+
+def mean_picture(pictures: Iterable[tuple[Tensor, Grid]]) -> ConstantAnswer:
+    """Returns the mean of pictures [T, H, W, C], each cut into the cells of its grid."""
+    sums = CellSums()
+    for picture_THWC, grid in pictures:
+        sums.add(patchify(picture_THWC, grid), grid)
+    return ConstantAnswer(values=sums.means().float(), places=sums.places)
 
 
 def drawn(prediction: Prediction, targets: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:

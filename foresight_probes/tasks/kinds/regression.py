@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores, regression_metrics
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.per_sample import PerSample
@@ -42,6 +43,11 @@ class Regression(PerSample):
         """Returns the answer, a float32 scalar."""
         answer = self.answer(sample)
         return None if answer is None else torch.tensor(answer, dtype=torch.float32)
+
+    def best_constant(self, targets: Answered) -> ConstantAnswer:
+        """Returns the mean."""
+        mean = torch.stack([target.cpu() for target, _ in targets]).double().mean()
+        return ConstantAnswer(values=((mean - self._mean) / self._scale).float().view(1, 1))
 
     def sample_losses(self, prediction: Prediction, truth_B: Tensor) -> Tensor:
         """Returns squared errors in squared standard deviations, [B]."""
