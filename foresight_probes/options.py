@@ -75,7 +75,7 @@ class TrainingOptions:
     """Shards whose training samples are mixed with each other; an epoch goes from so many to the next so many."""
     patience: int | None = None
     """Epochs without a better value on validation after which a head is trained no further; None for never."""
-    strengths: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4)
+    strengths: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6)
     """Regularisation of closed forms that is tried; the best on validation is kept.
 
     The ridge penalty on squared weights beside the sum of squared errors, and that beside the sum of cross-entropies.

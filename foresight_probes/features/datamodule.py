@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
@@ -74,6 +75,19 @@ class FeatureData(LightningDataModule):
         """Largest grid of the first point's samples, along each axis on its own."""
         grids = {self._features[0].source.grid(row) for row in self._rows()}
         return Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
+
+    @property
+    def source(self) -> Source:
+        """The first point."""
+        return self._features[0].source
+
+    def tokens_of(self, row: int) -> Tensor:
+        """Returns a sample's tokens at the first point as float32 [N, D], in memory of their own."""
+        return self._features[0].tokens_of(row)
+
+    def pooled_of(self, row: int) -> np.ndarray:
+        """Returns the mean over a sample's tokens at the first point, float32 [D]."""
+        return self._features[0].pooled_of(row)
 
     def standardization(self) -> Standardization:
         """Reads the features once and returns their standardization, fitted to the training samples alone."""

@@ -91,6 +91,14 @@ class PointFeatures:
             grids=grids,
         )
 
+    def tokens_of(self, row: int) -> Tensor:
+        """Returns a sample's tokens as float32 [N, D], in memory of their own."""
+        return self._read(row).to(torch.float32, copy=True)
+
+    def pooled_of(self, row: int) -> np.ndarray:
+        """Returns the mean over a sample's tokens, float32 [D]."""
+        return self._pooled_of(row)
+
     def _filled(self, rows: Sequence[int], buffer: int | None) -> Tensor:
         """Reads tokens [B, N, D] in the stored type."""
         lengths = [self._lengths[row] for row in rows]

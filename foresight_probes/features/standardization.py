@@ -39,6 +39,12 @@ class Standardization:
             pooled_scale=pooled.standard_deviation(),
         )
 
+    @classmethod
+    def identity(cls, width: int) -> Self:
+        """Returns one that changes nothing, for features that are standardised already."""
+        zero, one = torch.zeros(width), torch.ones(width)
+        return cls(token_mean=zero, token_scale=one, pooled_mean=zero, pooled_scale=one)
+
     def to(self, device: torch.device) -> "Standardization":
         """Returns the same on a device."""
         return Standardization(

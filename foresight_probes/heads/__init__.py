@@ -96,6 +96,13 @@ def solver(name: str) -> str | None:
     return load(name).solver
 
 
+def is_linear(name: str) -> bool:
+    """Tells whether a head is one linear map of what it reads. Raises `UnknownName`."""
+    from foresight_probes.heads.layers.base import LinearHead
+
+    return issubclass(cast(type, load(name)), LinearHead)
+
+
 def takes_several(name: str) -> bool:
     """Tells whether a head takes several points at once. Raises `UnknownName`."""
     return load(name).takes_several

@@ -3,17 +3,18 @@
 from torch import Tensor
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.layers.base import ProbeHead
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.heads.layers.outputs import per_sample, spread_linear
 
 
-class Head(ProbeHead):
+class Head(LinearHead):
     """tokens [B, T H W, D] -> means over each time step [B, T D] -> values [B, P, C]."""
 
     learning_rate = 0.01
     predicts = ("per_sample",)
     information = ("mean",)
     is_linear = True
+    rearranges = True
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()
@@ -21,8 +22,12 @@ class Head(ProbeHead):
         self.steps = outputs.grid.t
         self.linear = spread_linear(width * self.steps, outputs)
 
-    def forward(self, features: Features) -> Prediction:
-        return per_sample(self.linear(step_means(features, self.steps).flatten(1)), self.outputs)
+    def inputs(self, features: Features) -> tuple[Tensor, Tensor]:
+        means_B1D = step_means(features, self.steps).flatten(1)[:, None]
+        return means_B1D, means_B1D.new_ones(len(means_B1D), 1).bool()
+
+    def as_prediction(self, mapped: Tensor, features: Features) -> Prediction:  # noqa: ARG002 - cells do not matter here
+        return per_sample(mapped, self.outputs)
 
 
 def step_means(features: Features, steps: int) -> Tensor:

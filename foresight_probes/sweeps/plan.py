@@ -19,7 +19,7 @@ from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
 from foresight_probes.training.closed_forms import samples_seen
 from foresight_probes.training.run_spec import RunSpec
-from foresight_probes.training.solvers import solvable
+from foresight_probes.training.solvers import solvable, solver_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,13 +58,16 @@ class SweepPlan:
     def _samples(self, runs: Sequence[RunSpec]) -> int:
         """Returns how many samples the runs on a point will report, trained and solved ones together."""
         options = self.sweep.options
-        closed = [run for run in runs if registry.solver(run.head)]
+        solvers = {run: solver_of(self.tasks[run.task], run.head) for run in runs}
+        closed = {run: solver for run, solver in solvers.items() if solver}
         trained = len(self.split.train) * options.epochs if len(closed) < len(runs) else 0
         if not closed:
             return trained
         groups = [sample["group"] for sample in self.cache.rows]
         splits = {seed: resplit(self.split, groups, seed) for seed in {run.seed for run in closed}}
-        return trained + samples_seen(closed, [splits[run.seed] for run in closed], len(options.strengths))
+        return trained + samples_seen(
+            list(closed.values()), [splits[run.seed] for run in closed], len(options.strengths)
+        )
 
 
 def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
@@ -110,7 +113,8 @@ def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, seve
     runs = []
     for name, task in data.tasks.items():
         outputs = task.outputs_for(width=1, grid=data.grid)
-        runs += sweep.runs(name, _heads(name, outputs, task, chosen, several=several))
+        own = _heads(name, outputs, task, chosen, several=several)
+        runs += sweep.runs(name, own, solved=[head for head in own if solver_of(task, head)])
     return runs
 
 

@@ -8,7 +8,6 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.claims import claim, sweep
 from foresight_cache.runtime.progress import Advance, silent
-from foresight_probes import heads as head_registry
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, in_order
@@ -16,6 +15,7 @@ from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.training.run_spec import RunSpec
+from foresight_probes.training.solvers import solver_of
 
 CLAIMS = ".claims"
 """Folder, among the results, of the claims on points of the processes that are at work."""
@@ -71,7 +71,7 @@ def train_sweep(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
         with _claimed(plan.out, tuple(pending)) as point:
             finished, runs = _finished_meanwhile(plan, point, pending.pop(point))
             mean_predictors = {(r.task, r.head, r.seed): r for r in results.values() if r.point == MEAN_PREDICTOR}
-            for part in _parts(runs):
+            for part in _parts(plan, runs):
                 point_runs = PointRuns(plan, point, part, mean_predictors)
                 failures += point_runs.train(loggers, advance)
                 finished += point_runs.results
@@ -107,8 +107,8 @@ def _finished_meanwhile(
     return [result for result in results.values() if result], tuple(run for run in runs if not results[run])
 
 
-def _parts(runs: Sequence[RunSpec]) -> list[list[RunSpec]]:
+def _parts(plan: SweepPlan, runs: Sequence[RunSpec]) -> list[list[RunSpec]]:
     """Runs that are trained step by step, and closed forms."""
-    closed = [run for run in runs if head_registry.solver(run.head)]
-    stepwise = [run for run in runs if not head_registry.solver(run.head)]
+    closed = [run for run in runs if solver_of(plan.tasks[run.task], run.head)]
+    stepwise = [run for run in runs if run not in closed]
     return [part for part in (stepwise, closed) if part]

@@ -1,7 +1,7 @@
 """A sweep: the runs that are wanted, as a YAML file or as words of a command line, under the same names."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ import yaml
 
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.lists import split_list
-from foresight_probes import heads as head_registry
 from foresight_probes.options import TrainingOptions
 from foresight_probes.training.loggers import require_known
 from foresight_probes.training.run_spec import RunSpec
@@ -49,14 +48,14 @@ class Sweep:
                     expected = "above" if least == 0 else "of at least"
                     raise UsageError(f"{name} has the value {value!r}, expected numbers {expected} 0")
 
-    def runs(self, task: str, heads: Iterable[str]) -> list[RunSpec]:
+    def runs(self, task: str, heads: Iterable[str], *, solved: Container[str] = ()) -> list[RunSpec]:
         """Returns a run of each head for each seed and value of the grids.
 
-        Closed forms have no step size, so they are in no grid.
+        Heads that are `solved` have no step size, so they are in no grid.
         """
         runs = []
         for head in dict.fromkeys(heads):
-            closed = head_registry.solver(head) is not None
+            closed = head in solved
             rates = (None,) if closed else self.learning_rates or (None,)
             decays = (None,) if closed else self.weight_decays or (None,)
             for seed, rate, decay in product(dict.fromkeys(self.seeds), dict.fromkeys(rates), dict.fromkeys(decays)):

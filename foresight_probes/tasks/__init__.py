@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid
-from foresight_probes.batches import Features, OutputSpec, Prediction
+from foresight_probes.batches import Features, Form, OutputSpec, Prediction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,8 @@ class Task(ABC):
     whether the best constant answer is the same for all points."""
     closed_form: Literal["class", "values"] | None = None
     """The method, `target_class` or `target_values`, that gives a closed form its targets; None where there is none."""
+    start_forms: tuple[Form, ...] = ()
+    """Forms of prediction for which `start_values` tells what a perfect head predicts."""
     not_measured: Mapping[str, str] = {}
     """Metrics that cannot be measured here, each with the reason in a sentence."""
 
@@ -103,6 +105,20 @@ class Task(ABC):
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:
         """Returns the values that a perfect head would predict, float32: [1, C], or [N, C] of the cells [N, 4]."""
         raise NotImplementedError
+
+    def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:
+        """Returns values that a perfect head would predict, from which heads that are trained start.
+
+        They are float32 [N, C] for the cells [N, 4], or [P, C] for the whole sample where `cells` is None; NaN where a
+        value does not matter. Where there are `target_values` it is these. A task of classes is started from logits.
+        """
+        if self.closed_form != "values":
+            raise NotImplementedError
+        return self.target_values(target, cells if cells is not None else target.new_empty(0, 4))
+
+    def start_groups(self, channels: int) -> list[list[int]]:
+        """Returns the columns of `start_values`, in groups of which a row has all or none."""
+        return [list(range(channels))]
 
     @abstractmethod
     def best_constant(self, targets: Answered) -> ConstantAnswer:

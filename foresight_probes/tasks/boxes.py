@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.batches import Form, OutputSpec, Prediction
 from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics import box_metrics as metric
@@ -23,6 +23,12 @@ MOST = 10
 
 SIDE_WEIGHT, GIOU_WEIGHT, SCORE_WEIGHT = 5.0, 2.0, 1.0
 """Weights of the L1 distance, of 1 - GIoU and of the score, in the cost of matching and in the loss (DETR's)."""
+
+LEAST = 0.01
+"""Fraction of the image nearer than which centres are to its sides, and sizes to 0 and 1, in no value to start from."""
+
+START_SCORE = 3.0
+"""Logit that heads start from where there is an object, and its negative where there is none."""
 
 REACH = 0.1
 """Distance of a box from its cell's centre, as a fraction of the image, for a value of 1."""
@@ -44,6 +50,7 @@ class Task(tasks.Task):
     metric_names: tuple[str, ...] = ("mean_iou", "median_iou", "share_above_0.5", "share_above_0.7")
     annotations: tuple[str, ...] = ("objects",)
     outputs = OutputSpec(num_predictions=MOST, channels=5)
+    start_forms: tuple[Form, ...] = ("per_sample", "per_token")
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns boxes [K, 4] float32 as fractions of the model's input, K from 1 to 10, the largest first.
@@ -63,6 +70,27 @@ class Task(tasks.Task):
         boxes_P4 = ranked_boxes([target for target, _ in targets], self.outputs.num_predictions)
         ranks_P1 = -torch.arange(len(boxes_P4))[:, None]
         return ConstantAnswer(values=torch.cat([encode_boxes(boxes_P4), ranks_P1], dim=1).float())
+
+    def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:
+        """Returns code and score of the box that each cell is trained towards, [N, 5], or of the largest ones, [P, 5].
+
+        Boxes of cells without an object are NaN, and those of predictions beyond the number of objects 0.
+        """
+        if cells is None:
+            kept = target[: self.outputs.num_predictions]
+            absent = self.outputs.num_predictions - len(kept)
+            values = functional.pad(encode_boxes(kept, least=LEAST), (0, 0, 0, absent))
+            present = torch.arange(len(values)) < len(kept)
+        else:
+            objects = cell_objects(target, cells)
+            present = objects >= 0
+            values = encode_boxes(target[objects], cells, least=LEAST).masked_fill(~present[:, None], torch.nan)
+        score = torch.where(present, START_SCORE, -START_SCORE)
+        return torch.cat([values, score[:, None]], dim=1)
+
+    def start_groups(self, channels: int) -> list[list[int]]:
+        """Returns the box and the score for the columns of a token, and all columns of a whole sample."""
+        return [[0, 1, 2, 3], [4]] if channels == 5 else [list(range(channels))]
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         boxes_BP4, logits_BP = decode(prediction)
@@ -100,6 +128,30 @@ class Task(tasks.Task):
         return metric.by_count(scores)
 
 
+def encode_boxes(boxes_N4: Tensor, cells_N4: Tensor | None = None, *, least: float = 1e-6) -> Tensor:
+    """Returns the first four values of a prediction of these boxes, [N, 4], as `decode_boxes` reads them.
+
+    Fractions that become logits are kept `least` away from 0 and 1.
+
+    >>> boxes, cells = torch.tensor([[0.1, 0.2, 0.5, 0.8]]), torch.tensor([[0.25, 0.5, 0.5, 1.0]])
+    >>> values = encode_boxes(boxes, cells)[None]
+    >>> decode_boxes(Prediction(values=values, mask=torch.ones(1, 1, dtype=torch.bool), cells=cells[None]))
+    tensor([[[0.1000, 0.2000, 0.5000, 0.8000]]])
+    """
+    centre, size = (boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2, boxes_N4[:, 2:] - boxes_N4[:, :2]
+    inside = centre.logit(least) if cells_N4 is None else (centre - cells_N4[:, :2]) / REACH
+    return torch.cat([inside, size.logit(least)], dim=1)
+
+
+def cell_objects(boxes_K4: Tensor, cells_N4: Tensor) -> Tensor:
+    """Returns the object that each cell of one sample is trained towards (`matching.by_cell`) or -1, [N] int64."""
+    if not len(boxes_K4):
+        return torch.full((len(cells_N4),), -1, device=cells_N4.device)
+    exist = torch.ones(1, len(cells_N4), dtype=torch.bool, device=cells_N4.device)
+    count = torch.tensor([len(boxes_K4)], device=cells_N4.device)
+    return by_cell(cells_N4[None], exist, boxes_K4[None], count)[0]
+
+
 def decode(prediction: Prediction) -> tuple[Tensor, Tensor]:
     """Returns boxes [B, P, 4] as fractions of the image and score logits [B, P]."""
     return decode_boxes(prediction), prediction.values[..., 4]
@@ -114,12 +166,6 @@ def decode_boxes(prediction: Prediction) -> Tensor:
         centre = prediction.cells[..., :2] + REACH * values[..., :2]
     half = values[..., 2:4].sigmoid() / 2
     return torch.cat([centre - half, centre + half], dim=-1)
-
-
-def encode_boxes(boxes_P4: Tensor) -> Tensor:
-    """Returns the first four values of predictions from a whole sample that stand for these boxes, [P, 4]."""
-    centre, sides = (boxes_P4[:, :2] + boxes_P4[:, 2:]) / 2, boxes_P4[:, 2:] - boxes_P4[:, :2]
-    return torch.cat([centre, sides], dim=1).logit(eps=1e-6)
 
 
 def _assign(prediction: Prediction, boxes: Tensor, logits: Tensor, truth: Tensor, targets: Sequence[Tensor]) -> Tensor:

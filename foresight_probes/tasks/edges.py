@@ -12,7 +12,7 @@ from torch.nn import functional
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Prediction
 from foresight_probes.constant_answer import Answered, ConstantAnswer, blank
-from foresight_probes.features.patches import patchify
+from foresight_probes.features.patches import grid_of, patchify
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.edge_metrics import around_edges, clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
@@ -71,6 +71,11 @@ class Task(Picture):
             for bound in _bounds(values)
         ]
         return max(tried, key=lambda answer: self._mean_f1(answer, judged))
+
+    def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:
+        """Returns 1 for each pixel of a cell that is an edge and -1 for others, [N, C]."""
+        assert cells is not None, "edges are drawn from cells"  # noqa: S101
+        return 2 * patchify(target, grid_of(cells)).float() - 1
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = []

@@ -23,6 +23,9 @@ from foresight_probes.tasks.kinds.constant_boxes import covering_boxes
 MOST = 10
 """Objects of an image that are kept: the first."""
 
+LEAST = 0.01
+"""Fraction of the image nearer than which a corner is to the image's side in no value that heads start from."""
+
 
 class Task(tasks.Task):
     """Predicts ten boxes, whose corners are sigmoids, by the L1 distance over all of them.
@@ -37,6 +40,7 @@ class Task(tasks.Task):
     metric_names = ("mean_iou", "median_iou", "share_above_0.5", "share_above_0.7")
     annotations = ("objects",)
     outputs = OutputSpec(num_predictions=MOST, channels=4, predicts=("per_sample",))
+    start_forms = ("per_sample",)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns boxes [K, 4] float32 as fractions of the model's input, the first ten in the order of annotation."""
@@ -48,6 +52,10 @@ class Task(tasks.Task):
         """Returns in each slot the box that covers any object best, of the images that the slot is asked of."""
         boxes_P4 = covering_boxes([target for target, _ in targets], MOST)
         return ConstantAnswer(values=functional.pad(boxes_P4.logit(eps=1e-6), (0, 0, 0, MOST - len(boxes_P4))))
+
+    def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:  # noqa: ARG002 - of the whole sample
+        """Returns the logits of the corners, those of slots without an object at the box of zeros, [10, 4]."""
+        return functional.pad(target, (0, 0, 0, MOST - len(target))).clamp(LEAST, 1 - LEAST).logit()
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         truth = torch.stack([functional.pad(target, (0, 0, 0, MOST - len(target))) for target in targets])

@@ -36,6 +36,8 @@ class Task(tasks.Task):
     chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
     transforms_batch = True
     targets_from = "features"
+    closed_form = "values"
+    start_forms = ("per_token",)
 
     def __init__(self, context: TaskContext) -> None:
         grids = [sample.get(level) for sample in context.samples for level in LEVELS]
@@ -65,6 +67,9 @@ class Task(tasks.Task):
         for target, grid in targets:
             sums.add(target[0], Grid(1, grid.h, grid.w))
         return ConstantAnswer(values=sums.means().float(), places=sums.places)
+
+    def target_values(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - a row for each cell already
+        return target[0]
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = [

@@ -38,6 +38,7 @@ class Task(tasks.Task):
     metric_names = ("miou", "accuracy")
     annotations = ("labels", "objects")
     constant_head = "token-constant"
+    start_forms = ("per_token",)
     transforms_batch = True
     targets_from = "cells"
     closed_form = "class"

@@ -139,7 +139,8 @@ class Bank(LightningModule):
     def _is_batched(self, index: int) -> bool:
         """True where the head is a linear map of the batch as all tasks see it."""
         changed = self.tasks[self.runs[index].task].transforms_batch or self.standardization.others
-        return isinstance(self.heads[index], LinearHead) and not changed
+        head = self.heads[index]
+        return isinstance(head, LinearHead) and not head.rearranges and not changed
 
     def _is_threaded(self, index: int) -> bool:
         """True where several threads inside of operations pay for what the head reads."""

@@ -6,24 +6,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from foresight_probes import heads
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered
 from foresight_probes.splits import Split
 from foresight_probes.training.linear_solution import LinearSolution
-from foresight_probes.training.run_spec import BestEpoch, RunSpec
+from foresight_probes.training.run_spec import BestEpoch
 from foresight_probes.training.solution_scores import evaluate
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import SOLVERS
 
 
-def samples_seen(runs: Sequence[RunSpec], splits: Sequence[Split], penalties: int) -> int:
-    """Returns how many samples the closed forms of a point report, of these runs with the split of each."""
+def samples_seen(solvers: Sequence[str], splits: Sequence[Split], penalties: int) -> int:
+    """Returns how many samples the closed forms of a point report, of runs with these solvers and splits."""
     seen = sum(len(frozenset().union(*(split.rows(side) for split in splits))) for side in ("validation", "test"))
     for name, solver in SOLVERS.items():
-        own = [
-            frozenset(split.train) for run, split in zip(runs, splits, strict=True) if heads.solver(run.head) == name
-        ]
+        own = [frozenset(split.train) for own, split in zip(solvers, splits, strict=True) if own == name]
         seen += solver.samples_seen(own, penalties)
     return seen
 
@@ -47,25 +44,28 @@ class ClosedForms:
 
     def fit(self) -> None:
         """Solves, selects on validation and evaluates the test split once."""
-        tested = evaluate(self._data, self._select(self._solve()), "test")
+        tested = evaluate(self._data, {run: [best] for run, best in self.best().items()}, "test")
         self.test_scores = [tested[index][0] for index in range(len(self.runs))]
+
+    def best(self) -> dict[int, LinearSolution]:
+        """Solves, keeps the weights of each run's best solution on validation, and returns it."""
+        return self._select(self._solve())
 
     def _solve(self) -> dict[int, Sequence[LinearSolution]]:
         solutions: dict[int, Sequence[LinearSolution]] = {}
         for name, solver in SOLVERS.items():
-            runs = [index for index, run in enumerate(self.runs) if heads.solver(run.head) == name]
-            solutions |= solver.solve(runs, self._data, self._options)
+            runs = [index for index, own in enumerate(self._data.solvers) if own == name]
+            solutions |= solver.solve(runs, self._data, self._options) if runs else {}
         return solutions
 
-    def _select(self, solutions: Mapping[int, Sequence[LinearSolution]]) -> dict[int, list[LinearSolution]]:
-        """Keeps the weights of each run's best solution on validation, and returns it."""
+    def _select(self, solutions: Mapping[int, Sequence[LinearSolution]]) -> dict[int, LinearSolution]:
         validated, selected = evaluate(self._data, solutions, "validation"), {}
         for index in range(len(self.runs)):
             task = self._data.task(index)
             values = [task.metrics(own.scores).get(task.primary, -math.inf) for own in validated[index]]
             best = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
             self._keep(index, solutions[index][best], values[best])
-            selected[index] = [solutions[index][best]]
+            selected[index] = solutions[index][best]
         return selected
 
     def _keep(self, index: int, solution: LinearSolution, value: float) -> None:

@@ -31,7 +31,8 @@ class ConstantAnswers:
         sums = {run: torch.zeros_like(data.heads[run].linear.bias, dtype=torch.float64) for run in runs}
         counts = dict.fromkeys(runs, 0)
         for rows in data.training_rows(runs):
-            for run, answers, known in zip(rows.runs, rows.answers, rows.known, strict=True):
+            for run, answers in zip(rows.runs, rows.answers, strict=True):
+                known = answers >= 0 if answers.ndim == 1 else ~answers.isnan().any(1)
                 sums[run] += _values(answers[known], len(sums[run])).double().sum(0)
                 counts[run] += int(known.sum())
         return {run: [self._solution(data, run, sums[run], max(1, counts[run]))] for run in runs}

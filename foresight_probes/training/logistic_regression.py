@@ -1,8 +1,8 @@
 """Multinomial logistic regression to its optimum, by Newton's method with conjugate gradients, in float64."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,20 +38,29 @@ class LogisticRegression:
     def _solve(self, run: int, data: SolverData, options: TrainingOptions) -> list[LinearSolution]:
         def chunks() -> Iterator[tuple[Tensor, Tensor]]:
             for rows in data.training_rows([run], counted=False):
-                (classes,), (known,) = rows.answers, rows.known
-                yield rows.inputs_RD[known], classes[known]
+                (classes,) = rows.answers
+                yield rows.inputs_RD[classes >= 0], classes[classes >= 0]
 
         classes, width = data.heads[run].linear.weight.shape
-        fits = data.most_rows(run) * width * 8 <= options.resident_bytes
-        kept = partial(tuple, tuple(chunks())) if fits else chunks
-        samples = len(data.splits[run].train)
-        return solve(
-            kept,
-            width=width,
-            classes=classes,
-            penalties=options.strengths,
-            advance=lambda: data.advance(samples, 0),
-        )
+        settings: dict[str, Any] = {
+            "classes": classes,
+            "penalties": options.strengths,
+            "advance": lambda: data.advance(len(data.splits[run].train), 0),
+        }
+        if data.most_rows(run) * width * 8 > options.resident_bytes:
+            return solve(chunks, width=width, **settings)
+        inputs, answers = zip(*chunks(), strict=True)
+        return _solve_kept(torch.cat(inputs), torch.cat(answers), settings)
+
+
+def _solve_kept(inputs_RD: Tensor, classes_R: Tensor, settings: Mapping[str, Any]) -> list[LinearSolution]:
+    """Where rows are fewer than channels, solves in the space that they span: the weights lie in it, turned only."""
+    rows, width = inputs_RD.shape
+    if rows >= width:
+        return solve(lambda: [(inputs_RD, classes_R)], width=width, **settings)
+    span_DR, turned_RR = torch.linalg.qr(inputs_RD.T)
+    solutions = solve(lambda: [(turned_RR.T, classes_R)], width=rows, **settings)
+    return [LinearSolution(own.penalty, own.weight @ span_DR.T, own.bias) for own in solutions]
 
 
 def solve(

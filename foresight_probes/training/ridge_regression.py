@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from foresight_probes.options import TrainingOptions
 from foresight_probes.training.linear_solution import LinearSolution
@@ -101,13 +102,43 @@ class RidgeRegression:
 
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
         equations: dict[tuple[int, ...], NormalEquations] = {}
+        groups = {run: _groups(data, run) for run in runs}
         for rows in data.training_rows(runs):
-            own = equations.setdefault(rows.runs, NormalEquations(len(rows.runs)))
-            own.add(rows.inputs_RD, torch.stack(rows.known, dim=1), [y.double() for y in rows.answers])
+            targets = [
+                _values(answers, data.heads[run].linear.out_features)[:, columns]
+                for run, answers in zip(rows.runs, rows.answers, strict=True)
+                for columns in groups[run]
+            ]
+            own = equations.setdefault(rows.runs, NormalEquations(len(targets)))
+            known = torch.stack([~values.isnan().any(1) for values in targets], dim=1)
+            own.add(rows.inputs_RD, known, targets)
         solutions: dict[int, list[LinearSolution]] = {}
         for alike, own in equations.items():
-            solutions |= zip(alike, own.solve(options.strengths), strict=True)
+            solved = iter(own.solve(options.strengths))
+            for run in alike:
+                parts = [next(solved) for _ in groups[run]]
+                solutions[run] = [_joined(groups[run], part) for part in zip(*parts, strict=True)]
         return solutions
 
     def samples_seen(self, training: Sequence[frozenset[int]], penalties: int) -> int:  # noqa: ARG002 - one pass for all
         return len(frozenset().union(*training))
+
+
+def _groups(data: SolverData, run: int) -> list[list[int]]:
+    channels = data.heads[run].linear.out_features
+    return [list(range(channels))] if data.task(run).closed_form == "class" else data.task(run).start_groups(channels)
+
+
+def _values(answers: Tensor, channels: int) -> Tensor:
+    """[R, C] float64: values as they are, and classes as 1 against 0; NaN where a row does not matter."""
+    if answers.ndim == 2:
+        return answers.double()
+    one_hot = functional.one_hot(answers.clamp(min=0), channels).double()
+    return one_hot.masked_fill(answers[:, None] < 0, torch.nan)
+
+
+def _joined(groups: Sequence[Sequence[int]], parts: Sequence[LinearSolution]) -> LinearSolution:
+    """Puts the columns of groups together, which were solved with one penalty."""
+    order = torch.tensor([column for columns in groups for column in columns]).argsort()
+    weight = torch.cat([part.weight for part in parts])[order]
+    return LinearSolution(parts[0].penalty, weight, torch.cat([part.bias for part in parts])[order])

@@ -6,6 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from foresight_probes.batches import Features
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.results.scores import Gathered
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.solver_data import SeenBatch, SolverData
@@ -29,7 +30,7 @@ def evaluate(
                 features = seen.features.select(list(targets))
                 rows = [seen.samples[position] for position in targets]
                 for number, solution in enumerate(solutions[run]):
-                    prediction = head.as_prediction(_mapped(features, head.reads, solution), features)
+                    prediction = head.as_prediction(_mapped(head, features, solution), features)
                     gathered[run][number].add(rows, score(prediction, list(targets.values())))
     return gathered
 
@@ -40,6 +41,5 @@ def _targets(data: SolverData, run: int, seen: SeenBatch, samples: frozenset[int
     return {position: target for position, (row, target) in enumerate(pairs) if row in samples and target is not None}
 
 
-def _mapped(features: Features, reads: str, solution: LinearSolution) -> Tensor:
-    inputs = features.pooled if reads == "pooled" else features.tokens
-    return (inputs.double() @ solution.weight.T + solution.bias).float()
+def _mapped(head: LinearHead, features: Features, solution: LinearSolution) -> Tensor:
+    return (head.inputs(features)[0].double() @ solution.weight.T + solution.bias).float()

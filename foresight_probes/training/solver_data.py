@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,9 @@ from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
+
+MOST_ROWS = 65_536
+"""Rows that a closed form is solved from at most, or a few more; where tokens are more, some of each sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,7 @@ class SolverRows:
     inputs_RD: Tensor
     """float64, a row per sample or per token."""
     answers: list[Tensor]
-    """Right values [R, C] or classes [R] for each run; anything in rows that it does not train on."""
-    known: list[Tensor]
-    """Rows that each run trains on, [R] bool."""
+    """Right values [R, C], NaN where a row does not matter, or classes [R], negative where not, for each run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,8 @@ class SolverData:
     tasks: Mapping[str, Task]
     heads: Sequence[LinearHead]
     """Head of each run."""
+    solvers: Sequence[str]
+    """Name of the solver of each run."""
     splits: Sequence[Split]
     """Split of each run."""
     features: FeatureData
@@ -63,7 +67,9 @@ class SolverData:
         """
         kinds: dict[tuple[str, str], list[int]] = {}
         for run in samples:
-            kinds.setdefault((self.heads[run].reads, self._transforming(run)), []).append(run)
+            head = self.heads[run]
+            reads = self.runs[run].head if head.rearranges else head.reads
+            kinds.setdefault((reads, self._transforming(run)), []).append(run)
         rows, buffers = sorted(frozenset().union(*samples.values())), list[Tensor]()
         for batch in self.features.in_order(rows) if rows else ():
             features = self.standardization(batch.features, buffers)
@@ -73,17 +79,23 @@ class SolverData:
             self.advance(len(batch.rows) if counted else 0, batch.size)
 
     def training_rows(self, runs: Sequence[int], *, counted: bool = True) -> Iterator[SolverRows]:
-        """Yields all rows that these runs train on, in one pass, reported as `batches` does."""
+        """Yields the rows that these runs train on, in one pass, reported as `batches` does.
+
+        Of samples with so many tokens that they would be more than `MOST_ROWS` in all, a part is chosen by hash.
+        """
         training = {run: frozenset(self.splits[run].train) for run in runs}
+        most = -(-MOST_ROWS // max(1, len(frozenset().union(*training.values()))))
         for seen in self.batches(training, counted=counted):
-            inputs_RD, lengths = _inputs(seen.features, self.heads[seen.runs[0]].reads)
-            pairs = [self._answers(run, seen, lengths, training[run]) for run in seen.runs]
-            yield SolverRows(seen.runs, inputs_RD, [answers for answers, _ in pairs], [known for _, known in pairs])
+            inputs_BRD, mask_BR = self.heads[seen.runs[0]].inputs(seen.features)
+            lengths = mask_BR.sum(1).tolist()
+            answers = [self._answers(run, seen, lengths, training[run]) for run in seen.runs]
+            kept = torch.cat([sampled(row, length, most) for row, length in zip(seen.samples, lengths, strict=True)])
+            yield SolverRows(seen.runs, inputs_BRD[mask_BR][kept].double(), [own[kept] for own in answers])
 
     def most_rows(self, run: int) -> int:
         """Returns how many rows a run may train on at most."""
         tokens = self.features.grid.tokens if self.heads[run].reads == "tokens" else 1
-        return len(self.splits[run].train) * tokens
+        return min(len(self.splits[run].train) * tokens, MOST_ROWS + len(self.splits[run].train))
 
     def task(self, run: int) -> Task:
         """Returns the task of a run."""
@@ -104,29 +116,38 @@ class SolverData:
         transformed, ready = self.tasks[task].transform_batch(features.select(positions), targets)
         return SeenBatch(runs, transformed, {task: ready}, tuple(batch.rows[position] for position in positions))
 
-    def _answers(
-        self, run: int, seen: SeenBatch, lengths: Sequence[int], training: frozenset[int]
-    ) -> tuple[Tensor, Tensor]:
+    def _answers(self, run: int, seen: SeenBatch, lengths: Sequence[int], training: frozenset[int]) -> Tensor:
+        """Classes [R] of a task that has them, else values [R, C]."""
         task, channels = self.task(run), self.heads[run].linear.out_features
-        has_classes = task.closed_form == "class"
-        answers = torch.full((sum(lengths),) if has_classes else (sum(lengths), channels), torch.nan)
+        shape = (-1,) if task.closed_form == "class" else (-1, channels)
+        answers = torch.full((sum(lengths), *shape[1:]), -1.0 if shape == (-1,) else torch.nan)
         start = 0
         for number, (row, target, length) in enumerate(
             zip(seen.samples, seen.targets[self.runs[run].task], lengths, strict=True)
         ):
             if target is not None and row in training:
-                cells = seen.features.cells[number, :length]
-                right = task.target_class(target, cells) if has_classes else task.target_values(target, cells)
-                shape = (-1,) if has_classes else (-1, channels)
-                answers[start : start + length] = right.reshape(shape).expand(length, *shape[1:])
+                cells = seen.features.cells[number, :length] if "per_token" in self.heads[run].predicts else None
+                right = self._right(task, target, cells).reshape(shape)
+                right = right.expand(length, *shape[1:]) if len(right) == 1 else right[:length]
+                answers[start : start + len(right)] = right
             start += length
-        if has_classes:
-            return answers.nan_to_num().long(), answers >= 0
-        return answers.nan_to_num(), ~answers.isnan().any(1)
+        return answers.long() if shape == (-1,) else answers
+
+    @staticmethod
+    def _right(task: Task, target: Tensor, cells: Tensor | None) -> Tensor:
+        if task.closed_form == "class":
+            return task.target_class(target, target.new_empty(0, 4) if cells is None else cells)
+        return task.start_values(target, cells)
 
 
-def _inputs(features: Features, reads: str) -> tuple[Tensor, list[int]]:
-    """[R, D] float64, a row per sample or per token, and how many rows each sample has."""
-    if reads == "pooled":
-        return features.pooled.double(), [1] * len(features.pooled)
-    return features.tokens[features.mask].double(), features.mask.sum(1).tolist()
+def sampled(row: int, length: int, most: int) -> Tensor:
+    """Returns which of so many tokens of a sample stand for all where they are too many, [R] bool: `most` at most.
+
+    >>> sampled(7, 5, 2).sum().item(), sampled(7, 5, 9).tolist()
+    (2, [True, True, True, True, True])
+    """
+    if length <= most:
+        return torch.ones(length, dtype=torch.bool)
+    kept = torch.zeros(length, dtype=torch.bool)
+    kept[np.random.default_rng(row).permutation(length)[:most]] = True
+    return kept

@@ -7,6 +7,7 @@ from foresight_probes import heads
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
 from foresight_probes.training.constant_solver import ConstantAnswers
+from foresight_probes.training.discriminant import Discriminant
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.logistic_regression import LogisticRegression
 from foresight_probes.training.ridge_regression import RidgeRegression
@@ -34,9 +35,24 @@ class Solver(Protocol):
 SOLVERS: Mapping[str, Solver] = {
     "ridge": RidgeRegression(),
     "logistic": LogisticRegression(),
+    "discriminant": Discriminant(),
     "constant": ConstantAnswers(),
 }
 """Solvers by the name that a head declares."""
+
+
+def solver_of(task: Task, head: str) -> str | None:
+    """Returns the name of the solver of a head for a task; None for a head that is trained. Raises `UnknownName`.
+
+    A linear head is solved wherever its loss is convex: by ridge regression for values, logistic regression for the
+    class of a sample, and the discriminant for that of each token.
+    """
+    declared = heads.solver(head)
+    if declared or not heads.is_linear(head):
+        return declared
+    if task.closed_form == "class":
+        return "logistic" if "per_sample" in heads.load(head).predicts else "discriminant"
+    return "ridge" if task.closed_form == "values" else None
 
 
 def solvable(task: Task, head: str) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, Form, Information, Prediction
@@ -26,15 +27,23 @@ class ProbeHead(nn.Module):
 class LinearHead(ProbeHead):
     """A head that is the map `linear` of what it reads and has no other parameter.
 
-    Many of them are computed and trained as one matrix, and closed forms solve them.
+    Closed forms solve it where a task has targets for them. Elsewhere many are computed and trained as one matrix.
     """
 
     is_linear = True
     linear: nn.Linear
+    rearranges: ClassVar[bool] = False
+    """True where `inputs` are not simply the means, or the tokens, as they are."""
 
     def forward(self, features: Features) -> Prediction:
-        return self.as_prediction(self.linear(features.pooled if self.reads == "pooled" else features.tokens), features)
+        return self.as_prediction(self.linear(self.inputs(features)[0]), features)
+
+    def inputs(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Returns what `linear` maps, [B, R, D], and which of the R rows of each sample exist, [B, R] bool."""
+        if self.reads == "tokens":
+            return features.tokens, features.mask
+        return features.pooled[:, None], features.pooled.new_ones(len(features.pooled), 1).bool()
 
     def as_prediction(self, mapped: Tensor, features: Features) -> Prediction:
-        """Makes a prediction of what `linear` maps features to, [B, P · C] or [B, N, C]."""
+        """Makes a prediction of what `linear` maps the inputs to, [B, R, ...]; R is 1 for the whole sample."""
         raise NotImplementedError

@@ -46,7 +46,7 @@ def zero_for_residual(layer: Layer, outputs: OutputSpec) -> Layer:
 
 def per_sample(values: Tensor, outputs: OutputSpec) -> Prediction:
     """Reads values, [B, P · C] or [B, P, C], as P predictions of the whole sample, all of which exist."""
-    values_BPC = values.view(-1, outputs.num_predictions, outputs.channels)
+    values_BPC = values.reshape(-1, outputs.num_predictions, outputs.channels)
     mask_BP = torch.ones(values_BPC.shape[:2], dtype=torch.bool, device=values.device)
     return Prediction(values=values_BPC, mask=mask_BP)
 

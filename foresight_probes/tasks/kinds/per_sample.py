@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from foresight_probes.batches import Prediction
+from foresight_probes.batches import Form, Prediction
 from foresight_probes.metrics import Scores
 from foresight_probes.tasks import Task
 
@@ -18,6 +18,7 @@ class PerSample(Task):
     """
 
     constant_head = "constant"
+    start_forms: tuple[Form, ...] = ("per_sample",)
 
     @abstractmethod
     def sample_losses(self, prediction: Prediction, truth_B: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from foresight_cache.samples import Grid
-from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.batches import Form, OutputSpec, Prediction
 from foresight_probes.constant_answer import ConstantAnswer
 from foresight_probes.features.patches import cell_shape, patchify, unpatchify
 from foresight_probes.tasks import Task, TaskContext
@@ -18,6 +18,7 @@ class Picture(Task):
     """A task whose target is made from the cache's pixels, [T, H, W, C]."""
 
     constant_head = "global-linear"
+    start_forms: tuple[Form, ...] = ("per_token",)
     needs_arrays = ("pixels",)
     channels: ClassVar[int]
     """Channels C of the picture."""
