@@ -14,7 +14,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import heads
 from foresight_probes.batches import Batch
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.heads.layers.base import LinearHead
+from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
@@ -50,13 +50,18 @@ class Bank(LightningModule):
         options: TrainingOptions,
         *,
         grid: Grid = _ONE_TOKEN,
+        built: Sequence[ProbeHead] | None = None,
         advance: Advance = silent,
     ) -> None:
-        """Builds the heads; `grid` is the largest of the samples' grids (`FeatureData.grid`)."""
+        """Takes heads as they are `built`, or builds them for `grid`, the largest of the samples' grids."""
         super().__init__()
         self.runs, self.tasks, self.options = tuple(runs), tasks, options
         self.standardization = standardization
-        self.heads = nn.ModuleList(build_heads(runs, tasks, standardization, grid))
+        self.heads = nn.ModuleList(build_heads(runs, tasks, standardization, grid) if built is None else built)
+        self.active = set(range(len(runs)))
+        """Indices of the runs that take part in the next round of training."""
+        self.epochs = options.epochs
+        """Epochs of a round."""
         self.selections = [BestEpoch() for _ in runs]
         self.failures: dict[int, str] = {}
         """Failures of runs by index: what became of their losses."""
@@ -70,17 +75,22 @@ class Bank(LightningModule):
         """Learners by index, in this order, of the runs that have not been left out."""
         self._advance = advance
         self._memory: list[Tensor] = []
-        self._steps = 0
+        self._steps, self._epochs_before = 0, 0
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardization = self.standardization.to(self.device)
 
     def configure_optimizers(self) -> None:
-        """Makes the learners, which have optimisers of their own."""
-        self._start({index: run.step_size(self.options) for index, run in enumerate(self.runs)})
+        """Makes the learners, which have optimisers of their own, with the best weights so far."""
+        self._steps = 0
+        self._load_best()
+        self._start({index: self.runs[index].step_size(self.options) for index in sorted(self.active)})
+
+    def on_train_end(self) -> None:
+        self._epochs_before += self.epochs
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
-        factor = warmup_cosine(self._steps, int(self.trainer.num_training_batches) * self.options.epochs)
+        factor = warmup_cosine(self._steps, int(self.trainer.num_training_batches) * self.epochs)
         task_batches = self._task_batches(batch)
         nonfinite: dict[int, float] = {}
 
@@ -95,8 +105,13 @@ class Bank(LightningModule):
     def validation_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         self._score(batch, self._validation_scores, for_selection=True)
 
+    def on_validation_start(self) -> None:
+        """Lets heads be evaluated as they are, where they are not being trained."""
+        if self.trainer.validating:
+            self._start(dict.fromkeys(sorted(self.active), StepSize()))
+
     def on_validation_epoch_end(self) -> None:
-        epoch, values = self.current_epoch + 1, {}
+        epoch, values = (0 if self.trainer.validating else self._epochs_before + self.current_epoch + 1), {}
         for index in list(self._learners):
             task = self.tasks[self.runs[index].task]
             value = task.metrics(self._validation_scores[index].scores).get(task.primary, math.nan)
@@ -107,10 +122,14 @@ class Bank(LightningModule):
             logger.log_metrics(values, step=epoch)
 
     def on_test_start(self) -> None:
-        selected = [index for index, best in enumerate(self.selections) if best.epoch]
-        for index in selected:
-            self.heads[index].load_state_dict(self.selections[index].weights)
+        self._load_best()
+        selected = [index for index, best in enumerate(self.selections) if best.weights and index in self.active]
         self._start(dict.fromkeys(selected, StepSize()))
+
+    def _load_best(self) -> None:
+        for head, best in zip(self.heads, self.selections, strict=True):
+            if best.weights:
+                head.load_state_dict(best.weights)
 
     def test_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         self._score(batch, self.test_scores, for_selection=False)
@@ -194,7 +213,7 @@ class Bank(LightningModule):
     def _select(self, index: int, value: float, epoch: int) -> None:
         """Keeps the weights of the best epoch, and leaves out a run that has lost patience."""
         best = self.selections[index]
-        if value > best.value or not best.epoch:
+        if value > best.value or not best.weights:
             self._learners[index].write_back(index)
             weights = {name: weight.detach().clone() for name, weight in self.heads[index].state_dict().items()}
             self.selections[index] = BestEpoch(value if value > -math.inf else -math.inf, epoch, weights)

@@ -56,8 +56,10 @@ class ViewedHead(ProbeHead):
 
 
 def composed(weight_CK: Tensor, bias_C: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    """Returns the linear map [C, D] and bias [C] of a linear map of a view without all channels."""
-    return weight_CK @ view.weight, weight_CK @ view.bias + bias_C
+    """Returns the linear map [C, D] of standardised features, and its bias [C], that a linear map of a view is."""
+    few = len(view.bias)
+    weight_CD = weight_CK[:, :few] @ view.weight
+    return (weight_CD + weight_CK[:, few:] if view.all_channels else weight_CD), weight_CK[:, :few] @ view.bias + bias_C
 
 
 def start_from_identity(linear: nn.Linear, start: int) -> None:

@@ -25,11 +25,36 @@ SMALL_BATCH = 16 * 1024**2
 
 
 def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
-    """Trains all heads, selects, and evaluates the test split once. Prints nothing and writes no file of its own.
+    """Trains all heads for a round, selects, and evaluates the test split once.
 
     A run whose loss is no longer finite is in `bank.failures`, and has no test scores unless an epoch was evaluated
-    before. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device that is not there.
+    before. Prints nothing and writes no file of its own. Raises `Interrupted` on Ctrl-C, and `UsageError` for a device
+    that is not there.
     """
+    train(bank, data, loggers)
+    test(bank, data)
+
+
+def train(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
+    """Trains the active heads for a round and selects, as `fit` does, without the test split."""
+    with _running(bank, data, loggers) as trainer:
+        trainer.fit(bank, datamodule=data)
+
+
+def validate(bank: Bank, data: FeatureData) -> None:
+    """Evaluates the active heads as they are on the validation split: their epoch 0."""
+    with _running(bank, data) as trainer:
+        trainer.validate(bank, datamodule=data, verbose=False)
+
+
+def test(bank: Bank, data: FeatureData) -> None:
+    """Evaluates the test split with the best weights of the active heads."""
+    with _running(bank, data) as trainer:
+        trainer.test(bank, datamodule=data, verbose=False)
+
+
+@contextmanager
+def _running(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> Iterator[Trainer]:
     _require_device(bank.options.device)
     bank.crowded = data.tokens and data.batch_bytes >= SMALL_BATCH
     with (
@@ -42,7 +67,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
             accelerator=bank.options.device,
             devices=1,
             plugins=[LightningEnvironment()],  # or it takes part in SLURM's or torchrun's world of processes
-            max_epochs=bank.options.epochs,
+            max_epochs=bank.epochs,
             logger=list(loggers),
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -54,8 +79,7 @@ def fit(bank: Bank, data: FeatureData, loggers: Sequence[Logger] = ()) -> None:
         )
         handler = signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(bank, datamodule=data)
-            trainer.test(bank, datamodule=data, verbose=False)
+            yield trainer
         except SystemExit as error:  # how Lightning answers Ctrl-C, after it has made SIGINT ignored
             raise Interrupted(
                 f"interrupted while training on {data.name}; finished runs are kept, run it again to go on"
