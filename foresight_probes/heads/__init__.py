@@ -96,7 +96,7 @@ def solver(name: str) -> str | None:
     return load(name).solver
 
 
-def is_linear(name: str) -> bool:
+def is_linear_head(name: str) -> bool:
     """Tells whether a head is one linear map of what it reads. Raises `UnknownName`."""
     from foresight_probes.heads.layers.base import LinearHead
 

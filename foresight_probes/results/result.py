@@ -18,7 +18,7 @@ from foresight_probes.results.scores import SampleScore, from_parquet, require_p
 from foresight_probes.statistics.bootstrap import Interval
 
 FORMAT = "foresight-probe-result"
-VERSION = 3
+VERSION = 4
 _IN_FILES = {"point_index": "order", "runs_in_pass": "company"}
 """Names in files of this version, of fields that have other names here."""
 
@@ -43,9 +43,10 @@ class Result:
     """Metrics on the test split, with confidence intervals."""
     breakdown: Mapping[str, Mapping[str, float]]
     """Metrics of parts of the test split, by the part's name."""
-    validation: Mapping[str, float]
-    """`value` of the primary metric on the validation split at the `epoch` (from 1) that was selected; of a closed form
-    also the `strength` that was."""
+    validation: Mapping[str, Any]
+    """`value` of the primary metric on the validation split at the `epoch` that was selected (0 is what was solved,
+    before any training), and what else was chosen there: the `strength` of a closed form; `inputs`, `learning_rate` and
+    `weight_decay` of a trained head, and whether it has `converged`."""
     not_measured: Mapping[str, str]
     """Metrics of the task that are missing, with the reason."""
     chance: Mapping[str, float]

@@ -26,12 +26,13 @@ from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.sweeps.identity import provenance
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.targets import finest_grid
-from foresight_probes.training.bank import Bank
 from foresight_probes.training.closed_forms import ClosedForms
+from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.loggers import open_loggers
 from foresight_probes.training.run_spec import RunSpec, build_heads
+from foresight_probes.training.search import Search
 from foresight_probes.training.solver_data import SolverData
-from foresight_probes.training.trainer import fit
+from foresight_probes.training.solvers import solver_of
 
 
 class PointRuns:
@@ -48,7 +49,8 @@ class PointRuns:
         self.plan, self.point, self.runs, self.mean_predictors = plan, point, runs, mean_predictors
         self.cache, self.options = plan.cache, plan.sweep.options
         self.tasks = {name: plan.tasks[name] for name in dict.fromkeys(run.task for run in runs)}
-        self.closed = head_registry.solver(runs[0].head) is not None
+        self.solvers = [solver_of(self.tasks[run.task], run.head) for run in runs]
+        self.closed = self.solvers[0] is not None
         self.results: list[Result] = []
 
     def train(self, loggers: Sequence[str], advance: Advance) -> list[str]:
@@ -62,7 +64,7 @@ class PointRuns:
         options = replace(self.options, device="cpu") if self.closed else self.options
         data = FeatureData(sources, self.plan.split, targets, options, tokens=needs_tokens)
         standardization = data.standardization()
-        bank = self._fitted(data, standardization, loggers, advance)
+        fitted, failures = self._fitted(data, standardization, loggers, advance)
         self._shared: dict[str, Any] = {
             "point": self.point,
             "point_index": self._point_index(),
@@ -74,20 +76,16 @@ class PointRuns:
             "bytes_read": data.bytes_read,
             "trained_now": True,
         }
-        failures = dict(bank.failures)
-        for index in range(len(self.runs)):
-            if index in failures:
-                continue
+        for own in fitted:
             try:
-                result = self._result(bank, index)
+                result = self._result(own)
             except ProbeError as error:
-                failures[index] = str(error)
+                failures.append(str(error))
                 continue
-            path = save_result(
-                result, self.plan.out, to_bytes(bank.selections[index].weights, standardization, result.identity)
-            )
+            weights = to_bytes(own.best.weights, standardization, result.identity)
+            path = save_result(result, self.plan.out, weights)
             self.results.append(replace(result, scores_source=path.with_suffix(".parquet")))
-        return list(failures.values())
+        return failures
 
     def _sources(self, per_token: bool) -> Sequence[Source]:
         if self.point != MEAN_PREDICTOR:
@@ -100,14 +98,21 @@ class PointRuns:
         standardization: Standardization,
         loggers: Sequence[str],
         advance: Advance,
-    ) -> Bank | ClosedForms:
-        if not self.closed:
-            bank = Bank(self.runs, self.tasks, standardization, self.options, grid=data.grid, advance=advance)
-            fit(bank, data, open_loggers(loggers, self.plan.out, self.point))
-            return bank
-        closed = ClosedForms(self._solver_data(data, standardization, advance), self.options)
-        closed.fit()
-        return closed
+    ) -> tuple[list[Fitted], list[str]]:
+        """Fitted runs, and the failures of others in words."""
+        if self.closed:
+            closed = ClosedForms(self._solver_data(data, standardization, advance), self.options)
+            return closed.fit(), []
+        search = Search(
+            self.runs,
+            self.tasks,
+            data,
+            standardization,
+            self.options,
+            loggers=open_loggers(loggers, self.plan.out, self.point),
+            advance=advance,
+        )
+        return search.fit(), list(search.failures.values())
 
     def _solver_data(self, data: FeatureData, standardization: Standardization, advance: Advance) -> SolverData:
         groups = [sample["group"] for sample in self.cache.rows]
@@ -116,6 +121,7 @@ class PointRuns:
             runs=self.runs,
             tasks=self.tasks,
             heads=[cast(LinearHead, head) for head in heads],
+            solvers=[cast(str, solver) for solver in self.solvers],
             splits=[resplit(self.plan.split, groups, run.seed) for run in self.runs],
             features=data,
             standardization=standardization,
@@ -127,11 +133,10 @@ class PointRuns:
         points = [name for name in self.point.split(POINT_SEPARATOR) if name in self.cache.points]
         return max(map(self.cache.points.index, points), default=-1)
 
-    def _result(self, bank: Bank | ClosedForms, index: int) -> Result:
+    def _result(self, fitted: Fitted) -> Result:
         """Raises `ProbeError` where the primary metric is not defined."""
-        run, best = bank.runs[index], bank.selections[index]
+        run, best, tested = fitted.run, fitted.best, fitted.test_scores
         task, options = self.tasks[run.task], run.options(self.options)
-        tested = bank.test_scores[index]
         scores, samples = tested.scores, [self.cache.rows[row] for row in tested.rows]
         metrics = bootstrap(
             scores,
@@ -159,20 +164,16 @@ class PointRuns:
             primary=task.primary,
             metrics=metrics,
             breakdown=_finite(task.breakdown(scores)),
-            validation={"value": best.value, "epoch": best.epoch, **_strength(best.penalty)},
+            validation={"value": best.value, "epoch": best.epoch, **fitted.chosen},
             not_measured=dict(task.not_measured),
             chance=dict(task.chance) if task.constant_head is None else chance,
             options=options.to_json(),
-            learning_rate=run.step_size(self.options).peak,
+            learning_rate=fitted.chosen.get("learning_rate", 0.0),
             split=_split_json(self.plan, run.task),
-            parameters=sum(parameter.numel() for parameter in bank.heads[index].parameters()),
+            parameters=sum(parameter.numel() for parameter in fitted.head.parameters()),
             scores_source=tuple(_sample_score(sample, own) for sample, own in zip(samples, scores, strict=True)),
             **self._shared,
         )
-
-
-def _strength(strength: float | None) -> dict[str, float]:
-    return {} if strength is None else {"strength": strength}
 
 
 def _finite(breakdown: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -7,6 +7,7 @@ from typing import cast
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from foresight_cache.runtime.progress import Advance, silent
@@ -107,11 +108,15 @@ class Bank(LightningModule):
 
     def on_validation_start(self) -> None:
         """Lets heads be evaluated as they are, where they are not being trained."""
-        if self.trainer.validating:
+        if self._as_they_are():
             self._start(dict.fromkeys(sorted(self.active), StepSize()))
 
+    def _as_they_are(self) -> bool:
+        """True where heads are evaluated and not trained: in training too, the trainer's stage is to validate."""
+        return self.trainer.state.fn == TrainerFn.VALIDATING
+
     def on_validation_epoch_end(self) -> None:
-        epoch, values = (0 if self.trainer.validating else self._epochs_before + self.current_epoch + 1), {}
+        epoch, values = (0 if self._as_they_are() else self._epochs_before + self.current_epoch + 1), {}
         for index in list(self._learners):
             task = self.tasks[self.runs[index].task]
             value = task.metrics(self._validation_scores[index].scores).get(task.primary, math.nan)

@@ -1,4 +1,7 @@
-"""The candidates for a run: inputs, step sizes and weight decays, of which validation chooses one. One grid for all points."""
+"""The candidates for a run: inputs, step sizes and weight decays, of which validation chooses one.
+
+There is one grid for all points, so that none has a larger budget than another.
+"""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -12,7 +15,7 @@ from foresight_probes.training.starts import CHANNELS, LEADING, START
 RATES = (0.3, 1.0, 3.0)
 """Step sizes, in those at which a head of its kind learns well."""
 DECAYS = (1.0, 10.0)
-"""Weight decays, in that of the options, of heads that are not linear."""
+"""Weight decays, in that of the options, of heads that read means and are not linear: they fit anything soon."""
 POOLED_INPUTS = (CHANNELS, f"{LEADING}16", f"{LEADING}48", f"{LEADING}128")
 TOKEN_INPUTS = (f"{LEADING}48", f"{LEADING}128")
 LINEAR_INPUTS = (START, f"{LEADING}128")
@@ -47,15 +50,15 @@ def _decays(run: RunSpec, decay: float, *, viewed: bool) -> tuple[float, ...]:
     """A linear head that starts from what was solved is not drawn to zero."""
     if run.weight_decay is not None:
         return (decay,)
-    if heads.is_linear(run.head):
+    if heads.is_linear_head(run.head):
         return (0.0,) if viewed else (decay,)
-    return tuple(decay * factor for factor in DECAYS)
+    return (decay,) if heads.reads_tokens(run.head) else tuple(decay * factor for factor in DECAYS)
 
 
 def _inputs(head: str, task: Task, width: int) -> tuple[str, ...]:
     """Names of views, each once: as many leading directions as there are channels would be all of them."""
     names = POOLED_INPUTS if heads.load(head).reads == "pooled" else TOKEN_INPUTS
-    if heads.is_linear(head):
+    if heads.is_linear_head(head):
         names = LINEAR_INPUTS if task.start_forms else names
     fewer = [name for name in names if not name.startswith(LEADING) or int(name.removeprefix(LEADING)) < width]
     return tuple(dict.fromkeys([*fewer, *([CHANNELS] if len(fewer) < len(names) else [])]))

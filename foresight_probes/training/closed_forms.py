@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from foresight_probes.options import TrainingOptions
-from foresight_probes.results.scores import Gathered
 from foresight_probes.splits import Split
+from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.run_spec import BestEpoch
 from foresight_probes.training.solution_scores import evaluate
@@ -37,15 +37,21 @@ class ClosedForms:
         self._data, self._options = data, options
         self.runs, self.heads = data.runs, data.heads
         self.selections = [BestEpoch() for _ in data.runs]
-        self.failures: dict[int, str] = {}
-        """Failed runs by index: none, since a closed form has no loss that could become infinite."""
-        self.test_scores = [Gathered() for _ in data.runs]
-        """Scores of the test samples for each run."""
 
-    def fit(self) -> None:
-        """Solves, selects on validation and evaluates the test split once."""
-        tested = evaluate(self._data, {run: [best] for run, best in self.best().items()}, "test")
-        self.test_scores = [tested[index][0] for index in range(len(self.runs))]
+    def fit(self) -> list[Fitted]:
+        """Solves, selects on validation and evaluates the test split once; returns the runs in their order."""
+        best = self.best()
+        tested = evaluate(self._data, {run: [own] for run, own in best.items()}, "test")
+        return [
+            Fitted(
+                run=run,
+                best=self.selections[index],
+                head=self.heads[index],
+                chosen={} if best[index].penalty is None else {"strength": best[index].penalty},
+                test_scores=tested[index][0],
+            )
+            for index, run in enumerate(self.runs)
+        ]
 
     def best(self) -> dict[int, LinearSolution]:
         """Solves, keeps the weights of each run's best solution on validation, and returns it."""

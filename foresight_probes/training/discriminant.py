@@ -42,9 +42,7 @@ class Discriminant:
         """Returns the samples that ridge regression sees."""
         return RidgeRegression().samples_seen(training, penalties)
 
-    def _solutions(
-        self, ridge: Sequence[LinearSolution], scores_RM: Tensor, classes_R: Tensor
-    ) -> list[LinearSolution]:
+    def _solutions(self, ridge: Sequence[LinearSolution], scores_RM: Tensor, classes_R: Tensor) -> list[LinearSolution]:
         width = len(ridge[0].bias)
         return [
             _on_scores(solution, scores_RM[:, first : first + width].double(), classes_R)

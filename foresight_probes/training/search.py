@@ -13,36 +13,23 @@ from foresight_probes.features.standardization import Standardization
 from foresight_probes.features.views import PooledView, TokenView, View
 from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 from foresight_probes.options import TrainingOptions
-from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
 from foresight_probes.training import trainer
 from foresight_probes.training.bank import Bank
 from foresight_probes.training.candidates import Candidate, candidates
-from foresight_probes.training.run_spec import BestEpoch, RunSpec, build_heads
+from foresight_probes.training.fitted import Fitted
+from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.started_head import StartedHead, ViewedHead, composed, start_from_identity
-from foresight_probes.training.starts import Starts
+from foresight_probes.training.starts import CHANNELS, Starts
 
 SURVIVORS = 2
 """Candidates of a run that are trained further after the first round, in which all are."""
-FIRST_ROUND = 3
+FIRST_ROUND = 6
 """Share of the epochs of a round that the first one has, as a divisor."""
 MOST_ROUNDS = 4
 """Rounds after which a run that still becomes better is said not to have converged."""
 TOLERANCE = 0.002
 """Gain on validation in a round, relative to a value above 1, below which a run has converged."""
-
-
-@dataclass(slots=True)
-class Trained:
-    """A run with the best of its candidates."""
-
-    run: RunSpec
-    candidate: Candidate
-    best: BestEpoch
-    head: ProbeHead
-    """The head with its best weights, for the point's standardised features."""
-    converged: bool
-    test_scores: Gathered
 
 
 @dataclass(slots=True)
@@ -81,8 +68,8 @@ class Search:
         self._starts = Starts(data, standardization, tasks, options)
         self._gains: dict[RunSpec, float] = {}
 
-    def fit(self) -> dict[int, Trained]:
-        """Returns the trained runs by index; a run whose candidates all failed is in `failures`."""
+    def fit(self) -> list[Fitted]:
+        """Returns the trained runs in their order; a run whose candidates all failed is in `failures` instead."""
         groups = self._groups()
         self._first_round(groups)
         remaining = set(self.runs)
@@ -95,11 +82,7 @@ class Search:
         for group in groups:
             if group.bank.active:
                 trainer.test(group.bank, group.data)
-        return {
-            index: self._trained(*winners[run][0], converged=run not in remaining)
-            for index, run in enumerate(self.runs)
-            if winners[run]
-        }
+        return [self._fitted(*winners[run][0], converged=run not in remaining) for run in self.runs if winners[run]]
 
     def _first_round(self, groups: Sequence[_Group]) -> None:
         """Evaluates what was solved, then trains all candidates for a part of a round."""
@@ -140,9 +123,7 @@ class Search:
 
     @staticmethod
     def _of(groups: Sequence[_Group], run: RunSpec) -> list[tuple[_Group, int]]:
-        return [
-            (group, index) for group in groups for index, own in enumerate(group.candidates) if own.run == run
-        ]
+        return [(group, index) for group in groups for index, own in enumerate(group.candidates) if own.run == run]
 
     @staticmethod
     def _keep(groups: Sequence[_Group], chosen: Mapping[RunSpec, Sequence[tuple[_Group, int]]]) -> None:
@@ -212,13 +193,22 @@ class Search:
             return inner
         return StartedHead(inner, outputs, view.start)
 
-    def _trained(self, group: _Group, index: int, *, converged: bool) -> Trained:
-        own, head = group.candidates[index], group.bank.heads[index]
+    def _fitted(self, group: _Group, index: int, *, converged: bool) -> Fitted:
+        own, head, best = group.candidates[index], group.bank.heads[index], group.bank.selections[index]
         assert isinstance(head, ProbeHead)  # noqa: S101 - a ModuleList knows modules only
         if group.view is not None:
             head = self._whole(own, head, group.view, pooled=group.pooled)
-        return Trained(
-            own.run, own, group.bank.selections[index], head, converged, group.bank.test_scores[index]
+        return Fitted(
+            run=own.run,
+            best=replace(best, weights=head.state_dict()),
+            head=head,
+            chosen={
+                "inputs": own.inputs or CHANNELS,
+                "learning_rate": own.trial.learning_rate,
+                "weight_decay": own.trial.weight_decay,
+                "converged": converged,
+            },
+            test_scores=group.bank.test_scores[index],
         )
 
     def _whole(self, own: Candidate, head: ProbeHead, view: View, *, pooled: bool) -> ProbeHead:

@@ -48,7 +48,7 @@ def solver_of(task: Task, head: str) -> str | None:
     class of a sample, and the discriminant for that of each token.
     """
     declared = heads.solver(head)
-    if declared or not heads.is_linear(head):
+    if declared or not heads.is_linear_head(head):
         return declared
     if task.closed_form == "class":
         return "logistic" if "per_sample" in heads.load(head).predicts else "discriminant"

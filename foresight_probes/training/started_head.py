@@ -1,6 +1,5 @@
 """A head that corrects what a closed form predicts, and that sees its point through a view."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -21,9 +20,7 @@ class StartedHead(ProbeHead):
         self.body, self.outputs, self.start = body, outputs, start
 
     def forward(self, features: Features) -> Prediction:
-        inputs = replace(
-            features, tokens=features.tokens[..., self.start :], pooled=features.pooled[..., self.start :]
-        )
+        inputs = replace(features, tokens=features.tokens[..., self.start :], pooled=features.pooled[..., self.start :])
         correction = self.body(inputs)
         if not self.start:
             return correction
@@ -68,5 +65,3 @@ def start_from_identity(linear: nn.Linear, start: int) -> None:
         linear.weight.zero_()
         linear.weight[:, :start] = torch.eye(start)
         linear.bias.zero_()
-
-

@@ -61,7 +61,7 @@ class Starts:
         """
         pooled = heads.load(head).reads == "pooled"
         solved = self._start(self._tasks[task], task, head)
-        blocks = [solved] if solved and heads.is_linear(head) else []
+        blocks = [solved] if solved and heads.is_linear_head(head) else []
         start = solved if solved and self.corrects(task, head) else None
         if solved and not blocks:
             blocks = [_scaled(solved, self._sample(pooled=pooled))]
@@ -82,7 +82,9 @@ class Starts:
         """Tells whether a head's predictions are a closed form's values with a correction by the head."""
         form = form_of(head, self._tasks[task].outputs_for(width=1, grid=self._data.grid))
         pooled = heads.load(head).reads == "pooled" or self._tasks[task].closed_form is not None
-        return not heads.is_linear(head) and form in self._tasks[task].start_forms and (form == "per_token" or pooled)
+        return (
+            not heads.is_linear_head(head) and form in self._tasks[task].start_forms and (form == "per_token" or pooled)
+        )
 
     def _start(self, task: Task, name: str, head: str) -> _AffineMap | None:
         """The closed form that a head begins with: of its own form where there is one, else of each token."""

@@ -2,7 +2,6 @@
 
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
 from foresight_probes.batches import Features, Form, Information, Prediction
