@@ -1,9 +1,9 @@
 """Logistic regression on the scores that ridge regression gives each class.
 
-Newton's method in thousands of channels over all tokens takes minutes for each penalty. Ridge regression on the classes,
-1 against 0, spans the directions of Fisher's linear discriminant (Hastie, Tibshirani and Buja, "Flexible Discriminant
-Analysis by Optimal Scoring", JASA 1994), and logistic regression on these few scores is quick. Both are convex, and the
-whole is one linear map.
+Newton's method in thousands of channels over all tokens takes minutes for each penalty. Ridge regression on the
+classes, 1 against 0, spans the directions of Fisher's linear discriminant (Hastie, Tibshirani and Buja, "Flexible
+Discriminant Analysis by Optimal Scoring", JASA 1994), and logistic regression on these few scores is quick. Both are
+convex, and the whole is one linear map.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from foresight_probes.training.ridge_regression import RidgeRegression
 from foresight_probes.training.solver_data import SolverData
 
 _PENALTY = 1.0
-"""Penalty on the weights of scores of deviation 1: next to none for thousands of rows, enough where classes separate."""
+"""Penalty on the weights of scores of deviation 1: nothing for thousands of rows, enough where classes separate."""
 
 
 class Discriminant:

@@ -1,4 +1,4 @@
-"""A run that has been solved or trained: what was chosen for it on validation, its head, and its scores on the test split."""
+"""A run that has been solved or trained: what was chosen on validation, its head, and its scores on the test split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +19,6 @@ class Fitted:
     head: ProbeHead
     """The head for the point's standardised features."""
     chosen: Mapping[str, Any]
-    """Values that were chosen on validation: `strength` of a closed form; `inputs`, `learning_rate` and `weight_decay` of
-    a trained head, and whether it has `converged`."""
+    """Values that were chosen on validation: `strength` of a closed form; `inputs`, `learning_rate` and `weight_decay`
+    of a trained head, and whether it has `converged`."""
     test_scores: Gathered

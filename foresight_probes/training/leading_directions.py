@@ -16,7 +16,7 @@ _ITERATIONS = 4
 
 
 def training_sample(data: FeatureData, standardization: Standardization, *, pooled: bool) -> Tensor:
-    """Returns standardised rows of training samples, [R, D] float32: means over tokens, or some 65,536 tokens at most."""
+    """Returns standardised rows of training samples, [R, D] float32: means over tokens, or `MOST_ROWS` tokens at most."""
     train = data.split.train
     if pooled:
         means = torch.stack([torch.from_numpy(data.pooled_of(row)) for row in train])
@@ -39,4 +39,5 @@ def leading_directions(rows_RD: Tensor, count: int) -> Tensor:
     spread, directions_DK = spread[:rank], directions_DK[:, :rank]
     kept = spread > 1e-6 * spread[0]
     signs = directions_DK.gather(0, directions_DK.abs().argmax(0, keepdim=True)).sign()
-    return ((signs * directions_DK)[:, kept] * (len(rows_RD) ** 0.5 / spread[kept])).T.contiguous()
+    whitened_DK: Tensor = (signs * directions_DK)[:, kept] * (len(rows_RD) ** 0.5 / spread[kept])
+    return whitened_DK.T.contiguous()

@@ -141,7 +141,7 @@ class Search:
         width = sum(self._data.widths)
         for run in self.runs:
             task = self._tasks[run.task]
-            viewed = not task.predicts_features and len(self._data.widths) == 1
+            viewed = task.targets_from != "features" and len(self._data.widths) == 1
             for own in candidates(run, task, self._options, width, viewed=viewed):
                 key = (run.task, own.inputs, *((run.head,) if own.inputs else ()))
                 shared.setdefault(key, []).append(own)
