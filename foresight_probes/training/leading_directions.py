@@ -16,7 +16,7 @@ _ITERATIONS = 4
 
 
 def training_sample(data: FeatureData, standardization: Standardization, *, pooled: bool) -> Tensor:
-    """Returns standardised rows of training samples, [R, D] float32: means over tokens, or `MOST_ROWS` tokens at most."""
+    """Returns standardised rows of training samples, [R, D] float32: means, or `MOST_ROWS` tokens at most."""
     train = data.split.train
     if pooled:
         means = torch.stack([torch.from_numpy(data.pooled_of(row)) for row in train])

@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import Logger
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes import heads
 from foresight_probes.features.datamodule import FeatureData
+from foresight_probes.features.sources import Source
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.features.views import PooledView, TokenView, View
 from foresight_probes.heads.layers.base import LinearHead, ProbeHead
@@ -162,7 +163,8 @@ class Search:
             return _Group(None, False, self._data, bank, own)
         view = self._starts.view(first.run.task, first.run.head, first.inputs)
         pooled = heads.load(first.run.head).reads == "pooled"
-        source = (PooledView if pooled else TokenView)(self._data, self._standardization, view)
+        viewed = (self._data, self._standardization, view)
+        source: Source = PooledView(*viewed) if pooled else TokenView(*viewed)
         targets = {name: self._data.targets[name] for name in tasks}
         data = FeatureData(source, self._data.split, targets, self._options, tokens=not pooled)
         data.standardization()  # the first pass, which keeps what is kept

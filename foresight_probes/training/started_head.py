@@ -21,7 +21,7 @@ class StartedHead(ProbeHead):
 
     def forward(self, features: Features) -> Prediction:
         inputs = replace(features, tokens=features.tokens[..., self.start :], pooled=features.pooled[..., self.start :])
-        correction = self.body(inputs)
+        correction: Prediction = self.body(inputs)
         if not self.start:
             return correction
         start = self._start(features, correction)
@@ -39,17 +39,18 @@ class ViewedHead(ProbeHead):
     def __init__(self, head: ProbeHead, view: View, *, pooled: bool) -> None:
         super().__init__()
         self.head, self._view, self._pooled = head, view, pooled
-        self.register_buffer("view_weight", view.weight)
-        self.register_buffer("view_bias", view.bias)
+        self.view_weight, self.view_bias = nn.Buffer(view.weight), nn.Buffer(view.bias)
 
     def forward(self, features: Features) -> Prediction:
         view = replace(self._view, weight=self.view_weight, bias=self.view_bias)
         if self._pooled:
             pooled_BK = view(features.pooled)
-            return self.head(replace(features, tokens=pooled_BK[:, None], pooled=pooled_BK))
+            pooled: Prediction = self.head(replace(features, tokens=pooled_BK[:, None], pooled=pooled_BK))
+            return pooled
         tokens_BNK = view(features.tokens) * features.mask[..., None]
         pooled_BK = tokens_BNK.sum(1) / features.mask.sum(1, keepdim=True)
-        return self.head(replace(features, tokens=tokens_BNK, pooled=pooled_BK))
+        prediction: Prediction = self.head(replace(features, tokens=tokens_BNK, pooled=pooled_BK))
+        return prediction
 
 
 def composed(weight_CK: Tensor, bias_C: Tensor, view: View) -> tuple[Tensor, Tensor]:

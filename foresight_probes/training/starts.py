@@ -80,11 +80,11 @@ class Starts:
 
     def corrects(self, task: str, head: str) -> bool:
         """Tells whether a head's predictions are a closed form's values with a correction by the head."""
-        form = form_of(head, self._tasks[task].outputs_for(width=1, grid=self._data.grid))
-        pooled = heads.load(head).reads == "pooled" or self._tasks[task].closed_form is not None
-        return (
-            not heads.is_linear_head(head) and form in self._tasks[task].start_forms and (form == "per_token" or pooled)
-        )
+        own = self._tasks[task]
+        form = self._form(own, head)
+        if heads.is_linear_head(head) or form not in own.start_forms:
+            return False
+        return form == "per_token" or heads.load(head).reads == "pooled" or own.closed_form is not None
 
     def _start(self, task: Task, name: str, head: str) -> _AffineMap | None:
         """The closed form that a head begins with: of its own form where there is one, else of each token."""
