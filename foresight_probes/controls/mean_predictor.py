@@ -1,13 +1,12 @@
 """The mean predictor, which uses no feature of the image: what a probe must be compared with."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import numpy as np
 from torch import Tensor
 
-from foresight_cache.samples import Grid
 from foresight_probes.batches import Features
 from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.results.scores import Gathered
@@ -18,30 +17,8 @@ MEAN_PREDICTOR = "mean-predictor"
 """Name under which the best constant answer stands among the points."""
 
 
-class Constant:
-    """Features without information: the value zero for every sample, in one token or in a token per cell.
-
-    On them a head has nothing but its biases, so that it becomes a constant answer: the mean or the shares of classes,
-    which are known, or a fixed set of boxes or picture, which is trained. What it reaches is chance.
-    """
-
-    name = MEAN_PREDICTOR
-    width = 1
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, grid_of: Callable[[int], Grid] | None = None) -> None:
-        """Takes the grid of a sample by its row, for heads that predict something per cell; None for one cell."""
-        self._grid_of = grid_of
-
-    def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - the same for every sample
-        out_ND[:] = 0
-
-    def grid(self, row: int) -> Grid:
-        return self._grid_of(row) if self._grid_of else Grid(1, 1, 1)
-
-    def shard(self, row: int) -> int:  # noqa: ARG002
-        return 0
-
+CONSTANT = "constant"
+"""Name under which it stands among the heads."""
 
 FeaturesOf: TypeAlias = Callable[[Sequence[int]], Features]
 """Function from rows of the sample table to their features: `blank` ones where a task's targets are not made of
@@ -59,6 +36,10 @@ class ConstantScores:
     validation: Gathered
     """As many scores as selection needs (`Task.selection_scores`)."""
     test: Gathered
+
+    def value(self, task: Task) -> float:
+        """Returns the primary metric on the validation split, NaN where it is not defined."""
+        return task.metrics(self.validation.scores).get(task.primary, math.nan)
 
 
 def constant_scores(task: Task, targets: Mapping[int, Tensor], split: Split, features_of: FeaturesOf) -> ConstantScores:

@@ -38,11 +38,11 @@ class HeadClass(Protocol):
     reads: Literal["pooled", "tokens"]
     """Features that it reads: `pooled` where it touches `features.pooled` alone, `tokens` (the default) for more."""
     information: tuple[Information, ...]
-    """Information that it can read; empty for a head that reads none, the constant. A head that predicts in both forms
-    reads the mean for a whole sample, tokens and places for each token."""
+    """Information that it can read. A head that predicts in both forms reads the mean for a whole sample, tokens and
+    places for each token."""
     is_linear: bool
     """True where the prediction is an affine map of the features that it reads; False by default."""
-    solver: Literal["ridge", "logistic", "constant"] | None
+    solver: Literal["ridge", "logistic"] | None
     """Closed form that finds its weights; None (the default) for a head that is trained. Only for a `LinearHead`."""
     takes_several: bool
     """True for a head that takes several points at once; False by default."""

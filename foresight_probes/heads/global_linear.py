@@ -21,8 +21,7 @@ RANK = 256
 class Head(ProbeHead):
     """tokens [B, N, D] -> [B, N 16] -> code [B, 256] -> values [B, N, C], without anything that is not linear.
 
-    Raises `ProbeError` for samples that do not all lie on one grid. Without features only the biases are left, one
-    value for each pixel, so that on a constant it learns the mean picture.
+    Raises `ProbeError` for samples that do not all lie on one grid.
     """
 
     learning_rate = 0.003

@@ -6,6 +6,7 @@ from typing import Any
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, identity, load_result, result_path
 from foresight_probes.splits import Split
@@ -23,10 +24,11 @@ class RunStore:
 
     def identity_of(self, point: str, run: RunSpec) -> dict[str, Any]:
         """Returns all that a run's result depends on, by name."""
+        constant = point == MEAN_PREDICTOR
         return {
             **{"run": str(run), "point": point},
             **{"cache": self.cache.digest, "data": data_digest(self.cache), "split": self.split.digest},
-            **run.options(self.options).recipe(),
+            **(constant_recipe(self.options) if constant else run.options(self.options).recipe()),
         }
 
     def finished(self, point: str, run: RunSpec) -> Result | None:
@@ -51,6 +53,11 @@ class RunStore:
             f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
             "write to another --out, or remove it to train that run again"
         )
+
+
+def constant_recipe(options: TrainingOptions) -> dict[str, Any]:
+    """Returns the options that the mean predictor depends on: those of the split and of the intervals."""
+    return {name: options.to_json()[name] for name in ("train_share", "validation_share", "resamples", "confidence")}
 
 
 def data_digest(cache: Cache) -> str:

@@ -8,7 +8,7 @@ from foresight_cache.errors import UsageError
 from foresight_cache.reader import Cache
 from foresight_probes import heads as registry
 from foresight_probes.batches import OutputSpec
-from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR
 from foresight_probes.results.result import Result
@@ -49,7 +49,7 @@ class SweepPlan:
 
         Closed forms count each pass, and logistic regression the training samples once for each penalty.
         """
-        return sum(self._samples(runs) for runs in self.pending.values())
+        return sum(self._samples(runs) for point, runs in self.pending.items() if point != MEAN_PREDICTOR)
 
     def limited_to(self, points: Iterable[str]) -> "SweepPlan":
         """Returns the plan with the pending runs of these points alone."""
@@ -79,7 +79,7 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     chosen = None if sweep.heads is None else registry.resolve(sweep.heads)
     points = _points(cache, sweep.points)
     data = load_targets(cache, sweep.tasks, sweep.options, sweep.lpips_weights)
-    runs = {MEAN_PREDICTOR: _constant_runs(data.tasks, sweep.seeds)}
+    runs = {MEAN_PREDICTOR: _constant_runs(data.tasks)}
     runs |= {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
     store = RunStore(cache=cache, split=data.split, options=sweep.options, out=out)
     results = {(point, run): store.finished(point, run) for point, wanted in runs.items() for run in wanted}
@@ -98,14 +98,9 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     )
 
 
-def _constant_runs(tasks: Mapping[str, Task], seeds: Sequence[int]) -> list[RunSpec]:
-    """Returns the mean predictor of each task that has one; a closed form is solved once, whatever the seeds."""
-    return [
-        RunSpec(name, task.constant_head, seed)
-        for name, task in tasks.items()
-        if task.constant_head
-        for seed in (dict.fromkeys(seeds) if registry.solver(task.constant_head) is None else (0,))
-    ]
+def _constant_runs(tasks: Mapping[str, Task]) -> list[RunSpec]:
+    """Returns the mean predictor of each task whose targets are the same for all points, whatever the seeds."""
+    return [RunSpec(name, CONSTANT, 0) for name, task in tasks.items() if task.targets_from != "features"]
 
 
 def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, several: bool) -> list[RunSpec]:

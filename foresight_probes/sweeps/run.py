@@ -11,6 +11,7 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, in_order
+from foresight_probes.sweeps.constant_runs import compute_mean_predictors
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.sweeps.sweep import Sweep
@@ -70,7 +71,10 @@ def train_sweep(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
     while pending:
         with _claimed(plan.out, tuple(pending)) as point:
             finished, runs = _finished_meanwhile(plan, point, pending.pop(point))
-            mean_predictors = {(r.task, r.head, r.seed): r for r in results.values() if r.point == MEAN_PREDICTOR}
+            if point == MEAN_PREDICTOR:
+                constants, failed = compute_mean_predictors(plan, runs)
+                finished, runs, failures = [*finished, *constants], (), [*failures, *failed]
+            mean_predictors = {result.task: result for result in results.values() if result.point == MEAN_PREDICTOR}
             for part in _parts(plan, runs):
                 point_runs = PointRuns(plan, point, part, mean_predictors)
                 failures += point_runs.train(loggers, advance)

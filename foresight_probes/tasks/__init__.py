@@ -51,10 +51,6 @@ class Task(ABC):
     """Kinds of annotation of which a sample must have one to have a target; empty where it needs none."""
     outputs: OutputSpec
     """Predictions that it takes from any head."""
-    constant_head: str | None = "pooled-linear"
-    """The head that, on features without information, is the best constant answer: the mean predictor."""
-    chance: Mapping[str, float] = {}
-    """Metrics of the best constant answer where they are known without training and there is no `constant_head`."""
     needs_arrays: tuple[str, ...] = ()
     """Points of the cache that `target` needs, and finds in the sample by name: `pixels`, uint8 [T, H, W, 3], and
     `labels`, uint8 [T, H, W]. Such targets are made batch by batch."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,8 +31,6 @@ class Task(tasks.Task):
     heads = ("temporal-token-linear",)
     primary = "r2"
     metric_names = ("r2", "cosine", "copy_r2", "copy_cosine", "mean_rank")
-    constant_head = None
-    chance: Mapping[str, float] = MappingProxyType({"r2": 0.0, "cosine": 0.0, "mean_rank": 0.5})
     transforms_batch = True
     targets_from = "features"
     closed_form = "values"

@@ -37,7 +37,6 @@ class Task(tasks.Task):
     primary = "miou"
     metric_names = ("miou", "accuracy")
     annotations = ("labels", "objects")
-    constant_head = "token-constant"
     start_forms = ("per_token",)
     transforms_batch = True
     targets_from = "cells"

@@ -26,11 +26,11 @@ def samples_seen(solvers: Sequence[str], splits: Sequence[Split], penalties: int
 
 
 class ClosedForms:
-    """Ridge, logistic and constant heads on one point, whose runs are as independent as those of a `Bank`.
+    """Ridge and logistic heads on one point, whose runs are as independent as those of a `Bank`.
 
     A run's seed decides which samples train and which select (`splits.resplit`), the strength of its penalty is
-    selected on validation, and the test split is seen once. Ridge and constant heads are solved from sums over a
-    single pass, logistic ones from many.
+    selected on validation, and the test split is seen once. Ridge heads are solved from sums over a single
+    pass, logistic ones from many.
     """
 
     def __init__(self, data: SolverData, options: TrainingOptions) -> None:

@@ -6,7 +6,6 @@ from typing import Protocol
 from foresight_probes import heads
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
-from foresight_probes.training.constant_solver import ConstantAnswers
 from foresight_probes.training.discriminant import Discriminant
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.logistic_regression import LogisticRegression
@@ -36,7 +35,6 @@ SOLVERS: Mapping[str, Solver] = {
     "ridge": RidgeRegression(),
     "logistic": LogisticRegression(),
     "discriminant": Discriminant(),
-    "constant": ConstantAnswers(),
 }
 """Solvers by the name that a head declares."""
 
@@ -58,7 +56,7 @@ def solver_of(task: Task, head: str) -> str | None:
 def solvable(task: Task, head: str) -> bool:
     """Tells whether a head is trained, or is a closed form that the task has targets for. Raises `UnknownName`.
 
-    Ridge regression needs values, logistic regression classes, a constant either.
+    Ridge regression needs values, logistic regression classes.
     """
     solver = heads.solver(head)
     return solver is None or task.closed_form in SOLVERS[solver].targets

@@ -42,16 +42,22 @@ def show(name: Name, json_output: Json = False) -> None:
         print_json(facts)
         return
     print(f"{name}: {facts['summary']}\n\n{facts['description']}\n")
-    chance = ", ".join(f"{metric} {value:g}" for metric, value in facts["chance"].items())
     lines = {
         "metrics": ", ".join(facts["metrics"]) + "; the first selects the epoch",
         "heads": f"{', '.join(facts['heads'])}, unless others are named",
         "heads that fit": ", ".join(facts["fitting_heads"]),
         "annotations": " or ".join(facts["annotations"]) or "none are needed",
-        "chance": chance or f"the mean predictor's, which is {facts['mean_predictor']} on features without information",
+        "chance": f"the best constant answer's, computed from {_ANSWERS[facts['chance_from']]}",
     }
     print(text_list(lines))
     print(f"\nforesight train-probe CACHE --task {name} --out RUNS")
+
+
+_ANSWERS = {
+    "sample": "training targets",
+    "cells": "training targets by place, for each grid of tokens",
+    "features": "the training features of each point by place",
+}
 
 
 def _facts(name: str) -> dict[str, Any]:
@@ -73,6 +79,5 @@ def _facts(name: str) -> dict[str, Any]:
         "heads": task.heads,
         "fitting_heads": [head for head in heads.names() if heads.fitting(head, outputs) and solvable(task, head)],
         "annotations": task.annotations,
-        "mean_predictor": task.constant_head,
-        "chance": task.chance,
+        "chance_from": task.targets_from,
     }

@@ -105,9 +105,13 @@ def batch(
     return task.transform_batch(chosen, wanted) if task.transforms_batch else (chosen, wanted)
 
 
-def chance(cache: Cache, name: str, **options: Any) -> dict[str, float]:
-    """Metrics of the best constant answer."""
+def chance(cache: Cache, name: str, point: str) -> dict[str, float]:
+    """Metrics, on every fourth sample, of the best constant answer for the others, on a point."""
     task = tasks.load(name, TaskContext(samples=cache.rows, training=cache.rows))
-    if task.constant_head is None:
-        return dict(task.chance)
-    return probe(cache, task, task.constant_head, CONSTANT, **options)
+    asked = samples(cache, task)
+    everything = features(cache, point, [sample["row"] for sample in asked])
+    targets = [target for sample in asked if (target := task.target(sample)) is not None]
+    seen, wanted = batch(task, everything, targets, [place for place in range(len(asked)) if place % 4])
+    constant = task.best_constant(zip(wanted, seen.grids, strict=True))
+    seen, wanted = batch(task, everything, targets, list(range(0, len(asked), 4)))
+    return task.metrics(task.scores(constant.predict(seen), wanted))

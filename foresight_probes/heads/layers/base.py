@@ -15,7 +15,7 @@ class ProbeHead(nn.Module):
     reads: ClassVar[Literal["pooled", "tokens"]] = "tokens"
     information: ClassVar[tuple[Information, ...]]
     is_linear: ClassVar[bool] = False
-    solver: ClassVar[Literal["ridge", "logistic", "constant"] | None] = None
+    solver: ClassVar[Literal["ridge", "logistic"] | None] = None
     takes_several: ClassVar[bool] = False
 
     def forward(self, features: Features) -> Prediction:

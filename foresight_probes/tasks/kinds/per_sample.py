@@ -17,7 +17,6 @@ class PerSample(Task):
     Losses and scores of a sample depend on that sample alone, to the last bit, whatever stands beside it.
     """
 
-    constant_head = "constant"
     start_forms: tuple[Form, ...] = ("per_sample",)
 
     @abstractmethod

@@ -17,7 +17,6 @@ from foresight_probes.tasks.kinds.cell_means import CellSums
 class Picture(Task):
     """A task whose target is made from the cache's pixels, [T, H, W, C]."""
 
-    constant_head = "global-linear"
     start_forms: tuple[Form, ...] = ("per_token",)
     needs_arrays = ("pixels",)
     channels: ClassVar[int]

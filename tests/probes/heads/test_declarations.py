@@ -11,9 +11,6 @@ from foresight_probes import heads
 from foresight_probes.batches import Features, Information, OutputSpec
 from tests.probes.test_registries import EVEN, WIDTH, features
 
-FITTED = [name for name in heads.names() if heads.solver(name) != "constant"]
-"""Heads whose fresh weights are already such as they will have: a constant has those of a linear head until solved."""
-
 
 def with_tokens(batch: Features, tokens_BND: Tensor) -> Features:
     """The same samples with other tokens, and their means."""
@@ -35,10 +32,10 @@ def values(name: str, *batches: Features) -> list[Tensor]:
 def test_every_head_declares_what_it_reads(name: str) -> None:
     information = heads.load(name).information
     assert sorted(information, key=get_args(Information).index) == list(information)
-    assert information or heads.solver(name) == "constant"
+    assert information
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("name", heads.names())
 def test_places_matter_where_they_are_declared_and_nowhere_else(name: str) -> None:
     """Tokens of each time step are put in other cells."""
     batch = features(EVEN)
@@ -48,7 +45,7 @@ def test_places_matter_where_they_are_declared_and_nowhere_else(name: str) -> No
     assert torch.allclose(before, after, atol=1e-5) != ("place" in heads.load(name).information)
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("name", heads.names())
 def test_only_the_mean_matters_to_heads_that_declare_it_alone(name: str) -> None:
     """Tokens change, and the mean over each time step does not."""
     batch = features(EVEN)
@@ -69,7 +66,7 @@ def test_predictions_are_affine_where_it_is_declared_and_nowhere_else(name: str)
 def test_single_tokens_are_read_by_heads_that_declare_it() -> None:
     """A change of one token that the mean does not show is seen, or seen at its cell alone by heads of each token."""
     batch = features(EVEN)
-    for name in FITTED:
+    for name in heads.names():
         if "token" in heads.load(name).information:
             other = batch.tokens.clone()
             other[:, 5] += 2

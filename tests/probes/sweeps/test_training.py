@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foresight_cache.errors import ProbeError, UnknownName, UsageError
-from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_results
 from foresight_probes.splits import resplit
@@ -49,7 +49,7 @@ def test_pooling_throws_positions_away(results: dict[tuple[str, str], Result]) -
 
 
 def test_chance_is_the_mean_predictor(results: dict[tuple[str, str], Result]) -> None:
-    constant = results[MEAN_PREDICTOR, "pooled-linear"]
+    constant = results[MEAN_PREDICTOR, CONSTANT]
     assert {result.chance["mean_iou"] for result in results.values()} == {constant.value.value}
     assert constant.point_index == -1
     assert 0.05 < constant.value.value < 0.4
@@ -183,10 +183,10 @@ def test_seeds_give_runs_of_their_own(cache: "scenes.Cache", tmp_path: Path) -> 
     chosen = {"points": ["vit.block_01"], "heads": ["mlp"], "out": tmp_path, "options": QUICK}
     found = train(cache, tasks=["boxes"], seeds=[0, 1], **chosen)
     assert [(result.point, result.seed) for result in found] == [
-        *((MEAN_PREDICTOR, seed) for seed in (0, 1)),
+        (MEAN_PREDICTOR, 0),
         *(("vit.block_01", seed) for seed in (0, 1)),
     ]
-    assert found[2].scores != found[3].scores
+    assert found[1].scores != found[2].scores
 
 
 def test_wrong_names(cache: "scenes.Cache", tmp_path: Path) -> None:
@@ -226,5 +226,5 @@ def test_a_damaged_result_stops_with_its_name(cache: "scenes.Cache", tmp_path: P
     path.write_text(path.read_text()[:100])
     with pytest.raises(ProbeError, match=r"token-linear-seed0.json is damaged, it is not JSON .*; remove it"):
         train(cache, options=QUICK, **chosen)
-    record = json.loads((tmp_path / "boxes" / MEAN_PREDICTOR / "pooled-linear-seed0.json").read_text())
+    record = json.loads((tmp_path / "boxes" / MEAN_PREDICTOR / "constant-seed0.json").read_text())
     assert record["point"] == MEAN_PREDICTOR

@@ -77,8 +77,8 @@ class Metrics:
         options = {"epochs": 25, **OPTIONS.get((task, head), {})}
         return self._once((task, head, point), lambda cache: probe(cache, task, head, point, **options))
 
-    def chance(self, task: str) -> dict[str, float]:
-        return self._once((task,), lambda cache: chance(cache, task))
+    def chance(self, task: str, point: str) -> dict[str, float]:
+        return self._once((task, point), lambda cache: chance(cache, task, point))
 
     def _once(self, key: tuple[str, ...], measure: Any) -> dict[str, float]:
         if key not in self._known:
@@ -96,12 +96,13 @@ def few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_there_is_found_and_what_is_not_is_at_chance(
     task: str, head: str, name: str, least: float, metrics: Metrics
 ) -> None:
-    found, by_chance = metrics(task, head, worlds.INFORMATIVE)[name], metrics.chance(task).get(name, 0)
+    found, by_chance = metrics(task, head, worlds.INFORMATIVE)[name], metrics.chance(task, worlds.INFORMATIVE)[name]
     assert found > least
     assert found > by_chance + 0.2
     if name == "ssim":
         return  # a blurred mean picture and a flat one differ much in SSIM, neither of which knows anything
-    assert metrics(task, head, worlds.EMPTY)[name] < by_chance + MARGIN.get(name, 0.1)
+    empty = metrics.chance(task, worlds.EMPTY)[name]
+    assert metrics(task, head, worlds.EMPTY)[name] < empty + MARGIN.get(name, 0.1)
 
 
 def test_every_task_is_tried() -> None:

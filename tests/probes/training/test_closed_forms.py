@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn import dummy, linear_model
+from sklearn import linear_model
 
 from foresight_cache.errors import ProbeError, UsageError
 from foresight_probes import tasks
@@ -165,75 +165,6 @@ def test_classes_are_told_by_logistic_regression(tmp_path: Path) -> None:
     assert ("relation", "vit.block_01", "token-logistic") not in by_run
 
 
-def test_the_mean_predictor_is_the_best_constant(tmp_path: Path) -> None:
-    """As scikit-learn's, whatever the seed and however short the training of the others."""
-    cache = scenes.write(tmp_path / "cache", 96)
-    for row in cache.rows:
-        for each in row["annotations"]["objects"]:
-            each["category_id"] = 1
-    names = ["counting", "hallucination", "patch-class"]
-    chosen = {"tasks": names, "points": ["vit.block_01"], "heads": ["linear"], "seeds": [0, 1]}
-    options = TrainingOptions(resamples=20, epochs=1, learning_rate=1e-6)
-    found = train(cache, out=tmp_path / "runs", options=options, **chosen)
-    train_rows = load_targets(cache, names, options).split.train
-    answers = {
-        "counting": np.array([float(len(cache.rows[row]["annotations"]["objects"])) for row in train_rows]),
-        "hallucination": np.array([int(cache.rows[row]["annotations"]["qa"]["hallucinated"]) for row in train_rows]),
-        "patch-class": np.concatenate([in_a_box(scenes.boxes(row)) for row in train_rows]),
-    }
-    constants = [result for result in found if result.point == "mean-predictor"]
-    assert [each.task for each in constants] == names
-    for result in constants:
-        y = answers[result.task]
-        path = tmp_path / "runs" / result.task / "mean-predictor" / f"{result.run}.safetensors"
-        weights, _ = load_weights(path, result.identity)
-        assert not weights["linear.weight"].any()
-        if result.task == "counting":
-            expected = dummy.DummyRegressor().fit(np.zeros((len(y), 1)), y).predict(np.zeros((1, 1)))
-            assert [score.scores[0] for score in result.scores] == pytest.approx([expected[0]] * len(result.scores))
-        else:
-            expected = dummy.DummyClassifier(strategy="prior").fit(np.zeros((len(y), 1)), y).predict_proba([[0.0]])[0]
-            assert weights["linear.bias"].softmax(0).numpy() == pytest.approx(expected, rel=1e-5)
-    for result in found:
-        (own,) = [each for each in constants if each.task == result.task]
-        assert result.chance == {name: each.value for name, each in own.metrics.items()}
-
-
-def in_a_box(boxes: np.ndarray) -> np.ndarray:
-    """[64] of the cells of an 8×8 grid, 1 where the centre lies in one of the boxes, which are fractions."""
-    y, x = (np.arange(64) // 8 + 0.5) / 8, (np.arange(64) % 8 + 0.5) / 8
-    inside = [(x >= x0) & (x <= x1) & (y >= y0) & (y <= y1) for x0, y0, x1, y1 in boxes]
-    return np.any(inside, axis=0).astype(int)
-
-
-def test_a_class_that_training_lacks_is_unlikely_and_not_impossible(tmp_path: Path) -> None:
-    cache = scenes.write(tmp_path / "cache", 60)
-    test = load_targets(cache, ["counting"], TrainingOptions()).split.test
-    for number, row in enumerate(cache.rows):
-        row["annotations"]["action"] = {"class_id": 2 if number in test[:2] else number % 2}
-    chosen = {"tasks": ["action"], "points": ["vit.block_01"], "options": OPTIONS}
-    found = train(cache, out=tmp_path / "runs", **chosen)[0]
-    path = tmp_path / "runs/action/mean-predictor" / f"{found.run}.safetensors"
-    bias = load_weights(path, found.identity)[0]["linear.bias"]
-    assert bias.isfinite().all()
-    assert bias.argmin() == 2
-
-
-def test_without_a_token_to_learn_from_all_classes_are_alike(tmp_path: Path) -> None:
-    cache = scenes.write(tmp_path / "cache", 60)
-    train_rows = load_targets(cache, ["counting"], TrainingOptions()).split.train
-    for number, row in enumerate(cache.rows):
-        crowd = {"box": [0, 0, 200, 100], "category_id": 1, "crowd": True}
-        objects = [{**each, "category_id": 1} for each in row["annotations"]["objects"]]
-        row["annotations"]["objects"] = [crowd] if number in train_rows else objects
-    chosen = {"tasks": ["patch-class"], "points": ["vit.block_01"], "heads": ["token-linear"], "options": OPTIONS}
-    found = train(cache, out=tmp_path / "runs", **chosen)[0]
-    path = tmp_path / "runs/patch-class/mean-predictor" / f"{found.run}.safetensors"
-    bias = load_weights(path, found.identity)[0]["linear.bias"]
-    assert bias.isfinite().all()
-    assert len(set(bias.tolist())) == 1
-
-
 def test_a_seed_that_leaves_validation_without_a_question(tmp_path: Path) -> None:
     """Told as any other run that cannot be evaluated; the rest of the sweep is trained."""
     cache = scenes.write(tmp_path / "cache", 60)
@@ -270,4 +201,4 @@ def test_features_of_closed_forms_stay_on_the_cpu(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(feature_data, "residence", residence)
     chosen = {"points": ["vit.block_01"], "out": tmp_path / "runs", "options": OPTIONS}
     train(cache, tasks=["patch-class"], heads=["token-linear", "token-logistic"], **chosen)
-    assert asked == ["cpu", "auto", "cpu"]  # the mean predictor, the linear head, the closed form
+    assert asked == ["auto", "cpu"]  # the linear head, the closed form
