@@ -81,10 +81,14 @@ class PointRuns:
     def _chance_of(
         self, name: str, source: Source, data: FeatureData, standardization: Standardization
     ) -> dict[str, float]:
-        """Returns the mean predictor's metrics: its own where it is the same for all points, else this point's."""
+        """Returns the mean predictor's metrics: its own where it is the same for all points, else this point's.
+
+        There are none where it failed.
+        """
         task = self.tasks[name]
         if task.targets_from == "sample":
-            return {metric: value.value for metric, value in self.mean_predictors[name].metrics.items()}
+            own = self.mean_predictors.get(name)
+            return {metric: interval.value for metric, interval in own.metrics.items()} if own else {}
 
         def features_of(rows: Sequence[int]) -> Features:
             if task.targets_from == "cells":
