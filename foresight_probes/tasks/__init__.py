@@ -59,6 +59,8 @@ class Task(ABC):
     targets_from: Literal["sample", "cells", "features"] = "sample"
     """What targets are made of: the sample alone, also the cells of a point's tokens, or even the tokens. It decides
     whether the best constant answer is the same for all points."""
+    plants_answers: bool = False
+    """True where `transform_batch` puts the answer into the features, so that those of any sample have it."""
     closed_form: Literal["class", "values"] | None = None
     """The method, `target_class` or `target_values`, that gives a closed form its targets; None where there is none."""
     start_forms: tuple[Form, ...] = ()

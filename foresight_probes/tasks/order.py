@@ -22,6 +22,7 @@ class Task(Classification):
 
     heads = ("temporal-linear",)
     transforms_batch = True
+    plants_answers = True
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         if not any(grid and grid[0] > 1 for level in ("patch", "merged") for grid in [sample.get(f"grid_{level}")]):
