@@ -35,12 +35,20 @@ class Registry:
         """
         return tuple(sorted(self._files()))
 
-    def module(self, name: str) -> ModuleType:
-        """Imports the file of a component. Raises `UnknownName` with the nearest names."""
+    def module_name(self, name: str) -> str:
+        """Returns the dotted name of the file of a component. Raises `UnknownName` with the nearest names.
+
+        >>> Registry("pipelines.bench", "benchmark").module_name("prepare")
+        'pipelines.bench.prepare'
+        """
         files = self._files()
         if name not in files:
             raise UnknownName(self.kind, name, self.names())
-        return importlib.import_module(f"{self.package}.{files[name]}")
+        return f"{self.package}.{files[name]}"
+
+    def module(self, name: str) -> ModuleType:
+        """Imports the file of a component. Raises `UnknownName` with the nearest names."""
+        return importlib.import_module(self.module_name(name))
 
     def component(self, name: str) -> Any:
         """Imports a component. Raises `UnknownName` with the nearest names."""

@@ -13,6 +13,7 @@ from typer.main import get_command
 from foresight_cache.errors import ForesightError
 from pipelines.commands import (
     bench,
+    calibrate,
     datasets,
     demo,
     extract,
@@ -54,6 +55,7 @@ for name, module in {
     "similarity": similarity,
     "runs": runs,
     "report": report,
+    "calibrate": calibrate,
     "bench": bench,
 }.items():
     app.command(name)(module.run)

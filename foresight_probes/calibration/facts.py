@@ -141,10 +141,12 @@ def _answers(scenes: Sequence[Scene], grid: Grid) -> Facts:
 
 def _objects(scenes: Sequence[Scene], grid: Grid) -> Facts:
     """Returns class, box and peak; noise is that of an object, the same in all of its tokens."""
-    owners_BN = np.stack([_owners(scene, grid) for scene in scenes])
-    boxes_BN4 = np.stack([_own(scene.boxes, owners) for scene, owners in zip(scenes, owners_BN, strict=True)])
-    classes_BN = np.stack([_own(scene.categories, owners) for scene, owners in zip(scenes, owners_BN, strict=True)])
-    sides_BN4 = np.concatenate([_centres(grid) - boxes_BN4[..., :2], boxes_BN4[..., 2:] - _centres(grid)], axis=-1)
+    owners_BN = np.stack([token_owners(scene, grid) for scene in scenes])
+    boxes_BN4 = np.stack([_own(scene.boxes, owned) for scene, owned in zip(scenes, owners_BN, strict=True)])
+    classes_BN = np.stack([_own(scene.categories, owned) for scene, owned in zip(scenes, owners_BN, strict=True)])
+    sides_BN4 = np.concatenate(
+        [cell_centres(grid) - boxes_BN4[..., :2], boxes_BN4[..., 2:] - cell_centres(grid)], axis=-1
+    )
     sizes_BN2 = boxes_BN4[..., 2:] - boxes_BN4[..., :2]
     code_BN6 = np.concatenate([8 * (sides_BN4 - 0.15), 2 * (_log_odds(sizes_BN2) + 0.8)], axis=-1)
     inside_BN1 = (owners_BN >= 0)[..., None]
@@ -156,9 +158,9 @@ def _objects(scenes: Sequence[Scene], grid: Grid) -> Facts:
     return Facts(tuple(Group(name=name, values_BNF=own, shares_BN=owners_BN + 1) for name, own in values.items()))
 
 
-def _owners(scene: Scene, grid: Grid) -> np.ndarray:
+def token_owners(scene: Scene, grid: Grid) -> np.ndarray:
     """Returns the object that holds the centre of each cell, [N] int64; -1 for none."""
-    centres, boxes = _centres(grid)[:, None], scene.boxes[None]
+    centres, boxes = cell_centres(grid)[:, None], scene.boxes[None]
     inside_NK = ((centres >= boxes[..., :2]) & (centres < boxes[..., 2:])).all(axis=-1)
     return np.where(inside_NK.sum(axis=1) > 0, inside_NK.argmax(axis=1), -1)
 
@@ -222,12 +224,12 @@ def _states(clips: Sequence[Clip], grid: Grid) -> Facts:
 
 def _places(grid: Grid, samples: int) -> np.ndarray:
     """Returns sines and cosines of the place of each token, the same for all samples and frames."""
-    angles = np.pi * _centres(grid)[:, :, None] * np.arange(1, WAVES + 1)
+    angles = np.pi * cell_centres(grid)[:, :, None] * np.arange(1, WAVES + 1)
     waves = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1).reshape(grid.tokens, -1)
     return np.tile(waves, (samples, 1, 1))
 
 
-def _centres(grid: Grid) -> np.ndarray:
+def cell_centres(grid: Grid) -> np.ndarray:
     """Returns the centres x, y of the cells, [N, 2], as fractions of the image."""
     rows, columns = np.meshgrid(np.arange(grid.h), np.arange(grid.w), indexing="ij")
     frame = np.stack([(columns + 0.5) / grid.w, (rows + 0.5) / grid.h], axis=-1).reshape(-1, 2)

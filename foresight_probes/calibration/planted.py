@@ -21,7 +21,7 @@ from foresight_probes.calibration.forms import FORMS, Form, shaped
 from foresight_probes.calibration.geometries import GEOMETRIES, PLAIN, Geometry, embed, frame
 from foresight_probes.calibration.scenes import SIZE, Clip, Scene, World, draw, grid_of, pixel_grid
 from foresight_probes.options import TrainingOptions
-from foresight_probes.splits import side_of
+from foresight_probes.splits import SIDES, side_of
 
 SAMPLES_PER_SHARD = 64
 
@@ -79,10 +79,10 @@ class PlantedCache:
         """Grid of the tokens."""
         return grid_of(self.world, self.rows)
 
-    def numbers(self) -> list[int]:
-        """Returns the numbers of the samples: those that train, that select, and that are reported."""
-        sides = {"train": self.train, "validation": self.validation, "test": self.test}
-        return [number for side, size in sides.items() for number in islice(_numbers_on(side), size)]
+    def numbers(self, side: str) -> list[int]:
+        """Returns the numbers of the samples that train, that select (`validation`) or that are reported (`test`)."""
+        size = {"train": self.train, "validation": self.validation, "test": self.test}[side]
+        return list(islice(_numbers_on(side), size))
 
     def place(self, folder: Path) -> Path:
         """Returns the folder of the cache, whose name tells what it is and that it was made by this code."""
@@ -97,7 +97,7 @@ class PlantedCache:
             advance: Called for each shard with its numbers of samples and of bytes.
         """
         wanted = [PlantedPoint.parse(name) for name in points]
-        numbers = self.numbers()
+        numbers = [number for side in SIDES for number in self.numbers(side)]
         layout = self._layout(wanted, len(numbers))
         with CacheWriter(self.place(folder), layout) as writer:
             for pending in writer.pending((*points, PIXELS)):
@@ -136,28 +136,36 @@ class PlantedCache:
         coordinates = point.coordinates
         return PointLayout.fixed("patch", coordinates.dtype, self.grid.tokens, coordinates.width)
 
+    def drawn(self, numbers: Sequence[int]) -> list[Scene | Clip]:
+        """Draws the scenes or clips of these numbers."""
+        return [draw(self.world, self.seed, number) for number in numbers]
+
+    def facts(self, point: PlantedPoint, drawn: Sequence[Scene | Clip]) -> Facts:
+        """Returns the facts that a point's tokens carry about scenes or clips."""
+        return facts_about(point.subject, drawn, self.grid)
+
+    def shaped(self, point: PlantedPoint, facts: Facts, numbers: Sequence[int]) -> np.ndarray:
+        """Returns facts in the form of a point, [B, N, F] float64, the same in every geometry."""
+        return shaped(facts, point.form, _generators(f"{point.subject} {point.form}", self.seed, numbers))
+
+    def features(self, point: PlantedPoint, facts: Facts, numbers: Sequence[int]) -> np.ndarray:
+        """Returns the features of a point, [B, N, D] in its stored type, from the facts about the samples' numbers."""
+        values_BNF = self.shaped(point, facts, numbers)
+        axes = frame(values_BNF.shape[2], point.coordinates.width, self.seed)
+        features_BND = embed(values_BNF, point.coordinates, axes, _generators(str(point), self.seed, numbers))
+        return features_BND.astype(self._point_layout(point).numpy_dtype)
+
     def _write_shard(self, shard: ShardWriter, numbers: Sequence[int], names: Sequence[str]) -> None:
-        drawn = [draw(self.world, self.seed, number) for number in numbers]
-        subjects: dict[Subject, Facts] = {}
+        drawn = self.drawn(numbers)
         for name in names:
             if name == PIXELS:
                 arrays = np.stack([scene.pixels.reshape(-1, 3) for scene in drawn])
             else:
                 point = PlantedPoint.parse(name)
-                if point.subject not in subjects:
-                    subjects[point.subject] = facts_about(point.subject, drawn, self.grid)
-                arrays = self.features(point, subjects[point.subject], numbers)
+                arrays = self.features(point, self.facts(point, drawn), numbers)
             for position, tokens_ND in enumerate(arrays):
                 shard.add(position, name, tokens_ND)
         shard.commit([self._row(scene, number) for scene, number in zip(drawn, numbers, strict=True)])
-
-    def features(self, point: PlantedPoint, facts: Facts, numbers: Sequence[int]) -> np.ndarray:
-        """Returns the features of a point, [B, N, D] in its stored type, from the facts about the samples' numbers."""
-        noise = _generators(f"{point.subject} {point.form}", self.seed, numbers)  # the same in every geometry
-        values_BNF = shaped(facts, point.form, noise)
-        axes = frame(values_BNF.shape[2], point.coordinates.width, self.seed)
-        features_BND = embed(values_BNF, point.coordinates, axes, _generators(str(point), self.seed, numbers))
-        return features_BND.astype(self._point_layout(point).numpy_dtype)
 
     def _row(self, scene: Scene | Clip, number: int) -> SampleRow:
         name, grid = f"{number:06d}", pixel_grid(self.world)

@@ -29,8 +29,8 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SLOWEST, FASTEST = 2.0, 20.0
 """Speeds in pixels of the original per frame."""
 ACTIONS = 6
-STATES = 4
-"""Pairs of numbers in each cell of a clip that turn from frame to frame, each by its own angle."""
+ANGLES = np.array([0.8, 1.1, 1.7, 2.5])
+"""Angles by which the pairs of numbers in each cell of a clip turn from frame to frame, in radians."""
 
 _OBJECT_COUNTS: dict[World, tuple[int, int]] = {"several": (1, MOST_OBJECTS), "single": (1, 1), "pair": (2, 2)}
 _APART = 1.5
@@ -45,7 +45,7 @@ class Scene:
     """An image with its objects, an answer about it, and its class."""
 
     boxes: np.ndarray
-    """[K, 4] float64 (x0, y0, x1, y1) as fractions of the image; no two overlap."""
+    """[K, 4] float64 (x0, y0, x1, y1) as fractions of the image, the largest first; no two overlap."""
     categories: np.ndarray
     """[K] int64."""
     hallucinated: bool
@@ -121,7 +121,7 @@ def draw_clip(seed: int, number: int) -> Clip:
     generator = np.random.default_rng([seed, number, WORLDS.index("clip")])
     direction = str(generator.choice(list(DIRECTIONS)))
     speed = float(generator.uniform(SLOWEST, FASTEST))
-    start = generator.normal(size=(STATE_ROWS**2, STATES, 2))
+    start = generator.normal(size=(STATE_ROWS**2, len(ANGLES), 2))
     step = speed / SIZE * np.array(DIRECTIONS[direction], float)
     side = pixel_grid("clip").h
     low = [np.array([0.35, 0.35]) + time * step for time in range(FRAMES)]
@@ -163,7 +163,9 @@ def _boxes(generator: np.random.Generator, count: int, *, apart: bool) -> np.nda
             if len(boxes) == count:
                 break
         if len(boxes) == count and not (apart and not _is_clear(*boxes)):
-            return np.stack(boxes)
+            drawn = np.stack(boxes)
+            largest_first: np.ndarray = drawn[np.argsort(-(drawn[:, 2:] - drawn[:, :2]).prod(1))]
+            return largest_first
 
 
 def _disjoint(first: np.ndarray, second: np.ndarray) -> bool:
@@ -187,7 +189,7 @@ def _picture(generator: np.random.Generator, boxes: np.ndarray, categories: np.n
 
 def _turned(start_NK2: np.ndarray) -> np.ndarray:
     """Returns the states of all frames, [T, N, K, 2]: each pair turned by its angle once more in every step."""
-    angles_TK = np.arange(FRAMES)[:, None] * np.array([0.8, 1.1, 1.7, 2.5])
+    angles_TK = np.arange(FRAMES)[:, None] * ANGLES
     turn = np.array([[np.cos(angles_TK), -np.sin(angles_TK)], [np.sin(angles_TK), np.cos(angles_TK)]])
     turned: np.ndarray = np.einsum("abtk,nkb->tnka", turn, start_NK2)
     return turned

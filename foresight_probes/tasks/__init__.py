@@ -168,6 +168,11 @@ def names() -> tuple[str, ...]:
     return _REGISTRY.names()
 
 
+def module_name(name: str) -> str:
+    """Returns the dotted name of the file of a task, without importing it. Raises `UnknownName`."""
+    return _REGISTRY.module_name(name)
+
+
 def summaries() -> dict[str, str]:
     """Returns one sentence about each task by name, in alphabetical order; imports none of them."""
     return _REGISTRY.summaries()

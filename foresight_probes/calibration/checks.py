@@ -1,0 +1,126 @@
+"""The checks of an instrument, a task with a head: the points on which it is trained, and what each is to show."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from foresight_probes import heads, tasks
+from foresight_probes.calibration.facts import Subject
+from foresight_probes.calibration.geometries import GEOMETRIES
+from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
+from foresight_probes.calibration.questions import QUESTIONS, ROWS, Question
+from foresight_probes.training.solvers import solver_of
+
+Rule = Literal["present", "absent", "known", "fair", "product", "few"]
+"""What a check asks: that what is there is read; that nothing is read where nothing is; that the best is reached that
+noise allows; that all geometries read the same; that a product is found in hard geometries; and that few samples cost
+no more than they cost a closed form."""
+
+SOLVED_BY = {"class": "logistic", "values": "ridge"}
+"""Heads on the mean over tokens that are closed forms, by the targets of a task (`Task.closed_form`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instrument:
+    """A task with a head."""
+
+    task: str
+    head: str
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.head}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One point of a planted cache on which an instrument is trained."""
+
+    rule: Rule
+    cache: PlantedCache
+    point: PlantedPoint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extent:
+    """How much is checked: samples of the planted caches, and geometries."""
+
+    train: int = 700
+    validation: int = 150
+    test: int = 1000
+    few: int | None = 137
+    """Training samples of the check with few; None to leave it out."""
+    geometries: tuple[str, ...] = tuple(GEOMETRIES)
+    hard: tuple[str, ...] = ("aniso", "llm")
+    """Geometries in which a product is looked for, besides `base`."""
+    one_trained: bool = False
+    """True to check, of the heads of a task that are trained and not solved, only the first."""
+
+
+FULL = Extent()
+QUICK = Extent(
+    train=300, validation=100, test=400, few=None, geometries=("base", "outch", "aniso"), hard=(), one_trained=True
+)
+"""What is checked in minutes."""
+
+
+def instruments(extent: Extent, names: Sequence[str] | None = None) -> list[Instrument]:
+    """Returns the tasks of these names, or all that have a question, each with its default heads.
+
+    Raises `UnknownName` for a task that does not exist.
+    """
+    chosen = []
+    for name in tasks.names() if names is None else names:
+        task = tasks.load(name)
+        solved = [head for head in task.heads if solver_of(task, head)]
+        trained = [head for head in task.heads if head not in solved]
+        kept = {*solved, *(trained[:1] if extent.one_trained else trained)}
+        chosen += [Instrument(task=name, head=head) for head in task.heads if head in kept and name in QUESTIONS]
+    return chosen
+
+
+def checks(instrument: Instrument, extent: Extent) -> list[Check]:
+    """Returns the checks of an instrument."""
+    question, head = QUESTIONS[instrument.task], heads.load(instrument.head)
+    subjects = dict.fromkeys(question.subjects[own] for own in head.information if own in question.subjects)
+    listed = [check for subject in subjects for check in _of_subject(subject, question, instrument, extent)]
+    if subjects:
+        cache = _cache(question, next(iter(subjects)), extent)
+        nothing: tuple[Subject, Subject] = ("nothing", "places")
+        listed += [Check(rule="absent", cache=cache, point=PlantedPoint(subject)) for subject in nothing]
+    return listed
+
+
+def reference_head(instrument: Instrument) -> str | None:
+    """Returns the closed form that few samples are compared with; None where a task has none or the head is one."""
+    task = tasks.load(instrument.task)
+    if task.closed_form is None or solver_of(task, instrument.head) or "per_sample" not in task.outputs.predicts:
+        return None
+    return SOLVED_BY[task.closed_form]
+
+
+def _of_subject(subject: Subject, question: Question, instrument: Instrument, extent: Extent) -> Iterator[Check]:
+    cache = _cache(question, subject, extent)
+    noisy, product = question.noisy(subject), question.product(subject)
+    is_linear = heads.load(instrument.head).is_linear
+    yield Check(rule="present", cache=cache, point=PlantedPoint(subject))
+    if not is_linear:
+        yield Check(rule="present", cache=cache, point=PlantedPoint(subject, product))
+    if question.has_known_best:
+        yield Check(rule="known", cache=cache, point=PlantedPoint(subject, "snr"))
+    named = GEOMETRIES if question.in_geometries is None else question.in_geometries
+    for geometry in (own for own in extent.geometries if own in named):
+        own = replace(cache, rows=2 * cache.rows) if GEOMETRIES[geometry].is_fine else cache
+        yield Check(rule="fair", cache=own, point=PlantedPoint(subject, noisy, geometry))
+    if not is_linear and extent.hard and named:
+        for geometry in ("base", *extent.hard):
+            yield Check(rule="product", cache=cache, point=PlantedPoint(subject, product, geometry))
+    if extent.few and named and reference_head(instrument):
+        for geometry in ("base", "w3584"):
+            yield Check(
+                rule="few", cache=replace(cache, train=extent.few), point=PlantedPoint(subject, noisy, geometry)
+            )
+
+
+def _cache(question: Question, subject: Subject, extent: Extent) -> PlantedCache:
+    sizes = {"train": extent.train, "validation": extent.validation, "test": extent.test}
+    return PlantedCache(world=question.world, rows=ROWS[subject], **sizes)

@@ -1,0 +1,92 @@
+"""The question that each task asks of a planted cache: in which scenes, and where its answer stands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from foresight_probes.batches import Information
+from foresight_probes.calibration.facts import Subject
+from foresight_probes.calibration.forms import Form
+from foresight_probes.calibration.scenes import World
+
+_SHARED_BY_ALL: Mapping[Subject, tuple[Form, Form]] = MappingProxyType(
+    {
+        **dict.fromkeys(("objects", "picture", "states"), ("token_product", "token_snr")),
+        **dict.fromkeys(("answers", "relation", "lists", "motion"), ("product", "snr")),
+    }
+)
+"""Forms in which facts of tokens, or facts that all tokens share, hide behind a sign and stand in many geometries."""
+ROWS: Mapping[Subject, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("objects", "picture"), 8),
+        **dict.fromkeys(("answers", "relation", "lists"), 4),
+        **dict.fromkeys(("motion", "states"), 3),
+    }
+)
+"""Rows and columns of the grid on which facts stand; coarse where they are the same in all tokens."""
+MOST_DECIBELS = 34.0
+"""Ceiling of a peak signal-to-noise ratio: pixels right to two hundredths of their range."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a task asks, and how its metric is measured."""
+
+    world: World
+    subjects: Mapping[Information, Subject]
+    """Facts that hold the answer, by the information that a head can read."""
+    ceiling: float = 1.0
+    """Primary metric of an answer that is right."""
+    unit: float = 1.0
+    """Difference of the primary metric that counts as 1 in tolerances: 1 for a metric from 0 to 1."""
+    has_known_best: bool = True
+    """True where the best answer under noise is known."""
+    in_geometries: tuple[str, ...] | None = None
+    """Geometries in which the question is the same; None for all."""
+    places_tell: bool = False
+    """True where the places of tokens alone are an answer, because the target is made of the features."""
+
+    def product(self, subject: Subject) -> Form:
+        """Returns the form in which a sign hides the facts from linear heads."""
+        return _SHARED_BY_ALL[subject][0]
+
+    def noisy(self, subject: Subject) -> Form:
+        """Returns the form of the facts that stand in many geometries."""
+        return _SHARED_BY_ALL[subject][1]
+
+
+def _same(subject: Subject) -> Mapping[Information, Subject]:
+    return MappingProxyType({"mean": subject, "token": subject, "place": subject})
+
+
+_TOKENS: Mapping[Information, Subject] = MappingProxyType({"token": "objects", "place": "objects"})
+_BOXES: Mapping[Information, Subject] = MappingProxyType({"mean": "lists", **_TOKENS})
+_PICTURE: Mapping[Information, Subject] = MappingProxyType({"token": "picture", "place": "picture"})
+_NOT_FINE = ("base", "w1280", "w3584", "scaled", "outch", "sinks", "aniso", "llm")
+"""A cell of a finer grid has fewer pixels, so that noise is another for each."""
+
+QUESTIONS: Mapping[str, Question] = MappingProxyType(
+    {
+        "position": Question(world="single", subjects=_BOXES),
+        "boxes": Question(world="several", subjects=_BOXES),
+        "naive-boxes": Question(world="several", subjects=_BOXES, has_known_best=False, in_geometries=()),
+        "detection": Question(world="several", subjects=_TOKENS),
+        "patch-class": Question(world="several", subjects=_TOKENS),
+        "counting": Question(world="several", subjects=_same("answers")),
+        "hallucination": Question(world="several", subjects=_same("answers")),
+        "classification": Question(world="several", subjects=_same("answers")),
+        "relation": Question(world="pair", subjects=_same("relation")),
+        "reconstruction": Question(
+            world="several", subjects=_PICTURE, ceiling=MOST_DECIBELS, unit=20.0, in_geometries=_NOT_FINE
+        ),
+        "edges": Question(world="several", subjects=_PICTURE, in_geometries=_NOT_FINE),
+        "direction": Question(world="clip", subjects=_same("motion")),
+        "speed": Question(world="clip", subjects=_same("motion")),
+        "action": Question(world="clip", subjects=_same("motion")),
+        "order": Question(world="clip", subjects=_same("motion")),
+        "next-frame": Question(world="clip", subjects=_same("states"), in_geometries=(), places_tell=True),
+    }
+)
+"""Questions by task. The target of `next-frame` is the features themselves, so that in another geometry, whose noise no
+frame foretells, it is another question; and features that only tell their place do not change, which is easily
+foretold."""

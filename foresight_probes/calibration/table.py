@@ -1,0 +1,143 @@
+"""The calibration table: every instrument trained on planted caches in the ordinary way, and judged by the rules."""
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.errors import ProbeError
+from foresight_cache.runtime.durable_files import write_file
+from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes import __version__
+from foresight_probes.calibration.checks import Check, Extent, Instrument, checks, reference_head
+from foresight_probes.calibration.planted import PlantedCache
+from foresight_probes.calibration.rendering import to_markdown
+from foresight_probes.calibration.rules import Row, judged
+from foresight_probes.calibration.state import why_unfit
+from foresight_probes.calibration.validity import digest
+from foresight_probes.results.result import Result
+from foresight_probes.sweeps.run import train
+
+COLUMNS = tuple(field.name for field in fields(Row))
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibrated:
+    """An instrument with the rows of its checks."""
+
+    instrument: Instrument
+    digest: str
+    """Digest of the code and options that the rows are valid for (`validity.digest`)."""
+    rows: tuple[Row, ...] = ()
+    failure: str = ""
+    """Why it could not be trained, in a sentence; empty where it could."""
+
+    @property
+    def reason(self) -> str:
+        """Why the instrument is not fit, in a few words; empty where it is."""
+        return self.failure or why_unfit([asdict(row) for row in self.rows])
+
+
+def calibrate(
+    instruments: Sequence[Instrument], extent: Extent, out: Path, *, advance: Advance = silent, say: Say = print
+) -> list[Calibrated]:
+    """Trains every instrument on its planted caches, and writes `table.json`, `.csv` and `.md` after each.
+
+    Caches that are planted and runs that are finished, by the same code, are kept, so that an interrupted calibration
+    goes on where it was.
+
+    Args:
+        instruments: Tasks with heads.
+        extent: How much is checked.
+        out: Folder for caches, runs and the table.
+        advance: Called after the runs on each cache with their number, and 0.
+        say: Called with a line about each instrument.
+    """
+    finished = []
+    for instrument in instruments:
+        try:
+            finished.append(_calibrated(instrument, extent, out, advance))
+        except ProbeError as error:
+            own = digest(instrument.task, instrument.head)
+            finished.append(Calibrated(instrument=instrument, digest=own, failure=str(error)))
+        write_table(finished, extent, out)
+        say(f"{instrument}: {finished[-1].reason or 'fit'}")
+    return finished
+
+
+def _calibrated(instrument: Instrument, extent: Extent, out: Path, advance: Advance) -> Calibrated:
+    own = digest(instrument.task, instrument.head)
+    by_cache: defaultdict[PlantedCache, list[Check]] = defaultdict(list)
+    for check in checks(instrument, extent):
+        by_cache[check.cache].append(check)
+    runs: dict[Check, Result] = {}
+    references: dict[Check, Result] = {}
+    for cache, wanted in by_cache.items():
+        names = [instrument.head]
+        if any(check.rule == "few" for check in wanted) and (reference := reference_head(instrument)):
+            names.append(reference)
+        folder = out / "runs" / f"{instrument.task}-{instrument.head}-{own[:12]}" / cache.place(out).name
+        results = _trained(cache, instrument.task, names, wanted, out / "caches", folder)
+        for check in wanted:
+            runs[check] = results[str(check.point), names[0]]
+            if check.rule == "few":
+                references[check] = results[str(check.point), names[-1]]
+        advance(len(wanted), 0)
+    return Calibrated(instrument=instrument, digest=own, rows=tuple(judged(instrument, runs, references)))
+
+
+def _trained(
+    cache: PlantedCache, task: str, heads: Sequence[str], wanted: Iterable[Check], caches: Path, out: Path
+) -> dict[tuple[str, str], Result]:
+    """Trains heads on the points of checks; returns the results by point and head."""
+    points = list(dict.fromkeys(str(check.point) for check in wanted))
+    opened = cache.write(caches, points)
+    results = train(opened, tasks=[task], points=points, heads=heads, out=out)
+    return {(result.point, result.head): result for result in results}
+
+
+def write_table(table: Sequence[Calibrated], extent: Extent, out: Path) -> None:
+    """Writes `table.json`, which programs read, `table.csv` and `table.md`, each whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    body = to_json(table, extent)
+    write_file(out / "table.json", (json.dumps(body, indent=1, allow_nan=False) + "\n").encode())
+    write_file(out / "table.csv", to_csv([row for own in table for row in own.rows]).encode())
+    write_file(out / "table.md", to_markdown([(own.instrument, own.rows, own.reason) for own in table]).encode())
+
+
+def to_json(table: Sequence[Calibrated], extent: Extent) -> dict[str, Any]:
+    """Returns the table as `calibration_of` reads it."""
+    return {
+        "version": __version__,
+        "extent": asdict(extent),
+        "instruments": [
+            {
+                **asdict(own.instrument),
+                "digest": own.digest,
+                "failure": own.failure,
+                "rows": [_finite(asdict(row)) for row in own.rows],
+            }
+            for own in table
+        ],
+    }
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Returns the rows with a heading."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }
