@@ -46,11 +46,11 @@ class PlantedPoint:
     @classmethod
     def parse(cls, name: str) -> Self:
         """Returns the point of a name. Raises `ValueError` for a name that no planted point has."""
-        subject, form, *geometry = name.split(".")
-        point = cls(subject, form, *geometry)  # type: ignore[arg-type]
-        if subject not in SUBJECTS or form not in FORMS or (geometry and point.geometry not in GEOMETRIES):
-            raise ValueError(f"{name!r} is no planted point")
-        return point
+        parts = name.split(".")
+        known = (SUBJECTS, FORMS, (*GEOMETRIES, ""))
+        if not 2 <= len(parts) <= 3 or not all(part in names for part, names in zip(parts, known, strict=False)):
+            raise ValueError(f"{name!r} is no planted point, expected subject.form or subject.form.geometry")
+        return cls(*parts)  # type: ignore[arg-type]
 
     @property
     def coordinates(self) -> Geometry:

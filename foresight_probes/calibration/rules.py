@@ -14,10 +14,11 @@ from foresight_probes.results.result import Result
 PRESENT_SHARE = 0.95
 """Share of the ceiling that is read where the answer is there."""
 BELOW_CHANCE = 0.03
-"""Distance below the mean predictor at which a head that knows nothing is worse than that."""
+"""Distance below the mean predictor at which a head that knows nothing is worse, if its interval is below as well."""
 NEAR_BEST = 0.03
-UNFAIR, UNFAIR_NONLINEAR = 0.02, 0.05
-"""Distance from the best geometry at which another is read worse, by linear heads and by others."""
+UNFAIR, UNFAIR_NONLINEAR, USUAL = 0.02, 0.05, 700
+"""Distance from the best geometry at which another is read worse, by linear heads and by others, with so many training
+samples; with fewer it grows, since a direction that tells nothing costs as much as a sample tells."""
 PRODUCT_SHARES: Mapping[str, float] = {"base": 0.0, "aniso": 0.7, "llm": 0.6}
 """Share of a product read in the first geometry that is to be read in others."""
 FEW = 0.03
@@ -84,14 +85,16 @@ def _bounds(
         case "absent":
             if question.places_tell and check.point.subject == "places":
                 return _present(question)
+            least = chance - BELOW_CHANCE * unit if result.value.high < chance else -math.inf
             most = chance if result.value.low > chance else math.inf
-            return Bounds(chance, chance - BELOW_CHANCE * unit, most, "differs from chance")
+            return Bounds(chance, least, most, "differs from chance")
         case "known":
             linear, any_ = best(instrument.task, check.cache, check.point)
             return Bounds(linear, linear - NEAR_BEST * unit, any_ + NEAR_BEST * unit, "is not the best that there is")
         case "fair":
             reached = max(_alike(check, runs).values())
             tolerance = UNFAIR if heads.load(instrument.head).is_linear else UNFAIR_NONLINEAR
+            tolerance *= max(1, USUAL / check.cache.train)
             return Bounds(reached, reached - tolerance * unit, math.inf, "is less than from another geometry")
         case "product":
             narrow = _alike(check, runs)["base"]

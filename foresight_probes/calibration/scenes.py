@@ -57,11 +57,13 @@ class Scene:
     def annotations(self) -> dict[str, Any]:
         """Returns the annotations as a sample has them, in pixels of the original."""
         objects = []
-        for box, category in zip(self.boxes * SIZE, self.categories.tolist(), strict=True):
-            area = float((box[2] - box[0]) * (box[3] - box[1]))
-            name = f"category {category}"
+        for number, box in enumerate(self.boxes * SIZE):
+            category = int(self.categories[number])
             objects.append(
-                {"box": box.tolist(), "category": name, "category_id": category, "crowd": False, "area": area}
+                {
+                    **{"box": box.tolist(), "category": f"category {category}", "category_id": category},
+                    **{"crowd": False, "area": float((box[2:] - box[:2]).prod()), "annotation_id": number},
+                }
             )
         question = {"question": "What is there?", "answer": "An object.", "hallucinated": self.hallucinated}
         return {"objects": objects, "qa": question, "class": {"name": f"kind {self.kind}", "id": self.kind}}
@@ -97,7 +99,10 @@ class Clip:
             **{"velocity": velocity.tolist(), "speed": self.speed, "direction": self.direction, "category": "thing"},
         }
         name = f"Doing {self.action}"
-        action = {"label": name, "template": name, "class": name, "class_id": self.action}
+        action = {
+            **{"label": name, "template": name, "class": name, "class_id": self.action},
+            **{"direction": None, "placeholders": []},
+        }
         return {"motion": {"objects": [track]}, "action": action}
 
 
