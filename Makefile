@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow fuzz lint lock clean
+.PHONY: demo test slow fuzz lint calibration lock clean
 
 .venv: .venv/installed
 
@@ -29,9 +29,13 @@ lint: .venv  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+calibration: .venv  ## every probe on planted caches, and the table of it for the release; hours
+	$(BIN)/foresight calibrate --out calibration
+	$(BIN)/python -m pipelines.calibration_release calibration
+
 lock:  ## compile the lock anew; needs uv
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo calibration build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

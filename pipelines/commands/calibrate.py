@@ -7,7 +7,9 @@ from pipelines.commands.options import Json
 from pipelines.completion import complete_tasks
 
 Out = Annotated[Path, typer.Option(help="Folder for the planted caches, the runs, and table.json, .csv and .md.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Fewer samples, geometries and heads: minutes instead of hours.")]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Fewer samples, geometries and heads: minutes, not hours.", show_default="off")
+]
 Tasks = Annotated[
     str | None,
     typer.Option(help="Comma-separated tasks ('foresight tasks').", show_default="all", autocompletion=complete_tasks),
