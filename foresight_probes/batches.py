@@ -108,6 +108,9 @@ class Prediction:
     """[B, P, 4] float32: the cell that a prediction was made from; None where it was made from the whole sample."""
     grids: tuple[Grid, ...] = ()
     """Grid in time and space of the cells of each of the B samples; empty where there are none."""
+    places: Tensor | None = None
+    """[B, P, 2] float32: the place in the image, x and y, that a prediction from the whole sample is about; None where
+    it is about no place, or was made from a cell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

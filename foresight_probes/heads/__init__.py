@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from foresight_probes.batches import Form, Information, OutputSpec
     from foresight_probes.heads.layers.base import ProbeHead
 
-ALIASES = {"linear": ("pooled-linear", "token-linear")}
-"""Names that mean several heads."""
+ALIASES = {"linear": ("pooled-linear", "token-linear"), "cross-attention": ("detr-plain",)}
+"""Names that mean several heads, or one that had another name."""
 
 
 class HeadClass(Protocol):

@@ -16,7 +16,7 @@ from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics import box_metrics as metric
 from foresight_probes.tasks.kinds.constant_boxes import ranked_boxes
-from foresight_probes.tasks.kinds.matching import by_cell, hungarian
+from foresight_probes.tasks.kinds.matching import by_cell, hungarian, object_shares
 
 MOST = 10
 """Objects of an image that are kept: the largest."""
@@ -31,18 +31,19 @@ START_SCORE = 3.0
 """Logit that heads start from where there is an object, and its negative where there is none."""
 
 REACH = 0.1
-"""Distance of a box from its cell's centre, as a fraction of the image, for a value of 1."""
+"""Distance of a box from its cell's centre or its place, as a fraction of the image, for a value of 1."""
 
 
 class Task(tasks.Task):
     """Predicts a set of boxes with scores; see `foresight_probes.metrics.box_metrics.object_scores` for the evaluation.
 
     A prediction's five values are (x, y, width, height, score). Width and height are sigmoids. The centre is a sigmoid
-    for a prediction from the whole sample, and the cell's centre plus 0.1 times the value for a prediction from a
-    token. The set loss is that of DETR (Carion et al., ECCV 2020): Hungarian matching on 5 L1 + 2 (1 - GIoU) - score,
-    then 5 L1 + 2 (1 - GIoU) for matched pairs and binary cross-entropy for the scores. Tokens are matched by their
-    cells instead (`matching.by_cell`), several to an object; objects weigh the same whatever their size. The score is
-    trained towards the IoU that the prediction has now, so that the best ones rank first.
+    for a prediction from the whole sample, and 0.1 times the value from the cell's centre for a prediction from a
+    token, or from the place of one that has a place. The set loss is that of DETR (Carion et al., ECCV 2020): Hungarian
+    matching on 5 L1 + 2 (1 - GIoU) - score, then 5 L1 + 2 (1 - GIoU) for matched pairs and binary cross-entropy for the
+    scores. Tokens are matched by their cells instead (`matching.by_cell`), several to an object; objects weigh the same
+    whatever their size. The score is trained towards the IoU that the prediction has now, so that the best ones rank
+    first.
     """
 
     heads = ("pooled-linear", "token-linear", "mlp")
@@ -99,10 +100,7 @@ class Task(tasks.Task):
         samples, slots = (objects_BP >= 0).nonzero(as_tuple=True)
         objects = objects_BP[samples, slots]
         matched, truth = boxes_BP4[samples, slots], truth_BK4[samples, objects]
-        # Each object weighs the same, however many predictions are trained towards it.
-        one = logits_BP.new_ones(())
-        sharing_BK = torch.zeros_like(truth_BK4[..., 0]).index_put((samples, objects), one, accumulate=True)
-        weight = 1 / sharing_BK[samples, objects]
+        weight = object_shares(objects_BP)[samples, slots]
         iou, giou = metric.iou_and_giou(matched, truth)
         distance = (matched - truth).abs().sum(-1)
         fit = (weight * (SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou))).sum()
@@ -160,10 +158,8 @@ def decode(prediction: Prediction) -> tuple[Tensor, Tensor]:
 def decode_boxes(prediction: Prediction) -> Tensor:
     """Returns the boxes that a prediction's first four values stand for, [B, P, 4] as fractions of the image."""
     values = prediction.values
-    if prediction.cells is None:
-        centre = values[..., :2].sigmoid()
-    else:
-        centre = prediction.cells[..., :2] + REACH * values[..., :2]
+    places_BP2 = prediction.places if prediction.cells is None else prediction.cells[..., :2]
+    centre = values[..., :2].sigmoid() if places_BP2 is None else places_BP2 + REACH * values[..., :2]
     half = values[..., 2:4].sigmoid() / 2
     return torch.cat([centre - half, centre + half], dim=-1)
 

@@ -8,20 +8,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
+from torchvision.ops import batched_nms  # type: ignore[import-untyped]
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
-from foresight_probes.batches import OutputSpec, Prediction
+from foresight_probes.batches import Form, OutputSpec, Prediction
 from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics import coco_average_precision as metric
-from foresight_probes.metrics.box_metrics import iou_and_giou
-from foresight_probes.metrics.coco_matching import image_scores
+from foresight_probes.metrics.box_metrics import SUPPRESSION, iou_and_giou
+from foresight_probes.metrics.coco_matching import MOST, image_scores
 from foresight_probes.tasks import TaskContext
-from foresight_probes.tasks.boxes import GIOU_WEIGHT, SIDE_WEIGHT, decode_boxes, encode_boxes
+from foresight_probes.tasks.boxes import (
+    GIOU_WEIGHT,
+    LEAST,
+    SIDE_WEIGHT,
+    START_SCORE,
+    cell_objects,
+    decode_boxes,
+    encode_boxes,
+)
 from foresight_probes.tasks.kinds.constant_detections import best_detections
-from foresight_probes.tasks.kinds.matching import hungarian
+from foresight_probes.tasks.kinds.matching import by_cell, hungarian, object_shares
 
 QUERIES = 100
 """Number of predictions from a whole sample."""
@@ -41,15 +50,18 @@ class Task(tasks.Task):
 
     A prediction's values are a box, as in the task `boxes`, then one logit per category id from 0 to the highest that
     occurs (91 for COCO, whose ids have gaps) and one for "no object". Hungarian matching on 5 L1 + 2 (1 - GIoU) -
-    probability, then 5 L1 + 2 (1 - GIoU) of matched boxes and cross-entropy of all classes. In the evaluation a
-    prediction's class is the likeliest that is an object, with its probability as score; crowds and areas count as
-    COCO has them.
+    probability, then 5 L1 + 2 (1 - GIoU) of matched boxes and cross-entropy of all classes. Tokens are matched by
+    their cells instead (`matching.by_cell`), several to an object, and are trained towards its class with the IoU that
+    their box has now as probability, so that the best ones rank first. In the evaluation a prediction's class is the
+    likeliest that is an object, with its probability as score; of boxes of one class, those with IoU above 0.5 to a
+    surer one are dropped, and the best 100 are kept. Crowds and areas count as COCO has them.
     """
 
-    heads = ("cross-attention",)
+    heads = ("anchored", "token-linear")
     primary = "map_0.5"
     metric_names = ("map_0.5", "map_0.75", "map_0.5:0.95", "map_small", "map_medium", "map_large")
     annotations = ("objects",)
+    start_forms: tuple[Form, ...] = ("per_token",)
 
     def __init__(self, context: TaskContext) -> None:
         annotations = (sample["annotations"] for sample in context.samples)
@@ -60,7 +72,7 @@ class Task(tasks.Task):
                 "number the categories in the dataset's annotations"
             )
         self.classes = max(ids, default=0) + 1
-        self.outputs = OutputSpec(num_predictions=QUERIES, channels=4 + self.classes + 1, predicts=("per_sample",))
+        self.outputs = OutputSpec(num_predictions=QUERIES, channels=4 + self.classes + 1)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns float32 [1 + K, 7]: one row about the input, then one about each object; K may be 0.
@@ -82,7 +94,7 @@ class Task(tasks.Task):
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         """Returns boxes with classes (`constant_detections.best_detections`), their shares as probabilities."""
-        countable = [target[1:][target[1:, 6] == 0] for target, _ in targets]
+        countable = [_countable(target) for target, _ in targets]
         found_P6 = best_detections([objects[:, :5] for objects in countable], QUERIES)
         share_P1 = found_P6[:, 5:].clamp(1e-6, 1 - 1e-6)
         logits = torch.full((len(found_P6), self.classes + 1), IMPOSSIBLE)
@@ -90,38 +102,62 @@ class Task(tasks.Task):
         logits = logits.scatter(1, found_P6[:, 4:5].long(), share_P1.log())
         return ConstantAnswer(values=torch.cat([encode_boxes(found_P6[:, :4]), logits], dim=1))
 
-    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        boxes, logits = decode_boxes(prediction), prediction.values[..., 4:]
-        countable = [target[1:][target[1:, 6] == 0] for target in targets]
-        truth = pad_sequence([objects[:, :5] for objects in countable], batch_first=True)
-        counts = torch.tensor([len(objects) for objects in countable], device=truth.device)
-        named = truth[..., 4].long()
-        probability = logits.softmax(-1).gather(2, named[:, None].expand(-1, logits.shape[1], -1))
-        distance = (boxes[:, :, None] - truth[:, None, :, :4]).abs().sum(-1)
-        giou = iou_and_giou(boxes[:, :, None], truth[:, None, :, :4])[1]
-        objects = hungarian(SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou) - probability, counts)
-        samples, queries = (objects >= 0).nonzero(as_tuple=True)
-        matched = objects[samples, queries]
-        fit = SIDE_WEIGHT * distance[samples, queries, matched] + GIOU_WEIGHT * (1 - giou[samples, queries, matched])
+    def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:
+        """Returns code and class logits of the object that each cell is trained towards, [N, C].
+
+        The codes of cells without an object are NaN, and their class is "no object".
+        """
+        assert cells is not None, "a set is started from tokens alone"  # noqa: S101
+        truth = _countable(target)
+        objects = cell_objects(truth[:, :4], cells)
+        present = objects >= 0
+        values = torch.full((len(cells), self.outputs.channels), -START_SCORE)
+        values[:, :4] = torch.nan
+        values[present, :4] = encode_boxes(truth[objects[present], :4], cells[present], least=LEAST)
         classes = torch.full_like(objects, self.classes)
-        classes[samples, queries] = named[samples, matched]
-        weight = torch.ones(self.classes + 1, device=logits.device)
-        weight[self.classes] = NOTHING_WEIGHT
-        return fit.sum() / counts.sum().clamp(min=1) + functional.cross_entropy(logits.mT, classes, weight)
+        classes[present] = truth[objects[present], 4].long()
+        return values.scatter(1, 4 + classes[:, None], START_SCORE)
+
+    def start_groups(self, channels: int) -> list[list[int]]:
+        """Returns the columns of the box, and those of the classes."""
+        return [list(range(4)), list(range(4, channels))]
+
+    def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
+        boxes_BP4, logits_BPK = decode_boxes(prediction), prediction.values[..., 4:]
+        countable = [_countable(target) for target in targets]
+        truth_BK5 = pad_sequence([objects[:, :5] for objects in countable], batch_first=True)
+        counts_B = torch.tensor([len(objects) for objects in countable], device=truth_BK5.device)
+        objects_BP = _assign(prediction, boxes_BP4, logits_BPK, truth_BK5, counts_B)
+        samples, slots = (objects_BP >= 0).nonzero(as_tuple=True)
+        matched, truth = boxes_BP4[samples, slots], truth_BK5[samples, objects_BP[samples, slots]]
+        iou, giou = iou_and_giou(matched, truth[:, :4])
+        fit = SIDE_WEIGHT * (matched - truth[:, :4]).abs().sum(-1) + GIOU_WEIGHT * (1 - giou)
+        fit = (object_shares(objects_BP)[samples, slots] * fit).sum() / counts_B.sum().clamp(min=1)
+        sure = torch.ones_like(iou) if prediction.cells is None else iou.detach().clamp(0, 1)
+        aims_BPK = torch.zeros_like(logits_BPK)
+        aims_BPK[..., self.classes] = 1
+        aims_BPK[samples, slots, self.classes] = 1 - sure
+        aims_BPK[samples, slots, truth[:, 4].long()] = sure
+        weight_BP = torch.where(objects_BP >= 0, 1.0, NOTHING_WEIGHT) * prediction.mask
+        cross_entropy_BP = functional.cross_entropy(logits_BPK.mT, aims_BPK.mT, reduction="none")
+        return fit + (weight_BP * cross_entropy_BP).sum() / weight_BP.sum()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """Returns `coco_matching.image_scores` of each image."""
-        probability, classes = prediction.values[..., 4:].softmax(-1)[..., : self.classes].max(-1)
-        fractions = decode_boxes(prediction)
+        probability_BP, classes_BP = prediction.values[..., 4:].softmax(-1)[..., : self.classes].max(-1)
+        boxes_BP4 = decode_boxes(prediction)
         scores = []
         for row, target in enumerate(targets):
+            real = prediction.mask[row].nonzero()[:, 0]
+            best = batched_nms(boxes_BP4[row, real], probability_BP[row, real], classes_BP[row, real], SUPPRESSION)
+            kept = real[best[:MOST]]
             size = target[0, :2].repeat(2)
             true = target[1:].cpu().double().numpy()
             scores.append(
                 image_scores(
-                    boxes=(fractions[row] * size).cpu().double().numpy(),
-                    classes=classes[row].cpu().numpy(),
-                    scores=probability[row].cpu().double().numpy(),
+                    boxes=(boxes_BP4[row, kept] * size).cpu().double().numpy(),
+                    classes=classes_BP[row, kept].cpu().numpy(),
+                    scores=probability_BP[row, kept].cpu().double().numpy(),
                     true_boxes=(target[1:, :4] * size).cpu().double().numpy(),
                     true_classes=true[:, 4],
                     areas=true[:, 5],
@@ -132,3 +168,22 @@ class Task(tasks.Task):
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         return metric.summary(scores, counts_RS)
+
+
+def _countable(target: Tensor) -> Tensor:
+    """Returns the rows of a target that are objects and no crowds."""
+    objects = target[1:]
+    return objects[objects[:, 6] == 0]
+
+
+def _assign(
+    prediction: Prediction, boxes_BP4: Tensor, logits_BPK: Tensor, truth_BK5: Tensor, counts_B: Tensor
+) -> Tensor:
+    """Returns the object that each prediction is trained towards, or -1, [B, P] int64."""
+    truth_BK4, classes_BK = truth_BK5[..., :4], truth_BK5[..., 4].long()
+    if prediction.cells is not None:
+        return by_cell(prediction.cells, prediction.mask, truth_BK4, counts_B)
+    probability = logits_BPK.softmax(-1).gather(2, classes_BK[:, None].expand(-1, logits_BPK.shape[1], -1))
+    distance = (boxes_BP4[:, :, None] - truth_BK4[:, None]).abs().sum(-1)
+    giou = iou_and_giou(boxes_BP4[:, :, None], truth_BK4[:, None])[1]
+    return hungarian(SIDE_WEIGHT * distance + GIOU_WEIGHT * (1 - giou) - probability, counts_B)

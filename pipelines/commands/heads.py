@@ -30,8 +30,7 @@ def run(context: typer.Context, json_output: Json = False) -> None:
     if json_output:
         print_json([_facts(name) for name in heads.names()])
         return
-    several = {alias: f"Together: {', '.join(names)}." for alias, names in heads.ALIASES.items()}
-    print(text_list(heads.summaries() | several))
+    print(text_list(heads.summaries() | {alias: _meaning(names) for alias, names in heads.ALIASES.items()}))
 
 
 @app.command()
@@ -48,6 +47,11 @@ def show(name: Name, json_output: Json = False) -> None:
         print_json(every[0] if len(every) == 1 else every)
         return
     print("\n\n".join(_text(facts) for facts in every))
+
+
+def _meaning(names: tuple[str, ...]) -> str:
+    """Returns what an alias of these heads stands for."""
+    return f"An older name of {names[0]}." if len(names) == 1 else f"Together: {', '.join(names)}."
 
 
 def _text(facts: dict[str, Any]) -> str:

@@ -36,6 +36,14 @@ def features(grids: tuple[Grid, ...] = EVEN, width: int = WIDTH, seed: int = 0) 
     return Features(tokens=tokens, pooled=pooled, mask=mask, cells=places, grids=grids)
 
 
+def stir(head: torch.nn.Module) -> None:
+    """Changes every weight a little: some begin at zero, where others have no effect."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+
+
 def built(name: str, outputs: OutputSpec = OUTPUTS, seed: int = 0) -> tuple[ProbeHead, Features]:
     """A head and what it is given: two points where it takes several."""
     ragged = EVEN if name in ONE_GRID else RAGGED
@@ -59,6 +67,7 @@ class TestHead:
         count = found.values.shape[1]
         assert found.values.shape == (3, count, 5)
         assert found.mask.shape == (3, count)
+        assert found.places is None or found.places.shape == (3, count, 2)
         if found.cells is None:
             assert count == 10
             assert found.mask.all()
@@ -108,6 +117,7 @@ class TestHead:
 
     def test_a_gradient_reaches_every_weight(self, name: str) -> None:
         head, batch = built(name)
+        stir(head)
         found = head(batch)
         (found.values * torch.randn(found.values.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
         assert all(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in head.parameters())
@@ -126,7 +136,9 @@ def test_slots_begin_apart() -> None:
     for name in heads.names():
         if "per_sample" in heads.load(name).predicts:
             head, batch = built(name, replace(OUTPUTS, predicts=("per_sample",)))
-            assert torch.pdist(head(batch).values[0].sigmoid()).min() > 0.05, name
+            prediction = head(batch)
+            apart = prediction.values.sigmoid() if prediction.places is None else prediction.places
+            assert torch.pdist(apart[0]).min() > 0.05, name
 
 
 def test_token_linear_is_one_map_for_all_tokens() -> None:

@@ -10,7 +10,7 @@ from foresight_probes.batches import Features
 WIDTH = 256
 """Channels of queries and tokens inside of heads with attention."""
 
-HEADS = 8
+NUM_HEADS = 8
 """Heads of the attention."""
 
 
@@ -46,7 +46,7 @@ class CrossAttentionBlock(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
+        self.attention = nn.MultiheadAttention(WIDTH, NUM_HEADS, batch_first=True)
         self.thought = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH))
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from foresight_probes.metrics.box_metrics import iou_and_giou
+from foresight_probes.metrics.box_metrics import SUPPRESSION, iou_and_giou
 from foresight_probes.tasks.kinds.cell_means import evenly
 from foresight_probes.tasks.kinds.constant_boxes import grid_boxes
 
@@ -22,7 +22,8 @@ PER_CLASS = 20
 def best_detections(truth: Sequence[Tensor], most: int) -> Tensor:
     """Returns at most so many detections, [P, 6] float32: box, class, and the share of images in which it is right.
 
-    Of each class the boxes are chosen that match an object, not matched yet, in most images, one after the other. The
+    Of each class the boxes are chosen that match an object, not matched yet, in most images, one after the other, and
+    overlap no better one so that they would be suppressed. The
     average precision of a class grows by about (share of objects) · (share of images) with each, by which the best are
     kept where there are too many.
 
@@ -59,6 +60,7 @@ def _of_class(objects_M4: Tensor, image_M: Tensor) -> tuple[Tensor, Tensor]:
         boxes.append(candidates[best])
         found.append(gains_C[best].float())
         hit_CM[:, _first_of_each(hit_CM[best].nonzero()[:, 0], own_M)] = False
+        hit_CM[iou_and_giou(candidates, candidates[best])[0] > SUPPRESSION] = False
     return torch.stack(boxes), torch.stack(found)
 
 

@@ -27,6 +27,20 @@ def hungarian(cost_BPK: Tensor, counts_B: Tensor) -> Tensor:
     return objects.to(cost_BPK.device)
 
 
+def object_shares(objects_BP: Tensor) -> Tensor:
+    """Returns 1 / (number of predictions assigned to the same object) of each prediction, 0 where there is no object.
+
+    So weighted, objects count the same in a sum, however many predictions are trained towards them.
+
+    >>> object_shares(torch.tensor([[0, 0, 1, -1]])).tolist()
+    [[0.5, 0.5, 1.0, 0.0]]
+    """
+    columns_BP = objects_BP + 1
+    counts_BK = torch.zeros(len(objects_BP), int(columns_BP.max()) + 1, device=objects_BP.device)
+    counts_BK.scatter_add_(1, columns_BP, torch.ones_like(columns_BP, dtype=counts_BK.dtype))
+    return (1 / counts_BK.gather(1, columns_BP)).masked_fill(objects_BP < 0, 0)
+
+
 def by_cell(cells_BP4: Tensor, mask_BP: Tensor, truth_BK4: Tensor, counts_B: Tensor) -> Tensor:
     """Assigns to each object the predictions made from cells whose centre lies in its box.
 

@@ -14,7 +14,7 @@ from foresight_probes.batches import Features, OutputSpec
 from foresight_probes.heads.capacity import hidden_width
 from foresight_probes.heads.layers.alignment import nearest, on_first_grid
 from foresight_probes.heads.layers.attention import position_encoding, time_encoding
-from tests.probes.test_registries import EVEN, features
+from tests.probes.test_registries import EVEN, features, stir
 
 PICTURE = OutputSpec(
     num_predictions=1, channels=1 * 28 * 28 * 3, predicts=("per_token",), grid=Grid(1, 4, 4), cell=(1, 28, 28, 3)
@@ -86,13 +86,14 @@ def test_the_global_map_is_linear_and_sees_everything() -> None:
         head(features((Grid(2, 2, 4), Grid(2, 1, 4))))
 
 
-def test_attentive_pooling_does_not_know_places_and_cross_attention_does() -> None:
+def test_attentive_pooling_does_not_know_places_and_queries_for_objects_do() -> None:
     outputs = OutputSpec(num_predictions=4, channels=3)
     batch = features()
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     mixed = replace(batch, tokens=batch.tokens[:, order])
-    for name, same in (("attentive", True), ("cross-attention", False), ("temporal-attentive", False)):
+    for name, same in (("attentive", True), ("detr-plain", False), ("anchored", False), ("temporal-attentive", False)):
         head = heads.build(name, width=6, outputs=outputs, seed=0)
+        stir(head)
         assert torch.allclose(head(batch).values, head(mixed).values, atol=1e-5) == same, name
 
 

@@ -1,6 +1,7 @@
 """Detection: targets, outputs, loss and the precision of perfect predictions."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pycocotools.coco import COCO
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes.tasks.detection import NOTHING_WEIGHT, QUERIES
-from tests.support.task_samples import load, sample, slots, thing, value
+from tests.support.task_samples import load, sample, slots, thing, tokens, value
 
 
 class TestDetection:
@@ -117,4 +118,71 @@ class TestDetection:
         target = task.target(sample(objects=[]))
         assert target is not None
         assert task.loss(slots([[[0.0] * 6] * 3]), [target]).item() == pytest.approx(math.log(2))
-        assert len(task.scores(slots([[[0.0] * 6] * 3]), [target])[0]) == 3 * 8
+        assert len(task.scores(slots([[[0.0] * 6, [3.0, 0, 0, 0, 0, 0]]]), [target])[0]) == 2 * 8
+
+    def test_tokens_by_hand(self) -> None:
+        """Two of four tokens lie in an object; one draws it, the other half of it, and all classes are as likely."""
+        row = sample(objects=[thing([0, 0, 200, 50], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        grid = Grid(1, 2, 2)
+        values = torch.zeros(1, 4, 4 + 2)
+        values[0, 0, :4] = torch.tensor([2.5, 0, 30, 0])  # from (0.25, 0.25): x0 0, x1 1, y0 0, y1 0.5
+        values[0, 1, :4] = torch.tensor([0, 0, 0, 0])  # from (0.75, 0.25): the right half
+        fit = (0 + 5 * 0.5 + 2 * 0.5) / 2
+        assert task.loss(tokens(values, grid), [target]).item() == pytest.approx(fit + math.log(2), rel=1e-5)
+        # The first comes to be sure of its class, which is right; for the second, an IoU of a half, it is as wrong as
+        # right, like a token that is sure that it shows nothing, while it does not.
+        values[0, 0, 4] = values[0, 1, 4] = 2.0
+        sure, unsure = math.log(1 + math.e**-2), math.log(1 + math.e**2)
+        cross = (sure + (sure + unsure) / 2 + 2 * NOTHING_WEIGHT * math.log(2)) / (2 + 2 * NOTHING_WEIGHT)
+        assert task.loss(tokens(values, grid), [target]).item() == pytest.approx(fit + cross, rel=1e-5)
+
+    def test_objects_weigh_the_same_whatever_their_size(self) -> None:
+        """All miss by as much: the box of a large object, seen by many, has no more pull than that of a small one."""
+        row = sample(objects=[thing([0, 0, 150, 75], 0), thing([180, 90, 200, 100], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        values = torch.zeros(1, 64, 4 + 2, requires_grad=True)
+        task.loss(tokens(values, Grid(1, 8, 8)), [target]).backward()  # type: ignore[no-untyped-call]
+        assert values.grad is not None
+        pull = values.grad[0, :, 2:4].abs().sum(-1).reshape(8, 8)
+        assert pull[:6, :6].sum() / pull[7, 7] < 3
+        assert pull[7, 7] > 10 * pull[:6, :6].mean()
+
+    def test_padding_costs_nothing_and_is_never_detected(self) -> None:
+        row = sample(objects=[thing([0, 0, 100, 50], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        whole = tokens(torch.randn(1, 4, 6, generator=torch.Generator().manual_seed(0)), Grid(1, 2, 2))
+        padded = replace(whole, mask=torch.tensor([[True, True, False, False]]), grids=(Grid(1, 1, 2),))
+        assert whole.cells is not None
+        short = replace(padded, values=whole.values[:, :2], mask=padded.mask[:, :2], cells=whole.cells[:, :2])
+        assert task.loss(padded, [target]).item() == pytest.approx(task.loss(short, [target]).item())
+        assert task.scores(padded, [target])[0].tolist() == task.scores(short, [target])[0].tolist()
+
+    def test_of_overlapping_boxes_of_a_class_the_surest_is_kept(self) -> None:
+        """Four equal boxes: a sure and an unsure one of each of two classes; the sure ones are detected."""
+        row = sample(objects=[thing([50, 25, 150, 75], 0), thing([50, 25, 150, 75], 1)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        logits = [[3.0, 0, 0], [0, 2.0, 0], [0, 4.0, 0], [1.0, 0, 0]]
+        found = task.scores(slots([[[0.0] * 4 + row for row in logits]]), [target])[0].reshape(-1, 8)
+        assert found[found[:, 0] == 0][:, 1].tolist() == [1, 0]
+        assert task.metrics([found.reshape(-1)])["map_0.5"] == pytest.approx(1)
+
+    def test_a_hundred_boxes_are_kept_at_most(self) -> None:
+        row = sample(objects=[thing([0, 0, 10, 10], 0)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        values = torch.zeros(1, 256, 6)
+        values[..., 2:4] = -4.0  # smaller than a cell, so that no two overlap
+        values[0, 200:, 4] = 1.0
+        detected = task.scores(tokens(values, Grid(1, 16, 16)), [target])[0].reshape(-1, 8)[:-1]
+        assert len(detected) == 100
+        assert (detected[:, 6] > 0.6).sum() == 56
