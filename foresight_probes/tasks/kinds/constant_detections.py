@@ -22,10 +22,9 @@ PER_CLASS = 20
 def best_detections(truth: Sequence[Tensor], most: int) -> Tensor:
     """Returns at most so many detections, [P, 6] float32: box, class, and the share of images in which it is right.
 
-    Of each class the boxes are chosen that match an object, not matched yet, in most images, one after the other, and
-    overlap no better one so that they would be suppressed. The
-    average precision of a class grows by about (share of objects) · (share of images) with each, by which the best are
-    kept where there are too many.
+    Of each class the boxes are chosen that match an object, not matched yet, in most images, one after the other; none
+    overlaps a better one so that it would be suppressed. The average precision of a class grows by about (share of
+    objects) · (share of images) with each, by which the best are kept where there are too many.
 
     Args:
         truth: Objects of each image, [K, 5]: box and class.

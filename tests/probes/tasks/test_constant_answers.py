@@ -201,6 +201,15 @@ def test_detections_that_are_always_there() -> None:
     assert metrics(task, found, targets)["map_0.5"] == pytest.approx((1 + 2 / 3 + third) / 3)
 
 
+def test_no_constant_detection_is_one_that_would_be_suppressed() -> None:
+    """A box that matches most things, and a last thing that a second one can match without overlapping the first."""
+    lefts = [60, 40, 10, 10, 90]
+    samples = [sample(objects=[thing([left, 0, left + 100, 100], 1)]) for left in lefts]
+    task = load("detection", *samples)
+    boxes = decode_boxes(answer(task, targets_of(task, samples)).predict(blank([ONE])))[0]
+    assert (200 * boxes[:, 0]).tolist() == pytest.approx([40, 90], abs=1e-3)
+
+
 def test_detections_of_images_without_objects() -> None:
     samples = [sample(objects=[])] * 2
     task = load("detection", *samples)

@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
+from foresight_probes.features.patches import grid_cells
 from foresight_probes.tasks.detection import NOTHING_WEIGHT, QUERIES
 from tests.support.task_samples import load, sample, slots, thing, tokens, value
 
@@ -186,3 +187,19 @@ class TestDetection:
         detected = task.scores(tokens(values, Grid(1, 16, 16)), [target])[0].reshape(-1, 8)[:-1]
         assert len(detected) == 100
         assert (detected[:, 6] > 0.6).sum() == 56
+
+    def test_heads_of_tokens_start_from_the_box_and_the_class_of_each_cell(self) -> None:
+        """A quarter of the image shows a thing, another a crowd, which is nothing, like the rest."""
+        row = sample(objects=[thing([0, 0, 100, 50], 1), thing([100, 50, 200, 100], 2, crowd=True)])
+        task = load("detection", row)
+        target = task.target(row)
+        assert target is not None
+        grid = Grid(1, 2, 2)
+        values = task.start_values(target, grid_cells(grid))
+        boxes, logits = task.start_groups(values.shape[1])
+        assert logits == [4, 5, 6, 7]
+        assert values[:, boxes].isnan().all(1).tolist() == [False, True, True, True]
+        assert values[:, logits].argmax(1).tolist() == [1, 3, 3, 3]
+        detected = task.scores(tokens(values[None].nan_to_num(), grid), [target])[0].reshape(-1, 8)[:4]
+        best = detected[detected[:, 6].argmax()]
+        assert best[1:6].tolist() == pytest.approx([1, 0, 0, 100, 50], abs=1e-4)
