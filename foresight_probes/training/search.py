@@ -23,9 +23,7 @@ from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.started_head import StartedHead, ViewedHead, composed, start_from_identity
 from foresight_probes.training.starts import CHANNELS, Starts
 
-SURVIVORS = 2
-"""Candidates of a run that are trained further after the first round, in which all are."""
-FIRST_ROUND = 6
+FIRST_ROUND = 3
 """Share of the epochs of a round that the first one has, as a divisor."""
 MOST_ROUNDS = 4
 """Rounds after which a run that still becomes better is said not to have converged."""
@@ -103,7 +101,7 @@ class Search:
         """Trains the best candidates of the remaining runs; returns those that have become better by it."""
         before = {run: self._best_value(groups, run) for run in remaining}
         first = not self._gains
-        chosen = {run: self._ranked(groups, run)[: SURVIVORS if first else 1] for run in remaining}
+        chosen = {run: self._best_of_each(groups, run) if first else self._ranked(groups, run)[:1] for run in remaining}
         self._keep(groups, chosen)
         for group in groups:
             if group.bank.active:
@@ -121,6 +119,11 @@ class Search:
         """The candidates of a run that have an evaluated epoch, the best first; of equals the first."""
         own = [(group, index) for group, index in self._of(groups, run) if group.bank.selections[index].weights]
         return sorted(own, key=lambda pair: -pair[0].bank.selections[pair[1]].value)
+
+    def _best_of_each(self, groups: Sequence[_Group], run: RunSpec) -> list[tuple[_Group, int]]:
+        """The best candidate of each view: what a view shows may take longer to learn than the first round."""
+        best = {id(group): (group, index) for group, index in reversed(self._ranked(groups, run))}
+        return list(best.values())
 
     @staticmethod
     def _of(groups: Sequence[_Group], run: RunSpec) -> list[tuple[_Group, int]]:
