@@ -8,17 +8,23 @@ convex, and the whole is one linear map.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
+from torch.nn import functional
 
 from foresight_probes.options import TrainingOptions
-from foresight_probes.training import logistic_regression
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.ridge_regression import RidgeRegression
 from foresight_probes.training.solver_data import SolverData
 
 _PENALTY = 1.0
 """Penalty on the weights of scores of deviation 1: nothing for thousands of rows, enough where classes separate."""
+_GRADIENT = 1e-5
+"""Largest element of the gradient of the mean cross-entropy at which the optimum is reached."""
+_ROUNDING = 1e-12
+"""Variance of a combination of scores, relative to the largest, below which it is due to rounding."""
 
 
 class Discriminant:
@@ -51,8 +57,32 @@ class Discriminant:
 
 
 def _on_scores(solution: LinearSolution, scores_RK: Tensor, classes_R: Tensor) -> LinearSolution:
-    scale = scores_RK.std().clamp(min=1e-12)
-    width = len(solution.bias)
-    pair = [(scores_RK / scale, classes_R)]
-    (fitted,) = logistic_regression.solve(lambda: pair, width=width, classes=width, penalties=(_PENALTY,))
-    return LinearSolution(solution.penalty, fitted.weight @ solution.weight / scale, fitted.bias)
+    """Logistic regression on scores that are turned and scaled to be uncorrelated, so that few steps solve it."""
+    mean_K = scores_RK.mean(0)
+    spread_K, turn_KK = torch.linalg.eigh(torch.cov(scores_RK.T).view(len(mean_K), -1))
+    kept = spread_K > _ROUNDING * spread_K[-1]
+    whiten_KJ = turn_KK[:, kept] / spread_K[kept].sqrt()
+    weight_KJ, bias_K = _logistic(((scores_RK - mean_K) @ whiten_KJ).float(), classes_R, len(mean_K))
+    onto_KK = weight_KJ @ whiten_KJ.T
+    return LinearSolution(solution.penalty, onto_KK @ solution.weight, bias_K - onto_KK @ mean_K)
+
+
+def _logistic(inputs_RJ: Tensor, classes_R: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """The weights [K, J] and biases [K] of the least mean cross-entropy, to a gradient of `_GRADIENT`."""
+    design_RJ = torch.cat([inputs_RJ, torch.ones(len(inputs_RJ), 1, dtype=inputs_RJ.dtype)], dim=1)
+    truth_RK = functional.one_hot(classes_R, classes).to(design_RJ.dtype)
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights_KJ = torch.from_numpy(flat).float().view(classes, -1)
+        likely_RK = (design_RJ @ weights_KJ.T).log_softmax(1)
+        decay = weights_KJ * _PENALTY / len(design_RJ)
+        decay[:, -1] = 0
+        value = -(truth_RK * likely_RK).sum() / len(design_RJ) + (decay * weights_KJ).sum() / 2
+        gradient = (likely_RK.exp() - truth_RK).T @ design_RJ / len(design_RJ) + decay
+        return float(value), gradient.double().flatten().numpy()
+
+    start = np.zeros(classes * design_RJ.shape[1])
+    options = {"gtol": _GRADIENT, "ftol": 0.0, "maxiter": 1000}
+    solved = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+    weights_KJ = torch.from_numpy(solved.x).view(classes, -1)
+    return weights_KJ[:, :-1], weights_KJ[:, -1]

@@ -166,8 +166,9 @@ class Search:
             return _Group(None, False, self._data, bank, own)
         view = self._starts.view(first.run.task, first.run.head, first.inputs)
         pooled = heads.load(first.run.head).reads == "pooled"
-        viewed = (self._data, self._standardization, view)
-        source: Source = PooledView(*viewed) if pooled else TokenView(*viewed)
+        source: Source = TokenView(self._data, self._standardization, view)
+        if pooled:
+            source = PooledView(self._data, self._standardization, view)
         targets = {name: self._data.targets[name] for name in tasks}
         data = FeatureData(source, self._data.split, targets, self._options, tokens=not pooled)
         data.standardization()  # the first pass, which keeps what is kept
