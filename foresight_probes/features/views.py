@@ -48,7 +48,8 @@ class TokenView:
 
     def __init__(self, data: FeatureData, standardization: Standardization, view: View) -> None:
         self._data, self._standardization, self._view = data, standardization, view
-        self.name, self.width = data.name, view.width
+        self.name = data.source.name
+        self.width = view.width
 
     def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - verified in the first pass
         tokens_ND = self._data.tokens_of(row)
@@ -69,7 +70,8 @@ class PooledView:
 
     def __init__(self, data: FeatureData, standardization: Standardization, view: View) -> None:
         self._data, self._standardization, self._view = data, standardization, view
-        self.name, self.width = data.name, view.width
+        self.name = data.source.name
+        self.width = view.width
 
     def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:  # noqa: ARG002 - as above
         pooled_D = torch.from_numpy(self._data.pooled_of(row))

@@ -10,9 +10,9 @@ from foresight_cache.runtime.progress import Advance
 from foresight_probes import heads as head_registry
 from foresight_probes.batches import Features
 from foresight_probes.constant_answer import blank
-from foresight_probes.controls.mean_predictor import constant_scores
+from foresight_probes.controls.mean_predictor import ConstantScores, constant_scores
 from foresight_probes.features.datamodule import FeatureData
-from foresight_probes.features.sources import POINT_SEPARATOR, Source, open_sources
+from foresight_probes.features.sources import POINT_SEPARATOR, open_sources
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.results.checkpoints import to_bytes
@@ -27,6 +27,7 @@ from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.search import Search
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import solver_of
+from foresight_probes.training.zeroth_epoch import or_constant
 
 
 class PointRuns:
@@ -46,6 +47,7 @@ class PointRuns:
         self.solvers = [solver_of(self.tasks[run.task], run.head) for run in runs]
         self.closed = self.solvers[0] is not None
         self.results: list[Result] = []
+        self._constants: dict[tuple[str, int], ConstantScores] = {}
 
     def train(self, loggers: Sequence[str], advance: Advance) -> list[str]:
         """Trains and writes results; returns the errors of single runs, in words."""
@@ -58,8 +60,14 @@ class PointRuns:
         options = replace(self.options, device="cpu") if self.closed else self.options
         data = FeatureData(sources, self.plan.split, targets, options, tokens=needs_tokens)
         standardization = data.standardization()
-        self._chance = {name: self._chance_of(name, sources[0], data, standardization) for name in self.tasks}
+        self._chance = {name: self._chance_of(name, data, standardization) for name in self.tasks}
         fitted, failures = self._fitted(data, standardization, loggers, advance)
+        fitted = [
+            or_constant(
+                own, self.tasks[own.run.task], self._constant(own.run.task, own.run.seed, data, standardization)
+            )
+            for own in fitted
+        ]
         self._shared: dict[str, Any] = {
             "point_index": self._point_index(),
             "width": sum(data.widths),
@@ -78,9 +86,7 @@ class PointRuns:
             self.results.append(replace(result, scores_source=path.with_suffix(".parquet")))
         return failures
 
-    def _chance_of(
-        self, name: str, source: Source, data: FeatureData, standardization: Standardization
-    ) -> dict[str, float]:
+    def _chance_of(self, name: str, data: FeatureData, standardization: Standardization) -> dict[str, float]:
         """Returns the mean predictor's metrics: its own where it is the same for all points, else this point's.
 
         There are none where it failed.
@@ -90,13 +96,22 @@ class PointRuns:
             own = self.mean_predictors.get(name)
             return {metric: interval.value for metric, interval in own.metrics.items()} if own else {}
 
-        def features_of(rows: Sequence[int]) -> Features:
-            if task.targets_from == "cells":
-                return blank([source.grid(row) for row in rows])
-            return standardization(data.batch(rows).features)
+        return task.metrics(self._constant(name, 0, data, standardization).test.scores)
 
-        constant = constant_scores(task, self.plan.targets[name], self.plan.split, features_of)
-        return task.metrics(constant.test.scores)
+    def _constant(self, name: str, seed: int, data: FeatureData, standardization: Standardization) -> ConstantScores:
+        """The best constant answer on the split of a seed, which only closed forms divide anew."""
+        task, source = self.tasks[name], data.source
+
+        def features_of(rows: Sequence[int]) -> Features:
+            if task.targets_from == "features":
+                return standardization(data.batch(rows).features.to("cpu"))
+            return blank([source.grid(row) for row in rows])
+
+        key = (name, seed if self.closed else 0)
+        if key not in self._constants:
+            split = resplit(self.plan.split, [sample["group"] for sample in self.cache.rows], key[1])
+            self._constants[key] = constant_scores(task, data.targets[name], split, features_of)
+        return self._constants[key]
 
     def _fitted(
         self,
