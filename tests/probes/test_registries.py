@@ -203,8 +203,9 @@ def test_linear_heads_are_their_matrix_and_a_shape(name: str) -> None:
     head, batch = built(name)
     assert [name for name, _ in head.named_parameters()] == ["linear.weight", "linear.bias"]
     assert isinstance(head, LinearHead)
-    source = batch.pooled if head.reads == "pooled" else batch.tokens
-    assert torch.equal(head.as_prediction(head.linear(source), batch).values, head(batch).values)
+    inputs_BRD, exists_BR = head.inputs(batch)
+    assert exists_BR.shape == inputs_BRD.shape[:2]
+    assert torch.equal(head.as_prediction(head.linear(inputs_BRD), batch).values, head(batch).values)
 
 
 @pytest.mark.parametrize("name", [name for name in heads.names() if not heads.reads_tokens(name)])
