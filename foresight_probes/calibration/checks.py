@@ -93,7 +93,8 @@ def checks(instrument: Instrument, extent: Extent) -> list[Check]:
 def reference_head(instrument: Instrument) -> str | None:
     """Returns the closed form that few samples are compared with; None where a task has none or the head is one."""
     task = tasks.load(instrument.task)
-    if task.closed_form is None or solver_of(task, instrument.head) or "per_sample" not in task.outputs.predicts:
+    predicts = heads.load(instrument.head).predicts
+    if task.closed_form is None or solver_of(task, instrument.head) or "per_sample" not in predicts:
         return None
     return SOLVED_BY[task.closed_form]
 

@@ -4,6 +4,7 @@ Every geometry holds the same facts with the same noise on each, so that a fair 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -76,6 +77,7 @@ class Frame:
     """Numbers of the outlier channels."""
 
 
+@cache
 def frame(facts: int, width: int, seed: int) -> Frame:
     """Draws a frame for so many facts in so many channels, of which there are at least as many."""
     generator = np.random.default_rng([seed, facts, width])

@@ -37,7 +37,7 @@ class Best(NamedTuple):
 @cache
 def best(task: str, cache: PlantedCache, point: PlantedPoint) -> Best:
     """Returns the best primary metric of a task on the test samples of a noisy point."""
-    return _ORACLES[task, point.subject](told(cache, point, "train"), told(cache, point, "test"))
+    return ORACLES[task, point.subject](told(cache, point, "train"), told(cache, point, "test"))
 
 
 def _class(group: str, _: Told, test: Told) -> Best:
@@ -149,7 +149,7 @@ def _boxes(read: Callable[[Told, Told], float], train: Told, test: Told) -> Best
     return Best(read(train, test), np.inf)
 
 
-_ORACLES: Mapping[tuple[str, str], Callable[[Told, Told], Best]] = MappingProxyType(
+ORACLES: Mapping[tuple[str, str], Callable[[Told, Told], Best]] = MappingProxyType(
     {
         ("position", "objects"): partial(_boxes, boxes_from_tokens),
         ("position", "lists"): partial(_boxes, boxes_from_lists),
@@ -170,3 +170,4 @@ _ORACLES: Mapping[tuple[str, str], Callable[[Told, Told], Best]] = MappingProxyT
         ("next-frame", "states"): _next_frame,
     }
 )
+"""Oracles by task and subject."""

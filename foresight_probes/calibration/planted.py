@@ -11,7 +11,7 @@ import numpy as np
 
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
-from foresight_cache.points import PIXELS
+from foresight_cache.points import PIXELS, computation_order
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.samples import Grid, Sample
@@ -114,6 +114,10 @@ class PlantedCache:
     def _layout(self, points: Sequence[PlantedPoint], samples: int) -> CacheLayout:
         digest, pixels = self._digest(), pixel_grid(self.world)
         sizes = [min(SAMPLES_PER_SHARD, samples - first) for first in range(0, samples, SAMPLES_PER_SHARD)]
+        arrays = {
+            **{str(point): self._point_layout(point) for point in points},
+            PIXELS: PointLayout.fixed("pixel", "uint8", pixels.tokens, 3),
+        }
         return CacheLayout(
             fingerprint={
                 "model": {"name": "planted", "weights": "none", "dtype": "bfloat16"},
@@ -126,10 +130,7 @@ class PlantedCache:
                 ShardSource(name=f"{n}.tar", sha256=hashlib.sha256(f"{digest} {n}".encode()).hexdigest(), samples=size)
                 for n, size in enumerate(sizes)
             ),
-            points={
-                **{str(point): self._point_layout(point) for point in points},
-                PIXELS: PointLayout.fixed("pixel", "uint8", pixels.tokens, 3),
-            },
+            points={name: arrays[name] for name in sorted(arrays, key=computation_order)},
         )
 
     def _point_layout(self, point: PlantedPoint) -> PointLayout:
@@ -157,12 +158,14 @@ class PlantedCache:
 
     def _write_shard(self, shard: ShardWriter, numbers: Sequence[int], names: Sequence[str]) -> None:
         drawn = self.drawn(numbers)
+        facts: dict[Subject, Facts] = {}
         for name in names:
             if name == PIXELS:
                 arrays = np.stack([scene.pixels.reshape(-1, 3) for scene in drawn])
             else:
                 point = PlantedPoint.parse(name)
-                arrays = self.features(point, self.facts(point, drawn), numbers)
+                known = facts.setdefault(point.subject, facts.get(point.subject) or self.facts(point, drawn))
+                arrays = self.features(point, known, numbers)
             for position, tokens_ND in enumerate(arrays):
                 shard.add(position, name, tokens_ND)
         shard.commit([self._row(scene, number) for scene, number in zip(drawn, numbers, strict=True)])

@@ -51,11 +51,11 @@ def calibration_of(
     if entry["digest"] != digest(task, head, options):
         return CalibrationState(calibrated="never", reason="calibrated with other options of training")
     rows = entry["rows"]
-    geometries = tuple(row["geometry"] for row in rows if row["rule"] == "fair" and row["verdict"] == "fit")
+    fair = [row for row in rows if row["rule"] == "fair"]
+    unfair = {row["geometry"] for row in fair if row["verdict"] == "unfit"}
+    geometries = tuple(name for name in dict.fromkeys(row["geometry"] for row in fair) if name not in unfair)
     reason = entry["failure"] or why_unfit(rows)
-    return CalibrationState(
-        calibrated="unfit" if reason else "fit", reason=reason, geometries=tuple(dict.fromkeys(geometries))
-    )
+    return CalibrationState(calibrated="unfit" if reason else "fit", reason=reason, geometries=geometries)
 
 
 def why_unfit(rows: Sequence[Mapping[str, Any]]) -> str:

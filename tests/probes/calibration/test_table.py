@@ -1,0 +1,183 @@
+"""A calibration from planting to the table, in small: what it says, that it goes on, and where a release has it."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foresight_cache.errors import ProbeError
+from foresight_probes.calibration import table as module
+from foresight_probes.calibration.checks import Extent, Instrument
+from foresight_probes.calibration.planted import PlantedCache
+from foresight_probes.calibration.rules import Row
+from foresight_probes.calibration.state import calibration_of
+from foresight_probes.calibration.table import COLUMNS, Calibrated, calibrate
+from pipelines.calibration_release import release
+from tests.support.command import foresight, said
+
+SMALL = Extent(train=100, validation=40, test=120, few=None, geometries=("base", "scaled"), hard=())
+SOLVED = [Instrument(task="counting", head="pooled-linear")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Calibrated]]:
+    out = tmp_path_factory.mktemp("calibration")
+    return out, calibrate(SOLVED, SMALL, out, say=lambda _: None)
+
+
+def files(out: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(out)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in out.rglob("*")
+        if path.is_file() and ".partial" not in path.parts and ".claims" not in path.parts
+    }
+
+
+def test_a_closed_form_is_fit(finished: tuple[Path, list[Calibrated]]) -> None:
+    (own,) = finished[1]
+    rows = {(row.rule, row.form, row.geometry): row for row in own.rows}
+    assert rows.keys() == {
+        ("present", "answers.linear", ""),
+        ("known", "answers.snr", ""),
+        ("fair", "answers.snr", "base"),
+        ("fair", "answers.snr", "scaled"),
+        ("absent", "nothing.linear", ""),
+        ("absent", "places.linear", ""),
+    }
+    assert {row.verdict for row in own.rows} == {"fit"}
+    assert rows["known", "answers.snr", ""].expected == pytest.approx(1 / 1.16, abs=0.06)
+    assert rows["present", "answers.linear", ""].obtained > 0.99
+
+
+def test_the_table_is_written_for_people_and_programs(finished: tuple[Path, list[Calibrated]]) -> None:
+    out, (own,) = finished
+    stored = json.loads((out / "table.json").read_text())
+    state = calibration_of("counting", "pooled-linear", table=stored)
+    assert (state.calibrated, state.geometries) == ("fit", ("base", "scaled"))
+    with (out / "table.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert tuple(lines[0]) == COLUMNS
+    assert [float(line["obtained"]) for line in lines] == [row.obtained for row in own.rows]
+    page = (out / "table.md").read_text()
+    assert "| counting | `pooled-linear` | r2 (" in page
+    assert page.count("**") == 0  # nothing is unfit
+
+
+def test_what_is_finished_is_kept_and_what_is_missing_is_done_again(finished: tuple[Path, list[Calibrated]]) -> None:
+    out, first = finished
+    before = files(out)
+    assert calibrate(SOLVED, SMALL, out, say=lambda _: None) == first
+    kept = {name for name in before if name.startswith(("runs", "caches"))}
+    after = files(out)
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    (lost,) = out.glob("runs/*/*/counting/answers.snr.scaled/*.json")
+    lost.unlink()
+    assert calibrate(SOLVED, SMALL, out, say=lambda _: None) == first
+    touched = {name for name, own in files(out).items() if name in kept and own != after[name]}
+    assert {Path(name).parent.name for name in touched} == {"answers.snr.scaled"}
+
+
+def test_runs_of_other_code_are_not_kept(
+    finished: tuple[Path, list[Calibrated]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _ = finished
+    before = set(out.glob("runs/*"))
+    monkeypatch.setattr(module, "digest", lambda *_: "f" * 64)
+    one = Extent(train=100, validation=40, test=120, few=None, geometries=(), hard=())
+    calibrate(SOLVED, one, out, say=lambda _: None)
+    assert {path.name for path in set(out.glob("runs/*")) - before} == {f"counting-pooled-linear-{'f' * 12}"}
+
+
+def broken(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
+    features = PlantedCache.features
+
+    def changed(self: PlantedCache, *arguments: object) -> np.ndarray:
+        return change(features(self, *arguments))  # type: ignore[arg-type]
+
+    return changed
+
+
+def test_features_that_lost_what_was_planted_are_unfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlantedCache, "features", broken(lambda features: features * 0 + features[:1]))
+    (own,) = calibrate(SOLVED, SMALL, tmp_path, say=lambda _: None)
+    verdicts = {row.rule: row.verdict for row in own.rows}
+    assert verdicts["present"] == verdicts["known"] == "unfit"
+    assert verdicts["absent"] == "fit"
+    assert "**unfit**" in (tmp_path / "table.md").read_text()
+
+
+def test_an_instrument_that_cannot_be_trained_is_unfit_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module.train
+
+    def fails(cache: object, *, tasks: list[str], **options: object) -> object:
+        if tasks == ["hallucination"]:
+            raise ProbeError("the loss was not finite")
+        return real(cache, tasks=tasks, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "train", fails)
+    said: list[str] = []
+    both = [Instrument(task="hallucination", head="pooled-linear"), *SOLVED]
+    one = Extent(train=100, validation=40, test=120, few=None, geometries=(), hard=())
+    first, second = calibrate(both, one, tmp_path, say=said.append)
+    assert (first.failure, first.rows, second.failure) == ("the loss was not finite", (), "")
+    assert said[0] == "hallucination/pooled-linear: the loss was not finite"
+    stored = json.loads((tmp_path / "table.json").read_text())
+    assert calibration_of("hallucination", "pooled-linear", table=stored).calibrated == "unfit"
+    assert "the loss was not finite" in (tmp_path / "table.md").read_text()
+
+
+def test_a_release_has_the_table_in_its_package_and_its_page(
+    finished: tuple[Path, list[Calibrated]], tmp_path: Path
+) -> None:
+    out, _ = finished
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "foresight_probes" / "calibration").mkdir(parents=True)
+    page = tmp_path / "docs" / "statistics.md"
+    page.write_text("Before.\n\n<!-- calibration table -->\n\nOld.\n\n<!-- end of calibration table -->\n\nAfter.\n")
+    for _ in range(2):
+        release(out, tmp_path)
+        assert page.read_text() == (
+            f"Before.\n\n<!-- calibration table -->\n\n{(out / 'table.md').read_text()}\n"
+            "<!-- end of calibration table -->\n\nAfter.\n"
+        )
+    shipped = tmp_path / "foresight_probes" / "calibration" / "table.json"
+    assert shipped.read_bytes() == (out / "table.json").read_bytes()
+    page.write_text("Nothing.\n")
+    with pytest.raises(ValueError, match="no place for the table"):
+        release(out, tmp_path)
+
+
+def test_the_documentation_has_a_place_for_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text()
+    assert page.count("<!-- calibration table -->") == page.count("<!-- end of calibration table -->") == 1
+
+
+def test_rows_have_the_columns_of_the_table() -> None:
+    assert {"task", "head", "form", "geometry", "expected", "obtained", "low", "high", "verdict", "reason"} <= set(
+        COLUMNS
+    )
+    assert tuple(Row.__dataclass_fields__) == COLUMNS
+
+
+def test_the_command_names_the_nearest_task(tmp_path: Path) -> None:
+    sentence = said("calibrate", "--tasks", "countin", "--out", tmp_path / "new", status=2)
+    assert "'countin'" in sentence
+    assert "counting" in sentence
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_prints_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foresight_probes.calibration.checks.QUICK", SMALL)
+    run = foresight("calibrate", "--quick", "--tasks", "counting", "--out", tmp_path)
+    assert run.returncode == 0
+    heading, *lines = run.stdout.splitlines()
+    assert heading.split() == list(COLUMNS)
+    assert len(lines) == 6
+    assert "counting/pooled-linear: fit" in run.stderr
+    as_json = foresight("calibrate", "--quick", "--tasks", "counting", "--out", tmp_path, "--json")
+    assert json.loads(as_json.stdout) == json.loads((tmp_path / "table.json").read_text())
