@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_probes.options import TrainingOptions
+from foresight_probes.training.kept_rows import KeptRows
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.solver_data import SolverData
 
@@ -101,7 +102,7 @@ class RidgeRegression:
     targets: tuple[str, ...] = ("values",)
 
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
-        equations: dict[tuple[int, ...], NormalEquations] = {}
+        equations: dict[tuple[int, ...], NormalEquations | KeptRows] = {}
         groups = {run: _groups(data, run) for run in runs}
         for rows in data.training_rows(runs):
             targets = [
@@ -109,7 +110,10 @@ class RidgeRegression:
                 for run, answers in zip(rows.runs, rows.answers, strict=True)
                 for columns in groups[run]
             ]
-            own = equations.setdefault(rows.runs, NormalEquations(len(targets)))
+            if rows.runs not in equations:
+                few = max(map(data.most_rows, rows.runs)) <= rows.inputs_RD.shape[1]
+                equations[rows.runs] = (KeptRows if few else NormalEquations)(len(targets))
+            own = equations[rows.runs]
             known = torch.stack([~values.isnan().any(1) for values in targets], dim=1)
             own.add(rows.inputs_RD, known, targets)
         solutions: dict[int, list[LinearSolution]] = {}

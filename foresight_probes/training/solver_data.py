@@ -94,7 +94,7 @@ class SolverData:
 
     def most_rows(self, run: int) -> int:
         """Returns how many rows a run may train on at most."""
-        tokens = self.features.grid.tokens if self.heads[run].reads == "tokens" else 1
+        tokens = self.features.grid.tokens if "per_token" in self.heads[run].predicts else 1
         return min(len(self.splits[run].train) * tokens, MOST_ROWS + len(self.splits[run].train))
 
     def task(self, run: int) -> Task:

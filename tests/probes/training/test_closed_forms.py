@@ -20,6 +20,7 @@ from foresight_probes.sweeps.run import train
 from foresight_probes.sweeps.targets import load_targets
 from foresight_probes.tasks import TaskContext
 from foresight_probes.training import logistic_regression
+from foresight_probes.training.kept_rows import KeptRows
 from foresight_probes.training.ridge_regression import NormalEquations
 from tests.support import scenes
 
@@ -57,14 +58,24 @@ def test_ridge_is_scikit_learn_s_for_every_strength_target_and_training_set() ->
             assert difference(each.bias, np.atleast_1d(reference.intercept_)) < 1e-6
 
 
-def test_ridge_with_more_channels_than_rows() -> None:
-    x = features(20, 50)
-    y = np.random.default_rng(2).normal(size=(20, 2))
-    equations = NormalEquations(1)
-    equations.add(torch.from_numpy(x), torch.ones(20, 1, dtype=torch.bool), [torch.from_numpy(y)])
-    for strength, each in zip(STRENGTHS, equations.solve(STRENGTHS)[0], strict=True):
-        reference = linear_model.Ridge(alpha=strength, solver="svd").fit(x, y)
-        assert difference(each.weight, reference.coef_) < 1e-6
+@pytest.mark.parametrize("kind", [NormalEquations, KeptRows])
+def test_ridge_with_more_channels_than_rows(kind: type[NormalEquations] | type[KeptRows]) -> None:
+    """Three problems, of which two have rows of their own, streamed in pieces of seven rows."""
+    x, generator = features(30, 50), np.random.default_rng(2)
+    targets = [generator.normal(size=(30, width)) for width in (2, 1, 3)]
+    taken = np.stack([np.ones(30, bool), generator.random(30) < 0.7, np.ones(30, bool)], axis=1)
+    equations = kind(3)
+    for first in range(0, 30, 7):
+        rows = slice(first, first + 7)
+        pieces = [torch.from_numpy(np.where(taken[rows, k, None], y[rows], np.nan)) for k, y in enumerate(targets)]
+        equations.add(torch.from_numpy(x[rows]), torch.from_numpy(taken[rows]), pieces)
+    for problem, (y, solutions) in enumerate(zip(targets, equations.solve(STRENGTHS), strict=True)):
+        rows = taken[:, problem]
+        for strength, each in zip(STRENGTHS, solutions, strict=True):
+            reference = linear_model.Ridge(alpha=strength, solver="svd").fit(x[rows], y[rows])
+            assert each.penalty == strength
+            assert difference(each.weight, reference.coef_.reshape(each.weight.shape)) < 1e-6
+            assert difference(each.bias, np.atleast_1d(reference.intercept_)) < 1e-6
 
 
 @pytest.mark.parametrize("classes", [2, 4])
