@@ -55,16 +55,16 @@ class TrainingOptions:
     """
 
     epochs: int = 30
-    """Passes over the training split."""
+    """Passes over the training split in a round; rounds follow each other until validation gets no better."""
     batch_size: int = 16
     """Samples per step."""
     learning_rate: float | None = None
-    """Peak step size of AdamW for all heads; None for each head's own.
+    """Peak step size of AdamW for all heads; None to choose from three around each head's own.
 
     It rises over the first tenth of the steps and falls to zero along a cosine.
     """
     weight_decay: float = 0.3
-    """Decoupled weight decay of AdamW, per unit of learning rate."""
+    """Decoupled weight decay of AdamW, per unit of learning rate; heads on means may choose ten times as much."""
     train_share: float = 0.7
     """Fraction of the range of group hashes that trains."""
     validation_share: float = 0.15
