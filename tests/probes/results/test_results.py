@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.results.result import Result, best_of_grids, load_result, load_results, save_result
+from foresight_probes.results.result import VERSION, Result, best_of_grids, load_result, load_results, save_result
 from foresight_probes.results.scores import SampleScore
 from foresight_probes.statistics.bootstrap import Interval
 
@@ -91,8 +91,8 @@ def test_no_results(tmp_path: Path) -> None:
         ("", "is damaged, it is not JSON"),
         ("[1, 2]", "is not a probe result"),
         ('{"format": "something"}', "is not a probe result"),
-        ('{"format": "foresight-probe-result", "version": 1}', "of version 1, expected 3"),
-        ('{"format": "foresight-probe-result", "version": 3}', r"is damaged \(identity is None\)"),
+        ('{"format": "foresight-probe-result", "version": 1}', f"of version 1, expected {VERSION}"),
+        (f'{{"format": "foresight-probe-result", "version": {VERSION}}}', r"is damaged \(identity is None\)"),
     ],
 )
 def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:

@@ -28,7 +28,7 @@ QUICK = TrainingOptions(epochs=2, resamples=10)
 GRID = Sweep(
     tasks=("counting",),
     points=("vit.*",),
-    heads=("pooled-linear", "ridge"),
+    heads=("mlp", "ridge"),
     seeds=(0, 1),
     learning_rates=(1e-3, 1e-2),
     options=QUICK,
@@ -44,10 +44,10 @@ def runs(cache: "scenes.Cache", tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_it_is_filtered_and_sorted(runs: Path) -> None:
     shown = foresight(
-        "runs", runs, "--where", "head=pooled*", "--where", "learning_rate<0.005", "--sort", "-value", "--json"
+        "runs", runs, "--where", "head=ml*", "--where", "learning_rate<0.005", "--sort", "-value", "--json"
     )
     rows = json.loads(shown.stdout)
-    expected = [row for row in map(summary_row, load_results(runs)) if row["run"].startswith("pooled-linear-lr0.001")]
+    expected = [row for row in map(summary_row, load_results(runs)) if row["run"].startswith("mlp-lr0.001")]
     assert rows == sorted(expected, key=lambda row: -row["value"])
     assert len(rows) == 4
 
