@@ -42,7 +42,12 @@ class Discriminant:
                 maps = torch.cat([solution.weight for solution in ridge[run]])
                 scores[run].append((rows.inputs_RD[known] @ maps.T).float())
                 classes[run].append(answers[known])
-        return {run: self._solutions(ridge[run], torch.cat(scores[run]), torch.cat(classes[run])) for run in runs}
+        return {
+            run: self._solutions(ridge[run], torch.cat(scores[run]), torch.cat(classes[run]))
+            if any(map(len, classes[run]))
+            else ridge[run]
+            for run in runs
+        }
 
     def samples_seen(self, training: Sequence[frozenset[int]], penalties: int) -> int:
         """Returns the samples that ridge regression sees."""

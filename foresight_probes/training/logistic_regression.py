@@ -49,7 +49,8 @@ class LogisticRegression:
         }
         if data.most_rows(run) * width * 8 > options.resident_bytes:
             return solve(chunks, width=width, **settings)
-        inputs, answers = zip(*chunks(), strict=True)
+        nothing = torch.zeros(0, width, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
+        inputs, answers = zip(nothing, *chunks(), strict=True)
         return _solve_kept(torch.cat(inputs), torch.cat(answers), settings)
 
 

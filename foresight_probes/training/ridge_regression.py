@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -68,17 +70,17 @@ class NormalEquations:
         """Returns, for each problem and penalty s, the map with the least ‖Y − XWᵀ − b‖² + s ‖W‖².
 
         This is what scikit-learn's `Ridge(alpha=s)` minimises; the bias costs nothing. Problems that train on the
-        same rows share a factorisation.
+        same rows share a factorisation. The map is zero where no row is trained on.
         """
         solutions: list[list[LinearSolution]] = [[] for _ in self._xy]
         for sums, problems in self._alike():
-            mean = sums.x / sums.count
+            mean = sums.x / max(1, sums.count)
             centred = sums.xx - sums.count * torch.outer(mean, mean)
             for penalty in penalties:
                 diagonal = torch.eye(len(mean), dtype=mean.dtype, device=mean.device) * penalty
                 factor = torch.linalg.cholesky(centred + diagonal)
                 for problem in problems:
-                    y = torch.as_tensor(self._y[problem]) / sums.count
+                    y = torch.as_tensor(self._y[problem]) / max(1, sums.count)
                     right = self._xy[problem] - sums.count * torch.outer(mean, y)
                     weight = torch.cholesky_solve(right, factor).T
                     solutions[problem].append(LinearSolution(penalty, weight, y - weight @ mean))
@@ -90,10 +92,13 @@ class NormalEquations:
         for problem in range(len(self._xy)):
             alike.setdefault(tuple(kind for kind in self._parts if kind[problem]), []).append(problem)
         for kinds, problems in alike.items():
-            sums = self._parts[kinds[0]]
-            for kind in kinds[1:]:
-                sums = sums + self._parts[kind]
-            yield sums, problems
+            parts = [self._parts[kind] for kind in kinds] or [self._nothing(problems[0])]
+            yield reduce(add, parts), problems
+
+    def _nothing(self, problem: int) -> _Sums:
+        """The sums of no row."""
+        xy = torch.as_tensor(self._xy[problem])
+        return _Sums(0, xy.new_zeros(len(xy)), xy.new_zeros(len(xy), len(xy)))
 
 
 class RidgeRegression:
@@ -122,10 +127,16 @@ class RidgeRegression:
             for run in alike:
                 parts = [next(solved) for _ in groups[run]]
                 solutions[run] = [_joined(groups[run], part) for part in zip(*parts, strict=True)]
-        return solutions
+        blank = [run for run in runs if run not in solutions]  # no batch holds a sample that they train on
+        return solutions | {run: [_zero(data, run, penalty) for penalty in options.strengths] for run in blank}
 
     def samples_seen(self, training: Sequence[frozenset[int]], penalties: int) -> int:  # noqa: ARG002 - one pass for all
         return len(frozenset().union(*training))
+
+
+def _zero(data: SolverData, run: int, penalty: float) -> LinearSolution:
+    linear = data.heads[run].linear
+    return LinearSolution(penalty, torch.zeros_like(linear.weight).double(), torch.zeros_like(linear.bias).double())
 
 
 def _groups(data: SolverData, run: int) -> list[list[int]]:

@@ -71,7 +71,8 @@ class SolverData:
             reads = self.runs[run].head if head.rearranges else head.reads
             kinds.setdefault((reads, self._transforming(run)), []).append(run)
         rows, buffers = sorted(frozenset().union(*samples.values())), list[Tensor]()
-        for batch in self.features.in_order(rows) if rows else ():
+        for stored in self.features.in_order(rows) if rows else ():
+            batch = stored.to("cpu")  # where closed forms are solved, wherever tokens are kept
             features = self.standardization(batch.features, buffers)
             for (_, task), runs in kinds.items():
                 if seen := self._seen(tuple(runs), batch, features, task):

@@ -211,5 +211,30 @@ def test_features_of_closed_forms_stay_on_the_cpu(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(feature_data, "residence", residence)
     chosen = {"points": ["vit.block_01"], "out": tmp_path / "runs", "options": OPTIONS}
-    train(cache, tasks=["patch-class"], heads=["token-linear", "token-logistic"], **chosen)
-    assert asked == ["auto", "cpu"]  # the linear head, the closed form
+    train(cache, tasks=["patch-class"], heads=["conv-decoder", "token-logistic"], **chosen)
+    *trained, closed = asked  # the first point with the view of the trained head, then the closed form
+    assert (set(trained), closed) == ({"auto"}, "cpu")
+
+
+@pytest.mark.parametrize("unknown", ["crowds", "nothing"])
+def test_without_a_token_to_learn_from_all_classes_are_alike(tmp_path: Path, unknown: str) -> None:
+    """Where training images are crowds; and where a seed trains on images alone that nobody has looked at."""
+    cache = scenes.write(tmp_path / "cache", 60)
+    seed = 0 if unknown == "crowds" else 1
+    groups = [row["group"] for row in cache.rows]
+    train_rows = resplit(load_targets(cache, ["counting"], TrainingOptions()).split, groups, seed).train
+    for number, row in enumerate(cache.rows):
+        crowd = {"box": [0, 0, 200, 100], "category_id": 1, "crowd": True}
+        objects = [{**each, "category_id": 1} for each in row["annotations"]["objects"]]
+        row["annotations"]["objects"] = [crowd] if number in train_rows else objects
+        if unknown == "nothing" and number in train_rows:
+            row["annotations"] = {}
+    heads = ["token-linear", "token-logistic"]
+    chosen = {"tasks": ["patch-class"], "points": ["vit.block_01"], "heads": heads, "seeds": [seed], "options": OPTIONS}
+    found = [result for result in train(cache, out=tmp_path / "runs", **chosen) if result.head in heads]
+    assert len(found) == 2
+    for result in found:
+        path = tmp_path / "runs/patch-class/vit.block_01" / f"{result.run}.safetensors"
+        weights, _ = load_weights(path, result.identity)
+        assert not weights["linear.weight"].any()
+        assert len(set(weights["linear.bias"].tolist())) == 1
