@@ -63,7 +63,8 @@ class Result:
     width: int
     """Channels of the features."""
     parameters: int
-    """Trained numbers of the head."""
+    """Trained numbers of the head: of a linear one its whole map, solved or not, of another neither the closed form
+    that it corrects nor the map to its inputs. Of the mean predictor the numbers of its answer."""
     versions: Mapping[str, str]
     wall_seconds: float
     """Time that the point took, all heads of `runs_in_pass` together."""

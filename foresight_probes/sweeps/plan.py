@@ -10,7 +10,7 @@ from foresight_probes import heads as registry
 from foresight_probes.batches import OutputSpec
 from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
-from foresight_probes.features.sources import POINT_SEPARATOR
+from foresight_probes.features.sources import POINT_SEPARATOR, open_sources
 from foresight_probes.results.result import Result
 from foresight_probes.splits import Split, resplit
 from foresight_probes.sweeps.identity import RunStore
@@ -19,6 +19,7 @@ from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
 from foresight_probes.training.closed_forms import samples_seen
 from foresight_probes.training.run_spec import RunSpec
+from foresight_probes.training.search import most_epochs
 from foresight_probes.training.solvers import solvable, solver_of
 
 
@@ -45,22 +46,26 @@ class SweepPlan:
 
     @property
     def samples(self) -> int:
-        """Samples that will be seen, all epochs together, unless all heads stop early: what `advance` counts up to.
+        """Samples that will be seen at most, all epochs together: what `advance` counts up to.
 
-        Closed forms count each pass, and logistic regression the training samples once for each penalty.
+        They are fewer where heads converge before the last round. Closed forms count each pass, and logistic regression
+        the training samples once for each penalty; those that trained heads start from do not count.
         """
-        return sum(self._samples(runs) for point, runs in self.pending.items() if point != MEAN_PREDICTOR)
+        return sum(self._samples(point, runs) for point, runs in self.pending.items() if point != MEAN_PREDICTOR)
 
     def limited_to(self, points: Iterable[str]) -> "SweepPlan":
         """Returns the plan with the pending runs of these points alone."""
         return replace(self, pending={point: runs for point, runs in self.pending.items() if point in set(points)})
 
-    def _samples(self, runs: Sequence[RunSpec]) -> int:
-        """Returns how many samples the runs on a point will report, trained and solved ones together."""
+    def _samples(self, point: str, runs: Sequence[RunSpec]) -> int:
+        """Returns how many samples the runs on a point will report at most, trained and solved ones together."""
         options = self.sweep.options
         solvers = {run: solver_of(self.tasks[run.task], run.head) for run in runs}
         closed = {run: solver for run, solver in solvers.items() if solver}
-        trained = len(self.split.train) * options.epochs if len(closed) < len(runs) else 0
+        trained = 0
+        if stepwise := [run for run in runs if run not in closed]:
+            widths = [source.width for source in open_sources(self.cache, point)]
+            trained = len(self.split.train) * most_epochs(stepwise, self.tasks, options, widths)
         if not closed:
             return trained
         groups = [sample["group"] for sample in self.cache.rows]

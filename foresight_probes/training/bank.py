@@ -52,9 +52,13 @@ class Bank(LightningModule):
         *,
         grid: Grid = _ONE_TOKEN,
         built: Sequence[ProbeHead] | None = None,
+        names: Sequence[str] | None = None,
         advance: Advance = silent,
     ) -> None:
-        """Takes heads as they are `built`, or builds them for `grid`, the largest of the samples' grids."""
+        """Takes heads as they are `built`, or builds them for `grid`, the largest of the samples' grids.
+
+        `names` are those of the runs in logs and errors; None for their own.
+        """
         super().__init__()
         self.runs, self.tasks, self.options = tuple(runs), tasks, options
         self.standardization = standardization
@@ -74,9 +78,12 @@ class Bank(LightningModule):
         self._validation_scores = [Gathered() for _ in runs]
         self._learners: dict[int, Learner] = {}
         """Learners by index, in this order, of the runs that have not been left out."""
+        self._names = list(map(str, runs)) if names is None else names
         self._advance = advance
         self._memory: list[Tensor] = []
-        self._steps, self._epochs_before = 0, 0
+        self._steps = 0
+        self._epochs_before = [0 for _ in runs]
+        """Epochs of the rounds that a run has taken part in."""
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's signature
         self.standardization = self.standardization.to(self.device)
@@ -88,7 +95,8 @@ class Bank(LightningModule):
         self._start({index: self.runs[index].step_size(self.options) for index in sorted(self.active)})
 
     def on_train_end(self) -> None:
-        self._epochs_before += self.epochs
+        for index in self.active:
+            self._epochs_before[index] += self.epochs
 
     def training_step(self, batch: Batch, number: int) -> None:  # noqa: ARG002
         factor = warmup_cosine(self._steps, int(self.trainer.num_training_batches) * self.epochs)
@@ -116,15 +124,17 @@ class Bank(LightningModule):
         return self.trainer.state.fn == TrainerFn.VALIDATING
 
     def on_validation_epoch_end(self) -> None:
-        epoch, values = (0 if self._as_they_are() else self._epochs_before + self.current_epoch + 1), {}
+        values: dict[int, dict[str, float]] = {}
         for index in list(self._learners):
             task = self.tasks[self.runs[index].task]
+            epoch = 0 if self._as_they_are() else self._epochs_before[index] + self.current_epoch + 1
             value = task.metrics(self._validation_scores[index].scores).get(task.primary, math.nan)
-            values[f"{self.runs[index]}/{task.primary}"] = value
+            values.setdefault(epoch, {})[f"{self._names[index]}/{task.primary}"] = value
             self._select(index, value, epoch)
             self._validation_scores[index] = Gathered()
         for logger in self.loggers:
-            logger.log_metrics(values, step=epoch)
+            for epoch, own in values.items():
+                logger.log_metrics(own, step=epoch)
 
     def on_test_start(self) -> None:
         self._load_best()
@@ -227,7 +237,7 @@ class Bank(LightningModule):
 
     def _fail(self, nonfinite: Mapping[int, float]) -> None:
         for index, value in sorted(nonfinite.items()):
-            self.failures[index] = f"the loss of {self.runs[index]} became {value}; use a smaller learning_rate"
+            self.failures[index] = f"the loss of {self._names[index]} became {value}; use a smaller learning_rate"
             self._leave_out(index)
 
     def _leave_out(self, index: int) -> None:

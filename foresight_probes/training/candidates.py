@@ -3,6 +3,7 @@
 There is one grid for all points, so that none has a larger budget than another.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -31,6 +32,26 @@ class Candidate:
     """Name of the view; empty for the point's features themselves."""
     trial: RunSpec
     """The run with a step size and a weight decay."""
+
+    def __str__(self) -> str:
+        return f"{self.trial}/{self.inputs}" if self.inputs else str(self.trial)
+
+
+def grouped(
+    runs: Sequence[RunSpec], tasks: Mapping[str, Task], options: TrainingOptions, widths: Sequence[int]
+) -> list[list[Candidate]]:
+    """Returns the candidates for runs on points of these widths, in groups that are trained in the same passes.
+
+    Those of a group see the points in the same view, or as they are.
+    """
+    shared: dict[tuple[str, ...], list[Candidate]] = {}
+    for run in runs:
+        task = tasks[run.task]
+        viewed = task.targets_from != "features" and len(widths) == 1
+        for own in candidates(run, task, options, sum(widths), viewed=viewed):
+            key = (run.task, own.inputs, *((run.head,) if own.inputs else ()))
+            shared.setdefault(key, []).append(own)
+    return list(shared.values())
 
 
 def candidates(run: RunSpec, task: Task, options: TrainingOptions, width: int, *, viewed: bool) -> list[Candidate]:

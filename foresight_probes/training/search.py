@@ -1,6 +1,7 @@
 """Training until it has converged, with inputs, step size and weight decay chosen on validation for each run."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,7 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
 from foresight_probes.training import trainer
 from foresight_probes.training.bank import Bank
-from foresight_probes.training.candidates import Candidate, candidates
+from foresight_probes.training.candidates import Candidate, grouped
 from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.started_head import StartedHead, ViewedHead, composed, start_from_identity
@@ -31,6 +32,29 @@ TOLERANCE = 0.002
 """Gain on validation in a round, relative to a value above 1, below which a run has converged."""
 
 
+def most_epochs(
+    runs: Sequence[RunSpec], tasks: Mapping[str, Task], options: TrainingOptions, widths: Sequence[int]
+) -> int:
+    """Returns how many passes over the training split a `Search` on points of these widths makes at most."""
+    count, alike = 0, dict[tuple[str, ...], list[list[Candidate]]]()
+    for own in grouped(runs, tasks, options, widths):
+        alike.setdefault((own[0].run.task, own[0].run.head if own[0].inputs else ""), []).append(own)
+    for groups in alike.values():
+        candidates = Counter(candidate.run for group in groups for candidate in group)
+        first = sum(any(candidates[candidate.run] > 1 for candidate in group) for group in groups)
+        last = min(len(groups), len(candidates)) * (MOST_ROUNDS - 2)
+        count += first * _first_epochs(options) + (len(groups) + last) * options.epochs
+    return count
+
+
+def _first_epochs(options: TrainingOptions) -> int:
+    return max(1, options.epochs // FIRST_ROUND)
+
+
+def _settled(before: float, after: float) -> bool:
+    return after - before <= TOLERANCE * max(1.0, abs(after))
+
+
 @dataclass(slots=True)
 class _Group:
     """Candidates that share a view, with the bank that trains them."""
@@ -40,6 +64,12 @@ class _Group:
     data: FeatureData
     bank: Bank
     candidates: list[Candidate] = field(default_factory=list)
+
+
+def _is_sound(candidate: tuple[_Group, int]) -> bool:
+    """True for a candidate, by its group and its index there, whose loss has always been finite."""
+    group, index = candidate
+    return index not in group.bank.failures
 
 
 class Search:
@@ -61,63 +91,67 @@ class Search:
     ) -> None:
         self.runs = tuple(runs)
         self.failures: dict[int, str] = {}
-        """Failures of runs by index: what became of the losses of all their candidates."""
+        """Failures of runs by index, all of whose candidates failed: what became of the loss of one."""
         self._tasks, self._data, self._standardization, self._options = tasks, data, standardization, options
         self._loggers, self._advance = loggers, advance
         self._starts = Starts(data, standardization, tasks, options)
-        self._gains: dict[RunSpec, float] = {}
 
     def fit(self) -> list[Fitted]:
         """Returns the trained runs in their order; a run whose candidates all failed is in `failures` instead."""
-        groups = self._groups()
+        groups = [self._group(own) for own in grouped(self.runs, self._tasks, self._options, self._data.widths)]
         self._first_round(groups)
         remaining = set(self.runs)
-        for _ in range(MOST_ROUNDS - 1):
-            remaining = self._further_round(groups, remaining)
-            if not remaining:
-                break
+        for number in range(MOST_ROUNDS - 1):
+            remaining = self._further_round(groups, remaining, first=number == 0)
         winners = {run: self._ranked(groups, run)[:1] for run in self.runs}
-        self._keep(groups, {run: own for run, own in winners.items() if own})
+        self._keep(groups, winners)
         for group in groups:
             if group.bank.active:
                 trainer.test(group.bank, group.data)
-        return [self._fitted(*winners[run][0], converged=run not in remaining) for run in self.runs if winners[run]]
+        self.failures = {
+            place: self._failure(groups, run)
+            for place, run in enumerate(self.runs)
+            if not winners[run] or not all(map(_is_sound, winners[run]))
+        }
+        sound = [run for place, run in enumerate(self.runs) if place not in self.failures]
+        return [self._fitted(*winners[run][0], converged=run not in remaining) for run in sound]
 
     def _first_round(self, groups: Sequence[_Group]) -> None:
-        """Evaluates what was solved, then trains all candidates for a part of a round."""
+        """Evaluates what was solved, then trains the candidates of runs that have several for a part of a round."""
         for group in groups:
             if group.view is not None:
                 trainer.validate(group.bank, group.data)
-        alone = all(len(self._of(groups, run)) == 1 for run in self.runs)
-        if not alone:
-            for group in groups:
-                group.bank.epochs = max(1, self._options.epochs // FIRST_ROUND)
-                trainer.train(group.bank, group.data, self._loggers)
-        for index, run in enumerate(self.runs):
-            if not self._ranked(groups, run):
-                self.failures[index] = self._failure(groups, run)
+        ranked = {run: self._ranked(groups, run) for run in self.runs}
+        self._train(groups, {run: own for run, own in ranked.items() if len(own) > 1}, _first_epochs(self._options))
 
-    def _further_round(self, groups: Sequence[_Group], remaining: set[RunSpec]) -> set[RunSpec]:
-        """Trains the best candidates of the remaining runs; returns those that have become better by it."""
+    def _further_round(self, groups: Sequence[_Group], remaining: set[RunSpec], *, first: bool) -> set[RunSpec]:
+        """Trains the best candidates of the remaining runs; returns those that have not converged by it."""
         before = {run: self._best_value(groups, run) for run in remaining}
-        first = not self._gains
         chosen = {run: self._best_of_each(groups, run) if first else self._ranked(groups, run)[:1] for run in remaining}
+        self._train(groups, chosen, self._options.epochs)
+        return {
+            run
+            for run in remaining
+            if not all(map(_is_sound, chosen[run])) or not _settled(before[run], self._best_value(groups, run))
+        }
+
+    def _train(
+        self, groups: Sequence[_Group], chosen: Mapping[RunSpec, Sequence[tuple[_Group, int]]], epochs: int
+    ) -> None:
         self._keep(groups, chosen)
         for group in groups:
             if group.bank.active:
-                group.bank.epochs = self._options.epochs
+                group.bank.epochs = epochs
                 trainer.train(group.bank, group.data, self._loggers)
-        gains = {run: self._best_value(groups, run) - before[run] for run in remaining}
-        self._gains |= gains
-        return {run for run in remaining if not gains[run] <= TOLERANCE * max(1.0, abs(before[run]))}
 
     def _best_value(self, groups: Sequence[_Group], run: RunSpec) -> float:
-        ranked = self._ranked(groups, run)
-        return ranked[0][0].bank.selections[ranked[0][1]].value if ranked else -math.inf
+        return max(
+            (group.bank.selections[index].value for group, index in self._ranked(groups, run)), default=-math.inf
+        )
 
     def _ranked(self, groups: Sequence[_Group], run: RunSpec) -> list[tuple[_Group, int]]:
-        """The candidates of a run that have an evaluated epoch, the best first; of equals the first."""
-        own = [(group, index) for group, index in self._of(groups, run) if group.bank.selections[index].weights]
+        """The candidates of a run that have not failed, the best first; of equals the first."""
+        own = [pair for pair in self._of(groups, run) if _is_sound(pair)]
         return sorted(own, key=lambda pair: -pair[0].bank.selections[pair[1]].value)
 
     def _best_of_each(self, groups: Sequence[_Group], run: RunSpec) -> list[tuple[_Group, int]]:
@@ -131,25 +165,14 @@ class Search:
 
     @staticmethod
     def _keep(groups: Sequence[_Group], chosen: Mapping[RunSpec, Sequence[tuple[_Group, int]]]) -> None:
+        """Lets these candidates alone take part in what follows."""
         for group in groups:
-            group.bank.active = {
-                index for own in chosen.values() for other, index in own if other is group
-            } - group.bank.failures.keys()
+            group.bank.active = {index for own in chosen.values() for other, index in own if other is group}
 
     def _failure(self, groups: Sequence[_Group], run: RunSpec) -> str:
-        return next(group.bank.failures[index] for group, index in self._of(groups, run))
-
-    def _groups(self) -> list[_Group]:
-        """Candidates by view, in the order of the runs."""
-        shared: dict[tuple[str, ...], list[Candidate]] = {}
-        width = sum(self._data.widths)
-        for run in self.runs:
-            task = self._tasks[run.task]
-            viewed = task.targets_from != "features" and len(self._data.widths) == 1
-            for own in candidates(run, task, self._options, width, viewed=viewed):
-                key = (run.task, own.inputs, *((run.head,) if own.inputs else ()))
-                shared.setdefault(key, []).append(own)
-        return [self._group(own) for own in shared.values()]
+        return next(
+            group.bank.failures[index] for group, index in self._of(groups, run) if not _is_sound((group, index))
+        )
 
     def _group(self, own: list[Candidate]) -> _Group:
         first = own[0]
@@ -161,6 +184,7 @@ class Search:
                 self._standardization,
                 self._options,
                 grid=self._data.grid,
+                names=list(map(str, own)),
                 advance=self._advance,
             )
             return _Group(None, False, self._data, bank, own)
@@ -178,6 +202,7 @@ class Search:
             Standardization.identity(view.width),
             self._options,
             built=[self._built(each, view) for each in own],
+            names=list(map(str, own)),
             advance=self._advance,
         )
         return _Group(view, pooled, data, bank, own)

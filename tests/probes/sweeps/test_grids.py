@@ -25,7 +25,7 @@ QUICK = TrainingOptions(epochs=2, resamples=10)
 GRID = Sweep(
     tasks=("counting",),
     points=("vit.*",),
-    heads=("pooled-linear", "ridge"),
+    heads=("mlp", "ridge"),
     seeds=(0, 1),
     learning_rates=(1e-3, 1e-2),
     options=QUICK,
@@ -36,11 +36,12 @@ def test_a_grid_is_a_run_for_each_value_and_closed_forms_are_in_none(cache: "sce
     found = train_sweep(plan_sweep(cache, GRID, tmp_path))
     runs = [result.run for result in found if result.point == "vit.block_01"]
     assert runs == [
-        *(f"pooled-linear-lr{rate}-seed{seed}" for seed in (0, 1) for rate in ("0.001", "0.01")),
+        *(f"mlp-lr{rate}-seed{seed}" for seed in (0, 1) for rate in ("0.001", "0.01")),
         *(f"ridge-seed{seed}" for seed in (0, 1)),
     ]
+    rates = [result.learning_rate for result in found if result.point == "vit.block_01"]
+    assert rates == [0.001, 0.01, 0.001, 0.01, 0.0, 0.0]
     assert {result.options["learning_rate"] for result in found if "lr0.01" in result.run} == {0.01}
-    assert len({result.value.value for result in found if result.point == "vit.block_01"}) == 6
     assert sorted(path.suffix for path in (tmp_path / "counting" / "vit.block_01").iterdir()).count(".safetensors") == 6
     assert not any(result.trained_now for result in train_sweep(plan_sweep(cache, GRID, tmp_path)))
 
@@ -63,9 +64,15 @@ def test_a_run_that_fails_leaves_the_others_finished(cache: "scenes.Cache", tmp_
         tasks=("position",),
         points=("vit.block_01",),
         heads=("mlp",),
-        learning_rates=(1e-3, 1e38),
+        learning_rates=(1e38, 1e-3),
         options=TrainingOptions(epochs=12, resamples=10),
     )
-    with pytest.raises(ProbeError, match=r"the loss of position/mlp-lr1e\+38-seed0 became .*; use a smaller"):
+    with pytest.raises(
+        ProbeError, match=r"the loss of position/mlp-lr1e\+38-wd0.3-seed0/channels became .*; use a sma"
+    ):
         train_sweep(plan_sweep(cache, sweep, tmp_path))
-    assert [result.run for result in load_results(tmp_path)] == ["pooled-linear-seed0", "mlp-lr0.001-seed0"]
+    (constant, trained) = load_results(tmp_path)
+    assert (constant.run, trained.run) == ("constant-seed0", "mlp-lr0.001-seed0")
+    with pytest.raises(ProbeError, match=r"the loss of position/mlp-lr1e\+38"):
+        train_sweep(plan_sweep(cache, replace(sweep, learning_rates=(1e38,)), tmp_path / "alone"))
+    assert [result.run for result in load_results(tmp_path / "alone")] == ["constant-seed0"]

@@ -27,8 +27,12 @@ def test_loggers(cache: "scenes.Cache", tmp_path: Path) -> None:
     sweep = Sweep(tasks=("counting",), points=("vit.block_01",), heads=("mlp",), options=QUICK)
     train_sweep(plan_sweep(cache, sweep, tmp_path), loggers=["csv"])
     lines = (tmp_path / "logs" / "vit.block_01" / "version_0" / "metrics.csv").read_text().splitlines()
-    assert lines[0].split(",") == ["counting/mlp-seed0/r2", "step"]
-    assert [line.split(",")[1] for line in lines[1:]] == ["1", "2"]
+    candidates = [f"counting/mlp-lr{rate}-wd{decay}-seed0" for rate in (0.0003, 0.001, 0.003) for decay in (0.3, 3)]
+    assert sorted(lines[0].split(",")) == sorted([*(f"{name}/channels/r2" for name in candidates), "step"])
+    columns = [line.split(",") for line in lines[1:]]
+    assert all(columns[0])  # after the first round, of all; then of the best
+    assert [row[lines[0].split(",").index("step")] for row in columns][:3] == ["1", "2", "3"]
+    assert [sum(map(bool, row)) for row in columns][1:3] == [3, 3]
     assert len(load_results(tmp_path)) == 2
     with pytest.raises(UnknownName, match="unknown logger 'cvs'"):
         open_loggers(["cvs"], tmp_path, "p")
