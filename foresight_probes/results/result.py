@@ -64,7 +64,8 @@ class Result:
     """Channels of the features."""
     parameters: int
     """Trained numbers of the head: of a linear one its whole map, solved or not, of another neither the closed form
-    that it corrects nor the map to its inputs. Of the mean predictor the numbers of its answer."""
+    that it corrects nor the map to its inputs; 0 where the best constant answer stands for it. Of the mean predictor
+    the numbers of its answer."""
     versions: Mapping[str, str]
     wall_seconds: float
     """Time that the point took, all heads of `runs_in_pass` together."""

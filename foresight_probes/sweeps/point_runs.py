@@ -47,7 +47,7 @@ class PointRuns:
         self.solvers = [solver_of(self.tasks[run.task], run.head) for run in runs]
         self.closed = self.solvers[0] is not None
         self.results: list[Result] = []
-        self._constants: dict[tuple[str, int], ConstantScores] = {}
+        self._constants: dict[tuple[str, int], ConstantScores | None] = {}
 
     def train(self, loggers: Sequence[str], advance: Advance) -> list[str]:
         """Trains and writes results; returns the errors of single runs, in words."""
@@ -63,10 +63,9 @@ class PointRuns:
         self._chance = {name: self._chance_of(name, data, standardization) for name in self.tasks}
         fitted, failures = self._fitted(data, standardization, loggers, advance)
         fitted = [
-            or_constant(
-                own, self.tasks[own.run.task], self._constant(own.run.task, own.run.seed, data, standardization)
-            )
+            or_constant(own, self.tasks[own.run.task], constant) if constant else own
             for own in fitted
+            for constant in [self._constant(own.run.task, own.run.seed, data, standardization)]
         ]
         self._shared: dict[str, Any] = {
             "point_index": self._point_index(),
@@ -96,10 +95,16 @@ class PointRuns:
             own = self.mean_predictors.get(name)
             return {metric: interval.value for metric, interval in own.metrics.items()} if own else {}
 
-        return task.metrics(self._constant(name, 0, data, standardization).test.scores)
+        constant = self._constant(name, 0, data, standardization)
+        return task.metrics(constant.test.scores) if constant else {}
 
-    def _constant(self, name: str, seed: int, data: FeatureData, standardization: Standardization) -> ConstantScores:
-        """The best constant answer on the split of a seed, which only closed forms divide anew."""
+    def _constant(
+        self, name: str, seed: int, data: FeatureData, standardization: Standardization
+    ) -> ConstantScores | None:
+        """The best constant answer on the split of a seed, which only closed forms divide anew.
+
+        None where no training sample has a target.
+        """
         task, source = self.tasks[name], data.source
 
         def features_of(rows: Sequence[int]) -> Features:
@@ -110,7 +115,9 @@ class PointRuns:
         key = (name, seed if self.closed else 0)
         if key not in self._constants:
             split = resplit(self.plan.split, [sample["group"] for sample in self.cache.rows], key[1])
-            self._constants[key] = constant_scores(task, data.targets[name], split, features_of)
+            answered = data.targets[name].keys() & set(split.train)
+            constant = constant_scores(task, data.targets[name], split, features_of) if answered else None
+            self._constants[key] = constant
         return self._constants[key]
 
     def _fitted(

@@ -65,16 +65,14 @@ def test_results_are_in_the_order_of_computation(results: dict[tuple[str, str], 
 
 
 def test_a_result_says_where_it_comes_from(results: dict[tuple[str, str], Result], cache: "scenes.Cache") -> None:
-    found = results["vit.block_01", "mlp"]
+    found = results["vit.block_01", "token-linear"]
     assert found.cache["digest"] == cache.digest
     assert found.cache["model"]["weights"] == "random"
     assert found.split["train"] + found.split["validation"] + found.split["test"] == 160
     assert len(found.scores) == found.split["test"]
-    assert found.validation["inputs"] == "channels"  # the 12, and the 50 values of the closed form that it corrects
-    assert found.parameters == (62 * 512 + 512) + (512 * 50 + 50)
     assert found.learning_rate == found.validation["learning_rate"]
-    assert found.learning_rate in (0.0003, 0.001, 0.003)
-    assert results["vit.block_01", "token-linear"].parameters == 12 * 5 + 5
+    assert round(found.learning_rate / 0.02, 6) in (0.3, 1.0, 3.0)
+    assert found.parameters == 12 * 5 + 5
     assert found.bytes_read == 160 * 64 * scenes.WIDTH * 2  # all of it, once, as it is kept in memory
     samples = cache.samples.set_index("id")
     for score in found.scores:
@@ -207,11 +205,11 @@ def test_closed_forms_report_what_the_plan_counts(
 
 
 def test_seeds_give_runs_of_their_own(cache: "scenes.Cache", tmp_path: Path) -> None:
-    chosen = {"points": ["vit.block_01"], "heads": ["mlp"], "out": tmp_path, "options": QUICK}
+    chosen = {"points": ["pixels"], "heads": ["conv-decoder"], "out": tmp_path, "options": QUICK}
     found = train(cache, tasks=["boxes"], seeds=[0, 1], **chosen)
     assert [(result.point, result.seed) for result in found] == [
         (MEAN_PREDICTOR, 0),
-        *(("vit.block_01", seed) for seed in (0, 1)),
+        *(("pixels", seed) for seed in (0, 1)),
     ]
     assert found[1].scores != found[2].scores
 
