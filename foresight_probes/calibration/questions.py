@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from foresight_probes.batches import Information
-from foresight_probes.calibration.facts import Subject
+from foresight_probes.calibration.facts import RELATIONS, Subject
 from foresight_probes.calibration.forms import Form
-from foresight_probes.calibration.scenes import World
+from foresight_probes.calibration.scenes import ACTIONS, DIRECTIONS, KINDS, World
 
 _SHARED_BY_ALL: Mapping[Subject, tuple[Form, Form]] = MappingProxyType(
     {
         **dict.fromkeys(("objects", "picture", "states"), ("token_product", "token_snr")),
-        **dict.fromkeys(("answers", "relation", "lists", "motion"), ("product", "snr")),
+        **dict.fromkeys(("answers", "relation", "lists", "motion"), ("product", "mild_snr")),
     }
 )
 """Forms in which facts of tokens, or facts that all tokens share, hide behind a sign and stand in many geometries."""
@@ -39,6 +39,9 @@ class Question:
     """Primary metric of an answer that is right."""
     unit: float = 1.0
     """Difference of the primary metric that counts as 1 in tolerances: 1 for a metric from 0 to 1."""
+    chance: float | None = None
+    """Primary metric of who knows nothing, where all answers are as likely; None for that of the mean predictor, which
+    here is only the class that happened to be the most frequent one among the training samples."""
     has_known_best: bool = True
     """True where the best answer under noise is known."""
     in_geometries: tuple[str, ...] | None = None
@@ -74,16 +77,16 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
         "patch-class": Question(world="several", subjects=_TOKENS),
         "counting": Question(world="several", subjects=_same("answers")),
         "hallucination": Question(world="several", subjects=_same("answers")),
-        "classification": Question(world="several", subjects=_same("answers")),
-        "relation": Question(world="pair", subjects=_same("relation")),
+        "classification": Question(world="several", subjects=_same("answers"), chance=1 / KINDS),
+        "relation": Question(world="pair", subjects=_same("relation"), chance=1 / len(RELATIONS)),
         "reconstruction": Question(
             world="several", subjects=_PICTURE, ceiling=MOST_DECIBELS, unit=20.0, in_geometries=_NOT_FINE
         ),
         "edges": Question(world="several", subjects=_PICTURE, in_geometries=_NOT_FINE),
-        "direction": Question(world="clip", subjects=_same("motion")),
+        "direction": Question(world="clip", subjects=_same("motion"), chance=1 / len(DIRECTIONS)),
         "speed": Question(world="clip", subjects=_same("motion")),
-        "action": Question(world="clip", subjects=_same("motion")),
-        "order": Question(world="clip", subjects=_same("motion")),
+        "action": Question(world="clip", subjects=_same("motion"), chance=1 / ACTIONS),
+        "order": Question(world="clip", subjects=_same("motion"), chance=1 / 2),
         "next-frame": Question(world="clip", subjects=_same("states"), in_geometries=(), places_tell=True),
     }
 )

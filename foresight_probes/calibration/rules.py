@@ -42,7 +42,7 @@ class Row:
     """Training samples."""
     metric: str
     chance: float
-    """The mean predictor's."""
+    """The mean predictor's, or that of guesses where all answers are as likely."""
     expected: float
     obtained: float
     low: float
@@ -78,7 +78,7 @@ def _bounds(
     instrument: Instrument, check: Check, runs: Mapping[Check, Result], references: Mapping[Check, Result]
 ) -> Bounds:
     question, result = QUESTIONS[instrument.task], runs[check]
-    chance, unit = _chance(result), question.unit
+    chance, unit = _chance(question, result), question.unit
     match check.rule:
         case "present":
             return _present(question)
@@ -129,7 +129,7 @@ def _row(instrument: Instrument, check: Check, result: Result, bounds: Bounds) -
         geometry=check.point.geometry,
         train=check.cache.train,
         metric=result.primary,
-        chance=_chance(result),
+        chance=_chance(QUESTIONS[instrument.task], result),
         expected=bounds.expected,
         obtained=value.value,
         low=value.low,
@@ -139,5 +139,5 @@ def _row(instrument: Instrument, check: Check, result: Result, bounds: Bounds) -
     )
 
 
-def _chance(result: Result) -> float:
-    return result.chance.get(result.primary, math.nan)
+def _chance(question: Question, result: Result) -> float:
+    return result.chance.get(result.primary, math.nan) if question.chance is None else question.chance

@@ -28,7 +28,7 @@ SHORTEST, LONGEST = 0.2, 0.42
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SLOWEST, FASTEST = 2.0, 20.0
 """Speeds in pixels of the original per frame."""
-ACTIONS = 6
+ACTIONS = 4
 ANGLES = np.array([0.8, 1.1, 1.7, 2.5])
 """Angles by which the pairs of numbers in each cell of a clip turn from frame to frame, in radians."""
 

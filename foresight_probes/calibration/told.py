@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -40,8 +41,9 @@ class Told:
         return self.facts.values_BNF[..., self.facts.columns(group)]
 
 
+@lru_cache(maxsize=4)
 def told(cache: PlantedCache, point: PlantedPoint, side: str) -> Told:
-    """Draws again what a point tells of the samples of a side."""
+    """Draws again what a point tells of the samples of a side; tasks that ask the same point share it."""
     numbers = cache.numbers(side)
     drawn = cache.drawn(numbers)
     facts = cache.facts(point, drawn)

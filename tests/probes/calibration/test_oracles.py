@@ -17,7 +17,7 @@ from foresight_probes.calibration.told import Told, told
 
 
 def planted(task: str, subject: str, **sizes: int) -> tuple[PlantedCache, PlantedPoint]:
-    sizes = {"train": 800, "validation": 10, "test": 400, **sizes}
+    sizes = {"train": 600, "validation": 10, "test": 400, **sizes}
     return PlantedCache(world=QUESTIONS[task].world, rows=ROWS[subject], **sizes), PlantedPoint(subject, "snr")  # type: ignore[index, arg-type]
 
 
@@ -45,7 +45,7 @@ def likeliest(classes: int, deviation: float) -> float:
         ("classification", "answers", likeliest(4, NOISE["kind"])),
         ("relation", "relation", likeliest(4, NOISE["relation"])),
         ("direction", "motion", likeliest(4, NOISE["direction"])),
-        ("action", "motion", likeliest(6, NOISE["action"])),
+        ("action", "motion", likeliest(4, NOISE["action"])),
         ("order", "motion", norm.cdf((20 / 9) ** 0.5 / NOISE["time"])),
         ("next-frame", "states", 1 - (0.25 + 0.25 / 3.25) / 1.25),
     ],

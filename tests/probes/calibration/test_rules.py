@@ -81,6 +81,13 @@ def test_chance_is_the_mean_predictors() -> None:
     assert judge(check("absent", "nothing"), result(0.48, 0.46, 0.5, chance=0.47)).verdict == "fit"
 
 
+def test_chance_is_that_of_guesses_where_all_answers_are_as_likely() -> None:
+    """A constant answer is right as often as its class happens to be there, which is more or less than a quarter."""
+    pairs = Instrument(task="relation", head="pooled-linear")
+    row = judge(check("absent", "nothing"), result(0.27, 0.24, 0.3, chance=0.21), pairs)
+    assert (row.verdict, row.expected, row.chance) == ("fit", 0.25, 0.25)
+
+
 def test_places_tell_the_next_frame() -> None:
     frames = Instrument(task="next-frame", head="temporal-token-linear")
     assert judge(check("absent", "places"), result(0.99), frames).verdict == "fit"

@@ -42,8 +42,8 @@ def test_a_closed_form_is_fit(finished: tuple[Path, list[Calibrated]]) -> None:
     assert rows.keys() == {
         ("present", "answers.linear", ""),
         ("known", "answers.snr", ""),
-        ("fair", "answers.snr", "base"),
-        ("fair", "answers.snr", "scaled"),
+        ("fair", "answers.mild_snr", "base"),
+        ("fair", "answers.mild_snr", "scaled"),
         ("absent", "nothing.linear", ""),
         ("absent", "places.linear", ""),
     }
@@ -73,11 +73,11 @@ def test_what_is_finished_is_kept_and_what_is_missing_is_done_again(finished: tu
     kept = {name for name in before if name.startswith(("runs", "caches"))}
     after = files(out)
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
-    (lost,) = out.glob("runs/*/*/counting/answers.snr.scaled/*.json")
+    (lost,) = out.glob("runs/*/*/counting/answers.mild_snr.scaled/*.json")
     lost.unlink()
     assert calibrate(SOLVED, SMALL, out, say=lambda _: None) == first
     touched = {name for name, own in files(out).items() if name in kept and own != after[name]}
-    assert {Path(name).parent.name for name in touched} == {"answers.snr.scaled"}
+    assert {Path(name).parent.name for name in touched} == {"answers.mild_snr.scaled"}
 
 
 def test_runs_of_other_code_are_not_kept(
