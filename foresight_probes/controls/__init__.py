@@ -50,6 +50,11 @@ class Control(ABC):  # noqa: B024 - what is not overridden is as it is in the ru
         """Raises `ProbeError` for caches that it cannot be made from."""
         self.context = context
 
+    @property
+    def reads(self) -> Cache | None:
+        """Cache beside the sweep's own that its features are read from; None where there is none."""
+        return None
+
     def fits(self, task: Task) -> bool:  # noqa: ARG002 - most fit all tasks
         """Tells whether the control says something about a task."""
         return True

@@ -2,20 +2,20 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from functools import cached_property
+from typing import TypeAlias
 
 from torch import Tensor
 
-from foresight_probes.batches import Features
-from foresight_probes.constant_answer import Answered, ConstantAnswer
+from foresight_probes.batches import Features, Prediction
+from foresight_probes.constant_answer import ConstantAnswer
+from foresight_probes.metrics import Scores
 from foresight_probes.results.scores import Gathered
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 
 MEAN_PREDICTOR = "mean-predictor"
 """Name under which the best constant answer stands among the points."""
-
 
 CONSTANT = "constant"
 """Name under which it stands among the heads."""
@@ -28,44 +28,46 @@ BATCH = 64
 """Samples whose features are taken at once."""
 
 
-@dataclass(frozen=True, slots=True)
 class ConstantScores:
-    """The best constant answer for a task on the training samples, and its scores on the others."""
+    """The best constant answer for a task on the training samples, and its scores, which no option changes."""
 
-    answer: ConstantAnswer
-    validation: Gathered
-    """As many scores as selection needs (`Task.selection_scores`)."""
-    test: Gathered
+    def __init__(self, task: Task, targets: Mapping[int, Tensor], split: Split, features_of: FeaturesOf) -> None:
+        """Takes the targets by row of the sample table, of which rows without one are left out, and a way to see them.
+
+        `features_of` gives the grids of samples, and features to a task that makes its targets of them.
+        """
+        self._task, self._targets, self._split, self._features_of = task, targets, split, features_of
+
+    @cached_property
+    def answer(self) -> ConstantAnswer:
+        """The answer, computed when it is first asked for."""
+        return self._task.best_constant(
+            pair for _, features, truth in self._batches("train") for pair in zip(truth, features.grids, strict=True)
+        )
+
+    @cached_property
+    def validation(self) -> Gathered:
+        """As many scores as selection needs (`Task.selection_scores`)."""
+        return self._scored("validation", self._task.selection_scores)
+
+    @cached_property
+    def test(self) -> Gathered:
+        """Scores of the test split, some of which are costly and taken when they are first asked for."""
+        return self._scored("test", self._task.scores)
 
     def value(self, task: Task) -> float:
         """Returns the primary metric on the validation split, NaN where it is not defined."""
         return task.metrics(self.validation.scores).get(task.primary, math.nan)
 
-
-def constant_scores(task: Task, targets: Mapping[int, Tensor], split: Split, features_of: FeaturesOf) -> ConstantScores:
-    """Computes the best constant answer and scores it, by no option of training.
-
-    Args:
-        targets: Targets by row of the sample table; rows without one are left out.
-        features_of: Gives the grids of samples, and features to a task that makes its targets of them.
-    """
-
-    def batches(side: str) -> Iterator[tuple[list[int], Features, Sequence[Tensor]]]:
-        rows = [row for row in split.rows(side) if row in targets]
-        for first in range(0, len(rows), BATCH):
-            chosen = rows[first : first + BATCH]
-            features, truth = features_of(chosen), [targets[row] for row in chosen]
-            yield chosen, *(task.transform_batch(features, truth) if task.transforms_batch else (features, truth))
-
-    def answered() -> Answered:
-        for _, features, truth in batches("train"):
-            yield from zip(truth, features.grids, strict=True)
-
-    def scored(side: Literal["validation", "test"]) -> Gathered:
-        score, gathered = task.selection_scores if side == "validation" else task.scores, Gathered()
-        for rows, features, truth in batches(side):
-            gathered.add(rows, score(answer.predict(features), truth))
+    def _scored(self, side: str, score: Callable[[Prediction, Sequence[Tensor]], Scores]) -> Gathered:
+        gathered = Gathered()
+        for rows, features, truth in self._batches(side):
+            gathered.add(rows, score(self.answer.predict(features), truth))
         return gathered
 
-    answer = task.best_constant(answered())
-    return ConstantScores(answer, scored("validation"), scored("test"))
+    def _batches(self, side: str) -> Iterator[tuple[list[int], Features, Sequence[Tensor]]]:
+        rows, task = [row for row in self._split.rows(side) if row in self._targets], self._task
+        for first in range(0, len(rows), BATCH):
+            chosen = rows[first : first + BATCH]
+            features, truth = self._features_of(chosen), [self._targets[row] for row in chosen]
+            yield chosen, *(task.transform_batch(features, truth) if task.transforms_batch else (features, truth))

@@ -29,6 +29,10 @@ class Control(controls.Control):
             _require_random(context.cache, context.twin)
             self._rows = _rows_in_twin(context.cache, context.twin)
 
+    @property
+    def reads(self) -> Cache | None:
+        return self.context.twin
+
     def fits(self, task: Task) -> bool:  # noqa: ARG002
         return self.context.twin is not None
 

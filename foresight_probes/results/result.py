@@ -7,18 +7,22 @@ and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
+from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
 from foresight_probes.statistics.bootstrap import Interval
 
 FORMAT = "foresight-probe-result"
 VERSION = 4
+CONTROLS = "controls"
+"""Folder, among the results, of those of controls, with a folder for each that is laid out as this one."""
 _IN_FILES = {"point_index": "order", "runs_in_pass": "company"}
 """Names in files of this version, of fields that have other names here."""
 
@@ -59,7 +63,7 @@ class Result:
     """`digest`, samples on each side (`train`, `validation`, `test`) and those without a target (`left_out`)."""
     cache: Mapping[str, Any]
     """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset` and
-    its `media`, which older results do not say."""
+    its `media`, which older results do not say. With the control of a twin also that one's digests."""
     width: int
     """Channels of the features."""
     parameters: int
@@ -75,6 +79,10 @@ class Result:
     """Bytes of features that the point's pass, or passes, read from the cache, for all of `runs_in_pass` together."""
     scores_source: tuple[SampleScore, ...] | Path
     """Scores of the test samples, or the file that holds it: a study has thousands of runs on thousands of samples."""
+    control: str = ""
+    """Name of the control that changed its targets or its features; empty where none did."""
+    controls: Mapping[str, ControlValue] = field(default_factory=dict)
+    """Numbers of the controls that stand beside it, by name."""
     trained_now: bool = False
     """True where this call trained it, rather than found it finished; not stored."""
 
@@ -88,18 +96,30 @@ class Result:
         """Primary metric with its interval."""
         return self.metrics[self.primary]
 
+    @property
+    def doubt(self) -> str:
+        """The controls above which the number does not lie, in words; empty where there are none.
+
+        Such a number says nothing of the features, and is struck through where it is shown.
+        """
+        failing = [f"{name} ({value.interval.value:.3f})" for name, value in self.controls.items() if value.fails]
+        return f"not above {', '.join(failing)}" if failing else ""
+
     def __str__(self) -> str:
         """One line for a terminal."""
         name = f"{self.task:8} {self.point:16} {self.run.removesuffix(f'-seed{self.seed}'):14} seed {self.seed}"
         chance = self.chance.get(self.primary)
-        return f"{name}  {self.primary} {format_interval(self.value)}" + (
-            "" if chance is None else f", chance {chance:.3f}"
+        return (
+            f"{name}  {self.primary} {format_interval(self.value)}"
+            + ("" if chance is None else f", chance {chance:.3f}")
+            + (f", {self.doubt}" if self.doubt else "")
         )
 
     def to_json(self) -> dict[str, Any]:
         apart = {"trained_now", "scores_source"}  # scores lie in a file of their own
         body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}
         body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
+        body["controls"] = {name: value.to_json() for name, value in self.controls.items()}
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -116,9 +136,14 @@ def format_interval(interval: Interval) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
-def result_path(runs: Path, *, task: str, point: str, run: str) -> Path:
-    """Returns the path of a result in a folder of runs."""
-    return runs / task / point / f"{run}.json"
+def result_path(runs: Path, *, task: str, point: str, run: str, control: str = "") -> Path:
+    """Returns the path of a result in a folder of runs; those of a control lie in a folder of their own there.
+
+    >>> result_path(Path("runs"), task="boxes", point="llm.layer_01", run="mlp-seed0", control="shuffled").as_posix()
+    'runs/controls/shuffled/boxes/llm.layer_01/mlp-seed0.json'
+    """
+    folder = runs / CONTROLS / control if control else runs
+    return folder / task / point / f"{run}.json"
 
 
 def identity(parts: Mapping[str, Any]) -> str:
@@ -134,18 +159,40 @@ def save_result(result: Result, runs: Path, checkpoint: bytes | None = None) -> 
 
     Raises `ProbeError` where the folder cannot be written.
     """
-    path = result_path(runs, task=result.task, point=result.point, run=result.run)
-    body = result.to_json()
-    text = json.dumps(body, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
-    try:
+    path, text = _path(result, runs), _text(result)
+    with _write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path.with_suffix(".parquet"), to_parquet(result.scores))
         if checkpoint is not None:
             write_file(path.with_suffix(".safetensors"), checkpoint)
-        write_file(path, text.encode())
+        write_file(path, text)
+    return path
+
+
+def rewrite_result(result: Result, runs: Path) -> None:
+    """Writes the JSON of a stored result anew, whole or not at all.
+
+    Raises `ProbeError` where the folder cannot be written.
+    """
+    text = _text(result)
+    with _write_errors(_path(result, runs)) as path:
+        write_file(path, text)
+
+
+def _path(result: Result, runs: Path) -> Path:
+    return result_path(runs, task=result.task, point=result.point, run=result.run, control=result.control)
+
+
+def _text(result: Result) -> bytes:
+    return (json.dumps(result.to_json(), allow_nan=False, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+@contextmanager
+def _write_errors(path: Path) -> Iterator[Path]:
+    try:
+        yield path
     except OSError as error:
         raise ProbeError(f"cannot write the result {path}: {error.strerror or error}") from error
-    return path
 
 
 def load_result(path: Path) -> Result:
@@ -183,7 +230,16 @@ def summary_row(result: Result) -> dict[str, Any]:
         **{"parameters": result.parameters, "width": result.width, "company": result.runs_in_pass},
         **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
         **{name: interval.value for name, interval in result.metrics.items()},
+        "doubt": result.doubt or None,
+        "selectivity": _selectivity(result),
+        **{name: value.interval.value for name, value in result.controls.items()},
     }
+
+
+def _selectivity(result: Result) -> float | None:
+    """Returns the metric less that of control labels, None where there are none."""
+    control = result.controls.get("control-labels")
+    return control.difference.value if control and control.difference else None
 
 
 def best_of_grids(results: Iterable[Result]) -> list[Result]:
@@ -213,7 +269,7 @@ def load_results(runs: Path) -> list[Result]:
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("identity", "task", "point", "head", "run", "primary"), str),
+    **dict.fromkeys(("identity", "task", "point", "head", "run", "primary", "control"), str),
     **dict.fromkeys(("seed", "point_index", "width", "parameters", "runs_in_pass", "bytes_read"), int),
     **dict.fromkeys(
         ("breakdown", "validation", "not_measured", "chance", "options", "split", "cache", "versions"), dict
@@ -224,7 +280,7 @@ _ENDS = ("value", "low", "high")
 
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
-    for name, kind in {**_KINDS, "metrics": dict}.items():
+    for name, kind in {**_KINDS, "metrics": dict, "controls": dict}.items():
         if not isinstance(record.get(_IN_FILES.get(name, name)), kind):
             raise TypeError(f"{_IN_FILES.get(name, name)} is {record.get(_IN_FILES.get(name, name))!r}")
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
@@ -232,4 +288,9 @@ def _from_json(record: Mapping[str, Any], path: Path) -> Result:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
     scores = path.with_suffix(".parquet")
     require_parquet(scores)
-    return Result(**{name: record[_IN_FILES.get(name, name)] for name in _KINDS}, metrics=metrics, scores_source=scores)
+    return Result(
+        **{name: record[_IN_FILES.get(name, name)] for name in _KINDS},
+        metrics=metrics,
+        controls={name: ControlValue.from_json(value) for name, value in record["controls"].items()},
+        scores_source=scores,
+    )

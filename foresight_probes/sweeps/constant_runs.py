@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.constant_answer import blank
-from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR, constant_scores
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR, ConstantScores
 from foresight_probes.results.result import Result, save_result
 from foresight_probes.sweeps.identity import constant_recipe
 from foresight_probes.sweeps.plan import SweepPlan
@@ -32,7 +32,7 @@ def compute_mean_predictors(plan: SweepPlan, runs: Sequence[RunSpec]) -> tuple[l
 def _result(plan: SweepPlan, run: RunSpec) -> Result:
     """Tokens stand for the cells of the finest point."""
     started, task = time.perf_counter(), plan.tasks[run.task]
-    constant = constant_scores(
+    constant = ConstantScores(
         task,
         plan.targets[run.task],
         plan.split,

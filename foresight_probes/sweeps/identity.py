@@ -1,11 +1,13 @@
 """The identity of a run: all that its result depends on, which tells a finished run from one that is wanted."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
+from foresight_probes.controls import Control, parts
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, identity, load_result, result_path
@@ -21,6 +23,13 @@ class RunStore:
     split: Split
     options: TrainingOptions
     out: Path
+    controls: Mapping[str, Control] = field(default_factory=dict)
+    """The sweep's controls by name."""
+
+    def path(self, point: str, run: RunSpec) -> Path:
+        """Returns the path of a run's result; the names of point and task may be those of a control."""
+        (task, control), (own, _) = parts(run.task), parts(point)
+        return result_path(self.out, task=task, point=own, run=run.name, control=control)
 
     def identity_of(self, point: str, run: RunSpec) -> dict[str, Any]:
         """Returns all that a run's result depends on, by name."""
@@ -28,15 +37,21 @@ class RunStore:
         return {
             **{"run": str(run), "point": point},
             **{"cache": self.cache.digest, "data": data_digest(self.cache), "split": self.split.digest},
+            **self.read_beside(parts(run.task)[1]),
             **(constant_recipe(self.options) if constant else run.options(self.options).recipe()),
         }
+
+    def read_beside(self, control: str) -> dict[str, str]:
+        """Returns the digests of the cache that a control reads beside the sweep's own, by name."""
+        other = self.controls[control].reads if control else None
+        return {"twin": other.digest, "twin_data": data_digest(other)} if other else {}
 
     def finished(self, point: str, run: RunSpec) -> Result | None:
         """Returns the result of a run; None where there is none yet.
 
         Raises `ProbeError` where it is of another cache, split or recipe, with the names of what differs.
         """
-        path = result_path(self.out, task=run.task, point=point, run=run.name)
+        path = self.path(point, run)
         if not path.exists():
             return None
         result = load_result(path)
@@ -46,6 +61,7 @@ class RunStore:
         stored = {
             **result.options,
             **{"cache": result.cache.get("digest"), "data": result.cache.get("data")},
+            **{name: result.cache[name] for name in ("twin", "twin_data") if name in result.cache},
             "split": result.split.get("digest"),
         }
         differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])

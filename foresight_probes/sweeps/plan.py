@@ -13,6 +13,7 @@ from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR, open_sources
 from foresight_probes.results.result import Result
 from foresight_probes.splits import Split, resplit
+from foresight_probes.sweeps.controls import SweepControls, open_controls
 from foresight_probes.sweeps.identity import RunStore
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import TaskTargets, load_targets
@@ -34,15 +35,18 @@ class SweepPlan:
     store: RunStore
     """The same folder, asked for finished runs."""
     pending: Mapping[str, tuple[RunSpec, ...]]
-    """Runs by point, in the order in which they are trained: first the mean predictor, then the order of
-    computation."""
+    """Runs by point, in the order in which they are trained: first the mean predictor, then controls on features of
+    their own, then the order of computation. Controls of targets are among the runs of their point."""
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
     left_out: tuple[str, ...]
     """Heads that were named but do not fit a task, each in a few words."""
     split: Split
     targets: Targets
+    """Targets of tasks, and of tasks as controls change them, by name."""
     tasks: Mapping[str, Task]
+    """Tasks by the same names."""
+    controls: SweepControls
 
     @property
     def samples(self) -> int:
@@ -85,8 +89,13 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     points = _points(cache, sweep.points)
     data = load_targets(cache, sweep.tasks, sweep.options, sweep.lpips_weights)
     runs = {MEAN_PREDICTOR: _constant_runs(data.tasks)}
-    runs |= {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
-    store = RunStore(cache=cache, split=data.split, options=sweep.options, out=out)
+    own = {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
+    controls = open_controls(sweep.controls, cache, data.split, sweep.twin)
+    beside = controls.runs(own, data.tasks, sweep.seeds[0])
+    tasks, targets = controls.targets(beside, data.tasks, data.targets)
+    runs |= {place: [] for place in beside} | own
+    runs = {place: [*of_place, *beside.get(place, ())] for place, of_place in runs.items()}
+    store = RunStore(cache=cache, split=data.split, options=sweep.options, out=out, controls=controls.controls)
     results = {(point, run): store.finished(point, run) for point, wanted in runs.items() for run in wanted}
     pending = {point: tuple(run for run in wanted if not results[point, run]) for point, wanted in runs.items()}
     return SweepPlan(
@@ -96,10 +105,11 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
         store=store,
         pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
-        left_out=_left_out(data.tasks, chosen or (), [run for wanted in runs.values() for run in wanted]),
+        left_out=_left_out(data.tasks, chosen or (), [run for wanted in own.values() for run in wanted]),
         split=data.split,
-        targets=data.targets,
-        tasks=data.tasks,
+        targets={**data.targets, **targets},
+        tasks={**data.tasks, **tasks},
+        controls=controls,
     )
 
 

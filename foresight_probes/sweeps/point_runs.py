@@ -10,9 +10,10 @@ from foresight_cache.runtime.progress import Advance
 from foresight_probes import heads as head_registry
 from foresight_probes.batches import Features
 from foresight_probes.constant_answer import blank
-from foresight_probes.controls.mean_predictor import ConstantScores, constant_scores
+from foresight_probes.controls import parts
+from foresight_probes.controls.mean_predictor import ConstantScores
 from foresight_probes.features.datamodule import FeatureData
-from foresight_probes.features.sources import POINT_SEPARATOR, open_sources
+from foresight_probes.features.sources import POINT_SEPARATOR
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.results.checkpoints import to_bytes
@@ -41,10 +42,13 @@ class PointRuns:
         mean_predictors: Mapping[str, Result],
     ) -> None:
         """Takes the results of the mean predictors by task."""
-        self.plan, self.point, self.runs, self.mean_predictors = plan, point, runs, mean_predictors
+        self.plan, self.point, self.mean_predictors = plan, point, mean_predictors
+        self.wanted = {copy: run for run in runs for copy in plan.controls.copies(run)}
+        """Run that is wanted, by each run that is trained for it."""
+        self.runs = tuple(self.wanted)
         self.cache, self.options = plan.cache, plan.sweep.options
-        self.tasks = {name: plan.tasks[name] for name in dict.fromkeys(run.task for run in runs)}
-        self.solvers = [solver_of(self.tasks[run.task], run.head) for run in runs]
+        self.tasks = {name: plan.tasks[name] for name in dict.fromkeys(run.task for run in self.runs)}
+        self.solvers = [solver_of(self.tasks[run.task], run.head) for run in self.runs]
         self.closed = self.solvers[0] is not None
         self.results: list[Result] = []
         self._constants: dict[tuple[str, int], ConstantScores | None] = {}
@@ -55,12 +59,13 @@ class PointRuns:
         per_token = any(head_registry.reads_tokens(run.head) for run in self.runs)
         needs_tokens = per_token or any(task.transforms_batch for task in self.tasks.values())
         targets = {name: self.plan.targets[name] for name in self.tasks}
-        sources = open_sources(self.cache, self.point)
+        sources = self.plan.controls.sources(self.cache, self.point)
         # closed forms are solved in float64, on the CPU
         options = replace(self.options, device="cpu") if self.closed else self.options
         data = FeatureData(sources, self.plan.split, targets, options, tokens=needs_tokens)
         standardization = data.standardization()
-        self._chance = {name: self._chance_of(name, data, standardization) for name in self.tasks}
+        names = dict.fromkeys(parts(run.task)[0] for run in self.runs)
+        self._chance = {name: self._chance_of(name, data, standardization) for name in names}
         fitted, failures = self._fitted(data, standardization, loggers, advance)
         fitted = [
             or_constant(own, self.tasks[own.run.task], constant) if constant else own
@@ -74,13 +79,13 @@ class PointRuns:
             "runs_in_pass": len(self.runs),
             "bytes_read": data.bytes_read,
         }
-        for own in fitted:
+        for run, copies in self._of_wanted(fitted).items():
             try:
-                result = self._result(own)
+                result = self._result(run, copies)
             except ProbeError as error:
-                failures.append(str(error))
+                failures += [] if parts(run.task)[1] else [str(error)]  # a control that is not defined is left out
                 continue
-            weights = to_bytes(own.best.weights, standardization, result.identity)
+            weights = to_bytes(copies[0].best.weights, standardization, result.identity)
             path = save_result(result, self.plan.out, weights)
             self.results.append(replace(result, scores_source=path.with_suffix(".parquet")))
         return failures
@@ -90,11 +95,10 @@ class PointRuns:
 
         There are none where it failed.
         """
-        task = self.tasks[name]
+        task = self.plan.tasks[name]
         if task.targets_from == "sample":
             own = self.mean_predictors.get(name)
             return {metric: interval.value for metric, interval in own.metrics.items()} if own else {}
-
         constant = self._constant(name, 0, data, standardization)
         return task.metrics(constant.test.scores) if constant else {}
 
@@ -105,7 +109,7 @@ class PointRuns:
 
         None where no training sample has a target.
         """
-        task, source = self.tasks[name], data.source
+        task, source = self.plan.tasks[name], data.source
 
         def features_of(rows: Sequence[int]) -> Features:
             if task.targets_from == "features":
@@ -115,8 +119,8 @@ class PointRuns:
         key = (name, seed if self.closed else 0)
         if key not in self._constants:
             split = resplit(self.plan.split, [sample["group"] for sample in self.cache.rows], key[1])
-            answered = data.targets[name].keys() & set(split.train)
-            constant = constant_scores(task, data.targets[name], split, features_of) if answered else None
+            answered = self.plan.targets[name].keys() & set(split.train)
+            constant = ConstantScores(task, self.plan.targets[name], split, features_of) if answered else None
             self._constants[key] = constant
         return self._constants[key]
 
@@ -140,7 +144,14 @@ class PointRuns:
             loggers=open_loggers(loggers, self.plan.out, self.point),
             advance=advance,
         )
-        return search.fit(), list(search.failures.values())
+        fitted = search.fit()
+        return fitted, [text for index, text in search.failures.items() if not parts(self.runs[index].task)[1]]
+
+    def _of_wanted(self, fitted: Sequence[Fitted]) -> dict[RunSpec, list[Fitted]]:
+        copies: dict[RunSpec, list[Fitted]] = {}
+        for own in fitted:
+            copies.setdefault(self.wanted[own.run], []).append(own)
+        return copies
 
     def _solver_data(self, data: FeatureData, standardization: Standardization, advance: Advance) -> SolverData:
         groups = [sample["group"] for sample in self.cache.rows]
@@ -158,19 +169,20 @@ class PointRuns:
 
     def _point_index(self) -> int:
         """Returns the index of the point, or of the last where there are several."""
-        points = [name for name in self.point.split(POINT_SEPARATOR) if name in self.cache.points]
+        points = [name for name in parts(self.point)[0].split(POINT_SEPARATOR) if name in self.cache.points]
         return max(map(self.cache.points.index, points), default=-1)
 
-    def _result(self, fitted: Fitted) -> Result:
+    def _result(self, run: RunSpec, copies: Sequence[Fitted]) -> Result:
         """Raises `ProbeError` where the primary metric is not defined."""
-        run, best = fitted.run, fitted.best
+        fitted, best = copies[0], copies[0].best
         return make_result(
             self.plan,
             self.point,
             run,
             fitted.test_scores,
             validation={"value": best.value, "epoch": best.epoch, **fitted.chosen},
-            chance=self._chance[run.task],
+            chance=self._chance[parts(run.task)[0]],
+            copies=[own.test_scores for own in copies] if len(copies) > 1 else (),
             options=run.options(self.options).to_json(),
             learning_rate=fitted.chosen.get("learning_rate", 0.0),
             parameters=sum(parameter.numel() for parameter in fitted.head.parameters()),

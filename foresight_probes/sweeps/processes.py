@@ -16,7 +16,8 @@ from foresight_cache.reader import open_cache
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.schedulers import see_one_gpu
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.results.result import Result, in_order, load_result, result_path
+from foresight_probes.results.result import Result, in_order, load_result
+from foresight_probes.sweeps.comparisons import with_controls
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.run import train_sweep
 from foresight_probes.sweeps.sweep import Sweep
@@ -31,11 +32,11 @@ def train_on(plan: SweepPlan, *, devices: int, loggers: Sequence[str] = (), adva
     if devices == 1 or len(points) < 2:
         return train_sweep(plan, loggers=loggers, advance=advance)
     first, *others = points
-    results = train_sweep(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
+    train_sweep(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
     _share_out(plan, others, devices, loggers, advance)
-    pending = [(point, run) for point in others for run in plan.pending[point]]
-    paths = [result_path(plan.out, task=run.task, point=point, run=run.name) for point, run in pending]
-    return in_order([*results, *(replace(load_result(path), trained_now=True) for path in paths)])
+    paths = [plan.store.path(point, run) for point, runs in plan.pending.items() for run in runs]
+    trained = [replace(load_result(path), trained_now=True) for path in paths if path.exists()]
+    return in_order(with_controls(plan, [*plan.finished, *trained]))
 
 
 def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Sequence[str], advance: Advance) -> None:
@@ -45,8 +46,8 @@ def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Se
         numbers.put(number)
     problems = []
     with ProcessPoolExecutor(devices, mp_context=context, initializer=_begin, initargs=(numbers,)) as pool:
-        sweeps = [replace(plan.sweep, points=(point,)) for point in points]
-        work = [pool.submit(_train_point, plan.cache.path, sweep, plan.out, tuple(loggers)) for sweep in sweeps]
+        cache, sweep = plan.cache.path, plan.sweep
+        work = [pool.submit(_train_point, cache, sweep, plan.out, tuple(loggers), point) for point in points]
         try:
             for finished in as_completed(work):
                 samples, size, problem = finished.result()
@@ -64,7 +65,7 @@ def _begin(numbers: "Queue[int]") -> None:
     see_one_gpu(numbers.get())
 
 
-def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...]) -> tuple[int, int, str]:
+def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...], point: str) -> tuple[int, int, str]:
     """Plans and trains one point; returns samples and bytes that were trained on, and what went wrong."""
     done = [0, 0]
 
@@ -73,7 +74,8 @@ def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...]) 
         done[1] += size
 
     try:
-        train_sweep(plan_sweep(open_cache(cache), sweep, out), loggers=loggers, advance=advance)
+        plan = plan_sweep(open_cache(cache), sweep, out).limited_to((point,))
+        train_sweep(plan, loggers=loggers, advance=advance)
     except ProbeError as error:
         return done[0], done[1], str(error)
     return done[0], done[1], ""

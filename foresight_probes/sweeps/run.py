@@ -11,6 +11,7 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, in_order
+from foresight_probes.sweeps.comparisons import with_controls
 from foresight_probes.sweeps.constant_runs import compute_mean_predictors
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.point_runs import PointRuns
@@ -58,13 +59,13 @@ def train_sweep(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
         loggers: Names of `loggers`, to `plan.out/logs/<point>`.
         advance: Called after each step with its numbers of samples and of bytes of features.
 
-    Returns: All results, old and new, whichever process made them, in the order of computation; the mean predictor
-    first.
+    Returns: All results but those of controls, old and new, whichever process made them, in the order of computation;
+    the mean predictor first.
 
     Raises: `ProbeError`, after all others are finished, for runs whose loss was not finite; `UnknownName` and
     `MissingExtra` for a logger; `Interrupted`.
     """
-    results = {(result.point, result.task, result.run): result for result in plan.finished}
+    results = {_key(result): result for result in plan.finished}
     failures: list[str] = []
     pending = dict(plan.pending)
     sweep(plan.out / CLAIMS)
@@ -79,11 +80,16 @@ def train_sweep(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
                 point_runs = PointRuns(plan, point, part, mean_predictors)
                 failures += point_runs.train(loggers, advance)
                 finished += point_runs.results
-        results |= {(result.point, result.task, result.run): result for result in finished}
+        results |= {_key(result): result for result in finished}
     if failures:
+        with_controls(plan, results.values())
         more = f" ({len(failures) - 1} more runs failed as well)" if len(failures) > 1 else ""
         raise ProbeError(failures[0] + more)
-    return in_order(results.values())
+    return in_order(with_controls(plan, results.values()))
+
+
+def _key(result: Result) -> tuple[str, ...]:
+    return result.control, result.point, result.task, result.run
 
 
 @contextmanager

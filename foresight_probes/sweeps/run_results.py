@@ -2,20 +2,24 @@
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.controls import parts
 from foresight_probes.results.result import Result, identity
 from foresight_probes.results.scores import Gathered, SampleScore
 from foresight_probes.splits import SIDES
-from foresight_probes.statistics.bootstrap import bootstrap
+from foresight_probes.statistics.bootstrap import Interval, bootstrap
 from foresight_probes.sweeps.identity import provenance
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.training.run_spec import RunSpec
+
+COPY = "copy "
+"""Prefix of the names, in `Result.breakdown`, of the copies of a control."""
 
 
 def make_result(
@@ -26,14 +30,16 @@ def make_result(
     *,
     validation: Mapping[str, Any],
     chance: Mapping[str, float] | None = None,
+    copies: Sequence[Gathered] = (),
     **facts: Any,
 ) -> Result:
     """Returns the result of a run; its own metrics are `chance` where none is given.
 
+    Where there are `copies`, the scores of several draws from chance, metrics are their means and ranges instead.
     `facts` are the fields of `Result` that only the run knows. Raises `ProbeError` where the primary metric is not
     defined on the test split, or its `value` in `validation` is not finite.
     """
-    task, options = plan.tasks[run.task], plan.sweep.options
+    (name, control), task, options = parts(run.task), plan.tasks[run.task], plan.sweep.options
     scores, samples = tested.scores, [plan.cache.rows[row] for row in tested.rows]
     metrics = bootstrap(
         scores,
@@ -42,6 +48,10 @@ def make_result(
         resamples=options.resamples,
         confidence=options.confidence,
     )
+    breakdown = task.breakdown(scores)
+    if copies:
+        breakdown = {f"{COPY}{number}": task.metrics(copy.scores) for number, copy in enumerate(copies, start=1)}
+        metrics = spread(list(breakdown.values()), options.confidence)
     if task.primary not in metrics or not math.isfinite(validation["value"]):
         side = "validation" if task.primary in metrics else "test"
         raise ProbeError(
@@ -50,24 +60,41 @@ def make_result(
         )
     return Result(
         identity=identity(plan.store.identity_of(point, run)),
-        task=run.task,
-        point=point,
+        task=name,
+        point=parts(point)[0],
         head=run.head,
         seed=run.seed,
         run=run.name,
         primary=task.primary,
         metrics=metrics,
-        breakdown=_finite(task.breakdown(scores)),
+        breakdown=_finite(breakdown),
         validation=validation,
         not_measured=dict(task.not_measured),
         chance={name: interval.value for name, interval in metrics.items()} if chance is None else chance,
         split=_split_json(plan, run.task),
-        cache=provenance(plan.cache),
+        cache={**provenance(plan.cache), **plan.store.read_beside(control)},
         versions=_versions(),
         scores_source=tuple(_sample_score(sample, own) for sample, own in zip(samples, scores, strict=True)),
+        control=control,
         trained_now=True,
         **facts,
     )
+
+
+def spread(draws: Sequence[Mapping[str, float]], confidence: float) -> dict[str, Interval]:
+    """Returns the mean of each metric over draws from chance, and the range of the middle ones; undefined ones not.
+
+    >>> spread([{"r2": 0.0}, {"r2": 0.25}, {"r2": 0.5}], confidence=0.5)
+    {'r2': Interval(value=0.25, low=0.125, high=0.375)}
+    """
+    tail = 50 * (1 - confidence)
+    intervals = {}
+    for name in draws[0]:
+        values = [draw[name] for draw in draws if math.isfinite(draw.get(name, math.nan))]
+        if values:
+            low, high = np.percentile(values, [tail, 100 - tail])
+            intervals[name] = Interval(float(np.mean(values)), float(low), float(high))
+    return intervals
 
 
 def _finite(breakdown: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ import yaml
 
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.lists import split_list
+from foresight_probes import controls
 from foresight_probes.options import TrainingOptions
 from foresight_probes.training.loggers import require_known
 from foresight_probes.training.run_spec import RunSpec
@@ -35,6 +36,10 @@ class Sweep:
     weight_decays: tuple[float, ...] = ()
     """Weight decays that are tried, each in a run of its own; none for that of the options."""
     options: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    controls: tuple[str, ...] = ()
+    """Controls that stand beside every number, for the first seed; see `foresight_probes.controls`."""
+    twin: str | None = None
+    """Place of the cache of a model of the same architecture with random weights, for the control `random-twin`."""
     lpips_weights: Path | None = None
     """Folder with the weights that perceptual metrics need; None for torch's cache of downloads."""
 
@@ -93,6 +98,9 @@ def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRe
     training = {name: value for name, value in settings.items() if name in _training() and name not in lists}
     loggers = lists.get("logger", ("csv",))
     require_known(loggers)
+    chosen = _controls(settings.get("controls", True))
+    if settings.get("twin") and "random-twin" not in chosen:
+        raise UsageError(f"the twin {settings['twin']} is a control, but controls are off; leave out one of the two")
     weights = settings.get("lpips_weights")
     devices = settings.get("devices", 1)
     if type(devices) is not int or devices < 1:
@@ -106,6 +114,8 @@ def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRe
             learning_rates=lists.get("lr", ()),
             weight_decays=lists.get("weight_decay", ()),
             options=TrainingOptions(**{name: _NUMBERS.get(name, _as_is)(value) for name, value in training.items()}),
+            controls=chosen,
+            twin=settings.get("twin"),
             lpips_weights=Path(weights) if weights else None,
         ),
         devices=devices,
@@ -115,7 +125,25 @@ def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRe
 
 def option_names() -> tuple[str, ...]:
     """Returns all names that a file may have."""
-    return (*_LISTS, "devices", "lpips_weights", *(name for name in _training() if name not in _LISTS))
+    return (
+        *_LISTS,
+        "controls",
+        "devices",
+        "lpips_weights",
+        "twin",
+        *(name for name in _training() if name not in _LISTS),
+    )
+
+
+def _controls(value: Any) -> tuple[str, ...]:
+    """Returns the controls of a list or a text of names, all for true and none for false."""
+    if isinstance(value, bool):
+        return controls.names() if value else ()
+    names = _list("controls", value)
+    for name in names:
+        if name not in controls.names():
+            raise UnknownName("control", name, controls.names())
+    return names
 
 
 def _training() -> tuple[str, ...]:
@@ -142,7 +170,7 @@ def _list(name: str, value: Any) -> tuple[Any, ...]:
     values = value if isinstance(value, list | tuple) else [value]
     elements = dict.fromkeys(element for entry in values for element in split_list(str(entry), name))
     try:
-        return tuple(map(_LISTS[name], elements))
+        return tuple(map(_LISTS.get(name, str), elements))
     except ValueError:
         example = {"seeds": "0,1", "lr": "1e-4,1e-3", "weight_decay": "0,0.1"}[name]
         raise UsageError(f"{name} is {value!r}, expected numbers, for example {example}") from None

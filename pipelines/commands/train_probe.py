@@ -76,6 +76,21 @@ Logger = Annotated[
         autocompletion=complete_loggers,
     ),
 ]
+Controls = Annotated[
+    bool | None,
+    typer.Option(
+        "--controls/--no-controls",
+        help="Train what every number is compared with: shuffled samples, positions only, pixels, control labels.",
+        show_default="controls",
+    ),
+]
+Twin = Annotated[
+    str | None,
+    typer.Option(
+        help="Cache of the same samples from the same architecture with random weights (extract --model random:MODEL).",
+        show_default="none",
+    ),
+]
 Lpips = Annotated[
     Path | None,
     typer.Option(
@@ -107,6 +122,8 @@ def run(
     device: Device = None,
     devices: Devices = None,
     logger: Logger = None,
+    controls: Controls = None,
+    twin: Twin = None,
     lpips_weights: Lpips = None,
     config: Config = None,
     json_output: Json = False,
@@ -132,7 +149,7 @@ def run(
     words = {
         **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},
         **{"epochs": epochs, "batch_size": batch_size, "patience": patience, "device": device, "devices": devices},
-        **{"logger": logger, "lpips_weights": lpips_weights},
+        **{"logger": logger, "controls": controls, "twin": twin, "lpips_weights": lpips_weights},
     }
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)

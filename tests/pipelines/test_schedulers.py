@@ -42,7 +42,7 @@ def alone(cache: "scenes.Cache", tmp_path_factory: pytest.TempPathFactory) -> li
 
 def arguments(cache: "scenes.Cache", out: Path) -> list[object]:
     names = ["--task", "counting", "--heads", ",".join(HEADS), "--epochs", EPOCHS, "--device", "cpu"]
-    return ["train-probe", cache.path, *names, "--out", out, "--json"]
+    return ["train-probe", cache.path, *names, "--no-controls", "--out", out, "--json"]
 
 
 def numbers(results: list[Result]) -> list[object]:

@@ -23,15 +23,17 @@ QUICK = TrainingOptions(epochs=2, resamples=10)
 
 
 def test_processes_share_out_the_points(cache: "scenes.Cache", tmp_path: Path) -> None:
-    sweep = Sweep(tasks=("counting",), heads=("pooled-linear", "ridge"), options=QUICK)
+    chosen = ("positions-only", "shuffled")
+    sweep = Sweep(tasks=("counting",), heads=("pooled-linear", "ridge"), controls=chosen, options=QUICK)
     alone = train_sweep(plan_sweep(cache, sweep, tmp_path / "one"))
     seen: list[int] = []
     both = train_on(
         plan_sweep(cache, sweep, tmp_path / "two"), devices=2, advance=lambda samples, _: seen.append(samples)
     )
-    assert [(result.point, result.run, result.scores) for result in both] == [
-        (result.point, result.run, result.scores) for result in alone
+    assert [(result.point, result.run, result.scores, result.controls) for result in both] == [
+        (result.point, result.run, result.scores, result.controls) for result in alone
     ]
+    assert set(both[-1].controls) == {"mean-predictor", *chosen}
     assert sum(seen) > 0
     with pytest.raises(ProbeError, match="whose epochs differed"):
         plan_sweep(cache, replace(sweep, options=replace(QUICK, epochs=3)), tmp_path / "two")

@@ -19,7 +19,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
 
 
 HEADS = ["--heads", "pooled-linear,ridge,token-linear"]
-WORDS = ["--task", "counting,position", *HEADS, "--seeds", "0,1", "--epochs", "2", "--logger", "none"]
+WORDS = ["--task", "counting,position", *HEADS, "--seeds", "0,1", "--epochs", "2", "--logger", "none", "--no-controls"]
 
 
 def content(runs: Path) -> dict[str, bytes]:
