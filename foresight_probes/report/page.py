@@ -45,6 +45,16 @@ class Section:
         return tuple((*self.results, *self.constant)[0].metrics)
 
     @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the controls that stand beside any result, in alphabetical order."""
+        return tuple(sorted({name for result in self.results for name in result.controls}))
+
+    def doubt(self, point: str, head: str) -> str:
+        """Returns why a number says nothing, of the first seed; empty where a seed has one that says something."""
+        doubts = [result.doubt for result in self.results if (result.point, result.head) == (point, head)]
+        return doubts[0] if doubts and all(doubts) else ""
+
+    @property
     def best(self) -> Result | None:
         """Result that the validation split chooses among the points of the model; the test split is for reporting."""
         inside = [result for result in self.results if result.point != PIXELS]

@@ -7,7 +7,9 @@ import jinja2
 from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import Page, Section, label, samples_noun
+from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import format_interval
+from foresight_probes.statistics.bootstrap import Interval  # noqa: F401 - for the examples
 
 
 def caption(section: Section) -> str:
@@ -22,7 +24,32 @@ def caption(section: Section) -> str:
         f"{split.get('train')} {noun} trained and {split.get('validation')} selected the epoch. "
         f"Bars are {options.get('confidence', 0):.0%} confidence intervals: percentile bootstrap over groups, "
         f"{options.get('resamples')} resamples.{several} The mean predictor is the best constant answer."
+        f"{_controls(section)}"
     )
+
+
+def _controls(section: Section) -> str:
+    """Tells what was compared, and what it means that a number is struck through."""
+    if not section.controls:
+        return " No other controls were trained, so that what features add to positions, say, is not known."
+    return (
+        " A number is struck through where the interval of its difference from the mean predictor, from shuffled "
+        "samples or from positions alone does not lie above zero: it says nothing of the features."
+    )
+
+
+def compared(value: ControlValue) -> str:
+    """Returns a control's number with the difference from it, or the share of its copies that are as high.
+
+    >>> compared(ControlValue(above=True, interval=Interval(0.25, 0.2, 0.3), difference=Interval(0.5, 0.4, 0.6)))
+    '0.250 (0.200–0.300), +0.500 (0.400–0.600)'
+    >>> compared(ControlValue(above=False, interval=Interval(0.0, -0.1, 0.1), p_value=1 / 21))
+    '0.000 (-0.100–0.100), p = 0.048'
+    """
+    text = format_interval(value.interval)
+    if value.difference:
+        text += f", {'+' if value.difference.value >= 0 else ''}{format_interval(value.difference)}"
+    return text if value.p_value is None else f"{text}, p = {value.p_value:.3f}"
 
 
 def render(template: str, content: Page, figure: str) -> str:
@@ -42,7 +69,8 @@ def templates() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        interval=format_interval, label=label, caption=caption, cell=_cell, samples_noun=samples_noun
+        **{"interval": format_interval, "label": label, "caption": caption, "cell": _cell},
+        **{"samples_noun": samples_noun, "compared": compared},
     )
     return environment
 

@@ -14,6 +14,8 @@ from foresight_probes.report.figures.saving import save
 from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE
 from foresight_probes.report.page import Section, label
 
+STRUCK: dict[str, Any] = {"ls": "none", "marker": "x", "ms": 11, "mew": 1.4, "color": GREY, "zorder": 5}
+"""Style of the cross over a number that says nothing."""
 DODGE = 0.09
 """Distance between heads at one point, so that bars do not hide each other."""
 SPOKEN = "The metric over points, one line per head; the tables below have the numbers"
@@ -69,6 +71,8 @@ def _line(axes: Axes, section: Section, head: str, positions: dict[str, float], 
         axes.errorbar(
             [positions[name] + shift for name in names], values, [below, above], ls=line, lw=1.8, label=name, **style
         )
+    struck = [name for name in intervals if section.doubt(name, head)]
+    axes.plot([positions[name] + shift for name in struck], [intervals[name].value for name in struck], **STRUCK)
     if PIXELS in intervals:
         axes.axhline(intervals[PIXELS].value, color=colour, lw=1.0, ls=(0, (1, 3)), zorder=1)
 

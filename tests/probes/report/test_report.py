@@ -12,6 +12,7 @@ from PIL import Image
 from foresight_cache.errors import ProbeError
 from foresight_probes.report import write_report
 from foresight_probes.report.page import RANDOM_WEIGHTS, page
+from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import Result, save_result
 from foresight_probes.statistics.bootstrap import Interval
 from tests.probes.results.test_results import result
@@ -115,6 +116,43 @@ def test_captions_call_samples_what_they_are(tmp_path: Path, media: str | None, 
         assert f"7 {noun} trained and 2 selected" in text
         assert not [other for other in ("images", "clips") if other != noun and f" {other} " in text]
     assert f"<td>{noun}</td>" in html
+
+
+def controls(shuffled: Interval) -> dict[str, ControlValue]:
+    """Controls, with how far a number lies above that of shuffled samples."""
+    value, labels = interval(0.1)["mean_iou"], Interval(0.25, 0.2, 0.3)
+    return {
+        "positions-only": ControlValue(above=True, interval=value, difference=Interval(0.2, 0.1, 0.3)),
+        "shuffled": ControlValue(above=True, interval=value, difference=shuffled),
+        "control-labels": ControlValue(above=False, interval=value, difference=labels),
+        "label-shuffle": ControlValue(above=False, interval=value, p_value=1 / 21),
+    }
+
+
+def test_a_number_that_does_not_lie_above_its_controls_is_struck_through(tmp_path: Path) -> None:
+    for head, above in (("mlp", Interval(0.1, -0.1, 0.3)), ("ridge", Interval(0.1, 0.05, 0.3))):
+        one = result(point="vit.block_08", head=head, metrics=interval(0.4), controls=controls(above))
+        save_result(one, tmp_path / "runs")
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    reason = "not above shuffled (0.100)"
+    assert f'<td>mlp</td><td class="n">0</td><td><s title="{reason}">0.400 (0.350–0.460)</s></td>' in html
+    assert '<td>ridge</td><td class="n">0</td><td>0.400 (0.350–0.460)</td>' in html
+    assert "| mlp | 0 | ~~0.400 (0.350–0.460)~~ |" in markdown
+    assert "| ridge | 0 | 0.400 (0.350–0.460) |" in markdown
+    for text in (html, markdown):
+        assert text.count(f"{reason}</td>" if text == html else f"{reason} |") == 1
+        assert "0.100 (0.050–0.160), +0.200 (0.100–0.300)" in text
+        assert "0.100 (0.050–0.160), p = 0.048" in text
+        assert "control-labels (selectivity)" in text
+        assert "A number is struck through where" in text
+
+
+def test_without_controls_that_is_said(tmp_path: Path) -> None:
+    runs(tmp_path / "runs")
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    assert "No other controls were trained" in html
+    assert "<h3>Controls</h3>" not in html
 
 
 def test_what_is_named_is_chosen_by_validation_and_never_pixels(tmp_path: Path) -> None:
