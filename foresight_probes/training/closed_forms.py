@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class ClosedForms:
                 run=run,
                 best=self.selections[index],
                 head=self.heads[index],
-                chosen={} if best[index].penalty is None else {"strength": best[index].penalty},
+                chosen=_chosen(best[index]),
                 test_scores=tested[index][0],
             )
             for index, run in enumerate(self.runs)
@@ -81,3 +82,8 @@ class ClosedForms:
             linear.bias.copy_(solution.bias)
         weights = {name: weight.detach().clone() for name, weight in self.heads[index].state_dict().items()}
         self.selections[index] = BestEpoch(value, 1, weights, solution.penalty)
+
+
+def _chosen(solution: LinearSolution) -> dict[str, Any]:
+    strength = {} if solution.penalty is None else {"strength": solution.penalty}
+    return {**strength, **({"form": solution.form} if solution.form else {})}

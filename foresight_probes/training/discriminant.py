@@ -69,7 +69,7 @@ def _on_scores(solution: LinearSolution, scores_RK: Tensor, classes_R: Tensor) -
     whiten_KJ = turn_KK[:, kept] / spread_K[kept].sqrt()
     weight_KJ, bias_K = _logistic(((scores_RK - mean_K) @ whiten_KJ).float(), classes_R, len(mean_K))
     onto_KK = weight_KJ @ whiten_KJ.T
-    return LinearSolution(solution.penalty, onto_KK @ solution.weight, bias_K - onto_KK @ mean_K)
+    return LinearSolution(solution.penalty, onto_KK @ solution.weight, bias_K - onto_KK @ mean_K, "discriminant")
 
 
 def _logistic(inputs_RJ: Tensor, classes_R: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -14,3 +14,5 @@ class LinearSolution:
     """[C, D] float64."""
     bias: Tensor
     """[C] float64."""
+    form: str = ""
+    """Name of the method where it is not what the solver is named for."""

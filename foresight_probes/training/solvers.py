@@ -6,6 +6,7 @@ from typing import Protocol
 from foresight_probes import heads
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
+from foresight_probes.training.class_regression import ClassRegression
 from foresight_probes.training.discriminant import Discriminant
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.logistic_regression import LogisticRegression
@@ -35,6 +36,7 @@ SOLVERS: Mapping[str, Solver] = {
     "ridge": RidgeRegression(),
     "logistic": LogisticRegression(),
     "discriminant": Discriminant(),
+    "class": ClassRegression(),
 }
 """Solvers by the name that a head declares."""
 
@@ -49,7 +51,7 @@ def solver_of(task: Task, head: str) -> str | None:
     if declared or not heads.is_linear_head(head):
         return declared
     if task.closed_form == "class":
-        return "logistic" if "per_sample" in heads.load(head).predicts else "discriminant"
+        return "class" if "per_sample" in heads.load(head).predicts else "discriminant"
     return "ridge" if task.closed_form == "values" else None
 
 
