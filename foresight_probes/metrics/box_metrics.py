@@ -89,8 +89,28 @@ def object_scores(boxes_P4: Tensor, scores_P: Tensor, truth_K4: Tensor) -> np.nd
     >>> object_scores(boxes, torch.tensor([0.9, 0.8, 0.5, 0.6]), truth).tolist()
     [1.0, 1.0]
     """
-    kept = boxes_P4[nms(boxes_P4, scores_P, SUPPRESSION)[: len(truth_K4)]]
-    iou = iou_and_giou(kept[:, None], truth_K4[None])[0].double().numpy()
+    return matched_iou(boxes_P4[best_apart(boxes_P4, scores_P, len(truth_K4))], truth_K4)
+
+
+def best_apart(boxes_P4: Tensor, scores_P: Tensor, count: int) -> Tensor:
+    """Returns the positions of at most so many boxes with the highest scores, of which no two overlap much.
+
+    >>> boxes = torch.tensor([[0.0, 0.0, 0.2, 0.2], [0.0, 0.0, 0.2, 0.18], [0.5, 0.5, 0.9, 0.9]])
+    >>> best_apart(boxes, torch.tensor([0.9, 0.8, 0.1]), 2).tolist()
+    [0, 2]
+    """
+    kept: Tensor = nms(boxes_P4, scores_P, SUPPRESSION)[:count]
+    return kept
+
+
+def matched_iou(boxes_P4: Tensor, truth_K4: Tensor) -> np.ndarray:
+    """Returns the IoU of each true object with the box that is matched to it, [K], 0 where there is none.
+
+    >>> truth = torch.tensor([[0.0, 0.0, 0.2, 0.2], [0.5, 0.5, 0.9, 0.9]])
+    >>> matched_iou(torch.tensor([[0.5, 0.5, 0.9, 0.9]]), truth).tolist()
+    [0.0, 1.0]
+    """
+    iou = iou_and_giou(boxes_P4[:, None], truth_K4[None])[0].double().numpy()
     iou_K = np.zeros(len(truth_K4))
     rows, columns = linear_sum_assignment(iou, maximize=True)
     iou_K[columns] = iou[rows, columns]

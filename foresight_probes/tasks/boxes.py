@@ -17,6 +17,7 @@ from foresight_probes.metrics import Scores
 from foresight_probes.metrics import box_metrics as metric
 from foresight_probes.tasks.kinds.constant_boxes import ranked_boxes
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian, object_shares
+from foresight_probes.tasks.kinds.voting import voted_boxes
 
 MOST = 10
 """Objects of an image that are kept: the largest."""
@@ -43,7 +44,7 @@ class Task(tasks.Task):
     matching on 5 L1 + 2 (1 - GIoU) - score, then 5 L1 + 2 (1 - GIoU) for matched pairs and binary cross-entropy for the
     scores. Tokens are matched by their cells instead (`matching.by_cell`), several to an object; objects weigh the same
     whatever their size. The score is trained towards the IoU that the prediction has now, so that the best ones rank
-    first.
+    first. In the evaluation, a box that was kept of those from tokens is the mean of all that overlap it most.
     """
 
     heads = ("pooled-linear", "token-linear", "mlp")
@@ -113,11 +114,8 @@ class Task(tasks.Task):
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """Returns the IoU of each true object, [K] per sample."""
-        boxes_BP4, logits_BP = decode(prediction)
-        return [
-            metric.object_scores(boxes_BP4[row][mask].cpu(), logits_BP[row][mask].cpu(), target.cpu())
-            for row, (mask, target) in enumerate(zip(prediction.mask, targets, strict=True))
-        ]
+        boxes = kept_boxes(prediction, [len(target) for target in targets])
+        return [metric.matched_iou(own, target.cpu()) for own, target in zip(boxes, targets, strict=True)]
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         return metric.summary(scores, counts_RS)
@@ -148,6 +146,20 @@ def cell_objects(boxes_K4: Tensor, cells_N4: Tensor) -> Tensor:
     exist = torch.ones(1, len(cells_N4), dtype=torch.bool, device=cells_N4.device)
     count = torch.tensor([len(boxes_K4)], device=cells_N4.device)
     return by_cell(cells_N4[None], exist, boxes_K4[None], count)[0]
+
+
+def kept_boxes(prediction: Prediction, counts: Sequence[int]) -> list[Tensor]:
+    """Returns the best boxes of each sample, at most so many, [K, 4] on the CPU, of which no two overlap much.
+
+    Those of tokens are the mean of all that overlap them most (`voting.voted_boxes`).
+    """
+    kept = []
+    for boxes_P4, logits_P, mask_P, count in zip(*decode(prediction), prediction.mask, counts, strict=True):
+        own_P4, own_P = boxes_P4[mask_P].cpu(), logits_P[mask_P].cpu()
+        best_K = metric.best_apart(own_P4, own_P, count)
+        votes = prediction.cells is not None
+        kept.append(voted_boxes(own_P4, functional.logsigmoid(own_P), best_K) if votes else own_P4[best_K])
+    return kept
 
 
 def decode(prediction: Prediction) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,7 @@ from foresight_probes.tasks.boxes import (
 )
 from foresight_probes.tasks.kinds.constant_detections import best_detections
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian, object_shares
+from foresight_probes.tasks.kinds.voting import voted_boxes
 
 QUERIES = 100
 """Number of predictions from a whole sample."""
@@ -54,7 +55,8 @@ class Task(tasks.Task):
     their cells instead (`matching.by_cell`), several to an object, and are trained towards its class with the IoU that
     their box has now as probability, so that the best ones rank first. In the evaluation a prediction's class is the
     likeliest that is an object, with its probability as score; of boxes of one class, those with IoU above 0.5 to a
-    surer one are dropped, and the best 100 are kept. Crowds and areas count as COCO has them.
+    surer one are dropped, and the best 100 are kept, each of tokens as the mean of all of its class that overlap it
+    most. Crowds and areas count as COCO has them.
     """
 
     heads = ("anchored", "token-linear")
@@ -148,16 +150,18 @@ class Task(tasks.Task):
         boxes_BP4 = decode_boxes(prediction)
         scores = []
         for row, target in enumerate(targets):
-            real = prediction.mask[row].nonzero()[:, 0]
-            best = batched_nms(boxes_BP4[row, real], probability_BP[row, real], classes_BP[row, real], SUPPRESSION)
-            kept = real[best[:MOST]]
+            real = prediction.mask[row]
+            boxes_P4, probability_P, classes_P = boxes_BP4[row][real], probability_BP[row][real], classes_BP[row][real]
+            kept_K = batched_nms(boxes_P4, probability_P, classes_P, SUPPRESSION)[:MOST]
+            votes = prediction.cells is not None
+            boxes_K4 = voted_boxes(boxes_P4, probability_P.log(), kept_K, classes_P) if votes else boxes_P4[kept_K]
             size = target[0, :2].repeat(2)
             true = target[1:].cpu().double().numpy()
             scores.append(
                 image_scores(
-                    boxes=(boxes_BP4[row, kept] * size).cpu().double().numpy(),
-                    classes=classes_BP[row, kept].cpu().numpy(),
-                    scores=probability_BP[row, kept].cpu().double().numpy(),
+                    boxes=(boxes_K4 * size).cpu().double().numpy(),
+                    classes=classes_P[kept_K].cpu().numpy(),
+                    scores=probability_P[kept_K].cpu().double().numpy(),
                     true_boxes=(target[1:, :4] * size).cpu().double().numpy(),
                     true_classes=true[:, 4],
                     areas=true[:, 5],

@@ -15,7 +15,7 @@ from foresight_probes.tasks import boxes
 
 
 class Task(boxes.Task):
-    """Predicts one box, as the task `boxes` does; of several predictions the one with the highest score counts."""
+    """Predicts one box, as the task `boxes` does: that with the highest score, and those of tokens that overlap it."""
 
     metric_names = (*boxes.Task.metric_names, "centre_error", "size_error")
     outputs = OutputSpec(num_predictions=1, channels=5)
@@ -28,13 +28,11 @@ class Task(boxes.Task):
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """Returns IoU, distance of the centres as a fraction of the image's side, and relative error of the size."""
-        boxes_BP4, logits_BP = boxes.decode(prediction)
-        best = logits_BP.masked_fill(~prediction.mask, -torch.inf).argmax(1)
-        chosen_B4 = boxes_BP4[torch.arange(len(best), device=best.device), best]
-        truth_B4 = torch.cat(list(targets))
+        chosen_B4 = torch.cat(boxes.kept_boxes(prediction, [1] * len(targets)))
+        truth_B4 = torch.cat(list(targets)).cpu()
         iou = metric.iou_and_giou(chosen_B4, truth_B4)[0]
         parts = [iou, metric.centre_error(chosen_B4, truth_B4), metric.size_error(chosen_B4, truth_B4)]
-        return torch.stack(parts, dim=1).cpu().double().numpy()
+        return torch.stack(parts, dim=1).double().numpy()
 
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         iou, centre, size = np.asarray(scores).T
