@@ -7,6 +7,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
+import numpy as np
+
+from foresight_probes.calibration.coordinates import Coordinates, beyond, measured
 from foresight_probes.calibration.validity import digest
 from foresight_probes.options import TrainingOptions
 
@@ -56,6 +59,23 @@ def calibration_of(
     geometries = tuple(name for name in dict.fromkeys(row["geometry"] for row in fair) if name not in unfair)
     reason = entry["failure"] or why_unfit(rows)
     return CalibrationState(calibrated="unfit" if reason else "fit", reason=reason, geometries=geometries)
+
+
+def beyond_calibration(
+    state: CalibrationState, tokens_ND: np.ndarray, *, table: Mapping[str, Any] | None = None
+) -> str:
+    """Returns in which way features go beyond all geometries that an instrument reads the same, in words.
+
+    It is empty where they do not, and where the instrument was not compared in any.
+
+    Args:
+        state: State of the instrument.
+        tokens_ND: Some `coordinates.TOKENS` tokens from many samples of a point, of any number type.
+        table: A calibration table; the shipped one where None.
+    """
+    known = (table if table is not None else shipped_table()).get("geometries", {})
+    compared = [Coordinates(**known[name]) for name in state.geometries if name in known]
+    return beyond(measured(tokens_ND), compared) if compared else ""
 
 
 def why_unfit(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from foresight_cache.runtime.durable_files import write_file
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes import __version__
 from foresight_probes.calibration.checks import Check, Extent, Instrument, checks, reference_head
-from foresight_probes.calibration.planted import PlantedCache
+from foresight_probes.calibration.coordinates import TOKENS, Coordinates, measured
+from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
 from foresight_probes.calibration.rendering import to_markdown
 from foresight_probes.calibration.rules import Row, judged
 from foresight_probes.calibration.state import why_unfit
@@ -78,12 +80,12 @@ def _calibrated(instrument: Instrument, extent: Extent, out: Path, advance: Adva
         by_cache[check.cache].append(check)
     runs: dict[Check, Result] = {}
     references: dict[Check, Result] = {}
-    for cache, wanted in by_cache.items():
+    for planted, wanted in by_cache.items():
         names = [instrument.head]
         if any(check.rule == "few" for check in wanted) and (reference := reference_head(instrument)):
             names.append(reference)
-        folder = out / "runs" / f"{instrument.task}-{instrument.head}-{own[:12]}" / cache.place(out).name
-        results = _trained(cache, instrument.task, names, wanted, out / "caches", folder)
+        folder = out / "runs" / f"{instrument.task}-{instrument.head}-{own[:12]}" / planted.place(out).name
+        results = _trained(planted, instrument.task, names, wanted, out / "caches", folder)
         for check in wanted:
             runs[check] = results[str(check.point), names[0]]
             if check.rule == "few":
@@ -93,11 +95,11 @@ def _calibrated(instrument: Instrument, extent: Extent, out: Path, advance: Adva
 
 
 def _trained(
-    cache: PlantedCache, task: str, heads: Sequence[str], wanted: Iterable[Check], caches: Path, out: Path
+    planted: PlantedCache, task: str, heads: Sequence[str], wanted: Iterable[Check], caches: Path, out: Path
 ) -> dict[tuple[str, str], Result]:
     """Trains heads on the points of checks; returns the results by point and head."""
     points = list(dict.fromkeys(str(check.point) for check in wanted))
-    opened = cache.write(caches, points)
+    opened = planted.write(caches, points)
     results = train(opened, tasks=[task], points=points, heads=heads, out=out)
     return {(result.point, result.head): result for result in results}
 
@@ -116,6 +118,7 @@ def to_json(table: Sequence[Calibrated], extent: Extent) -> dict[str, Any]:
     return {
         "version": __version__,
         "extent": asdict(extent),
+        "geometries": {name: asdict(_coordinates(name)) for name in extent.geometries},
         "instruments": [
             {
                 **asdict(own.instrument),
@@ -126,6 +129,16 @@ def to_json(table: Sequence[Calibrated], extent: Extent) -> dict[str, Any]:
             for own in table
         ],
     }
+
+
+@cache
+def _coordinates(geometry: str) -> Coordinates:
+    """Measures a geometry on tokens of planted objects."""
+    point = PlantedPoint("objects", "linear", geometry)
+    cache = PlantedCache(world="several", rows=16 if point.coordinates.is_fine else 8, train=TOKENS // 64)
+    numbers = cache.numbers("train")
+    features_BND = cache.features(point, cache.facts(point, cache.drawn(numbers)), numbers)
+    return measured(features_BND.reshape(-1, features_BND.shape[2])[:TOKENS])
 
 
 def to_csv(rows: Sequence[Row]) -> str:
