@@ -64,7 +64,7 @@ class Discriminant:
 def _on_scores(solution: LinearSolution, scores_RK: Tensor, classes_R: Tensor) -> LinearSolution:
     """Logistic regression on scores that are turned and scaled to be uncorrelated, so that few steps solve it."""
     mean_K = scores_RK.mean(0)
-    spread_K, turn_KK = torch.linalg.eigh(torch.cov(scores_RK.T).view(len(mean_K), -1))
+    spread_K, turn_KK = torch.linalg.eigh(torch.cov(scores_RK.T, correction=0).view(len(mean_K), -1))
     kept = spread_K > _ROUNDING * spread_K[-1]
     whiten_KJ = turn_KK[:, kept] / spread_K[kept].sqrt()
     weight_KJ, bias_K = _logistic(((scores_RK - mean_K) @ whiten_KJ).float(), classes_R, len(mean_K))
