@@ -9,7 +9,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Prediction
 from foresight_probes.features.patches import grid_cells
-from foresight_probes.tasks.boxes import MOST, REACH, decode
+from foresight_probes.tasks.boxes import MOST, REACH, START_SCORE, decode
 
 TASK = tasks.load("boxes")
 
@@ -110,3 +110,43 @@ def test_missing_tokens_cost_nothing_and_are_never_the_answer() -> None:
     with_padding = TASK.scores(Prediction(values=values, mask=mask, cells=grid), target)[0]
     without = TASK.scores(Prediction(values=values[:, :3], mask=mask[:, :3], cells=grid[:, :3]), target)[0]
     assert with_padding.tolist() == without.tolist()
+
+
+def test_values_to_start_from_by_hand() -> None:
+    """Of a box on the upper half of a 2×2 grid, and of one in its lower right corner."""
+    target = torch.tensor([[0.0, 0.0, 1.0, 0.5], [0.7, 0.8, 0.9, 0.9]])
+    found = TASK.start_values(target, grid_cells(Grid(1, 2, 2)))
+    upper, corner = (0.0, 4.595, 0.0), (0.5, 1.0, -1.386, -2.197)  # logits of 0.99, 0.5, 0.2 and 0.1
+    expected = [
+        [2.5, *upper, START_SCORE],
+        [-2.5, *upper, START_SCORE],
+        [*(torch.nan,) * 4, -START_SCORE],
+        [*corner, START_SCORE],
+    ]
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-3, rtol=0, equal_nan=True)
+    whole = TASK.start_values(target, None)
+    assert whole.shape == (MOST, 5)
+    expected = [[0.0, -1.099, 4.595, 0.0, START_SCORE], [1.386, 1.735, -1.386, -2.197, START_SCORE]]
+    torch.testing.assert_close(whole[:2], torch.tensor(expected), atol=1e-3, rtol=0)
+    assert torch.equal(whole[2:], torch.tensor([0.0, 0.0, 0.0, 0.0, -START_SCORE]).expand(MOST - 2, 5))
+
+
+def test_values_to_start_from_are_the_boxes() -> None:
+    """For the cells that have one, and for the whole sample, with the score of what is there."""
+    generator = torch.Generator().manual_seed(0)
+    for number in range(20):
+        low, size = (
+            torch.rand(2, 1 + number % 4, 2, generator=generator) * 0.4 + torch.tensor([0.1, 0.05])[:, None, None]
+        )
+        target = torch.cat([low, low + size], dim=1)
+        cells = grid_cells(Grid(1, 8, 6))
+        values = TASK.start_values(target, cells)
+        boxes, logits = decode(Prediction(values=values[None], mask=torch.ones(1, 48), cells=cells[None]))
+        known = ~values[:, 0].isnan()
+        assert torch.equal(logits[0] > 0, known)
+        away = (boxes[0, known, None] - target).abs().amax(-1)
+        assert away.amin(1).max() < 1e-5
+        whole = TASK.start_values(target, None)
+        boxes, logits = decode(Prediction(values=whole[None], mask=torch.ones(1, MOST)))
+        torch.testing.assert_close(boxes[0, : len(target)], target, atol=1e-5, rtol=0)
+        assert (logits[0] > 0).tolist() == [True] * len(target) + [False] * (MOST - len(target))
