@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.points import PIXELS
+from foresight_probes.calibration.state import CalibrationState, calibration_of
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, best_of_grids
 from foresight_probes.statistics.bootstrap import Interval
 
@@ -17,7 +20,7 @@ RANDOM_WEIGHTS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """The results of one task."""
 
@@ -49,9 +52,20 @@ class Section:
         """Names of the controls that stand beside any result, in alphabetical order."""
         return tuple(sorted({name for result in self.results for name in result.controls}))
 
+    @cached_property
+    def calibration(self) -> dict[str, CalibrationState]:
+        """State of the calibration of each head for the task, with the options of the results."""
+        options = {result.head: TrainingOptions(**result.options) for result in self.results}
+        return {head: calibration_of(self.task, head, options[head]) for head in self.heads}
+
+    def doubt_of(self, result: Result) -> str:
+        """Returns why a result's number says nothing: its instrument is unfit, or a control does not lie below it."""
+        state = self.calibration.get(result.head)
+        return f"of an instrument that is {state.reason}" if state and state.calibrated == "unfit" else result.doubt
+
     def doubt(self, point: str, head: str) -> str:
         """Returns why a number says nothing, of the first seed; empty where a seed has one that says something."""
-        doubts = [result.doubt for result in self.results if (result.point, result.head) == (point, head)]
+        doubts = [self.doubt_of(result) for result in self.results if (result.point, result.head) == (point, head)]
         return doubts[0] if doubts and all(doubts) else ""
 
     @property

@@ -5,6 +5,7 @@ from pathlib import Path
 import jinja2
 
 from foresight_cache.points import PIXELS
+from foresight_probes.calibration.state import CalibrationState
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import Page, Section, label, samples_noun
 from foresight_probes.results.control_values import ControlValue
@@ -52,6 +53,17 @@ def compared(value: ControlValue) -> str:
     return text if value.p_value is None else f"{text}, p = {value.p_value:.3f}"
 
 
+def calibrated(state: CalibrationState) -> str:
+    """Tells the state of an instrument's calibration in a few words.
+
+    >>> calibrated(CalibrationState(calibrated="never", reason="never calibrated"))
+    'not known to be fit (never calibrated)'
+    """
+    if state.calibrated == "fit":
+        return "fit"
+    return state.reason if state.calibrated == "unfit" else f"not known to be fit ({state.reason})"
+
+
 def render(template: str, content: Page, figure: str) -> str:
     """Fills a template; everything in HTML is escaped but the figure, an SVG element or a path that we made."""
     names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
@@ -70,7 +82,7 @@ def templates() -> jinja2.Environment:
     )
     environment.filters.update(
         **{"interval": format_interval, "label": label, "caption": caption, "cell": _cell},
-        **{"samples_noun": samples_noun, "compared": compared},
+        **{"samples_noun": samples_noun, "compared": compared, "calibrated": calibrated},
     )
     return environment
 

@@ -139,6 +139,7 @@ def run(
     """
     from foresight_cache import open_cache
     from foresight_cache.runtime.schedulers import take_own_gpu
+    from foresight_probes.calibration.warnings import calibration_warnings
     from foresight_probes.results.result import summary_row
     from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
@@ -154,8 +155,8 @@ def run(
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
     plan = plan_sweep(open_cache(cache), request.sweep, out)
-    for remark in plan.left_out:
-        say(f"left out: {remark}")
+    for remark in (*(f"left out: {remark}" for remark in plan.left_out), *calibration_warnings(plan)):
+        say(remark)
     with progress("train-probe", plan.samples or None) as advance:
         results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
     reasons = {(result.task, metric): reason for result in results for metric, reason in result.not_measured.items()}

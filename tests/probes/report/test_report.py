@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.calibration import state
+from foresight_probes.calibration.validity import digest
+from foresight_probes.options import TrainingOptions
 from foresight_probes.report import write_report
 from foresight_probes.report.page import RANDOM_WEIGHTS, page
 from foresight_probes.results.control_values import ControlValue
@@ -212,3 +215,35 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ProbeError, match="cannot write the report to .*file: Not a directory"):
         write_report(tmp_path / "runs", tmp_path / "file")
+
+
+def test_numbers_of_unfit_instruments_are_struck_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the shipped table: one head is fit, the other not, and what is not in the table is not known to be fit."""
+    made = runs(tmp_path / "runs")
+    rows = [
+        {"rule": "present", "form": "lists.linear", "geometry": "", "verdict": verdict} for verdict in ("fit", "unfit")
+    ]
+    options = TrainingOptions(**made[-1].options)
+    table = {
+        "geometries": {},
+        "instruments": [
+            {"task": "boxes", "head": head, "digest": digest("boxes", head, options), "failure": "", "rows": [row]}
+            for head, row in zip(("mlp", "token-linear"), rows, strict=True)
+        ],
+    }
+    monkeypatch.setattr(state, "shipped_table", lambda: table)
+    monkeypatch.setattr(state, "digest", lambda task, head, _=None: digest(task, head, options))
+    write_report(tmp_path / "runs", tmp_path / "out")
+    text = (tmp_path / "out" / "report.md").read_text()
+    numbers = {
+        head: re.findall(rf"\| `(?:vit|llm)\S* \| {head} \| 0 \| (\S+ \S+) \|", text)
+        for head in ("mlp", "token-linear")
+    }
+    assert len(numbers["mlp"]) == len(numbers["token-linear"]) == 5
+    assert all("~~" not in number for number in numbers["mlp"])
+    assert all(number.startswith("~~") for number in numbers["token-linear"])
+    assert "`mlp` is fit; `token-linear` is unfit in 1 of 1 checks: present (lists.linear)." in text
+    assert "of an instrument that is unfit in 1 of 1 checks" in (tmp_path / "out" / "report.html").read_text()
+    monkeypatch.setattr(state, "shipped_table", lambda: {"geometries": {}, "instruments": []})
+    write_report(tmp_path / "runs", tmp_path / "out")
+    assert "`mlp` is not known to be fit (never calibrated)" in (tmp_path / "out" / "report.md").read_text()
