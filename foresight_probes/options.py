@@ -56,7 +56,7 @@ class TrainingOptions:
 
     epochs: int = 30
     """Passes over the training split in a round; rounds follow each other until validation gets no better."""
-    batch_size: int = 16
+    batch_size: int = 64
     """Samples per step."""
     learning_rate: float | None = None
     """Peak step size of AdamW for all heads; None to choose from three around each head's own.

@@ -50,7 +50,7 @@ Decays = Annotated[
     typer.Option(help="Comma-separated weight decays, as of torch.optim.AdamW, a run each.", show_default="0.3"),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training split.", show_default="30")]
-BatchSize = Annotated[int | None, typer.Option(help="Samples per step.", show_default="16")]
+BatchSize = Annotated[int | None, typer.Option(help="Samples per step.", show_default="64")]
 Patience = Annotated[
     int | None,
     typer.Option(
