@@ -77,7 +77,10 @@ def test_points_of_a_check_use_the_same_test_samples() -> None:
 def test_the_quick_way_checks_solved_heads_and_one_trained_head_of_each_task() -> None:
     assert [own.head for own in instruments(QUICK, ["boxes"])] == ["pooled-linear"]
     assert [own.head for own in instruments(QUICK, ["hallucination"])] == ["pooled-linear", "mlp-512-256-128"]
-    assert len(checks(Instrument(task="boxes", head="pooled-linear"), QUICK)) < 8
+    assert names(checks(Instrument(task="boxes", head="pooled-linear"), QUICK)) == ["lists.linear", "nothing.linear"]
+    solved = of("counting", "pooled-linear", QUICK)
+    assert names(solved["fair"]) == [f"answers.mild_snr.{name}" for name in ("base", "outch", "aniso")]
+    assert names(solved["absent"]) == ["nothing.linear"]
 
 
 def test_an_unknown_task_is_named() -> None:
