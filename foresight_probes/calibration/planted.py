@@ -89,22 +89,25 @@ class PlantedCache:
         return folder / f"{self.world}-{self.train}-{self.rows}x{self.rows}-{self._digest()[:12]}"
 
     def write(self, folder: Path, points: Sequence[str], advance: Advance = silent) -> Cache:
-        """Writes the points that the cache lacks, and its pixels, and opens it.
+        """Writes the points that the cache lacks, and its pixels, and opens it. Several processes may do so at once.
 
         Args:
             folder: Folder of planted caches.
             points: Names of `PlantedPoint`s.
             advance: Called for each shard with its numbers of samples and of bytes.
         """
-        wanted = [PlantedPoint.parse(name) for name in points]
+        names = (*points, PIXELS)
         numbers = [number for side in SIDES for number in self.numbers(side)]
-        layout = self._layout(wanted, len(numbers))
+        layout = self._layout([PlantedPoint.parse(name) for name in points], len(numbers))
         with CacheWriter(self.place(folder), layout) as writer:
-            for pending in writer.pending((*points, PIXELS)):
-                start = pending.number * SAMPLES_PER_SHARD
-                with writer.shard(pending) as shard:
-                    self._write_shard(shard, numbers[start : start + SAMPLES_PER_SHARD], pending.points)
-                    advance(layout.shards[pending.number].samples, shard.size)
+            is_first_look = True
+            while is_first_look or writer.wait_for_others(names):
+                is_first_look = False
+                for pending in writer.pending(names):
+                    start = pending.number * SAMPLES_PER_SHARD
+                    with writer.shard(pending) as shard:
+                        self._write_shard(shard, numbers[start : start + SAMPLES_PER_SHARD], pending.points)
+                        advance(layout.shards[pending.number].samples, shard.size)
         return open_cache(self.place(folder))
 
     def _digest(self) -> str:

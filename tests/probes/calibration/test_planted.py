@@ -1,5 +1,7 @@
 """What planted caches hold, found again by least squares in numpy from the stored features alone."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -204,6 +206,16 @@ def test_a_cache_is_the_same_in_one_go_or_point_by_point_and_is_not_planted_twic
     assert [commit.to_json() for commit in whole.commits] == [commit.to_json() for commit in parts.commits]
     cache.write(tmp_path / "parts", points, advance=lambda samples, _: written.append(samples))
     assert sum(written) == 190
+
+
+def test_several_processes_plant_one_cache_and_each_sees_all_of_it(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from foresight_probes.calibration.planted import PlantedCache as C; "
+        f"c = C(world='several', rows=4, train=400, validation=10, test=60).write(Path({str(tmp_path)!r}), "
+        "['answers.snr.w1280']); print(len(c), c.complete)"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in started] == ["470 True"] * 2
 
 
 def test_another_seed_is_another_cache(tmp_path: Path) -> None:
