@@ -10,6 +10,9 @@ from foresight_cache.errors import UsageError
 EXECUTION_FIELDS = ("resident", "resident_bytes", "device")
 """Options that change how fast a result comes and not what it is (up to rounding)."""
 
+TASK_OPTIONS = {"column": "classification"}
+"""Options that only one task depends on, with its name."""
+
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
@@ -37,6 +40,7 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of numbers above 0",
         lambda value: isinstance(value, list | tuple) and bool(value) and all(_is_number(x) and x > 0 for x in value),
     ),
+    "column": ("the name of a column", lambda value: value is None or (isinstance(value, str) and bool(value))),
     "resamples": _COUNT,
     "confidence": _SHARE,
     "resident": ("auto, device, host or none", lambda value: value in ("auto", "device", "host", "none")),
@@ -80,6 +84,9 @@ class TrainingOptions:
 
     The ridge penalty on squared weights beside the sum of squared errors, and that beside the sum of cross-entropies.
     """
+    column: str | None = None
+    """Column of the sample table whose classes the task `classification` asks for; None for the first annotation of
+    class, scene and action that any sample has."""
     resamples: int = 1000
     """Bootstrap resamples behind each confidence interval."""
     confidence: float = 0.95
@@ -102,6 +109,19 @@ class TrainingOptions:
         shares = self.train_share + self.validation_share
         if shares >= 1:
             raise UsageError(f"train_share and validation_share add up to {shares:g}, expected less than 1")
+
+    def of_task(self, task: str) -> "TrainingOptions":
+        """Returns the options as they are for a task: those that only another one depends on have their defaults.
+
+        >>> TrainingOptions(column="scene").of_task("boxes") == TrainingOptions()
+        True
+        """
+        defaults: dict[str, Any] = {
+            field.name: field.default for field in dataclasses.fields(self) if field.name in TASK_OPTIONS
+        }
+        return dataclasses.replace(
+            self, **{name: value for name, value in defaults.items() if TASK_OPTIONS[name] != task}
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options by name, as they are stored."""

@@ -19,7 +19,7 @@ FOLDERS = ("heads", "tasks", "training", "features", "metrics")
 """Folders whose code decides what is read."""
 TRAINING = ("training.search", "training.closed_forms")
 """Modules by which heads are trained and solved."""
-NEUTRAL_OPTIONS = ("train_share", "validation_share", "shuffle_seed", "resamples", "confidence")
+NEUTRAL_OPTIONS = ("train_share", "validation_share", "shuffle_seed", "column", "resamples", "confidence")
 """Options of training that a calibration holds for whatever they are."""
 
 

@@ -44,7 +44,7 @@ def _result(plan: SweepPlan, run: RunSpec) -> Result:
         run,
         constant.test,
         validation={"value": constant.value(task), "epoch": 0},
-        options=constant_recipe(plan.sweep.options),
+        options=constant_recipe(run.options(plan.sweep.options)),
         learning_rate=0.0,
         parameters=constant.answer.values.numel(),
         point_index=-1,

@@ -38,7 +38,7 @@ class RunStore:
             **{"run": str(run), "point": point},
             **{"cache": self.cache.digest, "data": data_digest(self.cache), "split": self.split.digest},
             **self.read_beside(parts(run.task)[1]),
-            **(constant_recipe(self.options) if constant else run.options(self.options).recipe()),
+            **(constant_recipe(run.options(self.options)) if constant else run.options(self.options).recipe()),
         }
 
     def read_beside(self, control: str) -> dict[str, str]:
@@ -72,8 +72,9 @@ class RunStore:
 
 
 def constant_recipe(options: TrainingOptions) -> dict[str, Any]:
-    """Returns the options that the mean predictor depends on: those of the split and of the intervals."""
-    return {name: options.to_json()[name] for name in ("train_share", "validation_share", "resamples", "confidence")}
+    """Returns the options that the mean predictor depends on: those of the split, the question and the intervals."""
+    names = ("train_share", "validation_share", "column", "resamples", "confidence")
+    return {name: options.to_json()[name] for name in names}
 
 
 def data_digest(cache: Cache) -> str:

@@ -39,7 +39,13 @@ def load_targets(
     """
     rows = usable_rows(cache)
     split = _split(cache, rows, options)
-    tasks = _load_tasks(cache, tuple(dict.fromkeys(names)), rows, split, lpips_weights)
+    context = TaskContext(
+        samples=[cache.rows[row] for row in rows],
+        training=[cache.rows[row] for row in split.train],
+        column=options.column,
+        lpips_weights=lpips_weights,
+    )
+    tasks = _load_tasks(tuple(dict.fromkeys(names)), context)
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
     for name, by_row in targets.items():
         _require_targets(name, by_row, split, len(rows))
@@ -67,17 +73,10 @@ def _split(cache: Cache, rows: list[int], options: TrainingOptions) -> Split:
     )
 
 
-def _load_tasks(
-    cache: Cache, names: tuple[str, ...], rows: list[int], split: Split, lpips_weights: Path | None
-) -> dict[str, Task]:
+def _load_tasks(names: tuple[str, ...], context: TaskContext) -> dict[str, Task]:
     for name in names:
         if name not in registry.names():
             registry.load(name)
-    context = TaskContext(
-        samples=[cache.rows[row] for row in rows],
-        training=[cache.rows[row] for row in split.train],
-        lpips_weights=lpips_weights,
-    )
     return {name: registry.load(name, context) for name in names}
 
 

@@ -32,6 +32,8 @@ class TaskContext:
     """Usable rows of the cache's sample table, which tell the classes and sizes that there are."""
     training: Sequence[Mapping[str, Any]] = ()
     """Rows of the training split, which targets are scaled by."""
+    column: str | None = None
+    """Column of the table whose classes are asked for; None for the first annotation that is a class."""
     lpips_net: str = "alex"
     """Trunk of the perceptual distance: alex, vgg or squeeze."""
     lpips_weights: Path | None = None

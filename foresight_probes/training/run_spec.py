@@ -8,6 +8,7 @@ from torch import Tensor
 
 from foresight_cache.samples import Grid
 from foresight_probes import heads
+from foresight_probes.controls import parts
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import ProbeHead
 from foresight_probes.options import TrainingOptions
@@ -42,10 +43,10 @@ class RunSpec:
         return f"{self.head}{rate}{decay}-seed{self.seed}"
 
     def options(self, options: TrainingOptions) -> TrainingOptions:
-        """Returns the options of a sweep with the run's own values."""
+        """Returns the options of a sweep with the run's own values, and without those of other tasks."""
         rate = options.learning_rate if self.learning_rate is None else self.learning_rate
         decay = options.weight_decay if self.weight_decay is None else self.weight_decay
-        return replace(options, learning_rate=rate, weight_decay=decay)
+        return replace(options.of_task(parts(self.task)[0]), learning_rate=rate, weight_decay=decay)
 
     def step_size(self, options: TrainingOptions) -> StepSize:
         """Returns the peak step size and the decay: its own, those of the options, else its head's.

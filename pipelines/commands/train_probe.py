@@ -1,5 +1,6 @@
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from pipelines.completion import (
     complete_loggers,
     complete_tasks,
 )
+
+if TYPE_CHECKING:
+    from foresight_probes.results.result import Result
 
 CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
 Task = Annotated[
@@ -91,6 +95,13 @@ Twin = Annotated[
         show_default="none",
     ),
 ]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the sample table whose classes the task classification asks for, such as scene or qa.type.",
+        show_default="the first of class, scene and action",
+    ),
+]
 Lpips = Annotated[
     Path | None,
     typer.Option(
@@ -124,6 +135,7 @@ def run(
     logger: Logger = None,
     controls: Controls = None,
     twin: Twin = None,
+    column: Column = None,
     lpips_weights: Lpips = None,
     config: Config = None,
     json_output: Json = False,
@@ -150,7 +162,7 @@ def run(
     words = {
         **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},
         **{"epochs": epochs, "batch_size": batch_size, "patience": patience, "device": device, "devices": devices},
-        **{"logger": logger, "controls": controls, "twin": twin, "lpips_weights": lpips_weights},
+        **{"logger": logger, "controls": controls, "twin": twin, "lpips_weights": lpips_weights, "column": column},
     }
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
@@ -159,11 +171,16 @@ def run(
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
         results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
-    reasons = {(result.task, metric): reason for result in results for metric, reason in result.not_measured.items()}
-    for (task_name, metric), reason in reasons.items():
-        say(f"{task_name}: {metric} is not measured: {reason}")
+    for remark in _not_measured(results):
+        say(remark)
     if json_output:
         print_json([summary_row(result) for result in results])
         return
     for result in results:
         print(result)
+
+
+def _not_measured(results: "Iterable[Result]") -> list[str]:
+    """Returns a remark for each metric of a task that is not measured, with the reason."""
+    reasons = {(result.task, metric): reason for result in results for metric, reason in result.not_measured.items()}
+    return [f"{task}: {metric} is not measured: {reason}" for (task, metric), reason in reasons.items()]

@@ -13,7 +13,7 @@ from foresight_probes.tasks import TaskContext
 from tests.support import worlds
 from tests.support.probing import batch, features, samples
 
-CLIPS = ("direction", "speed", "order", "next-frame", "action")
+CLIPS = ("direction", "speed", "order", "next-frame", "action", "classification")
 
 
 @pytest.fixture(scope="module")

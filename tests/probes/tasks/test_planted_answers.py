@@ -10,7 +10,7 @@ from foresight_probes.tasks import detection
 from tests.support import worlds
 from tests.support.probing import chance, probe
 
-CLIPS = ("direction", "speed", "order", "next-frame", "action")
+CLIPS = ("direction", "speed", "order", "next-frame", "action", "classification")
 SLOW = pytest.mark.slow
 
 FOUND = [
@@ -33,6 +33,7 @@ FOUND = [
     ("next-frame", "temporal-token-linear", "cosine", 0.95),
     ("action", "pooled-linear", "accuracy", 0.95),
     ("action", "attentive", "accuracy", 0.9),
+    ("classification", "pooled-linear", "accuracy", 0.95),
     pytest.param("reconstruction", "conv-decoder", "psnr", 18.0, marks=SLOW),
     pytest.param("edges", "conv-decoder", "edge_f1", 0.8, marks=SLOW),
     ("detection", "token-linear", "map_0.5", 0.9),
