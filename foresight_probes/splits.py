@@ -84,6 +84,28 @@ def split_rows(
     )
 
 
+def require_apart(split: Split, groups: Sequence[str]) -> None:
+    """Raises `ProbeError` where a group has samples on two sides, so that what is tested was trained on or selected by.
+
+    >>> split = Split(train=(0, 1), validation=(2,), test=(3,), digest="")
+    >>> require_apart(split, ["a", "a", "b", "c"])
+    >>> require_apart(split, ["a", "a", "b", "a"])
+    Traceback (most recent call last):
+    foresight_cache.errors.ProbeError: the group 'a' is on the train and the test side of the split, expected each \
+group on one side; nothing is trained, since its numbers would be of samples that are known before: report it
+    """
+    sides: dict[str, str] = {}
+    for side in SIDES:
+        for row in split.rows(side):
+            other = sides.setdefault(groups[row], side)
+            if other != side:
+                raise ProbeError(
+                    f"the group {groups[row]!r} is on the {other} and the {side} side of the split, expected each "
+                    "group on one side; nothing is trained, since its numbers would be of samples that are known "
+                    "before: report it"
+                )
+
+
 def resplit(split: Split, groups: Sequence[str], seed: int) -> Split:
     """Divides the same samples into training and validation in another way, by the hash of seed and group.
 

@@ -18,7 +18,7 @@ from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.results.checkpoints import to_bytes
 from foresight_probes.results.result import Result, save_result
-from foresight_probes.splits import resplit
+from foresight_probes.splits import Split, require_apart, resplit
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import make_result
 from foresight_probes.training.closed_forms import ClosedForms
@@ -52,6 +52,7 @@ class PointRuns:
         self.closed = self.solvers[0] is not None
         self.results: list[Result] = []
         self._constants: dict[tuple[str, int], ConstantScores | None] = {}
+        self._splits: dict[int, Split] = {}
 
     def train(self, loggers: Sequence[str], advance: Advance) -> list[str]:
         """Trains and writes results; returns the errors of single runs, in words."""
@@ -118,7 +119,7 @@ class PointRuns:
 
         key = (name, seed if self.closed else 0)
         if key not in self._constants:
-            split = resplit(self.plan.split, [sample["group"] for sample in self.cache.rows], key[1])
+            split = self._split_of(key[1])
             answered = self.plan.targets[name].keys() & set(split.train)
             constant = ConstantScores(task, self.plan.targets[name], split, features_of) if answered else None
             self._constants[key] = constant
@@ -154,18 +155,25 @@ class PointRuns:
         return copies
 
     def _solver_data(self, data: FeatureData, standardization: Standardization, advance: Advance) -> SolverData:
-        groups = [sample["group"] for sample in self.cache.rows]
         heads = build_heads(self.runs, self.tasks, standardization, data.grid)
         return SolverData(
             runs=self.runs,
             tasks=self.tasks,
             heads=[cast(LinearHead, head) for head in heads],
             solvers=[cast(str, solver) for solver in self.solvers],
-            splits=[resplit(self.plan.split, groups, run.seed) for run in self.runs],
+            splits=[self._split_of(run.seed) for run in self.runs],
             features=data,
             standardization=standardization,
             advance=advance,
         )
+
+    def _split_of(self, seed: int) -> Split:
+        """The split of a seed. Raises `ProbeError` where a group is on two of its sides."""
+        if seed not in self._splits:
+            groups = [sample["group"] for sample in self.cache.rows]
+            self._splits[seed] = resplit(self.plan.split, groups, seed)
+            require_apart(self._splits[seed], groups)
+        return self._splits[seed]
 
     def _point_index(self) -> int:
         """Returns the index of the point, or of the last where there are several."""

@@ -37,9 +37,11 @@ def make_result(
 
     Where there are `copies`, the scores of several draws from chance, metrics are their means and ranges instead.
     `facts` are the fields of `Result` that only the run knows. Raises `ProbeError` where the primary metric is not
-    defined on the test split, or its `value` in `validation` is not finite.
+    defined on the test split, its `value` in `validation` is not finite, or scores are not those of the test samples.
     """
     (name, control), task, options = parts(run.task), plan.tasks[run.task], plan.sweep.options
+    for own in (tested, *copies):
+        _require_tested(plan, point, run, own.rows)
     scores, samples = tested.scores, [plan.cache.rows[row] for row in tested.rows]
     metrics = bootstrap(
         scores,
@@ -79,6 +81,18 @@ def make_result(
         trained_now=True,
         **facts,
     )
+
+
+def _require_tested(plan: SweepPlan, point: str, run: RunSpec, rows: np.ndarray) -> None:
+    """Raises `ProbeError` unless these are the rows of all test samples with a target, each once."""
+    expected = sorted(plan.targets[run.task].keys() & set(plan.split.test))
+    if rows.tolist() != expected:
+        others = len(set(rows.tolist()) - set(expected))
+        raise ProbeError(
+            f"{run} on {point} was scored on {len(rows)} samples, {others} of them not of its test samples, expected "
+            f"each of its {len(expected)} test samples once; nothing is written, since its number would mean "
+            "something else: report it"
+        )
 
 
 def spread(draws: Sequence[Mapping[str, float]], confidence: float) -> dict[str, Interval]:

@@ -14,7 +14,7 @@ from foresight_cache.samples import Grid
 from foresight_probes import tasks as registry
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.options import TrainingOptions
-from foresight_probes.splits import SIDES, Split, split_rows
+from foresight_probes.splits import SIDES, Split, require_apart, split_rows
 from foresight_probes.tasks import Task, TaskContext
 
 
@@ -64,13 +64,16 @@ def finest_grid(cache: Cache, row: int) -> Grid:
 
 
 def _split(cache: Cache, rows: list[int], options: TrainingOptions) -> Split:
-    return split_rows(
+    groups = [sample["group"] for sample in cache.rows]
+    split = split_rows(
         rows,
         [sample["id"] for sample in cache.rows],
-        [sample["group"] for sample in cache.rows],
+        groups,
         train_share=options.train_share,
         validation_share=options.validation_share,
     )
+    require_apart(split, groups)
+    return split
 
 
 def _load_tasks(names: tuple[str, ...], context: TaskContext) -> dict[str, Task]:
