@@ -10,7 +10,7 @@ from foresight_probes import heads as registry
 from foresight_probes.batches import OutputSpec
 from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
-from foresight_probes.features.sources import POINT_SEPARATOR, open_sources
+from foresight_probes.features.sources import POINT_SEPARATOR
 from foresight_probes.results.result import Result
 from foresight_probes.splits import Split, resplit
 from foresight_probes.sweeps.controls import SweepControls, open_controls
@@ -68,7 +68,7 @@ class SweepPlan:
         closed = {run: solver for run, solver in solvers.items() if solver}
         trained = 0
         if stepwise := [run for run in runs if run not in closed]:
-            widths = [source.width for source in open_sources(self.cache, point)]
+            widths = [source.width for source in self.controls.sources(self.cache, point)]
             trained = len(self.split.train) * most_epochs(stepwise, self.tasks, options, widths)
         if not closed:
             return trained

@@ -136,6 +136,12 @@ def test_what_is_finished_is_not_trained_again(cache: Cache, runs: Path) -> None
     assert changed == {lost, runs / "counting" / worlds.EMPTY / "pooled-linear-seed0.json"}
 
 
+def test_samples_of_trained_heads_on_features_of_controls_are_counted(cache: Cache, tmp_path: Path) -> None:
+    sweep = replace(SWEEP, tasks=("counting",), points=(worlds.EMPTY,), heads=("mlp",), controls=())
+    alone = plan_sweep(cache, sweep, tmp_path).samples
+    assert plan_sweep(cache, replace(sweep, controls=("positions-only",)), tmp_path).samples > alone > 0
+
+
 def test_the_sweep_s_own_pixels_are_the_control(cache: Cache, tmp_path: Path) -> None:
     sweep = replace(SWEEP, tasks=("counting",), points=(worlds.EMPTY, "pixels"), controls=("pixels",))
     found = by_name(train_sweep(plan_sweep(cache, sweep, tmp_path)))
