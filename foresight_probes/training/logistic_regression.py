@@ -21,6 +21,8 @@ gradient divided by the penalty, because the objective curves at least that much
 ROUNDING = 1e-9
 """Norm of the gradient, relative to that of zero weights, below which one that no longer falls is due to rounding."""
 MOST_STEPS = 100
+SHORTEST = 1e-12
+"""Part of a Newton step below which no part of it is tried."""
 
 
 class LogisticRegression:
@@ -104,19 +106,25 @@ class _Objective:
                 break
             before = size
             step = self._newton_step(weights, gradient, accuracy=min(0.1, math.sqrt(size / first)))
-            weights, value, gradient = self._search(weights, value, gradient, step)
+            before_step, (weights, value, gradient) = weights, self._search(weights, value, gradient, step)
+            if weights is before_step:
+                break
         return weights
 
     def _search(self, weights: Tensor, value: float, gradient: Tensor, step: Tensor) -> tuple[Tensor, float, Tensor]:
-        """Halves the step until the value falls by enough; returns weights with their value and gradient."""
+        """Halves the step until the value falls by enough; returns weights with their value and gradient.
+
+        They are the same where no step does, as where all classes are one and its bias would grow for ever.
+        """
         slope, length = float((gradient * step).sum()), 1.0
-        while True:
+        while length > SHORTEST:
             moved = weights + length * step
             lower, downhill = self._evaluate(moved)
             # near the optimum the decrease is below the rounding of the value; the full step is right there
             if lower <= value + 1e-4 * length * slope or abs(slope) < 1e-9 * abs(value):
                 return moved, lower, downhill
             length /= 2
+        return weights, value, gradient
 
     def _evaluate(self, weights: Tensor) -> tuple[float, Tensor]:
         """The objective and its gradient."""

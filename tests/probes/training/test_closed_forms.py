@@ -161,6 +161,17 @@ def test_a_seed_divides_training_and_validation_anew_and_keeps_the_test_split(ca
     assert abs(len(other.train) - len(split.train)) < 12
 
 
+def test_logistic_regression_of_a_single_class_ends() -> None:
+    """Its bias has no optimum; the class is likely, and the weights are finite."""
+    inputs = torch.from_numpy(features(30, 5))
+    pair = [(inputs, torch.full((30,), 2))]
+    for found in logistic_regression.solve(lambda: pair, width=5, classes=4, penalties=(1e-3, 1.0, 1e6)):
+        assert found.weight.isfinite().all()
+        assert found.bias.isfinite().all()
+        logits = inputs @ found.weight.T + found.bias
+        assert (logits.argmax(1) == 2).all()
+
+
 def test_classes_are_told_by_logistic_regression(tmp_path: Path) -> None:
     """Of each token, whether it lies in a box, which its features say; and of the whole, which they do not."""
     cache = scenes.write(tmp_path / "cache", 96)
