@@ -304,10 +304,14 @@ def test_a_fault_is_caught(fault: Fault, calibrated: Callable[..., Calibrated]) 
     assert fault.caught in calibrated(fault.instrument, fault.rule, fault.form, *fault.already, *fault.plant).reason
 
 
+SOUND = tuple({(fault.instrument, fault.rule, fault.form, fault.already): None for fault in FAULTS.values()})
+"""The checks that catch faults, each once."""
+
+
 @pytest.mark.parametrize(
     ("instrument", "rule", "form", "already"),
-    {(fault.instrument, fault.rule, fault.form, fault.already): None for fault in FAULTS.values()},
-    ids=str,
+    SOUND,
+    ids=[f"{instrument}-{rule}-{form}-{len(already)}" for instrument, rule, form, already in SOUND],
 )
 def test_without_a_fault_the_same_checks_pass(
     instrument: Instrument, rule: Rule, form: str, already: tuple[Plant, ...], calibrated: Callable[..., Calibrated]
