@@ -163,9 +163,10 @@ def test_a_seed_divides_training_and_validation_anew_and_keeps_the_test_split(ca
 
 def test_logistic_regression_of_a_single_class_ends() -> None:
     """Its bias has no optimum; the class is likely, and the weights are finite."""
-    inputs = torch.from_numpy(features(30, 5))
+    inputs = torch.randn(30, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     pair = [(inputs, torch.full((30,), 2))]
-    for found in logistic_regression.solve(lambda: pair, width=5, classes=4, penalties=(1e-3, 1.0, 1e6)):
+    penalties = [10.0**exponent for exponent in range(-3, 7)]
+    for found in logistic_regression.solve(lambda: pair, width=5, classes=4, penalties=penalties):
         assert found.weight.isfinite().all()
         assert found.bias.isfinite().all()
         logits = inputs @ found.weight.T + found.bias
