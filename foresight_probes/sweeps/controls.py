@@ -13,7 +13,7 @@ from foresight_probes import heads
 from foresight_probes.controls import Control, ControlContext, controlled
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import Source, open_sources
-from foresight_probes.splits import Split
+from foresight_probes.splits import SIDES, Split
 from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
 from foresight_probes.training.solvers import solver_of
@@ -64,14 +64,20 @@ class SweepControls:
         tasks: Mapping[str, Task],
         targets: Targets,
     ) -> tuple[dict[str, Task], dict[str, Mapping[int, Tensor]]]:
-        """Returns the tasks and targets of these runs of controls and of their copies, by name."""
-        more_tasks, more_targets = {}, {}
+        """Returns the tasks and targets of these runs of controls and of their copies, by name.
+
+        A control that leaves a side of the split without a target is left out.
+        """
+        more_tasks: dict[str, Task] = {}
+        more_targets: dict[str, Mapping[int, Tensor]] = {}
         for name in dict.fromkeys(run.task for of_place in runs.values() for run in of_place):
             task, control = registry.parts(name)
             copies = [(name, 0), *((copy_name(name, copy), copy) for copy in range(self.controls[control].copies))]
-            for own, copy in copies:
-                more_tasks[own] = tasks[task]
-                more_targets[own] = self.controls[control].targets(tasks[task], targets[task], copy)
+            made = {own: self.controls[control].targets(tasks[task], targets[task], copy) for own, copy in copies}
+            split = self.controls[control].context.split
+            if all(made[name].keys() & set(split.rows(side)) for side in SIDES):
+                more_tasks |= dict.fromkeys(made, tasks[task])
+                more_targets |= made
         return more_tasks, more_targets
 
     def copies(self, run: RunSpec) -> list[RunSpec]:

@@ -93,6 +93,7 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     controls = open_controls(sweep.controls, cache, data.split, sweep.twin)
     beside = controls.runs(own, data.tasks, sweep.seeds[0])
     tasks, targets = controls.targets(beside, data.tasks, data.targets)
+    beside = {place: [run for run in of_place if run.task in tasks] for place, of_place in beside.items()}
     runs |= {place: [] for place in beside} | own
     runs = {place: [*of_place, *beside.get(place, ())] for place, of_place in runs.items()}
     store = RunStore(cache=cache, split=data.split, options=sweep.options, out=out, controls=controls.controls)

@@ -98,11 +98,12 @@ def test_a_twin_s_samples_are_found_by_their_ids(cache: Cache, tmp_path: Path) -
     with pytest.raises(ProbeError, match="lacks sample scenes/train/0003 of .*; extract it from the same shards"):
         controls.load("random-twin", context(cache, twin))
     whole = scenes.write(tmp_path / "whole", 100, tars="b", name="random:planted")
+    whole.rows[5]["id"], whole.rows[7]["id"] = whole.rows[7]["id"], whole.rows[5]["id"]
     made = controls.load("random-twin", context(cache, whole))
     (source,) = made.sources("vit.block_01")
     out = np.zeros((64, source.width), source.dtype)
     source.read_into(5, out, check=True)
-    assert np.array_equal(out, whole["vit.block_01"].stored(5))
+    assert np.array_equal(out, whole["vit.block_01"].stored(7))
     assert made.point_for("pixels") is None
     assert not controls.load("random-twin", context(cache)).fits(tasks.load("boxes"))
 
@@ -141,6 +142,9 @@ def test_labels_are_a_function_of_the_mean_colour(pictures: Cache) -> None:
     assert all(len(values) == 1 for values in by_type.values())
     assert len({float(labels[row]) for row in own}) > 1
     assert {float(labels[row]) for row in own} <= {float(value) for value in own.values()}
+    rows = {row: torch.tensor(float(row)) for row in own}
+    many = controls.load("control-labels", context(pictures)).targets(data.tasks["counting"], rows)
+    assert len({float(many[row]) for row in rows}) > 2**3, "more than two steps of each colour are told apart"
 
 
 def test_labels_of_tokens_are_those_of_their_own_colours(pictures: Cache) -> None:

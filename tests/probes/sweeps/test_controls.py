@@ -165,6 +165,22 @@ def test_a_twin_stands_beside_each_point(cache: Cache, tmp_path: Path) -> None:
         plan_sweep(scene, replace(sweep, twin=twins[1].path), tmp_path / "runs")
 
 
+def test_a_control_without_a_target_on_a_side_is_left_out(cache: Cache, tmp_path: Path) -> None:
+    """All samples of the validation split are of one group, so that there is no other to be asked of."""
+    sweep = replace(SWEEP, tasks=("counting",), controls=("shuffled", "positions-only"))
+    validation = plan_sweep(cache, sweep, tmp_path).split.validation
+    groups = {row: cache.rows[row]["group"] for row in validation}
+    try:
+        for row in validation:
+            cache.rows[row]["group"] = groups[validation[0]]
+        pending = plan_sweep(cache, sweep, tmp_path).pending
+    finally:
+        for row, group in groups.items():
+            cache.rows[row]["group"] = group
+    names = {run.task for runs in pending.values() for run in runs}
+    assert names == {"counting", "counting~positions-only"}
+
+
 def test_controls_are_chosen_by_name() -> None:
     assert parse_sweep({"task": "boxes"}).sweep.controls == controls.names()
     assert parse_sweep({"task": "boxes", "controls": False}).sweep.controls == ()
