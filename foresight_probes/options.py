@@ -10,7 +10,7 @@ from foresight_cache.errors import UsageError
 EXECUTION_FIELDS = ("resident", "resident_bytes", "device")
 """Options that change how fast a result comes and not what it is (up to rounding)."""
 
-TASK_OPTIONS = {"column": "classification"}
+TASK_OPTIONS = {"column": "classification", "perceptual_weight": "reconstruction"}
 """Options that only one task depends on, with its name."""
 
 
@@ -41,6 +41,7 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, list | tuple) and bool(value) and all(_is_number(x) and x > 0 for x in value),
     ),
     "column": ("the name of a column", lambda value: value is None or (isinstance(value, str) and bool(value))),
+    "perceptual_weight": ("a number of at least 0", lambda value: _is_number(value) and value >= 0),
     "resamples": _COUNT,
     "confidence": _SHARE,
     "resident": ("auto, device, host or none", lambda value: value in ("auto", "device", "host", "none")),
@@ -87,6 +88,8 @@ class TrainingOptions:
     column: str | None = None
     """Column of the sample table whose classes the task `classification` asks for; None for the first annotation of
     class, scene and action that any sample has."""
+    perceptual_weight: float = 0.0
+    """Weight of LPIPS beside the mean squared error in the loss of the task `reconstruction`."""
     resamples: int = 1000
     """Bootstrap resamples behind each confidence interval."""
     confidence: float = 0.95

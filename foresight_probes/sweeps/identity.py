@@ -73,7 +73,7 @@ class RunStore:
 
 def constant_recipe(options: TrainingOptions) -> dict[str, Any]:
     """Returns the options that the mean predictor depends on: those of the split, the question and the intervals."""
-    names = ("train_share", "validation_share", "column", "resamples", "confidence")
+    names = ("train_share", "validation_share", "column", "perceptual_weight", "resamples", "confidence")
     return {name: options.to_json()[name] for name in names}
 
 

@@ -198,6 +198,7 @@ _LISTS: dict[str, Callable[[str], Any]] = {
 }
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "learning_rate": _number,
+    "perceptual_weight": _number,
     "train_share": _number,
     "validation_share": _number,
     "confidence": _number,

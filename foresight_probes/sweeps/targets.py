@@ -43,6 +43,7 @@ def load_targets(
         samples=[cache.rows[row] for row in rows],
         training=[cache.rows[row] for row in split.train],
         column=options.column,
+        perceptual_weight=options.perceptual_weight,
         lpips_weights=lpips_weights,
     )
     tasks = _load_tasks(tuple(dict.fromkeys(names)), context)

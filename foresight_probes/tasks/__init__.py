@@ -34,6 +34,8 @@ class TaskContext:
     """Rows of the training split, which targets are scaled by."""
     column: str | None = None
     """Column of the table whose classes are asked for; None for the first annotation that is a class."""
+    perceptual_weight: float = 0.0
+    """Weight of LPIPS beside the squared error in the loss of pictures."""
     lpips_net: str = "alex"
     """Trunk of the perceptual distance: alex, vgg or squeeze."""
     lpips_weights: Path | None = None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_cache.errors import ProbeError, UnknownName
+from foresight_cache.errors import ProbeError, UnknownName, UsageError
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.features.patches import grid_cells, patchify, unpatchify
@@ -64,6 +64,38 @@ class TestPictures:
         (quick,), (whole,) = task.selection_scores(grey, [target]), task.scores(grey, [target])
         assert quick[0] == whole[0] == pytest.approx(-10 * math.log10(expected), rel=1e-5)
         assert list(task.metrics([quick])) == ["psnr"]
+
+    def test_a_perceptual_weight_adds_the_perceptual_distance(self, assets: Path) -> None:
+        """Against the sum of both terms, and a small step along the gradient; only the squared error can be solved."""
+        row, weights = self.row(), assets / "models" / "lpips"
+        plain = tasks.load("reconstruction", TaskContext(samples=[row], lpips_weights=weights))
+        task = tasks.load("reconstruction", TaskContext(samples=[row], lpips_weights=weights, perceptual_weight=0.5))
+        target = task.target(row)
+        assert target is not None
+        values = 0.1 + 0.8 * torch.rand(1, 8, 24 * 24 * 3, generator=torch.Generator().manual_seed(0)).double()
+        values.requires_grad_(True)
+        prediction = tokens(values, self.GRID)
+        error = plain.loss(prediction, [target])
+        distance = plain.metrics(plain.scores(tokens(values.detach().float(), self.GRID), [target]))["lpips"]
+        metrics = task.metrics(task.scores(tokens(values.detach().float(), self.GRID), [target]))
+        assert metrics["negative_loss"] == pytest.approx(-error.item() - 0.5 * distance, rel=1e-5)
+        assert metrics["lpips"] == pytest.approx(distance)
+        assert next(iter(metrics)) == task.primary == task.metric_names[0]
+        loss = task.loss(tokens(values.float(), self.GRID), [target])
+        assert loss.item() == pytest.approx(error.item() + 0.5 * distance, rel=1e-5)
+        (gradient,) = torch.autograd.grad(loss, values)
+        (of_error,) = torch.autograd.grad(error, values)
+        step = 0.01 * (gradient - of_error) / (gradient - of_error).norm()
+        moved = task.loss(tokens((values + step).float(), self.GRID), [target]) - loss
+        assert moved.item() == pytest.approx((gradient * step).sum().item(), rel=0.2)
+        assert (plain.closed_form, task.closed_form) == ("values", None)
+        cells = grid_cells(self.GRID)
+        assert torch.equal(task.start_values(target, cells), plain.target_values(target, cells))
+
+    def test_a_perceptual_weight_needs_the_network(self, tmp_path: Path) -> None:
+        context = TaskContext(samples=[self.row()], lpips_weights=tmp_path, perceptual_weight=2.0)
+        with pytest.raises(UsageError, match=r"perceptual_weight is 2, but LPIPS cannot be measured: .* no alexnet\*"):
+            tasks.load("reconstruction", context)
 
     def test_what_cannot_be_measured_says_why(self, tmp_path: Path) -> None:
         row = self.row()
