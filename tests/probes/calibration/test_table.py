@@ -2,16 +2,13 @@
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.calibration import table as module
 from foresight_probes.calibration.checks import Extent, Instrument
-from foresight_probes.calibration.planted import PlantedCache
 from foresight_probes.calibration.rules import Row
 from foresight_probes.calibration.state import calibration_of
 from foresight_probes.calibration.table import COLUMNS, Calibrated, calibrate
@@ -89,24 +86,6 @@ def test_runs_of_other_code_are_not_kept(
     one = Extent(train=100, validation=40, test=120, few=None, geometries=(), hard=())
     calibrate(SOLVED, one, out, say=lambda _: None)
     assert {path.name for path in set(out.glob("runs/*")) - before} == {f"counting-pooled-linear-{'f' * 12}"}
-
-
-def broken(change: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
-    features = PlantedCache.features
-
-    def changed(self: PlantedCache, *arguments: object) -> np.ndarray:
-        return change(features(self, *arguments))  # type: ignore[arg-type]
-
-    return changed
-
-
-def test_features_that_lost_what_was_planted_are_unfit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PlantedCache, "features", broken(lambda features: features * 0 + features[:1]))
-    (own,) = calibrate(SOLVED, SMALL, tmp_path, say=lambda _: None)
-    verdicts = {row.rule: row.verdict for row in own.rows}
-    assert verdicts["present"] == verdicts["known"] == "unfit"
-    assert verdicts["absent"] == "fit"
-    assert "**unfit**" in (tmp_path / "table.md").read_text()
 
 
 def test_an_instrument_that_cannot_be_trained_is_unfit_and_the_others_go_on(
