@@ -1,8 +1,10 @@
 """Weights of a run: a safetensors file with the head's parameters and the standardization that belongs before it."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,27 +20,50 @@ STANDARDIZATION = "standardisation."
 `standardisation.0.token_mean`."""
 IDENTITY = "identity"
 """Field of the file's metadata that holds the run's identity."""
+RECIPE = "recipe"
+"""Field of the file's metadata that tells, in JSON, how the head is made that takes the weights."""
 
 
-def to_bytes(weights: Mapping[str, Tensor], standardization: Standardization, identity: str) -> bytes:
-    """Returns the content of a file with a head's weights and what its features are standardised by."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """What a file holds."""
+
+    weights: dict[str, Tensor]
+    """Weights for `head.load_state_dict`."""
+    standardization: Standardization
+    """Standardization of the features that the head takes."""
+    recipe: dict[str, Any]
+    """How the head is made (`training.kept_head`); empty where the file does not tell."""
+
+
+def to_bytes(
+    weights: Mapping[str, Tensor], standardization: Standardization, identity: str, recipe: Mapping[str, Any]
+) -> bytes:
+    """Returns the content of a file with a head's weights, how it is made, and what standardises its features."""
     tensors = {f"{HEAD}{name}": weight.cpu().contiguous() for name, weight in weights.items()}
     for number, fitted in enumerate((standardization, *standardization.others)):
         for name in _NAMES:
             tensors[f"{STANDARDIZATION}{number}.{name}"] = getattr(fitted, name).cpu().contiguous()
-    return save(tensors, metadata={IDENTITY: identity})
+    return save(tensors, metadata={IDENTITY: identity, RECIPE: json.dumps(recipe)})
 
 
 def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standardization]:
-    """Returns weights for `head.load_state_dict`, and the standardization of the features that it takes.
+    """Returns the weights and the standardization of a checkpoint; raises as `load_checkpoint` does."""
+    stored = load_checkpoint(path, identity)
+    return stored.weights, stored.standardization
 
-    Raises `ProbeError` where the file is missing or damaged, or is of another run than `identity` (`Result.identity`).
+
+def load_checkpoint(path: Path, identity: str) -> Checkpoint:
+    """Reads a file.
+
+    Raises `ProbeError` where it is missing or damaged, or is of another run than `identity` (`Result.identity`).
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
+            recipe = json.loads(metadata.get(RECIPE, "{}"))
+    except (OSError, ValueError, SafetensorError) as error:
         raise ProbeError(f"{path} is missing or damaged ({error}); remove its run and train it again") from error
     if metadata.get(IDENTITY) != identity:
         raise ProbeError(f"{path} holds the weights of another run; remove its run and train it again")
@@ -49,7 +74,8 @@ def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standard
         for number in range(count)
     ]
     first, *others = points
-    return weights, Standardization(**{name: getattr(first, name) for name in _NAMES}, others=tuple(others))
+    standardization = Standardization(**{name: getattr(first, name) for name in _NAMES}, others=tuple(others))
+    return Checkpoint(weights=weights, standardization=standardization, recipe=recipe)
 
 
 _NAMES = tuple(field.name for field in fields(Standardization) if field.name != "others")

@@ -23,6 +23,7 @@ from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import make_result
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.fitted import Fitted
+from foresight_probes.training.kept_head import recipe_of
 from foresight_probes.training.loggers import open_loggers
 from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.search import Search
@@ -86,7 +87,9 @@ class PointRuns:
             except ProbeError as error:
                 failures += [] if parts(run.task)[1] else [str(error)]  # a control that is not defined is left out
                 continue
-            weights = to_bytes(copies[0].best.weights, standardization, result.identity)
+            outputs = self.tasks[copies[0].run.task].outputs_for(width=sum(data.widths), grid=data.grid)
+            recipe = recipe_of(copies[0], outputs)
+            weights = to_bytes(copies[0].best.weights, standardization, result.identity, recipe)
             path = save_result(result, self.plan.out, weights)
             self.results.append(replace(result, scores_source=path.with_suffix(".parquet")))
         return failures

@@ -27,11 +27,11 @@ class ConstantHead(ProbeHead):
 
     def __init__(self, answer: ConstantAnswer) -> None:
         super().__init__()
-        self._answer = answer
+        self.answer = answer
         self.constant = nn.Buffer(answer.values)
 
     def forward(self, features: Features) -> Prediction:
-        return replace(self._answer, values=self.constant).predict(features)
+        return replace(self.answer, values=self.constant).predict(features)
 
 
 def or_constant(fitted: Fitted, task: Task, constant: ConstantScores) -> Fitted:

@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.results.checkpoints import load_weights, to_bytes
+from foresight_probes.results.checkpoints import load_checkpoint, load_weights, to_bytes
 
 PARTS = ("token_mean", "token_scale", "pooled_mean", "pooled_scale")
 
@@ -19,7 +19,7 @@ def standardization(start: float, *others: Standardization) -> Standardization:
 def test_names_and_values(tmp_path: Path) -> None:
     fitted = standardization(0.0, standardization(4.0))
     path = tmp_path / "run.safetensors"
-    path.write_bytes(to_bytes({"linear.weight": torch.eye(2)}, fitted, "abc"))
+    path.write_bytes(to_bytes({"linear.weight": torch.eye(2)}, fitted, "abc", {"head": "any"}))
     with safe_open(path, framework="pt") as file:
         values = {name: file.get_tensor(name).flatten()[0].item() for name in file.keys()}  # noqa: SIM118 - no mapping
     assert values == {
@@ -30,3 +30,4 @@ def test_names_and_values(tmp_path: Path) -> None:
     weights, loaded = load_weights(path, "abc")
     assert weights.keys() == {"linear.weight"}
     assert loaded.others[0].pooled_scale.tolist() == [7.0, 7.0]
+    assert load_checkpoint(path, "abc").recipe == {"head": "any"}
