@@ -56,6 +56,7 @@ def some_detections(generator: np.random.Generator) -> np.ndarray:
 
 KINDS = {
     "action": "choice",
+    "classification": "choice",
     "boxes": "objects",
     "counting": "number",
     "detection": "detections",
