@@ -1,4 +1,4 @@
-"""How much dearer forty probes are than one, and how near reading features comes to a bare scan of their bytes."""
+"""How much dearer forty probes are than one, what trained ones cost, and how near reading comes to a bare scan."""
 
 import hashlib
 import time
@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import ml_dtypes
 import numpy as np
@@ -16,25 +17,32 @@ from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource,
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
+from foresight_probes import heads as registry
 from foresight_probes.batches import Batch
 from foresight_probes.features.batch_sampler import BatchLoader
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import open_source
+from foresight_probes.features.standardization import Standardization
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.options import TrainingOptions
+from foresight_probes.splits import resplit
 from foresight_probes.sweeps.plan import plan_sweep
 from foresight_probes.sweeps.run import train_sweep
 from foresight_probes.sweeps.sweep import Sweep
-from foresight_probes.sweeps.targets import load_targets
+from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.training.bank import Bank
-from foresight_probes.training.run_spec import RunSpec
+from foresight_probes.training.closed_forms import ClosedForms
+from foresight_probes.training.leading_directions import leading_directions, training_sample
+from foresight_probes.training.run_spec import RunSpec, build_heads
+from foresight_probes.training.search import Search
+from foresight_probes.training.solver_data import SolverData
+from foresight_probes.training.solvers import solver_of
 from foresight_probes.training.trainer import fit
 from pipelines.bench.measuring.ratios import Figure, medians
 
 POINT = "vit.block_01"
 TASKS = ("speed", "relation", "action", "hallucination", "direction")
 WAYS = ("left", "right", "up", "down")
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-DECAYS = (0.0, 1e-3, 1e-2, 1e-1)
 SCAN_BATCH = 16
 """Samples whose bytes the bare scan copies next to each other before it begins again."""
 
@@ -46,8 +54,10 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     repeats = 3
     options = TrainingOptions(epochs=10, batch_size=64, device="cpu", strengths=(1.0,))
     return [
-        *_banks(cache, options, repeats),
+        *_solved(cache, options, repeats),
         _sweeps(cache, options, repeats),
+        _moments(cache, options),
+        *_trained(cache, options),
         *_reading(cache, options, repeats),
         _waiting(cache, replace(options, epochs=2, batch_size=16)),
     ]
@@ -113,48 +123,87 @@ def _sample(number: int, generator: np.random.Generator) -> Sample:
     )
 
 
-def _banks(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Figure]:
-    one = [RunSpec("relation", "pooled-linear", 0)]
-    forty = [RunSpec(task, "pooled-linear", seed, rate) for task in TASKS for seed, rate in enumerate(RATES)]
-    rates = np.geomspace(1e-4, 1, 13).tolist()
-    grid = [RunSpec("action", "pooled-linear", 0, rate, decay) for rate in rates for decay in DECAYS]
-    tokens = [RunSpec("patch-class", "token-linear", 0, rate) for rate in RATES]
-    for name, runs, alone, target in (
-        ("40 linear runs (8 step sizes × 5 tasks) to one", forty, one, "<= 2"),
-        ("52 linear heads (13 step sizes × 4 weight decays) to one", grid, grid[:1], "<= 1.5"),
-        ("8 linear heads on every token to one", tokens, tokens[:1], ""),
+def _solved(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Figure]:
+    """Measures how much dearer many solved heads are than one, from the files to the scores of the test split."""
+    one = [RunSpec("speed", "pooled-linear", 0)]
+    seeds = [RunSpec("speed", "pooled-linear", seed) for seed in range(8)]
+    forty = [RunSpec(task, "pooled-linear", seed) for task in TASKS for seed in range(8)]
+    path = replace(options, strengths=tuple(np.geomspace(1e-3, 1e6, 52).tolist()))
+    for name, runs, alone, chosen, target in (
+        ("52 penalties of a solved head to one", one, one, path, "<= 1.2"),
+        ("8 seeds of a solved head, each with training samples of its own, to one", seeds, one, options, "<= 1.2"),
+        ("40 solved heads (5 tasks × 8 seeds) to one", forty, forty[8:9], options, ""),
     ):
-        chosen = replace(options, epochs=2) if runs is tokens else options
-        single, many = medians([partial(_train, cache, part, chosen) for part in (alone, runs)], repeats)
+        parts = [partial(_solve, cache, alone, options), partial(_solve, cache, runs, chosen)]
+        single, many = medians(parts, repeats)
         yield Figure(name=name, value=many / single, target=target, detail=f"{many:.2f} s to {single:.2f} s")
 
 
 def _sweeps(cache: Cache, options: TrainingOptions, repeats: int) -> Figure:
     """Measures the forty as a user has them."""
 
-    def run(tasks: Sequence[str], rates: Sequence[float]) -> None:
+    def run(tasks: Sequence[str], seeds: Sequence[int]) -> None:
         sweep = Sweep(
-            tasks=tuple(tasks),
-            points=(POINT,),
-            heads=("pooled-linear",),
-            learning_rates=tuple(rates),
-            options=options,
+            tasks=tuple(tasks), points=(POINT,), heads=("pooled-linear",), seeds=tuple(seeds), options=options
         )
         with TemporaryDirectory(dir=Path(cache.path).parent) as folder:
             train_sweep(plan_sweep(cache, sweep, Path(folder)))
 
-    single, many = medians([partial(run, TASKS[1:2], RATES[:1]), partial(run, TASKS, RATES)], repeats)
-    name = "train-probe with 40 linear runs to one, intervals, mean predictors and files of results included"
-    return Figure(name=name, value=many / single, target="<= 2", detail=f"{many:.2f} s to {single:.2f} s")
+    single, many = medians([partial(run, TASKS[1:2], (0,)), partial(run, TASKS, range(8))], repeats)
+    name = "train-probe with 40 solved runs to one, intervals, mean predictors and files of results included"
+    return Figure(name=name, value=many / single, target="", detail=f"{many:.2f} s to {single:.2f} s")
 
 
-def _train(cache: Cache, runs: Sequence[RunSpec], options: TrainingOptions) -> None:
+def _solve(cache: Cache, runs: Sequence[RunSpec], options: TrainingOptions) -> None:
     """Everything from the files to the scores of the test split."""
+    loaded, data, standardization = _opened(cache, runs, options)
+    groups = [sample["group"] for sample in cache.rows]
+    heads = build_heads(runs, loaded.tasks, standardization, data.grid)
+    solver_data = SolverData(
+        runs=runs,
+        tasks=loaded.tasks,
+        heads=[cast(LinearHead, head) for head in heads],
+        solvers=[str(solver_of(loaded.tasks[run.task], run.head)) for run in runs],
+        splits=[resplit(loaded.split, groups, run.seed) for run in runs],
+        features=data,
+        standardization=standardization,
+    )
+    ClosedForms(solver_data, options).fit()
+
+
+def _trained(cache: Cache, options: TrainingOptions) -> Iterator[Figure]:
+    """Measures what a trained head costs until it has converged, in scans of the point's bytes."""
+    (bare,) = medians([lambda: scan(cache)], 1)
+    for task, head in (("hallucination", "mlp"), ("boxes", "token-linear")):
+        runs = [RunSpec(task, head, 0)]
+        loaded, data, standardization = _opened(cache, runs, options)
+        started = time.perf_counter()
+        (fitted,) = Search(runs, loaded.tasks, data, standardization, options).fit()
+        took = time.perf_counter() - started
+        ended = "converged" if fitted.chosen["converged"] else "not converged"
+        name = f"{head} for {task} until it has converged, to a memmap scan"
+        yield Figure(name=name, value=took / bare, target="", detail=f"{took:.1f} s to {bare:.2f} s; {ended}")
+
+
+def _moments(cache: Cache, options: TrainingOptions) -> Figure:
+    """Measures the leading directions of a point's tokens, which are found once for all heads."""
+    _, data, standardization = _opened(cache, [RunSpec("patch-class", "token-linear", 0)], options)
+
+    def find() -> None:
+        leading_directions(training_sample(data, standardization, pooled=False), 128)
+
+    bare, took = medians([lambda: scan(cache), find], 1)
+    name = "moments: the 128 leading directions of at most 65,536 tokens, to a memmap scan"
+    return Figure(name=name, value=took / bare, target="", detail=f"{took:.2f} s to {bare:.2f} s")
+
+
+def _opened(
+    cache: Cache, runs: Sequence[RunSpec], options: TrainingOptions
+) -> tuple[TaskTargets, FeatureData, Standardization]:
     loaded = load_targets(cache, [run.task for run in runs], options)
-    per_token = runs[0].head == "token-linear"
+    per_token = any(registry.reads_tokens(run.head) for run in runs)
     data = FeatureData(open_source(cache, POINT), loaded.split, loaded.targets, options, tokens=per_token)
-    bank = Bank(runs, loaded.tasks, data.standardization(), options, grid=data.grid)
-    fit(bank, data)
+    return loaded, data, data.standardization()
 
 
 def _reading(cache: Cache, options: TrainingOptions, repeats: int) -> Iterator[Figure]:
