@@ -44,7 +44,20 @@ def to_bytes(
     for number, fitted in enumerate((standardization, *standardization.others)):
         for name in _NAMES:
             tensors[f"{STANDARDIZATION}{number}.{name}"] = getattr(fitted, name).cpu().contiguous()
-    return save(tensors, metadata={IDENTITY: identity, RECIPE: json.dumps(recipe)})
+    return _in_order(save(tensors, metadata={IDENTITY: identity, RECIPE: json.dumps(recipe)}))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata in alphabetical order, which is another each time it is saved.
+
+    A file begins with the length of its header, 8 bytes, little endian; places of tensors count from the header's end.
+    """
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def load_weights(path: Path, identity: str) -> tuple[dict[str, Tensor], Standardization]:
