@@ -6,6 +6,7 @@ import numpy as np
 
 from foresight_probes.calibration.coordinates import TOKENS
 from foresight_probes.calibration.state import CalibrationState, beyond_calibration, calibration_of
+from foresight_probes.controls import parts
 from foresight_probes.features.sources import Source, open_sources
 from foresight_probes.sweeps.plan import SweepPlan
 
@@ -20,7 +21,7 @@ def calibration_warnings(plan: SweepPlan) -> Iterator[str]:
     for point, runs in plan.pending.items():
         for run in runs:
             instrument = (run.task, run.head)
-            if point in plan.cache.points and run.task in plan.tasks:
+            if point in plan.cache.points and not parts(run.task)[1]:
                 states.setdefault(instrument, calibration_of(*instrument, plan.sweep.options))
                 points.setdefault(point, []).append(instrument)
     for (task, head), state in states.items():
