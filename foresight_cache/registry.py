@@ -41,10 +41,7 @@ class Registry:
         >>> Registry("pipelines.bench", "benchmark").module_name("prepare")
         'pipelines.bench.prepare'
         """
-        files = self._files()
-        if name not in files:
-            raise UnknownName(self.kind, name, self.names())
-        return f"{self.package}.{files[name]}"
+        return f"{self.package}.{_file_of(self, name)}"
 
     def module(self, name: str) -> ModuleType:
         """Imports the file of a component. Raises `UnknownName` with the nearest names."""
@@ -87,6 +84,15 @@ class Registry:
     def _path(self, file: str) -> Path:
         folders = map(Path, importlib.import_module(self.package).__path__)
         return next(path for folder in folders if (path := folder / f"{file}.py").exists())
+
+
+@cache
+def _file_of(registry: Registry, name: str) -> str:
+    """Returns the file of a component, remembered once it is found. Raises `UnknownName`."""
+    files = registry._files()
+    if name not in files:
+        raise UnknownName(registry.kind, name, registry.names())
+    return files[name]
 
 
 def first_sentence(docstring: str) -> str:

@@ -20,6 +20,12 @@ TOLERANCE = 1e-8
 gradient divided by the penalty, because the objective curves at least that much."""
 ROUNDING = 1e-9
 """Norm of the gradient, relative to that of zero weights, below which one that no longer falls is due to rounding."""
+GRADIENT = 1e-6
+"""Largest element of the gradient of the mean of the objective over rows at which the optimum is reached.
+
+Probabilities are within some 1e-5 of it. Where directions vary little and penalties are small, more digits take several
+times as many steps.
+"""
 MOST_STEPS = 100
 SHORTEST = 1e-12
 """Part of a Newton step below which no part of it is tried."""
@@ -72,18 +78,20 @@ def solve(
     width: int,
     classes: int,
     penalties: Sequence[float],
+    gradient: float = GRADIENT,
     advance: Callable[[], object] = lambda: None,
 ) -> list[LinearSolution]:
     """Returns, for each penalty s, the map with the least sum of cross-entropies + s/2 ‖W‖²; the bias costs nothing.
 
     With three classes or more this is what scikit-learn's `LogisticRegression(C=1/s)` minimises; with two, where
     that keeps the difference of the two rows alone, it is that with `C=2/s`. Each penalty starts from the solution
-    of the next larger one. A step reads the data a few times. `advance` is called after each penalty.
+    of the next larger one. A step reads the data a few times. `advance` is called after each penalty. `gradient` is the
+    largest element of the gradient of the mean of the objective at which the optimum is reached.
     """
     solutions: dict[float, LinearSolution] = {}
     weights = torch.zeros(classes, width + 1, dtype=torch.float64)
     for penalty in sorted(penalties, reverse=True):
-        weights = _Objective(chunks, penalty).minimise(weights)
+        weights = _Objective(chunks, penalty, gradient).minimise(weights)
         weight, bias = weights[:, :-1], weights[:, -1]
         solutions[penalty] = LinearSolution(penalty, weight.clone(), bias - bias.mean())
         advance()
@@ -93,15 +101,18 @@ def solve(
 class _Objective:
     """The objective at one penalty; weights are [classes, D + 1] with the bias last."""
 
-    def __init__(self, chunks: Chunks, penalty: float) -> None:
-        self._chunks, self._penalty = chunks, penalty
+    def __init__(self, chunks: Chunks, penalty: float, gradient: float) -> None:
+        self._chunks, self._penalty, self._gradient = chunks, penalty, gradient
+        self._rows = 0
+        """Rows that there are, once they were seen."""
 
     def minimise(self, weights: Tensor) -> Tensor:
         value, gradient = self._evaluate(weights)
         first, before = float(self._evaluate(torch.zeros_like(weights))[1].norm()), math.inf
         for _ in range(MOST_STEPS):
             size = float(gradient.norm())
-            done = size <= TOLERANCE * self._penalty * float(weights[:, :-1].norm())
+            exact = size <= TOLERANCE * self._penalty * float(weights[:, :-1].norm())
+            done = exact or float(gradient.abs().max()) <= self._gradient * self._rows
             if done or (size <= ROUNDING * first and size > before / 2):
                 break
             before = size
@@ -131,7 +142,9 @@ class _Objective:
         penalised = weights.clone()
         penalised[:, -1] = 0
         value, gradient = self._penalty / 2 * float(penalised.square().sum()), self._penalty * penalised
+        self._rows = 0
         for inputs_RD, classes_R in self._chunks():
+            self._rows += len(inputs_RD)
             logits_RK = inputs_RD @ weights[:, :-1].T + weights[:, -1]
             value += float(functional.cross_entropy(logits_RK, classes_R, reduction="sum"))
             residual_RK = logits_RK.softmax(1)
@@ -141,12 +154,13 @@ class _Objective:
 
     def _newton_step(self, weights: Tensor, gradient: Tensor, *, accuracy: float) -> Tensor:
         """Solves Hessian · step = −gradient by conjugate gradients to a relative accuracy."""
+        likely = [self._likely(inputs_RD, weights) for inputs_RD, _ in self._chunks()]
         step = torch.zeros_like(gradient)
         residual = -gradient
         direction, size = residual, float(residual.square().sum())
         aim = size * accuracy**2
         for _ in range(10 * gradient.numel()):  # rounding makes it more than one per dimension
-            curved = self._hessian_product(weights, direction)
+            curved = self._hessian_product(likely, direction)
             curvature = float((direction * curved).sum())
             if curvature <= 0:  # along a shift of all biases alone, which changes nothing
                 break
@@ -159,11 +173,16 @@ class _Objective:
             direction, size = residual + smaller / size * direction, smaller
         return step
 
-    def _hessian_product(self, weights: Tensor, direction: Tensor) -> Tensor:
+    @staticmethod
+    def _likely(inputs_RD: Tensor, weights: Tensor) -> Tensor:
+        """The probabilities of the classes, [R, K]."""
+        return (inputs_RD @ weights[:, :-1].T + weights[:, -1]).softmax(1)
+
+    def _hessian_product(self, likely: Sequence[Tensor], direction: Tensor) -> Tensor:
+        """Takes the probabilities of each piece of the data: they are few numbers beside it."""
         product = self._penalty * direction
         product[:, -1] = 0
-        for inputs_RD, _ in self._chunks():
-            likely_RK = (inputs_RD @ weights[:, :-1].T + weights[:, -1]).softmax(1)
+        for (inputs_RD, _), likely_RK in zip(self._chunks(), likely, strict=True):
             change_RK = inputs_RD @ direction[:, :-1].T + direction[:, -1]
             centred_RK = change_RK - (likely_RK * change_RK).sum(1, keepdim=True)
             product = product + _product(likely_RK * centred_RK, inputs_RD)

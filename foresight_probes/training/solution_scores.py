@@ -5,8 +5,6 @@ from typing import Literal
 
 from torch import Tensor
 
-from foresight_probes.batches import Features
-from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.results.scores import Gathered
 from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.solver_data import SeenBatch, SolverData
@@ -29,8 +27,10 @@ def evaluate(
                 score = task.selection_scores if side == "validation" else task.scores
                 features = seen.features.select(list(targets))
                 rows = [seen.samples[position] for position in targets]
+                inputs_BRD = head.inputs(features)[0].double()
                 for number, solution in enumerate(solutions[run]):
-                    prediction = head.as_prediction(_mapped(head, features, solution), features)
+                    mapped_BRC = (inputs_BRD @ solution.weight.T + solution.bias).float()
+                    prediction = head.as_prediction(mapped_BRC, features)
                     gathered[run][number].add(rows, score(prediction, list(targets.values())))
     return gathered
 
@@ -39,7 +39,3 @@ def _targets(data: SolverData, run: int, seen: SeenBatch, samples: frozenset[int
     """By position in the batch, the targets of these samples."""
     pairs = zip(seen.samples, seen.targets[data.runs[run].task], strict=True)
     return {position: target for position, (row, target) in enumerate(pairs) if row in samples and target is not None}
-
-
-def _mapped(head: LinearHead, features: Features, solution: LinearSolution) -> Tensor:
-    return (head.inputs(features)[0].double() @ solution.weight.T + solution.bias).float()

@@ -87,7 +87,7 @@ def test_logistic_regression_is_scikit_learn_s(classes: int) -> None:
     def chunks() -> list[tuple[torch.Tensor, torch.Tensor]]:
         return [(torch.from_numpy(x[k : k + 40]), torch.from_numpy(y[k : k + 40])) for k in range(0, 150, 40)]
 
-    solved = logistic_regression.solve(chunks, width=10, classes=classes, penalties=STRENGTHS)
+    solved = logistic_regression.solve(chunks, width=10, classes=classes, penalties=STRENGTHS, gradient=0.0)
     for strength, found in zip(STRENGTHS, solved, strict=True):
         scale = 2 if classes == 2 else 1
         reference = linear_model.LogisticRegression(
@@ -103,6 +103,26 @@ def test_logistic_regression_is_scikit_learn_s(classes: int) -> None:
         assert difference(weight, reference.coef_) < 1e-6
         expected = reference.intercept_ - (reference.intercept_.mean() if classes > 2 else 0)
         assert difference(bias, expected) < 1e-6
+
+
+def test_logistic_regression_ends_where_probabilities_no_longer_change() -> None:
+    """On features of which some hardly vary, as those of models, with penalties that hardly count."""
+    x, generator = features(200, 40), np.random.default_rng(4)
+    x = x @ np.linalg.qr(generator.normal(size=(40, 40)))[0] * np.logspace(0, -3, 40) @ generator.normal(size=(40, 40))
+    inputs, classes = torch.from_numpy(x), torch.from_numpy(generator.integers(0, 3, 200))
+    steps = [0, 0]
+
+    def chunks(kind: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        steps[kind] += 1
+        return [(inputs, classes)]
+
+    settings = {"width": 40, "classes": 3, "penalties": STRENGTHS}
+    exact = logistic_regression.solve(lambda: chunks(0), gradient=0.0, **settings)
+    usual = logistic_regression.solve(lambda: chunks(1), **settings)
+    for one, other in zip(exact, usual, strict=True):
+        likely, usually = ((inputs @ own.weight.T + own.bias).softmax(1) for own in (one, other))
+        assert difference(usually, likely.numpy()) < 3e-4
+    assert 1.5 * steps[1] < steps[0]
 
 
 @pytest.fixture(scope="module")
