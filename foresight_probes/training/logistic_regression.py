@@ -27,6 +27,8 @@ Probabilities are within some 1e-5 of it. Where directions vary little and penal
 times as many steps.
 """
 MOST_STEPS = 100
+SMALLEST = 1e-12
+"""Least element of the diagonal of the Hessian, where a class is certain not to be."""
 SHORTEST = 1e-12
 """Part of a Newton step below which no part of it is tried."""
 
@@ -63,13 +65,24 @@ class LogisticRegression:
 
 
 def _solve_kept(inputs_RD: Tensor, classes_R: Tensor, settings: Mapping[str, Any]) -> list[LinearSolution]:
-    """Where rows are fewer than channels, solves in the space that they span: the weights lie in it, turned only."""
+    """Solves along the principal axes of the inputs, where the Hessian is nearly diagonal: weights are turned only."""
+    axes_DM, turned_RM = _principal_axes(inputs_RD)
+    solutions = solve(lambda: [(turned_RM, classes_R)], width=turned_RM.shape[1], **settings)
+    return [LinearSolution(own.penalty, own.weight @ axes_DM.T, own.bias) for own in solutions]
+
+
+def _principal_axes(inputs_RD: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns axes of length 1 at right angles, [D, M], in whose span the inputs lie, and the inputs along them, [R, M].
+
+    M is the lesser of R and D.
+    """
     rows, width = inputs_RD.shape
     if rows >= width:
-        return solve(lambda: [(inputs_RD, classes_R)], width=width, **settings)
+        axes_DD = torch.linalg.eigh(inputs_RD.T @ inputs_RD)[1]
+        return axes_DD, inputs_RD @ axes_DD
     span_DR, turned_RR = torch.linalg.qr(inputs_RD.T)
-    solutions = solve(lambda: [(turned_RR.T, classes_R)], width=rows, **settings)
-    return [LinearSolution(own.penalty, own.weight @ span_DR.T, own.bias) for own in solutions]
+    axes_RR = torch.linalg.eigh(turned_RR @ turned_RR.T)[1]
+    return span_DR @ axes_RR, turned_RR.T @ axes_RR
 
 
 def solve(
@@ -153,12 +166,14 @@ class _Objective:
         return value, gradient
 
     def _newton_step(self, weights: Tensor, gradient: Tensor, *, accuracy: float) -> Tensor:
-        """Solves Hessian · step = −gradient by conjugate gradients to a relative accuracy."""
+        """Solves Hessian · step = −gradient to a relative accuracy, by conjugate gradients that the diagonal guides."""
         likely = [self._likely(inputs_RD, weights) for inputs_RD, _ in self._chunks()]
+        diagonal = self._hessian_diagonal(likely, torch.zeros_like(gradient))
         step = torch.zeros_like(gradient)
         residual = -gradient
-        direction, size = residual, float(residual.square().sum())
-        aim = size * accuracy**2
+        guided = residual / diagonal
+        direction, size = guided, float((residual * guided).sum())
+        aim = accuracy * float(gradient.norm())
         for _ in range(10 * gradient.numel()):  # rounding makes it more than one per dimension
             curved = self._hessian_product(likely, direction)
             curvature = float((direction * curved).sum())
@@ -167,16 +182,24 @@ class _Objective:
             length = size / curvature
             step = step + length * direction
             residual = residual - length * curved
-            smaller = float(residual.square().sum())
-            if smaller <= aim:
+            if float(residual.norm()) <= aim:
                 break
-            direction, size = residual + smaller / size * direction, smaller
+            guided = residual / diagonal
+            before, size = size, float((residual * guided).sum())
+            direction = guided + size / before * direction
         return step
 
     @staticmethod
     def _likely(inputs_RD: Tensor, weights: Tensor) -> Tensor:
         """The probabilities of the classes, [R, K]."""
         return (inputs_RD @ weights[:, :-1].T + weights[:, -1]).softmax(1)
+
+    def _hessian_diagonal(self, likely: Sequence[Tensor], diagonal: Tensor) -> Tensor:
+        """Adds the diagonal of the Hessian to zeros, [classes, D + 1]; its inverse preconditions conjugate gradients."""
+        for (inputs_RD, _), likely_RK in zip(self._chunks(), likely, strict=True):
+            diagonal += _product(likely_RK * (1 - likely_RK), inputs_RD.square())
+        diagonal[:, :-1] += self._penalty
+        return diagonal.clamp_min(SMALLEST)
 
     def _hessian_product(self, likely: Sequence[Tensor], direction: Tensor) -> Tensor:
         """Takes the probabilities of each piece of the data: they are few numbers beside it."""
