@@ -72,9 +72,9 @@ def _solve_kept(inputs_RD: Tensor, classes_R: Tensor, settings: Mapping[str, Any
 
 
 def _principal_axes(inputs_RD: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns axes of length 1 at right angles, [D, M], in whose span the inputs lie, and the inputs along them, [R, M].
+    """Returns axes of length 1 at right angles, [D, M], in whose span the inputs lie, and the inputs along them.
 
-    M is the lesser of R and D.
+    M is the lesser of R and D; the inputs are [R, M].
     """
     rows, width = inputs_RD.shape
     if rows >= width:
@@ -195,7 +195,7 @@ class _Objective:
         return (inputs_RD @ weights[:, :-1].T + weights[:, -1]).softmax(1)
 
     def _hessian_diagonal(self, likely: Sequence[Tensor], diagonal: Tensor) -> Tensor:
-        """Adds the diagonal of the Hessian to zeros, [classes, D + 1]; its inverse preconditions conjugate gradients."""
+        """Adds the diagonal of the Hessian to zeros [classes, D + 1], whose inverse preconditions the gradients."""
         for (inputs_RD, _), likely_RK in zip(self._chunks(), likely, strict=True):
             diagonal += _product(likely_RK * (1 - likely_RK), inputs_RD.square())
         diagonal[:, :-1] += self._penalty
