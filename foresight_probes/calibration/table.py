@@ -4,8 +4,7 @@ import csv
 import io
 import json
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -15,15 +14,15 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes import __version__
-from foresight_probes.calibration.checks import Check, Extent, Instrument, checks, reference_head
+from foresight_probes.calibration.checks import Extent, Instrument, checks
 from foresight_probes.calibration.coordinates import TOKENS, Coordinates, measured
 from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
 from foresight_probes.calibration.rendering import to_markdown
 from foresight_probes.calibration.rules import Row, judged
 from foresight_probes.calibration.state import why_unfit
+from foresight_probes.calibration.trainings import train_beside, trainings
 from foresight_probes.calibration.validity import digest
 from foresight_probes.results.result import Result
-from foresight_probes.sweeps.run import train
 
 COLUMNS = tuple(field.name for field in fields(Row))
 Say = Callable[[str], None]
@@ -47,7 +46,13 @@ class Calibrated:
 
 
 def calibrate(
-    instruments: Sequence[Instrument], extent: Extent, out: Path, *, advance: Advance = silent, say: Say = print
+    instruments: Sequence[Instrument],
+    extent: Extent,
+    out: Path,
+    *,
+    workers: int = 1,
+    advance: Advance = silent,
+    say: Say = print,
 ) -> list[Calibrated]:
     """Trains every instrument on its planted caches, and writes `table.json`, `.csv` and `.md` after each.
 
@@ -58,9 +63,15 @@ def calibrate(
         instruments: Tasks with heads.
         extent: How much is checked.
         out: Folder for caches, runs and the table.
-        advance: Called after the runs on each cache with their number, and 0.
+        workers: Processes that train beside each other.
+        advance: Called after each training with 1, and 0.
         say: Called with a line about each instrument.
+
+    Raises: `Interrupted`.
     """
+    if workers > 1:
+        train_beside([own for each in instruments for own in trainings(each, extent)], out, workers, advance)
+        advance = silent
     finished = []
     for instrument in instruments:
         try:
@@ -74,34 +85,17 @@ def calibrate(
 
 
 def _calibrated(instrument: Instrument, extent: Extent, out: Path, advance: Advance) -> Calibrated:
-    own = digest(instrument.task, instrument.head)
-    by_cache: defaultdict[PlantedCache, list[Check]] = defaultdict(list)
-    for check in checks(instrument, extent):
-        by_cache[check.cache].append(check)
-    runs: dict[Check, Result] = {}
-    references: dict[Check, Result] = {}
-    for planted, wanted in by_cache.items():
-        names = [instrument.head]
-        if any(check.rule == "few" for check in wanted) and (reference := reference_head(instrument)):
-            names.append(reference)
-        folder = out / "runs" / f"{instrument.task}-{instrument.head}-{own[:12]}" / planted.place(out).name
-        results = _trained(planted, instrument.task, names, wanted, out / "caches", folder)
-        for check in wanted:
-            runs[check] = results[str(check.point), names[0]]
-            if check.rule == "few":
-                references[check] = results[str(check.point), names[-1]]
-        advance(len(wanted), 0)
-    return Calibrated(instrument=instrument, digest=own, rows=tuple(judged(instrument, runs, references)))
-
-
-def _trained(
-    planted: PlantedCache, task: str, heads: Sequence[str], wanted: Iterable[Check], caches: Path, out: Path
-) -> dict[tuple[str, str], Result]:
-    """Trains heads on the points of checks; returns the results by point and head."""
-    points = list(dict.fromkeys(str(check.point) for check in wanted))
-    opened = planted.write(caches, points)
-    results = train(opened, tasks=[task], points=points, heads=heads, out=out)
-    return {(result.point, result.head): result for result in results}
+    results: dict[tuple[PlantedCache, PlantedPoint], list[Result]] = {}
+    for training in trainings(instrument, extent):
+        results[training.cache, training.point] = training.results(out)
+        advance(1, 0)
+    wanted = {check: results[check.cache, check.point] for check in checks(instrument, extent)}
+    rows = judged(
+        instrument,
+        {check: own for check, (own, *_) in wanted.items()},
+        {check: own[-1] for check, own in wanted.items() if check.rule == "few"},
+    )
+    return Calibrated(instrument=instrument, digest=digest(instrument.task, instrument.head), rows=tuple(rows))
 
 
 def write_table(table: Sequence[Calibrated], extent: Extent, out: Path) -> None:

@@ -14,9 +14,23 @@ Tasks = Annotated[
     str | None,
     typer.Option(help="Comma-separated tasks ('foresight tasks').", show_default="all", autocompletion=complete_tasks),
 ]
+MOST_WORKERS = 16
+"""Processes by default, of some 2 GB each."""
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Processes that train beside each other.", show_default=f"one per core, {MOST_WORKERS} at most"
+    ),
+]
 
 
-def run(out: Out, quick: Quick = False, tasks: Tasks = None, json_output: Json = False) -> None:
+def run(
+    out: Out,
+    quick: Quick = False,
+    tasks: Tasks = None,
+    workers: Workers = None,
+    json_output: Json = False,
+) -> None:
     """Try every probe on planted caches, in which what can be known is known.
 
     Each task with each of its default heads is trained as train-probe does, on points that hold the answer linearly,
@@ -25,11 +39,13 @@ def run(out: Out, quick: Quick = False, tasks: Tasks = None, json_output: Json =
 
     Example: foresight calibrate --quick --out calibration
     """
+    import os
     from dataclasses import asdict
 
     from foresight_cache.lists import split_list
-    from foresight_probes.calibration.checks import FULL, QUICK, checks, instruments
+    from foresight_probes.calibration.checks import FULL, QUICK, instruments
     from foresight_probes.calibration.table import COLUMNS, calibrate, to_json
+    from foresight_probes.calibration.trainings import trainings
     from foresight_probes.results.tables import cells
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
@@ -37,9 +53,10 @@ def run(out: Out, quick: Quick = False, tasks: Tasks = None, json_output: Json =
 
     extent = QUICK if quick else FULL
     chosen = instruments(extent, None if tasks is None else split_list(tasks, "--tasks"))
-    total = sum(len(checks(instrument, extent)) for instrument in chosen)
-    with progress("calibrate", total, unit="checks") as advance:
-        table = calibrate(chosen, extent, out, advance=advance, say=say)
+    total = sum(len(trainings(instrument, extent)) for instrument in chosen)
+    with progress("calibrate", total, unit="runs") as advance:
+        beside = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+        table = calibrate(chosen, extent, out, workers=beside, advance=advance, say=say)
     if json_output:
         print_json(to_json(table, extent))
         return

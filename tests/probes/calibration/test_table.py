@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.calibration import table as module
+from foresight_probes.calibration import trainings as module
 from foresight_probes.calibration.checks import Extent, Instrument
 from foresight_probes.calibration.rules import Row
 from foresight_probes.calibration.state import calibration_of
@@ -86,6 +86,16 @@ def test_runs_of_other_code_are_not_kept(
     one = Extent(train=100, validation=40, test=120, few=None, geometries=(), hard=())
     calibrate(SOLVED, one, out, say=lambda _: None)
     assert {path.name for path in set(out.glob("runs/*")) - before} == {f"counting-pooled-linear-{'f' * 12}"}
+
+
+def test_several_workers_make_what_one_makes(finished: tuple[Path, list[Calibrated]], tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def advance(count: int, _size: int) -> None:
+        done.append(count)
+
+    assert calibrate(SOLVED, SMALL, tmp_path, workers=2, advance=advance, say=lambda _: None) == finished[1]
+    assert done == [1] * len(finished[1][0].rows)
 
 
 def test_an_instrument_that_cannot_be_trained_is_unfit_and_the_others_go_on(
