@@ -10,6 +10,10 @@ from foresight_cache.samples import Grid
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
 
+START, CHANNELS = "start", "channels"
+"""Names of views: the closed form's values alone, and these with all standardised channels."""
+LEADING = "leading-"
+"""Prefix of the names of views with leading directions, before their number."""
 _FLOAT32 = np.dtype(np.float32)
 _ONE_TOKEN = Grid(1, 1, 1)
 

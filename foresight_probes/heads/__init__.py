@@ -42,8 +42,8 @@ class HeadClass(Protocol):
     places for each token."""
     is_linear: bool
     """True where the prediction is an affine map of the features that it reads; False by default."""
-    solver: Literal["ridge", "logistic"] | None
-    """Closed form that finds its weights; None (the default) for a head that is trained. Only for a `LinearHead`."""
+    solver: Literal["ridge", "logistic", "knn"] | None
+    """Solver that finds it; None (the default) for a head that is trained. Only for a `SolvableHead`."""
     takes_several: bool
     """True for a head that takes several points at once; False by default."""
 

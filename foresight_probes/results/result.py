@@ -49,8 +49,8 @@ class Result:
     """Metrics of parts of the test split, by the part's name."""
     validation: Mapping[str, Any]
     """`value` of the primary metric on the validation split at the `epoch` that was selected (0 is what was solved,
-    before any training), and what else was chosen there: the `strength` of a closed form; `inputs`, `learning_rate` and
-    `weight_decay` of a trained head, and whether it has `converged`."""
+    before any training), and what else was chosen there: the `strength` of a closed form; `inputs` and `neighbours` of
+    nearest ones; `inputs`, `learning_rate` and `weight_decay` of a trained head, and whether it has `converged`."""
     not_measured: Mapping[str, str]
     """Metrics of the task that are missing, with the reason."""
     chance: Mapping[str, float]
@@ -225,6 +225,7 @@ def summary_row(result: Result) -> dict[str, Any]:
         **{"chance": result.chance.get(result.primary), "validation": result.validation["value"]},
         "epoch": int(result.validation["epoch"]),
         "strength": result.validation.get("strength"),
+        "neighbours": result.validation.get("neighbours"),
         "learning_rate": result.learning_rate,
         "weight_decay": result.options.get("weight_decay"),
         **{"parameters": result.parameters, "width": result.width, "company": result.runs_in_pass},

@@ -15,7 +15,7 @@ from foresight_probes.controls.mean_predictor import ConstantScores
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import POINT_SEPARATOR
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.heads.layers.base import LinearHead
+from foresight_probes.heads.layers.base import SolvableHead
 from foresight_probes.results.checkpoints import to_bytes
 from foresight_probes.results.result import Result, save_result
 from foresight_probes.splits import Split, require_apart, resplit
@@ -162,7 +162,7 @@ class PointRuns:
         return SolverData(
             runs=self.runs,
             tasks=self.tasks,
-            heads=[cast(LinearHead, head) for head in heads],
+            heads=[cast(SolvableHead, head) for head in heads],
             solvers=[cast(str, solver) for solver in self.solvers],
             splits=[self._split_of(run.seed) for run in self.runs],
             features=data,

@@ -21,7 +21,7 @@ class Task(Classification):
     `qa.type`). Unless one is named, it is `class.name`, `scene` or `action.class`, the first that any sample has.
     """
 
-    heads = ("logistic",)
+    heads = ("logistic", "knn")
     metric_names = ("accuracy", "top_5", "balanced_accuracy", "calibration_error")
 
     def __init__(self, context: TaskContext) -> None:

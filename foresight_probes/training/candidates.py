@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from foresight_probes import heads
+from foresight_probes.features.views import CHANNELS, LEADING, START
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
-from foresight_probes.training.starts import CHANNELS, LEADING, START
 
 RATES = (0.3, 1.0, 3.0)
 """Step sizes, in those at which a head of its kind learns well."""

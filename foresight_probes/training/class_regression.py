@@ -36,6 +36,6 @@ class ClassRegression:
 
 
 def _cost(run: int, data: SolverData) -> int:
-    classes, width = data.heads[run].linear.weight.shape
+    classes, width = data.heads[run].out_features, data.heads[run].in_features
     rows = data.most_rows(run)
     return rows * min(rows, width) * classes

@@ -1,18 +1,13 @@
 """Heads that are solved and not trained: all penalties, training sets and tasks of a point together."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-import torch
 
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import Split
 from foresight_probes.training.fitted import Fitted
-from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.run_spec import BestEpoch
-from foresight_probes.training.solution_scores import evaluate
+from foresight_probes.training.solution import Solution
+from foresight_probes.training.solution_scores import best_on_validation, evaluate
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import SOLVERS
 
@@ -31,7 +26,7 @@ class ClosedForms:
 
     A run's seed decides which samples train and which select (`splits.resplit`), the strength of its penalty is
     selected on validation, and the test split is seen once. Ridge heads are solved from sums over a single
-    pass, logistic ones from many.
+    pass, logistic ones from many; those of nearest neighbours keep samples.
     """
 
     def __init__(self, data: SolverData, options: TrainingOptions) -> None:
@@ -48,42 +43,27 @@ class ClosedForms:
                 run=run,
                 best=self.selections[index],
                 head=self.heads[index],
-                chosen=_chosen(best[index]),
+                chosen=best[index].chosen,
                 test_scores=tested[index][0],
             )
             for index, run in enumerate(self.runs)
         ]
 
-    def best(self) -> dict[int, LinearSolution]:
+    def best(self) -> dict[int, Solution]:
         """Solves, keeps the weights of each run's best solution on validation, and returns it."""
         return self._select(self._solve())
 
-    def _solve(self) -> dict[int, Sequence[LinearSolution]]:
-        solutions: dict[int, Sequence[LinearSolution]] = {}
+    def _solve(self) -> dict[int, Sequence[Solution]]:
+        solutions: dict[int, Sequence[Solution]] = {}
         for name, solver in SOLVERS.items():
             runs = [index for index, own in enumerate(self._data.solvers) if own == name]
             solutions |= solver.solve(runs, self._data, self._options) if runs else {}
         return solutions
 
-    def _select(self, solutions: Mapping[int, Sequence[LinearSolution]]) -> dict[int, LinearSolution]:
-        validated, selected = evaluate(self._data, solutions, "validation"), {}
-        for index in range(len(self.runs)):
-            task = self._data.task(index)
-            values = [task.metrics(own.scores).get(task.primary, -math.inf) for own in validated[index]]
-            best = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
-            self._keep(index, solutions[index][best], values[best])
-            selected[index] = solutions[index][best]
-        return selected
-
-    def _keep(self, index: int, solution: LinearSolution, value: float) -> None:
-        linear = self.heads[index].linear
-        with torch.no_grad():
-            linear.weight.copy_(solution.weight)
-            linear.bias.copy_(solution.bias)
-        weights = {name: weight.detach().clone() for name, weight in self.heads[index].state_dict().items()}
-        self.selections[index] = BestEpoch(value, 1, weights, solution.penalty)
-
-
-def _chosen(solution: LinearSolution) -> dict[str, Any]:
-    strength = {} if solution.penalty is None else {"strength": solution.penalty}
-    return {**strength, **({"form": solution.form} if solution.form else {})}
+    def _select(self, solutions: Mapping[int, Sequence[Solution]]) -> dict[int, Solution]:
+        selected = best_on_validation(self._data, solutions)
+        for index, (solution, value) in selected.items():
+            solution.keep(self.heads[index])
+            weights = self.heads[index].state_dict()
+            self.selections[index] = BestEpoch(value, 1, weights, solution.penalty)
+        return {index: solution for index, (solution, _) in selected.items()}

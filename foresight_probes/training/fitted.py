@@ -19,6 +19,6 @@ class Fitted:
     head: ProbeHead
     """The head for the point's standardised features."""
     chosen: Mapping[str, Any]
-    """Values that were chosen on validation: `strength` of a closed form; `inputs`, `learning_rate` and `weight_decay`
-    of a trained head, and whether it has `converged`."""
+    """Values that were chosen on validation: `strength` of a closed form; `inputs` and `neighbours` of nearest ones;
+    `inputs`, `learning_rate` and `weight_decay` of a trained head, and whether it has `converged`."""
     test_scores: Gathered

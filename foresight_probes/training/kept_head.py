@@ -13,12 +13,11 @@ from foresight_probes import heads
 from foresight_probes.batches import OutputSpec
 from foresight_probes.constant_answer import ConstantAnswer
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.features.views import View
+from foresight_probes.features.views import CHANNELS, View
 from foresight_probes.heads.layers.base import ProbeHead
 from foresight_probes.results.checkpoints import load_checkpoint
 from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.started_head import StartedHead, ViewedHead
-from foresight_probes.training.starts import CHANNELS
 from foresight_probes.training.zeroth_epoch import ConstantHead
 
 

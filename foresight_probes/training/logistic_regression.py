@@ -51,7 +51,7 @@ class LogisticRegression:
                 (classes,) = rows.answers
                 yield rows.inputs_RD[classes >= 0], classes[classes >= 0]
 
-        classes, width = data.heads[run].linear.weight.shape
+        classes, width = data.heads[run].out_features, data.heads[run].in_features
         settings: dict[str, Any] = {
             "classes": classes,
             "penalties": options.strengths,

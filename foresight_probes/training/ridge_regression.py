@@ -111,7 +111,7 @@ class RidgeRegression:
         groups = {run: _groups(data, run) for run in runs}
         for rows in data.training_rows(runs):
             targets = [
-                _values(answers, data.heads[run].linear.out_features)[:, columns]
+                _values(answers, data.heads[run].out_features)[:, columns]
                 for run, answers in zip(rows.runs, rows.answers, strict=True)
                 for columns in groups[run]
             ]
@@ -135,12 +135,13 @@ class RidgeRegression:
 
 
 def _zero(data: SolverData, run: int, penalty: float) -> LinearSolution:
-    linear = data.heads[run].linear
-    return LinearSolution(penalty, torch.zeros_like(linear.weight).double(), torch.zeros_like(linear.bias).double())
+    classes, width = data.heads[run].out_features, data.heads[run].in_features
+    zero_CD = torch.zeros(classes, width, dtype=torch.float64)
+    return LinearSolution(penalty, zero_CD, zero_CD[:, 0].clone())
 
 
 def _groups(data: SolverData, run: int) -> list[list[int]]:
-    channels = data.heads[run].linear.out_features
+    channels = data.heads[run].out_features
     return [list(range(channels))] if data.task(run).closed_form == "class" else data.task(run).start_groups(channels)
 
 

@@ -12,7 +12,7 @@ from foresight_probes import heads
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import Source
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.features.views import PooledView, TokenView, View
+from foresight_probes.features.views import CHANNELS, PooledView, TokenView, View
 from foresight_probes.heads.layers.base import LinearHead, ProbeHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
@@ -22,7 +22,7 @@ from foresight_probes.training.candidates import Candidate, grouped
 from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.started_head import StartedHead, ViewedHead, composed, start_from_identity
-from foresight_probes.training.starts import CHANNELS, Starts
+from foresight_probes.training.starts import Starts
 
 FIRST_ROUND = 3
 """Share of the epochs of a round that the first one has, as a divisor."""

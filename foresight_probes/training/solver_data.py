@@ -11,7 +11,7 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.batches import Batch, Features
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.heads.layers.base import LinearHead
+from foresight_probes.heads.layers.base import SolvableHead
 from foresight_probes.splits import Split
 from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
@@ -50,7 +50,7 @@ class SolverData:
 
     runs: Sequence[RunSpec]
     tasks: Mapping[str, Task]
-    heads: Sequence[LinearHead]
+    heads: Sequence[SolvableHead]
     """Head of each run."""
     solvers: Sequence[str]
     """Name of the solver of each run."""
@@ -119,7 +119,7 @@ class SolverData:
 
     def _answers(self, run: int, seen: SeenBatch, lengths: Sequence[int], training: frozenset[int]) -> Tensor:
         """Classes [R] of a task that has them, else values [R, C]."""
-        task, channels = self.task(run), self.heads[run].linear.out_features
+        task, channels = self.task(run), self.heads[run].out_features
         shape = (-1,) if task.closed_form == "class" else (-1, channels)
         answers = torch.full((sum(lengths), *shape[1:]), -1.0 if shape == (-1,) else torch.nan)
         start = 0

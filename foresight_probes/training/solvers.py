@@ -8,9 +8,10 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
 from foresight_probes.training.class_regression import ClassRegression
 from foresight_probes.training.discriminant import Discriminant
-from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.logistic_regression import LogisticRegression
+from foresight_probes.training.nearest_neighbours import NearestNeighbours
 from foresight_probes.training.ridge_regression import RidgeRegression
+from foresight_probes.training.solution import Solution
 from foresight_probes.training.solver_data import SolverData
 
 
@@ -22,8 +23,8 @@ class Solver(Protocol):
 
     def solve(
         self, runs: Sequence[int], data: SolverData, options: TrainingOptions
-    ) -> Mapping[int, Sequence[LinearSolution]]:
-        """Returns a solution for each penalty, or a single one without, by the index of a run in `data`.
+    ) -> Mapping[int, Sequence[Solution]]:
+        """Returns the solutions that validation chooses from, one for each penalty, by the index of a run in `data`.
 
         Reports to `data.advance`.
         """
@@ -37,6 +38,7 @@ SOLVERS: Mapping[str, Solver] = {
     "logistic": LogisticRegression(),
     "discriminant": Discriminant(),
     "class": ClassRegression(),
+    "knn": NearestNeighbours(),
 }
 """Solvers by the name that a head declares."""
 
@@ -58,7 +60,7 @@ def solver_of(task: Task, head: str) -> str | None:
 def solvable(task: Task, head: str) -> bool:
     """Tells whether a head is trained, or is a closed form that the task has targets for. Raises `UnknownName`.
 
-    Ridge regression needs values, logistic regression classes.
+    Ridge regression needs values, logistic regression and nearest neighbours need classes.
     """
     solver = heads.solver(head)
     return solver is None or task.closed_form in SOLVERS[solver].targets

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from foresight_probes import heads
 from foresight_probes.batches import Form, OutputSpec
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.features.views import View
+from foresight_probes.features.views import CHANNELS, LEADING, View
+from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
 from foresight_probes.training.closed_forms import ClosedForms
@@ -22,10 +23,6 @@ from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import solver_of
 
-START, CHANNELS = "start", "channels"
-"""Names of views: the closed form's values alone, and these with all standardised channels."""
-LEADING = "leading-"
-"""Prefix of the names of views with leading directions, before their number."""
 _LINEAR: Mapping[Form, str] = {"per_sample": "pooled-linear", "per_token": "token-linear"}
 
 
@@ -82,7 +79,7 @@ class Starts:
         """Tells whether a head's predictions are a closed form's values with a correction by the head."""
         own = self._tasks[task]
         form = self._form(own, head)
-        if heads.is_linear_head(head) or form not in own.start_forms:
+        if heads.is_linear_head(head) or heads.solver(head) or form not in own.start_forms:
             return False
         return form == "per_token" or heads.load(head).reads == "pooled" or own.closed_form is not None
 
@@ -106,15 +103,16 @@ class Starts:
         data = SolverData(
             runs=runs,
             tasks={name: task},
-            heads=[built],  # type: ignore[list-item]
+            heads=[cast(LinearHead, built)],
             solvers=[solver_of(task, head) or "ridge"],
             splits=[self._data.split],
             features=self._data,
             standardization=self._standardization,
             advance=self._advance,
         )
-        best = ClosedForms(data, self._options).best()[0]
-        return _AffineMap(best.weight.float(), best.bias.float())
+        ClosedForms(data, self._options).best()
+        linear = cast(LinearHead, built).linear
+        return _AffineMap(linear.weight.detach(), linear.bias.detach())
 
     def _on_tokens(self, pooled: _AffineMap) -> _AffineMap:
         """The same map for standardised tokens, whose mean it maps to what it maps standardised means to."""

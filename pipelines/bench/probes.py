@@ -23,7 +23,7 @@ from foresight_probes.features.batch_sampler import BatchLoader
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import open_source
 from foresight_probes.features.standardization import Standardization
-from foresight_probes.heads.layers.base import LinearHead
+from foresight_probes.heads.layers.base import SolvableHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import resplit
 from foresight_probes.sweeps.plan import plan_sweep
@@ -162,7 +162,7 @@ def _solve(cache: Cache, runs: Sequence[RunSpec], options: TrainingOptions) -> N
     solver_data = SolverData(
         runs=runs,
         tasks=loaded.tasks,
-        heads=[cast(LinearHead, head) for head in heads],
+        heads=[cast(SolvableHead, head) for head in heads],
         solvers=[str(solver_of(loaded.tasks[run.task], run.head)) for run in runs],
         splits=[resplit(loaded.split, groups, run.seed) for run in runs],
         features=data,

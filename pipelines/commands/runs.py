@@ -44,8 +44,8 @@ def run(
 ) -> None:
     """Tabulate finished runs; sort and filter them.
 
-    Columns are task, point, run (its name), head, seed, learning_rate, weight_decay, strength, epoch, value (the
-    task's primary metric on the test split) with low and high, chance, validation, parameters, wall_seconds, and
+    Columns are task, point, run (its name), head, seed, learning_rate, weight_decay, strength, neighbours, epoch, value
+    (the task's primary metric on the test split) with low and high, chance, validation, parameters, wall_seconds, and
     every metric by its name.
 
     Example: foresight runs runs/coco --where task=boxes --where "value>0.3" --sort -value

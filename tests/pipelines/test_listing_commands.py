@@ -40,6 +40,7 @@ def test_a_task_is_shown() -> None:
     ("name", "facts", "line"),
     [
         ("ridge", ("pooled", "ridge", None), "weights   solved in closed form: ridge"),
+        ("knn", ("pooled", "knn", None), "weights   solved in closed form: knn"),
         ("token-linear", ("tokens", None, 0.02), "weights   trained, by default at learning rate 0.02"),
         ("several-weighted", ("tokens", None, 0.003), "reads     all tokens of several points at once (E4+E5)"),
     ],
