@@ -40,7 +40,7 @@ class Task(Picture):
     above 0.5 is drawn as an edge.
     """
 
-    heads = ("conv-decoder",)
+    heads = ("token-linear", "conv-decoder")
     primary = "edge_f1"
     metric_names = ("edge_f1",)
     channels = 1

@@ -43,6 +43,7 @@ def test_token_heads_see_their_own_token_alone() -> None:
 def test_a_decoder_sees_its_neighbourhood() -> None:
     """A token in the corner reaches its neighbours, and not the other end of the picture."""
     head = heads.build("conv-decoder", width=6, outputs=replace(PICTURE, grid=Grid(1, 12, 12)), seed=0)
+    stir(head)
     seen = changed(head, features((Grid(1, 12, 12),)), 0, 0).view(12, 12)
     assert seen[:2, :2].all()
     assert not seen[6:].any()
@@ -52,6 +53,7 @@ def test_a_decoder_sees_its_neighbourhood() -> None:
 def test_a_decoder_draws_pieces_where_they_belong() -> None:
     """Moving the tokens by one cell moves the picture by one cell, away from the border."""
     head = heads.build("conv-decoder", width=6, outputs=replace(PICTURE, grid=Grid(1, 12, 12)), seed=0)
+    stir(head)
     batch = features((Grid(1, 12, 12),))
     moved = batch.tokens.view(1, 12, 12, 6).roll((1, 2), dims=(1, 2)).view(1, 144, 6)
     with torch.no_grad():
