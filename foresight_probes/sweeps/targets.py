@@ -17,6 +17,9 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import SIDES, Split, require_apart, split_rows
 from foresight_probes.tasks import Task, TaskContext
 
+KEPT_BYTES = 256 * 1024**2
+"""Bytes of targets made from arrays that are kept for each task."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskTargets:
@@ -105,17 +108,27 @@ def _targets(cache: Cache, task: Task, rows: list[int]) -> Mapping[int, Tensor]:
 
 
 class DenseTargets(Mapping[int, Tensor]):
-    """Targets that are made when they are read, because they need arrays of the cache, such as pixels."""
+    """Targets that are made when they are read, because they need arrays of the cache, such as pixels.
+
+    Those that are read first are kept, as many as fit into `KEPT_BYTES`. May be read in several threads at once.
+    """
 
     def __init__(self, cache: Cache, task: Task, rows: list[int]) -> None:
         self._cache, self._task, self._rows = cache, task, dict.fromkeys(rows)
+        self._kept: dict[int, Tensor] = {}
+        self._kept_bytes = 0
 
     def __getitem__(self, row: int) -> Tensor:
+        if row in self._kept:
+            return self._kept[row]
         if row not in self._rows:
             raise KeyError(row)
         target = self._task.target(self._sample(row))
         if target is None:
             raise KeyError(row)
+        if self._kept_bytes + target.nbytes <= KEPT_BYTES:
+            self._kept[row] = target
+            self._kept_bytes += target.nbytes
         return target
 
     def __iter__(self) -> Iterator[int]:
