@@ -19,6 +19,8 @@ DECAYS = (1.0, 10.0)
 """Weight decays, in that of the options, of heads that read means and are not linear: they fit anything soon."""
 POOLED_INPUTS = (CHANNELS, f"{LEADING}16", f"{LEADING}48", f"{LEADING}128")
 TOKEN_INPUTS = (f"{LEADING}48", f"{LEADING}128")
+DENSE_INPUTS = (f"{LEADING}128",)
+"""Views of heads that answer for every token, and so learn from as many answers: no narrow one is needed."""
 LINEAR_INPUTS = (START, f"{LEADING}128")
 
 
@@ -78,8 +80,15 @@ def _decays(run: RunSpec, decay: float, *, viewed: bool) -> tuple[float, ...]:
 
 def _inputs(head: str, task: Task, width: int) -> tuple[str, ...]:
     """Names of views, each once: as many leading directions as there are channels would be all of them."""
-    names = POOLED_INPUTS if heads.load(head).reads == "pooled" else TOKEN_INPUTS
-    if heads.is_linear_head(head):
-        names = LINEAR_INPUTS if task.start_forms else names
+    names = _names(head, task)
     fewer = [name for name in names if not name.startswith(LEADING) or int(name.removeprefix(LEADING)) < width]
     return tuple(dict.fromkeys([*fewer, *([CHANNELS] if len(fewer) < len(names) else [])]))
+
+
+def _names(head: str, task: Task) -> tuple[str, ...]:
+    own = heads.load(head)
+    if own.is_linear and task.start_forms:
+        return LINEAR_INPUTS
+    if own.reads == "pooled":
+        return POOLED_INPUTS
+    return DENSE_INPUTS if own.predicts == ("per_token",) else TOKEN_INPUTS
