@@ -20,7 +20,7 @@ WIDTH = 64
 LEAST_CANVAS = 4
 """Channels of the canvas, at least; as many more as 64 spread over the pixels of a cell are."""
 
-PIXEL_WIDTH, PIXEL_LAYERS = 24, 4
+PIXEL_WIDTH, PIXEL_LAYERS = 16, 3
 """Channels and number of the convolutions over pixels."""
 
 GAIN = 8.0
@@ -55,7 +55,7 @@ class Head(ProbeHead):
         )
         layers: list[nn.Module] = []
         for before in (canvas, *[PIXEL_WIDTH] * (PIXEL_LAYERS - 1)):
-            layers += [_kept_variance(nn.Conv2d(before, PIXEL_WIDTH, 3, padding=1)), nn.GELU()]
+            layers += [_kept_variance(nn.Conv2d(before, PIXEL_WIDTH, 3, padding=1)), nn.ReLU(inplace=True)]
         self.pixels = nn.Sequential(*layers)
         self.draw = _zeroed(nn.Conv2d(PIXEL_WIDTH, frames * channels, 3, padding=1))
 
@@ -100,8 +100,8 @@ def spread_channels(maps: Tensor, rows: int, columns: int) -> Tensor:
     [[[1.0, 2.0]], [[3.0, 4.0]]]
     """
     batch, _, high, wide = maps.shape
-    apart = maps.reshape(batch, -1, rows, columns, high, wide)
-    return apart.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, high * rows, wide * columns)
+    apart = maps.permute(0, 2, 3, 1).reshape(batch, high, wide, -1, rows, columns)
+    return apart.permute(0, 1, 4, 2, 5, 3).reshape(batch, high * rows, wide * columns, -1).permute(0, 3, 1, 2)
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
