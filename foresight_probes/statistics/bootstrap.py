@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,3 +62,19 @@ def bootstrap(
         low, high = np.percentile(values if len(values) else [value], [tail, 100 - tail])
         intervals[name] = Interval(value, float(low), float(high))
     return intervals
+
+
+def bootstrap_difference(
+    first: Scores, second: Scores, groups: Sequence[str], statistic: Statistic, name: str, **options: Any
+) -> Interval | None:
+    """Returns the interval of how much greater a statistic of this name is by the first scores than by the second.
+
+    Both are of the same samples in the same order, and are resampled together, so that what makes a sample hard for
+    both does not count. None where the statistic is undefined. Options are those of `bootstrap`.
+    """
+
+    def difference(_: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        values = [statistic(scores, counts_RS).get(name) for scores in (first, second)]
+        return {name: values[0] - values[1]} if values[0] is not None and values[1] is not None else {}
+
+    return bootstrap(first, groups, difference, **options).get(name)

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
-from foresight_probes.metrics import Scores
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import Result, rewrite_result
-from foresight_probes.statistics.bootstrap import Interval, bootstrap
+from foresight_probes.statistics.bootstrap import Interval, bootstrap_difference
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import COPY
 from foresight_probes.tasks import Task
@@ -83,11 +82,12 @@ def _difference(task: Task, result: Result, control: Result, options: TrainingOp
         return None
     first = [np.array(score.scores) for score in common]
     second = [np.array(other[score.id].scores) for score in common]
-
-    def statistic(_: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        values_R, control_R = (task.resampled_metrics(scores, counts_RS)[task.primary] for scores in (first, second))
-        return {task.primary: values_R - control_R}
-
-    resamples = min(MOST_RESAMPLES, options.resamples)
-    groups = [score.group for score in common]
-    return bootstrap(first, groups, statistic, resamples=resamples, confidence=options.confidence).get(task.primary)
+    return bootstrap_difference(
+        first,
+        second,
+        [score.group for score in common],
+        task.resampled_metrics,
+        task.primary,
+        resamples=min(MOST_RESAMPLES, options.resamples),
+        confidence=options.confidence,
+    )

@@ -70,7 +70,7 @@ class PointRuns:
         self._chance = {name: self._chance_of(name, data, standardization) for name in names}
         fitted, failures = self._fitted(data, standardization, loggers, advance)
         fitted = [
-            or_constant(own, self.tasks[own.run.task], constant) if constant else own
+            or_constant(own, self.tasks[own.run.task], constant, self._group) if constant else own
             for own in fitted
             for constant in [self._constant(own.run.task, own.run.seed, data, standardization)]
         ]
@@ -169,6 +169,10 @@ class PointRuns:
             standardization=standardization,
             advance=advance,
         )
+
+    def _group(self, row: int) -> str:
+        """The group of a sample, by its row of the sample table."""
+        return str(self.cache.rows[row]["group"])
 
     def _split_of(self, seed: int) -> Split:
         """The split of a seed. Raises `ProbeError` where a group is on two of its sides."""

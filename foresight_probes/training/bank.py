@@ -128,9 +128,10 @@ class Bank(LightningModule):
         for index in list(self._learners):
             task = self.tasks[self.runs[index].task]
             epoch = 0 if self._as_they_are() else self._epochs_before[index] + self.current_epoch + 1
-            value = task.metrics(self._validation_scores[index].scores).get(task.primary, math.nan)
+            scores = self._validation_scores[index]
+            value = task.metrics(scores.scores).get(task.primary, math.nan)
             values.setdefault(epoch, {})[f"{self._names[index]}/{task.primary}"] = value
-            self._select(index, value, epoch)
+            self._select(index, value, epoch, scores)
             self._validation_scores[index] = Gathered()
         for logger in self.loggers:
             for epoch, own in values.items():
@@ -225,13 +226,13 @@ class Bank(LightningModule):
                 for index, run_scores in answer.scores(for_selection=for_selection):
                     scores[index].add(answer.batch.rows, run_scores)
 
-    def _select(self, index: int, value: float, epoch: int) -> None:
+    def _select(self, index: int, value: float, epoch: int, scores: Gathered) -> None:
         """Keeps the weights of the best epoch, and leaves out a run that has lost patience."""
         best = self.selections[index]
         if value > best.value or not best.weights:
             self._learners[index].write_back(index)
             weights = {name: weight.detach().clone() for name, weight in self.heads[index].state_dict().items()}
-            self.selections[index] = BestEpoch(value if value > -math.inf else -math.inf, epoch, weights)
+            self.selections[index] = BestEpoch(value if value > -math.inf else -math.inf, epoch, weights, scores=scores)
         elif self.options.patience and epoch - best.epoch >= self.options.patience:
             self._leave_out(index)
 

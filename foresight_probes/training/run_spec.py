@@ -12,6 +12,7 @@ from foresight_probes.controls import parts
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.heads.layers.base import ProbeHead
 from foresight_probes.options import TrainingOptions
+from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
 from foresight_probes.training.step_sizes import StepSize
 
@@ -82,3 +83,5 @@ class BestEpoch:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     penalty: float | None = None
     """The penalty that was selected, of a head that is solved with several."""
+    scores: Gathered = field(default_factory=Gathered)
+    """Scores of the validation samples, as many as selection needs."""

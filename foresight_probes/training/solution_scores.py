@@ -1,30 +1,58 @@
 """Scores of solutions on samples of their runs."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from torch import Tensor
 
+from foresight_probes.batches import Prediction
+from foresight_probes.metrics import Scores
 from foresight_probes.results.scores import Gathered
+from foresight_probes.tasks import Task
 from foresight_probes.training.solution import Solution
 from foresight_probes.training.solver_data import SeenBatch, SolverData
 
 AnySolution = TypeVar("AnySolution", bound=Solution)
+Score: TypeAlias = Callable[[Task, Prediction, Sequence[Tensor]], Scores]
+
+
+class Best(NamedTuple, Generic[AnySolution]):
+    """The best solution of a run."""
+
+    solution: AnySolution
+    value: float
+    """Primary metric on the validation split."""
+    scores: Gathered
+    """Scores of the samples of the validation split."""
 
 
 def best_on_validation(
     data: SolverData, solutions: Mapping[int, Sequence[AnySolution]], *, counted: bool = True
-) -> dict[int, tuple[AnySolution, float]]:
-    """Returns the best solution of each run with its primary metric, the first of those that are as good."""
+) -> dict[int, Best[AnySolution]]:
+    """Returns the solution of each run with the best primary metric, the first of those that are as good."""
     best = {}
     for run, gathered in evaluate(data, solutions, "validation", counted=counted).items():
         task = data.task(run)
         values = [task.metrics(own.scores).get(task.primary, -math.inf) for own in gathered]
         first = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
-        best[run] = (solutions[run][first], values[first])
+        best[run] = Best(solutions[run][first], values[first], gathered[first])
     return best
+
+
+def least_loss(data: SolverData, solutions: Mapping[int, Sequence[AnySolution]]) -> dict[int, AnySolution]:
+    """Returns the solution of each run with the least mean loss on validation, the first of those that are as good."""
+    best = {}
+    for run, gathered in evaluate(data, solutions, "validation", score=_losses).items():
+        losses = [float(np.mean(own.scores)) for own in gathered]
+        best[run] = solutions[run][int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
+    return best
+
+
+def _losses(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
+    """Gives each sample the mean loss of its batch, so that the mean over all samples is the mean loss."""
+    return np.full((len(targets), 1), float(task.loss(prediction, targets)))
 
 
 def evaluate(
@@ -33,12 +61,15 @@ def evaluate(
     side: Literal["validation", "test"],
     *,
     counted: bool = True,
+    score: Score | None = None,
 ) -> dict[int, list[Gathered]]:
     """Returns, by run and solution, the scores of a side's samples that have a target.
 
-    Those of validation are as many as selection needs (`Task.selection_scores`). Samples are reported where they are
-    `counted`.
+    Scores are the task's where `score` is None; those of validation are as many as selection needs
+    (`Task.selection_scores`). Samples are reported where they are `counted`.
     """
+    if score is None:
+        score = _for_selection if side == "validation" else _for_report
     gathered = {run: [Gathered() for _ in own] for run, own in solutions.items()}
     samples = {run: frozenset(data.splits[run].rows(side)) for run in solutions}
     for seen in data.batches(samples, counted=counted):
@@ -46,14 +77,21 @@ def evaluate(
             targets = _targets(data, run, seen, samples[run])
             if targets:
                 task, head = data.task(run), data.heads[run]
-                score = task.selection_scores if side == "validation" else task.scores
                 features = seen.features.select(list(targets))
                 rows = [seen.samples[position] for position in targets]
                 inputs_BRD = head.inputs(features)[0].double()
                 for number, solution in enumerate(solutions[run]):
                     prediction = solution.predict(head, inputs_BRD, features)
-                    gathered[run][number].add(rows, score(prediction, list(targets.values())))
+                    gathered[run][number].add(rows, score(task, prediction, list(targets.values())))
     return gathered
+
+
+def _for_selection(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
+    return task.selection_scores(prediction, targets)
+
+
+def _for_report(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
+    return task.scores(prediction, targets)
 
 
 def _targets(data: SolverData, run: int, seen: SeenBatch, samples: frozenset[int]) -> dict[int, Tensor]:

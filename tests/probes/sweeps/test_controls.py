@@ -98,7 +98,7 @@ def test_labels_in_another_order_are_a_null_distribution(runs: Path) -> None:
     copies = load_result(runs / "controls/label-shuffle/counting" / worlds.INFORMATIVE / "pooled-linear-seed0.json")
     values = [part["r2"] for part in copies.breakdown.values()]
     assert len(values) == 20
-    assert len(set(values)) > 5
+    assert 1 < len(set(values)) < 20  # where a copy is no better than the mean predictor, it is that
     assert copies.value.value == pytest.approx(np.mean(values))
     assert found[worlds.INFORMATIVE].controls["label-shuffle"].p_value == pytest.approx(1 / 21)
     at_chance = found[worlds.EMPTY].controls["label-shuffle"].p_value

@@ -9,6 +9,7 @@ import torch
 
 from foresight_probes import heads
 from foresight_probes.batches import Prediction
+from foresight_probes.calibration.planted import PlantedCache
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.sources import open_source
 from foresight_probes.heads.layers.base import LinearHead, ProbeHead
@@ -79,7 +80,8 @@ def closed_form(search: Search, task: str, form: str) -> ProbeHead:
         features=search._data,
         standardization=search._standardization,
     )
-    return ClosedForms(data, OPTIONS).fit()[0].head
+    ClosedForms(data, OPTIONS).start()
+    return made[0]
 
 
 def assert_same(found: Prediction, expected: Prediction, name: str) -> None:
@@ -127,3 +129,18 @@ def test_what_a_head_adds_it_reads_from_what_follows_the_closed_form(
     assert added.abs().min() > 0.01
     others = replace(features, tokens=features.tokens[..., 1:], pooled=features.pooled[..., 1:])
     torch.testing.assert_close(added, head.body(others).values, rtol=1e-4, atol=1e-4)
+
+
+def test_what_knows_the_training_samples_by_heart_is_no_start(tmp_path: Path) -> None:
+    """With more channels than samples and nothing to read, weak penalties leave no error to learn from."""
+    cache = PlantedCache(world="several", train=60, validation=40, test=10, rows=2).write(
+        tmp_path, ["nothing.linear.w1280"]
+    )
+    options = TrainingOptions(strengths=(1e-3, 1e5))
+    loaded = load_targets(cache, ["hallucination"], options)
+    data = FeatureData(open_source(cache, "nothing.linear.w1280"), loaded.split, loaded.targets, options)
+    standardization = data.standardization()
+    view = Starts(data, standardization, loaded.tasks, options).view("hallucination", "mlp", "leading-16")
+    pooled = standardization(data.batch(data.split.train).features).pooled
+    started = (pooled @ view.weight[: view.start].T + view.bias[: view.start]).softmax(1)
+    assert ((started > 0.2) & (started < 0.8)).all()
