@@ -16,10 +16,14 @@ from foresight_cache.runtime.progress import Advance
 from foresight_probes.calibration.checks import Extent, Instrument, checks, reference_head
 from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
 from foresight_probes.calibration.validity import digest
+from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result
 from foresight_probes.sweeps.run import train
 from foresight_probes.tasks import load
 from foresight_probes.training.solvers import solver_of
+
+OPTIONS = TrainingOptions(resamples=200)
+"""Options of all trainings: the defaults, but for the resamples of intervals, to which nothing is held closely."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +45,7 @@ class Training:
         opened = self.cache.write(out / "caches", [str(self.point)])
         place = f"{task}-{head}-{digest(task, head)[:12]}"
         folder = out / "runs" / place / self.cache.place(out).name
-        results = train(opened, tasks=[task], points=[str(self.point)], heads=self.heads, out=folder)
+        results = train(opened, tasks=[task], points=[str(self.point)], heads=self.heads, out=folder, options=OPTIONS)
         by_head = {result.head: result for result in results if result.point == str(self.point)}
         return [by_head[name] for name in self.heads]
 
