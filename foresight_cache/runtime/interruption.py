@@ -1,5 +1,7 @@
-"""Interruption between two steps instead of inside one."""
+"""Interruption between two steps instead of inside one, and the end of processes with that of their parent."""
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -37,3 +39,19 @@ def deferred_interrupts() -> Iterator[Callable[[], None]]:
         for number, handler in before.items():
             signal.signal(number, handler)
     check()
+
+
+def end_with_parent() -> None:
+    """Lets a process that `multiprocessing` started end when its parent does, also when that is killed.
+
+    Otherwise it would work on, unseen, at what nobody waits for. Does nothing in a process without such a parent.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

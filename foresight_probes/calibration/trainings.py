@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from foresight_cache.errors import Interrupted, ProbeError
+from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance
 from foresight_probes.calibration.checks import Extent, Instrument, checks, reference_head
 from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
@@ -74,7 +75,7 @@ def train_beside(wanted: Sequence[Training], out: Path, workers: int, advance: A
     """
     threads = max(1, torch.get_num_threads() // workers)
     context = get_context("spawn")  # a forked process cannot use the GPU
-    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,)) as pool:
         ordered = sorted(wanted, key=lambda training: training.size, reverse=True)
         try:
             for _ in as_completed([pool.submit(_make, training, out) for training in ordered]):
@@ -82,6 +83,11 @@ def train_beside(wanted: Sequence[Training], out: Path, workers: int, advance: A
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise Interrupted("interrupted; finished runs are kept, run it again to go on") from None
+
+
+def _begin(threads: int) -> None:
+    end_with_parent()
+    torch.set_num_threads(threads)
 
 
 def _make(training: Training, out: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from foresight_cache.errors import Interrupted, ProbeError
 from foresight_cache.reader import open_cache
+from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.schedulers import see_one_gpu
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
@@ -61,7 +62,8 @@ def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Se
 
 
 def _begin(numbers: "Queue[int]") -> None:
-    """Lets a process see one of the GPUs that its parent sees."""
+    """Lets a process see one of the GPUs that its parent sees, and end with it."""
+    end_with_parent()
     see_one_gpu(numbers.get())
 
 

@@ -59,7 +59,7 @@ class Task(tasks.Task):
     most. Crowds and areas count as COCO has them.
     """
 
-    heads = ("anchored", "token-linear")
+    heads = ("token-linear", "anchored")
     primary = "map_0.5"
     metric_names = ("map_0.5", "map_0.75", "map_0.5:0.95", "map_small", "map_medium", "map_large")
     annotations = ("objects",)

@@ -2,7 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +64,30 @@ def test_another_thread_has_nothing_to_wait_for() -> None:
     thread.start()
     thread.join()
     assert not failures
+
+
+PARENT = """
+import multiprocessing, sys, time
+from foresight_cache.runtime.interruption import end_with_parent
+
+def child():
+    end_with_parent()
+    print(multiprocessing.current_process().pid, flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    multiprocessing.get_context("fork").Process(target=child).start()
+    time.sleep(60)
+"""
+
+
+def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline()
+        parent.kill()
+        killed = time.monotonic()
+        parent.stdout.read()  # ends when the child, which holds the pipe, has ended
+    assert time.monotonic() - killed < 20
