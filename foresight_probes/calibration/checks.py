@@ -56,6 +56,8 @@ class Extent:
     """True to ask heads that are not linear for what a sign hides."""
     absent: tuple[Subject, ...] = ("nothing", "places")
     """Points on which nothing is to be read."""
+    trained_share: float = 1.0
+    """Share of the samples on which heads are checked that are trained, which takes longer."""
     one_trained: bool = False
     """True to check, of the heads of a task that are trained and not solved, only the first."""
     of_trained: tuple[Rule, ...] = get_args(Rule)
@@ -64,9 +66,10 @@ class Extent:
 
 FULL = Extent()
 QUICK = Extent(
-    train=160,
-    validation=80,
-    test=200,
+    train=600,
+    validation=240,
+    test=600,
+    trained_share=0.3,
     few=None,
     geometries=("base", "outch", "aniso"),
     hard=(),
@@ -97,11 +100,12 @@ def checks(instrument: Instrument, extent: Extent) -> list[Check]:
     """Returns the checks of an instrument."""
     question, head = QUESTIONS[instrument.task], heads.load(instrument.head)
     subjects = dict.fromkeys(question.subjects[own] for own in head.information if own in question.subjects)
-    listed = [check for subject in subjects for check in _of_subject(subject, question, instrument, extent)]
-    if subjects:
-        cache = _cache(question, next(iter(subjects)), extent)
-        listed += [Check(rule="absent", cache=cache, point=PlantedPoint(subject)) for subject in extent.absent]
     is_solved = solver_of(tasks.load(instrument.task), instrument.head) is not None
+    caches = {subject: _cache(question, subject, extent, is_solved=is_solved) for subject in subjects}
+    listed = [check for subject in subjects for check in _of_subject(subject, caches[subject], instrument, extent)]
+    if caches:
+        cache = next(iter(caches.values()))
+        listed += [Check(rule="absent", cache=cache, point=PlantedPoint(subject)) for subject in extent.absent]
     return [check for check in listed if is_solved or check.rule in extent.of_trained]
 
 
@@ -114,8 +118,8 @@ def reference_head(instrument: Instrument) -> str | None:
     return SOLVED_BY[task.closed_form]
 
 
-def _of_subject(subject: Subject, question: Question, instrument: Instrument, extent: Extent) -> Iterator[Check]:
-    cache = _cache(question, subject, extent)
+def _of_subject(subject: Subject, cache: PlantedCache, instrument: Instrument, extent: Extent) -> Iterator[Check]:
+    question = QUESTIONS[instrument.task]
     noisy, product = question.noisy(subject), question.product(subject)
     is_linear = heads.load(instrument.head).is_linear
     yield Check(rule="present", cache=cache, point=PlantedPoint(subject))
@@ -137,6 +141,7 @@ def _of_subject(subject: Subject, question: Question, instrument: Instrument, ex
             )
 
 
-def _cache(question: Question, subject: Subject, extent: Extent) -> PlantedCache:
-    sizes = {"train": extent.train, "validation": extent.validation, "test": extent.test}
-    return PlantedCache(world=question.world, rows=ROWS[subject], **sizes)
+def _cache(question: Question, subject: Subject, extent: Extent, *, is_solved: bool) -> PlantedCache:
+    share = 1.0 if is_solved else extent.trained_share
+    train, validation, test = (round(share * size) for size in (extent.train, extent.validation, extent.test))
+    return PlantedCache(world=question.world, rows=ROWS[subject], train=train, validation=validation, test=test)
