@@ -91,5 +91,5 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(
     }
 )
 """Questions by task. The target of `next-frame` is the features themselves, so that in another geometry, whose noise no
-frame foretells, it is another question. Features that only tell their place do not change, which is easily foretold. The
-mean predictor, of as many means as there are cells, is a little below the R² of a constant, which is 0."""
+frame foretells, it is another question. Features that only tell their place do not change, which is easily foretold.
+The mean predictor, of as many means as there are cells, is a little below the R² of a constant, which is 0."""
