@@ -22,6 +22,7 @@ class ClassRegression:
     """The solutions of both, those of logistic regression first; a `Solver`."""
 
     targets: tuple[str, ...] = ("class",)
+    by_loss = True
 
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
         few = [run for run in runs if _cost(run, data) <= MOST_NUMBERS]

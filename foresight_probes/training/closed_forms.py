@@ -7,7 +7,7 @@ from foresight_probes.splits import Split
 from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.run_spec import BestEpoch
 from foresight_probes.training.solution import Solution
-from foresight_probes.training.solution_scores import best_on_validation, evaluate, least_loss
+from foresight_probes.training.solution_scores import best_on_validation, evaluate
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import SOLVERS
 
@@ -53,18 +53,6 @@ class ClosedForms:
         """Solves, keeps the weights of each run's best solution on validation, and returns it."""
         return self._select(self._solve())
 
-    def start(self) -> None:
-        """Solves, and keeps the weights with which training of what corrects a solution begins best.
-
-        Of classes that is the solution with the least loss. Where nothing can be read, the best of many by a metric
-        that sees ranks alone may be one that knows the training samples by heart, which leaves nothing to learn.
-        """
-        if any(self._data.task(run).closed_form != "class" for run in range(len(self.runs))):
-            self.best()
-            return
-        for index, solution in least_loss(self._data, self._solve()).items():
-            solution.keep(self.heads[index])
-
     def _solve(self) -> dict[int, Sequence[Solution]]:
         solutions: dict[int, Sequence[Solution]] = {}
         for name, solver in SOLVERS.items():
@@ -73,7 +61,8 @@ class ClosedForms:
         return solutions
 
     def _select(self, solutions: Mapping[int, Sequence[Solution]]) -> dict[int, Solution]:
-        selected = best_on_validation(self._data, solutions)
+        by_loss = [index for index, name in enumerate(self._data.solvers) if SOLVERS[name].by_loss]
+        selected = best_on_validation(self._data, solutions, by_loss=by_loss)
         for index, best in selected.items():
             best.solution.keep(self.heads[index])
             weights = self.heads[index].state_dict()

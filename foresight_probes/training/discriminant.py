@@ -31,6 +31,7 @@ class Discriminant:
     """Ridge regression for each penalty, then logistic regression on its scores; a `Solver`."""
 
     targets: tuple[str, ...] = ("class",)
+    by_loss = False
 
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
         ridge = RidgeRegression().solve(runs, data, options)

@@ -37,6 +37,7 @@ class LogisticRegression:
     """Logistic regression of one run after the other; a `Solver`. Rows are kept where they fit `resident_bytes`."""
 
     targets: tuple[str, ...] = ("class",)
+    by_loss = True
 
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
         return {run: self._solve(run, data, options) for run in runs}

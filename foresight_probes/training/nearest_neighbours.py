@@ -102,6 +102,7 @@ class NearestNeighbours:
     """Banks of training rows, of which there are `MOST_ROWS` at most, chosen by hash; a `Solver`."""
 
     targets: tuple[str, ...] = ("class",)
+    by_loss = False
 
     def solve(
         self, runs: Sequence[int], data: SolverData, options: TrainingOptions

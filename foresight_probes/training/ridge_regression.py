@@ -105,6 +105,7 @@ class RidgeRegression:
     """Ridge regression of all runs in one pass; a `Solver`."""
 
     targets: tuple[str, ...] = ("values",)
+    by_loss = False
 
     def solve(self, runs: Sequence[int], data: SolverData, options: TrainingOptions) -> dict[int, list[LinearSolution]]:
         equations: dict[tuple[int, ...], NormalEquations | KeptRows] = {}

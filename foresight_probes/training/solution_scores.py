@@ -1,7 +1,7 @@
 """Scores of solutions on samples of their runs."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -29,24 +29,25 @@ class Best(NamedTuple, Generic[AnySolution]):
 
 
 def best_on_validation(
-    data: SolverData, solutions: Mapping[int, Sequence[AnySolution]], *, counted: bool = True
+    data: SolverData,
+    solutions: Mapping[int, Sequence[AnySolution]],
+    *,
+    by_loss: Container[int] = (),
+    counted: bool = True,
 ) -> dict[int, Best[AnySolution]]:
-    """Returns the solution of each run with the best primary metric, the first of those that are as good."""
+    """Returns the solution of each run that validation chooses, the first of those that are as good.
+
+    It has the best primary metric, or of the runs `by_loss` the least mean loss.
+    """
     best = {}
+    with_losses = {run: own for run, own in solutions.items() if run in by_loss}
+    losses = evaluate(data, with_losses, "validation", counted=False, score=_losses) if with_losses else {}
     for run, gathered in evaluate(data, solutions, "validation", counted=counted).items():
         task = data.task(run)
         values = [task.metrics(own.scores).get(task.primary, -math.inf) for own in gathered]
-        first = int(np.argmax(np.nan_to_num(values, nan=-np.inf, neginf=-np.inf)))
+        worth = [-float(np.mean(own.scores)) for own in losses[run]] if run in losses else values
+        first = int(np.argmax(np.nan_to_num(worth, nan=-np.inf, neginf=-np.inf)))
         best[run] = Best(solutions[run][first], values[first], gathered[first])
-    return best
-
-
-def least_loss(data: SolverData, solutions: Mapping[int, Sequence[AnySolution]]) -> dict[int, AnySolution]:
-    """Returns the solution of each run with the least mean loss on validation, the first of those that are as good."""
-    best = {}
-    for run, gathered in evaluate(data, solutions, "validation", score=_losses).items():
-        losses = [float(np.mean(own.scores)) for own in gathered]
-        best[run] = solutions[run][int(np.argmin(np.nan_to_num(losses, nan=np.inf)))]
     return best
 
 

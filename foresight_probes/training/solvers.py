@@ -20,6 +20,9 @@ class Solver(Protocol):
 
     targets: tuple[str, ...]
     """Targets (`Task.closed_form`) of which it needs one."""
+    by_loss: bool
+    """True where validation chooses by the loss: a metric that counts samples, or that knows their ranks alone, cannot
+    tell the best solution from one that knows the training samples by heart."""
 
     def solve(
         self, runs: Sequence[int], data: SolverData, options: TrainingOptions

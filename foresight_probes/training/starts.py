@@ -110,7 +110,7 @@ class Starts:
             standardization=self._standardization,
             advance=self._advance,
         )
-        ClosedForms(data, self._options).start()
+        ClosedForms(data, self._options).best()
         linear = cast(LinearHead, built).linear
         return _AffineMap(linear.weight.detach(), linear.bias.detach())
 

@@ -80,8 +80,7 @@ def closed_form(search: Search, task: str, form: str) -> ProbeHead:
         features=search._data,
         standardization=search._standardization,
     )
-    ClosedForms(data, OPTIONS).start()
-    return made[0]
+    return ClosedForms(data, OPTIONS).fit()[0].head
 
 
 def assert_same(found: Prediction, expected: Prediction, name: str) -> None:
