@@ -6,7 +6,7 @@ Each is kept as soon as it is finished, and is not made again by the same code.
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import torch
@@ -82,6 +82,8 @@ def train_beside(wanted: Sequence[Training], out: Path, workers: int, advance: A
                 advance(1, 0)
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.kill()  # what is finished is written, and nobody waits for the rest
             raise Interrupted("interrupted; finished runs are kept, run it again to go on") from None
 
 
