@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foresight_probes.batches import Features, OutputSpec, Prediction
-from foresight_probes.heads.layers.attention import NUM_HEADS, WIDTH
 from foresight_probes.heads.layers.base import ProbeHead
 from foresight_probes.heads.layers.outputs import per_sample
+
+WIDTH, NUM_HEADS = 128, 4
+"""Channels of a query, and heads of its attention."""
 
 UNIT = 0.1
 """Distance, as a fraction of the image, that enters values as 1; boxes are drawn in the same unit."""
@@ -23,7 +25,7 @@ REACHES = (0.03, 0.2)
 
 
 class Head(ProbeHead):
-    """tokens [B, N, D] with places -> queries with places [B, P, 256], 8 heads -> values [B, P, C] about the places.
+    """tokens [B, N, D] with places -> queries with places [B, P, 128], 4 heads -> values [B, P, C] about the places.
 
     The places begin on an even grid over the image and the last layer at zero. The attention of a head falls with the
     squared distance of a token from the query's place, over twice the square of the head's learned reach. Values carry
@@ -65,7 +67,7 @@ class Head(ProbeHead):
         return replace(per_sample(values_BPC, self.outputs), places=self.places.expand(len(values_BPC), -1, -1))
 
     def attend(self, features: Features) -> Tensor:
-        """Returns for each query the sum of its heads' values of tokens, weighted by the attention, [B, P, 256]."""
+        """Returns for each query the sum of its heads' values of tokens, weighted by the attention, [B, P, 128]."""
         centres_BN2 = features.cells[..., :2]
         values_BND = self.values(features.tokens) + self.offsets(centres_BN2 / UNIT)
         queries_BPD = self.queries.expand(len(values_BND), -1, -1)
@@ -99,6 +101,6 @@ def even_places(count: int) -> Tensor:
 
 
 def _by_head(tokens_BND: Tensor) -> Tensor:
-    """Takes channels apart by head of the attention, [B, N, 256] -> [B, heads, N, 256 / heads]."""
+    """Takes channels apart by head of the attention, [B, N, 128] -> [B, heads, N, 128 / heads]."""
     batch, count, _ = tokens_BND.shape
     return tokens_BND.view(batch, count, NUM_HEADS, -1).transpose(1, 2)
