@@ -127,6 +127,10 @@ class ChangedSolver:
     def targets(self) -> tuple[str, ...]:
         return self.solver.targets
 
+    @property
+    def by_loss(self) -> bool:
+        return self.solver.by_loss
+
     def solve(
         self, runs: Sequence[int], data: SolverData, options: TrainingOptions
     ) -> Mapping[int, Sequence[LinearSolution]]:
