@@ -64,7 +64,7 @@ def calibrate(
         extent: How much is checked.
         out: Folder for caches, runs and the table.
         workers: Processes that train beside each other.
-        advance: Called after each training with 1, and 0.
+        advance: Called after trainings with the number of points, and 0.
         say: Called with a line about each instrument.
 
     Raises: `Interrupted`.
@@ -87,8 +87,9 @@ def calibrate(
 def _calibrated(instrument: Instrument, extent: Extent, out: Path, advance: Advance) -> Calibrated:
     results: dict[tuple[PlantedCache, PlantedPoint], list[Result]] = {}
     for training in trainings(instrument, extent):
-        results[training.cache, training.point] = training.results(out)
-        advance(1, 0)
+        of_cache = training.results(out)
+        results |= {(training.cache, point): own for point, own in of_cache.items()}
+        advance(len(of_cache), 0)
     wanted = {check: results[check.cache, check.point] for check in checks(instrument, extent)}
     rows = judged(
         instrument,

@@ -5,7 +5,7 @@ Each is kept as soon as it is finished, and is not made again by the same code.
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
 
@@ -29,54 +29,63 @@ OPTIONS = TrainingOptions(resamples=200)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Training:
-    """An instrument, and the closed form that it is compared with where there is one, on a point."""
+    """An instrument, and the closed form that it is compared with where there is one, on points of a cache."""
 
     instrument: Instrument
     heads: tuple[str, ...]
     cache: PlantedCache
-    point: PlantedPoint
+    points: tuple[PlantedPoint, ...]
 
-    def results(self, out: Path) -> list[Result]:
-        """Returns a result for each head; trains what is not there. Raises `ProbeError`.
+    def single(self) -> "list[Training]":
+        """Returns the same, point by point."""
+        return [replace(self, points=(point,)) for point in self.points]
+
+    def results(self, out: Path) -> dict[PlantedPoint, list[Result]]:
+        """Returns a result for each point and head; trains what is not there. Raises `ProbeError`.
 
         Args:
             out: Folder of the calibration.
         """
         task, head = self.instrument.task, self.instrument.head
-        opened = self.cache.write(out / "caches", [str(self.point)])
+        points = [str(point) for point in self.points]
+        opened = self.cache.write(out / "caches", points)
         place = f"{task}-{head}-{digest(task, head)[:12]}"
         folder = out / "runs" / place / self.cache.place(out).name
-        results = train(opened, tasks=[task], points=[str(self.point)], heads=self.heads, out=folder, options=OPTIONS)
-        by_head = {result.head: result for result in results if result.point == str(self.point)}
-        return [by_head[name] for name in self.heads]
+        results = train(opened, tasks=[task], points=points, heads=self.heads, out=folder, options=OPTIONS)
+        by_name = {(result.point, result.head): result for result in results}
+        return {point: [by_name[str(point), name] for name in self.heads] for point in self.points}
 
     @property
     def size(self) -> tuple[bool, int]:
         """Larger for a training that takes longer: closed forms take least, and wide features more than narrow ones."""
         task, head = self.instrument.task, self.instrument.head
-        return solver_of(load(task), head) is None, self.cache.grid.tokens * self.point.coordinates.width
+        width = max(point.coordinates.width for point in self.points)
+        return solver_of(load(task), head) is None, self.cache.grid.tokens * width
 
 
 def trainings(instrument: Instrument, extent: Extent) -> list[Training]:
-    """Returns the trainings of all checks of an instrument, each once."""
+    """Returns the trainings of all checks of an instrument, those on a cache together."""
     reference = reference_head(instrument)
-    needed: dict[Training, None] = {}
+    points: dict[tuple[PlantedCache, tuple[str, ...]], list[PlantedPoint]] = {}
     for check in checks(instrument, extent):
         more = (reference,) if check.rule == "few" and reference else ()
-        own = Training(instrument=instrument, heads=(instrument.head, *more), cache=check.cache, point=check.point)
-        needed[own] = None
-    return list(needed)
+        points.setdefault((check.cache, (instrument.head, *more)), []).append(check.point)
+    return [
+        Training(instrument=instrument, heads=names, cache=cache, points=tuple(dict.fromkeys(own)))
+        for (cache, names), own in points.items()
+    ]
 
 
 def train_beside(wanted: Sequence[Training], out: Path, workers: int, advance: Advance) -> None:
-    """Makes trainings in so many processes, the longest first; `advance` is called after each with 1 and 0.
+    """Makes trainings in so many processes, point by point, the longest first; `advance` is called with 1 and 0.
 
     One that fails is passed over: it fails again, and says why, where its result is asked for. Raises `Interrupted`.
     """
     threads = max(1, torch.get_num_threads() // workers)
     context = get_context("spawn")  # a forked process cannot use the GPU
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(threads,)) as pool:
-        ordered = sorted(wanted, key=lambda training: training.size, reverse=True)
+        single = [own for training in wanted for own in training.single()]
+        ordered = sorted(single, key=lambda training: training.size, reverse=True)
         try:
             for _ in as_completed([pool.submit(_make, training, out) for training in ordered]):
                 advance(1, 0)

@@ -53,7 +53,7 @@ def run(
 
     extent = QUICK if quick else FULL
     chosen = instruments(extent, None if tasks is None else split_list(tasks, "--tasks"))
-    total = sum(len(trainings(instrument, extent)) for instrument in chosen)
+    total = sum(len(own.points) for instrument in chosen for own in trainings(instrument, extent))
     with progress("calibrate", total, unit="runs") as advance:
         beside = workers or min(os.cpu_count() or 1, MOST_WORKERS)
         table = calibrate(chosen, extent, out, workers=beside, advance=advance, say=say)
