@@ -101,6 +101,10 @@ class ProbeError(ForesightError):
     pass
 
 
+class UndefinedMetric(ProbeError):
+    """A metric that is not defined on the samples of a split, as where all have the same answer."""
+
+
 class MissingExtra(ForesightError):
     """
     >>> str(MissingExtra("s3fs", extra="s3", purpose="reading a cache at s3://…"))

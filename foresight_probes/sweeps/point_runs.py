@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from foresight_cache.errors import ProbeError
+from foresight_cache.errors import ProbeError, UndefinedMetric
 from foresight_cache.runtime.progress import Advance
 from foresight_probes import heads as head_registry
 from foresight_probes.batches import Features
@@ -85,7 +85,9 @@ class PointRuns:
             try:
                 result = self._result(run, copies)
             except ProbeError as error:
-                failures += [] if parts(run.task)[1] else [str(error)]  # a control that is not defined is left out
+                is_control = bool(parts(run.task)[1])
+                if not (is_control and isinstance(error, UndefinedMetric)):  # such a control is left out
+                    failures.append(str(error))
                 continue
             outputs = self.tasks[copies[0].run.task].outputs_for(width=sum(data.widths), grid=data.grid)
             recipe = recipe_of(copies[0], outputs)

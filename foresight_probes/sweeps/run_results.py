@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cache.errors import ProbeError
+from foresight_cache.errors import ProbeError, UndefinedMetric
 from foresight_probes.controls import parts
 from foresight_probes.results.result import Result, identity
 from foresight_probes.results.scores import Gathered, SampleScore
@@ -36,8 +36,9 @@ def make_result(
     """Returns the result of a run; its own metrics are `chance` where none is given.
 
     Where there are `copies`, the scores of several draws from chance, metrics are their means and ranges instead.
-    `facts` are the fields of `Result` that only the run knows. Raises `ProbeError` where the primary metric is not
-    defined on the test split, its `value` in `validation` is not finite, or scores are not those of the test samples.
+    `facts` are the fields of `Result` that only the run knows. Raises `UndefinedMetric` where the primary metric is not
+    defined on the test split or its `value` in `validation` is not finite, and `ProbeError` where scores are not those
+    of the test samples.
     """
     (name, control), task, options = parts(run.task), plan.tasks[run.task], plan.sweep.options
     for own in (tested, *copies):
@@ -56,7 +57,7 @@ def make_result(
         metrics = spread(list(breakdown.values()), options.confidence)
     if task.primary not in metrics or not math.isfinite(validation["value"]):
         side = "validation" if task.primary in metrics else "test"
-        raise ProbeError(
+        raise UndefinedMetric(
             f"{task.primary} of {run} on {point} is not defined on the {side} split; "
             "extract more samples, so that it has all kinds of answers"
         )

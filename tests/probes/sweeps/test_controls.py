@@ -12,9 +12,12 @@ from foresight_probes import controls
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_result, load_results
-from foresight_probes.sweeps.plan import plan_sweep
+from foresight_probes.results.scores import Gathered
+from foresight_probes.sweeps import point_runs
+from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.run import train_sweep
 from foresight_probes.sweeps.sweep import Sweep, parse_sweep
+from foresight_probes.training.run_spec import RunSpec
 from tests.support import scenes, worlds
 
 QUICK = TrainingOptions(epochs=2, resamples=200)
@@ -189,3 +192,21 @@ def test_controls_are_chosen_by_name() -> None:
         parse_sweep({"task": "boxes", "controls": "shufled"})
     with pytest.raises(UsageError, match="the twin some/cache is a control, but controls are off"):
         parse_sweep({"task": "boxes", "controls": False, "twin": "some/cache"})
+
+
+def test_a_control_that_was_scored_on_other_samples_fails_aloud(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for one whose metric is not defined."""
+    make_result = point_runs.make_result
+
+    def losing_a_sample(plan: SweepPlan, point: str, run: RunSpec, tested: Gathered, **facts: object) -> Result:
+        fewer = Gathered()
+        fewer.add(tested.rows[1:].tolist(), tested.scores[1:])
+        is_control = bool(controls.parts(run.task)[1])
+        return make_result(plan, point, run, fewer if is_control else tested, **facts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(point_runs, "make_result", losing_a_sample)
+    sweep = replace(SWEEP, tasks=("counting",), points=(worlds.EMPTY,), controls=("positions-only",))
+    with pytest.raises(ProbeError, match="test samples"):
+        train_sweep(plan_sweep(cache, sweep, tmp_path))
