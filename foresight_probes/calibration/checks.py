@@ -127,7 +127,7 @@ def _of_subject(subject: Subject, cache: PlantedCache, instrument: Instrument, e
         yield Check(rule="present", cache=cache, point=PlantedPoint(subject, product))
     if question.has_known_best:
         yield Check(rule="known", cache=cache, point=PlantedPoint(subject, "snr"))
-    named = GEOMETRIES if question.in_geometries is None else question.in_geometries
+    named = question.geometries(subject)
     for geometry in (own for own in extent.geometries if own in named):
         own = replace(cache, rows=2 * cache.rows) if GEOMETRIES[geometry].is_fine else cache
         yield Check(rule="fair", cache=own, point=PlantedPoint(subject, noisy, geometry))

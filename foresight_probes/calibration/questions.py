@@ -7,6 +7,7 @@ from types import MappingProxyType
 from foresight_probes.batches import Information
 from foresight_probes.calibration.facts import RELATIONS, Subject
 from foresight_probes.calibration.forms import Form
+from foresight_probes.calibration.geometries import GEOMETRIES
 from foresight_probes.calibration.scenes import ACTIONS, DIRECTIONS, KINDS, World
 
 _SHARED_BY_ALL: Mapping[Subject, tuple[Form, Form]] = MappingProxyType(
@@ -46,12 +47,21 @@ class Question:
     """True where the best answer under noise is known."""
     in_geometries: tuple[str, ...] | None = None
     """Geometries in which the question is the same; None for all."""
+    averages: bool = False
+    """True where the tokens of an object are averaged: on a finer grid more of them, each with its own noise, tell more.
+    """
     places_tell: bool = False
     """True where the places of tokens alone are an answer, because the target is made of the features."""
 
     def product(self, subject: Subject) -> Form:
         """Returns the form in which a sign hides the facts from linear heads."""
         return _SHARED_BY_ALL[subject][0]
+
+    def geometries(self, subject: Subject) -> tuple[str, ...]:
+        """Returns the geometries in which the question is the same."""
+        named = tuple(GEOMETRIES) if self.in_geometries is None else self.in_geometries
+        tells_more = self.averages and self.noisy(subject) == "token_snr"
+        return tuple(name for name in named if not (tells_more and GEOMETRIES[name].is_fine))
 
     def noisy(self, subject: Subject) -> Form:
         """Returns the form of the facts that stand in many geometries."""
@@ -70,8 +80,8 @@ _NOT_FINE = ("base", "w1280", "w3584", "scaled", "outch", "sinks", "aniso", "llm
 
 QUESTIONS: Mapping[str, Question] = MappingProxyType(
     {
-        "position": Question(world="single", subjects=_BOXES),
-        "boxes": Question(world="several", subjects=_BOXES),
+        "position": Question(world="single", subjects=_BOXES, averages=True),
+        "boxes": Question(world="several", subjects=_BOXES, averages=True),
         "naive-boxes": Question(world="several", subjects=_BOXES, has_known_best=False, in_geometries=()),
         "detection": Question(world="several", subjects=_TOKENS),
         "patch-class": Question(world="several", subjects=_TOKENS),

@@ -53,9 +53,12 @@ def test_only_heads_that_are_not_linear_are_asked_for_products() -> None:
 
 
 def test_geometries_are_all_nine_unless_the_question_is_another_in_some() -> None:
-    fair = of("boxes", "token-linear")["fair"]
+    fair = of("patch-class", "token-linear")["fair"]
     assert names(fair) == [f"objects.token_snr.{name}" for name in GEOMETRIES]
     assert [check.cache.rows for check in fair] == [8, 8, 8, 16, 8, 8, 8, 8, 8]
+    averaged, shared = of("boxes", "token-linear")["fair"], of("boxes", "pooled-linear")["fair"]
+    assert [check.cache.rows for check in averaged] == [8] * 8
+    assert sorted(check.cache.rows for check in shared) == [4] * 8 + [8]
     assert len(of("edges", tasks.load("edges").heads[0])["fair"]) == 8
     assert "fair" not in of("next-frame", "temporal-token-linear")
     assert "known" not in of("naive-boxes", "pooled-linear")
