@@ -48,8 +48,7 @@ class Question:
     in_geometries: tuple[str, ...] | None = None
     """Geometries in which the question is the same; None for all."""
     averages: bool = False
-    """True where the tokens of an object are averaged: on a finer grid more of them, each with its own noise, tell more.
-    """
+    """True where the tokens of an object are averaged: on a finer grid there are more, each with noise of its own."""
     places_tell: bool = False
     """True where the places of tokens alone are an answer, because the target is made of the features."""
 
