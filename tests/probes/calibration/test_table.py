@@ -8,9 +8,9 @@ import pytest
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.calibration import trainings as module
-from foresight_probes.calibration.checks import Extent, Instrument
+from foresight_probes.calibration.checks import FULL, Extent, Instrument, instruments
 from foresight_probes.calibration.rules import Row
-from foresight_probes.calibration.state import calibration_of
+from foresight_probes.calibration.state import calibration_of, shipped_table
 from foresight_probes.calibration.table import COLUMNS, Calibrated, calibrate
 from pipelines.calibration_release import release
 from tests.support.command import foresight, said
@@ -170,3 +170,10 @@ def test_the_command_prints_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "counting/pooled-linear: fit" in run.stderr
     as_json = foresight("calibrate", "--quick", "--tasks", "counting", "--out", tmp_path, "--json")
     assert json.loads(as_json.stdout) == json.loads((tmp_path / "table.json").read_text())
+
+
+def test_the_shipped_table_is_of_instruments_that_there_are() -> None:
+    """Whether it is of this code too, each instrument's state tells."""
+    shipped = {(own["task"], own["head"]) for own in shipped_table()["instruments"]}
+    assert shipped
+    assert shipped <= {(own.task, own.head) for own in instruments(FULL)}
