@@ -12,6 +12,7 @@ from foresight_probes.calibration.checks import FULL, Extent, Instrument, instru
 from foresight_probes.calibration.rules import Row
 from foresight_probes.calibration.state import calibration_of, shipped_table
 from foresight_probes.calibration.table import COLUMNS, Calibrated, calibrate
+from foresight_probes.results.result import Result
 from pipelines.calibration_release import release
 from tests.support.command import foresight, said
 
@@ -88,14 +89,24 @@ def test_runs_of_other_code_are_not_kept(
     assert {path.name for path in set(out.glob("runs/*")) - before} == {f"counting-pooled-linear-{'f' * 12}"}
 
 
-def test_several_workers_make_what_one_makes(finished: tuple[Path, list[Calibrated]], tmp_path: Path) -> None:
-    done: list[int] = []
+def test_several_workers_make_what_one_makes(
+    finished: tuple[Path, list[Calibrated]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done, made_here = module.train, list[int](), list[Result]()
+
+    def train(*cache: object, **options: object) -> list[Result]:
+        results = real(*cache, **options)  # type: ignore[arg-type]
+        made_here.extend(result for result in results if result.trained_now)
+        return results
+
+    monkeypatch.setattr(module, "train", train)
 
     def advance(count: int, _size: int) -> None:
         done.append(count)
 
     assert calibrate(SOLVED, SMALL, tmp_path, workers=2, advance=advance, say=lambda _: None) == finished[1]
     assert done == [1] * len(finished[1][0].rows)
+    assert not made_here
 
 
 def test_an_instrument_that_cannot_be_trained_is_unfit_and_the_others_go_on(

@@ -130,9 +130,13 @@ def test_what_a_head_adds_it_reads_from_what_follows_the_closed_form(
     torch.testing.assert_close(added, head.body(others).values, rtol=1e-4, atol=1e-4)
 
 
-def test_what_knows_the_training_samples_by_heart_is_no_start(tmp_path: Path) -> None:
-    """With more channels than samples and nothing to read, weak penalties leave no error to learn from."""
-    cache = PlantedCache(world="several", train=60, validation=40, test=10, rows=2).write(
+@pytest.mark.parametrize("seed", [2, 3])
+def test_what_knows_the_training_samples_by_heart_is_no_start(tmp_path: Path, seed: int) -> None:
+    """With more channels than samples and nothing to read, weak penalties leave no error to learn from.
+
+    With these seeds the weak one has the better AUROC on validation, by luck.
+    """
+    cache = PlantedCache(world="several", train=60, validation=40, test=10, rows=2, seed=seed).write(
         tmp_path, ["nothing.linear.w1280"]
     )
     options = TrainingOptions(strengths=(1e-3, 1e5))
