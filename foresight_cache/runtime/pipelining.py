@@ -16,7 +16,9 @@ def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int)
     >>> list(prefetch(range(5), lambda number: number * number, threads=2))
     [0, 1, 4, 9, 16]
 
-    Where `items` fails, the results before that are still yielded; where `work` fails, nothing after it is.
+    Where `items` fails, the results before that are still yielded; where `work` fails, nothing after it is. The
+    threads have ended when the last result is yielded: who knows the number of results drops the generator there, and
+    an interrupt that came while Python waits for threads on behalf of a dropped generator would be lost.
     """
     queue: deque[Future[_Out]] = deque()
     pool = ThreadPoolExecutor(threads)
@@ -25,10 +27,13 @@ def prefetch(items: Iterable[_In], work: Callable[[_In], _Out], *, threads: int)
             queue.append(future)
             if len(queue) > threads:
                 yield queue.popleft().result()
-        while queue:
+        while len(queue) > 1:
             yield queue.popleft().result()
+        wait(queue)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    for last in queue:
+        yield last.result()
 
 
 def _submitted(pool: ThreadPoolExecutor, items: Iterable[_In], work: Callable[[_In], _Out]) -> Iterator["Future[_Out]"]:

@@ -44,6 +44,15 @@ def test_it_runs_no_further_ahead_than_told() -> None:
     drawn.close()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_no_thread_is_left_to_wait_for_when_the_last_result_is_there(threads: int) -> None:
+    """Lightning counts the batches and drops the iterator at the last, without asking whether there are more."""
+    before = set(threading.enumerate())
+    drawn = prefetch(range(5), lambda number: number, threads=threads)
+    assert [next(drawn) for _ in range(5)] == list(range(5))
+    assert set(threading.enumerate()) == before
+
+
 def test_what_is_put_is_done_in_order_and_before_leaving() -> None:
     done: list[int] = []
     with BackgroundWorker(waiting=2) as behind:
