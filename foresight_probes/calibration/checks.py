@@ -110,21 +110,27 @@ def checks(instrument: Instrument, extent: Extent) -> list[Check]:
 
 
 def reference_head(instrument: Instrument) -> str | None:
-    """Returns the closed form that few samples are compared with; None where a task has none or the head is one."""
+    """Returns the linear head that few samples are compared with; None for a head that is solved or linear itself.
+
+    It is a closed form where the task has one of samples, and else the first linear head of the task, which starts from
+    a closed form.
+    """
     task = tasks.load(instrument.task)
-    predicts = heads.load(instrument.head).predicts
-    if task.closed_form is None or solver_of(task, instrument.head) or "per_sample" not in predicts:
+    if solver_of(task, instrument.head) or heads.is_linear_head(instrument.head):
         return None
-    return SOLVED_BY[task.closed_form]
+    if task.closed_form and "per_sample" in heads.load(instrument.head).predicts:
+        return SOLVED_BY[task.closed_form]
+    return next(filter(heads.is_linear_head, task.heads), None)
 
 
 def _of_subject(subject: Subject, cache: PlantedCache, instrument: Instrument, extent: Extent) -> Iterator[Check]:
     question = QUESTIONS[instrument.task]
     noisy, product = question.noisy(subject), question.product(subject)
     is_linear = heads.load(instrument.head).is_linear
+    hidden = replace(cache, world=question.product_world or question.world)
     yield Check(rule="present", cache=cache, point=PlantedPoint(subject))
     if not is_linear and extent.products:
-        yield Check(rule="present", cache=cache, point=PlantedPoint(subject, product))
+        yield Check(rule="present", cache=hidden, point=PlantedPoint(subject, product))
     if question.has_known_best:
         yield Check(rule="known", cache=cache, point=PlantedPoint(subject, "snr"))
     named = question.geometries(subject)
@@ -133,7 +139,7 @@ def _of_subject(subject: Subject, cache: PlantedCache, instrument: Instrument, e
         yield Check(rule="fair", cache=own, point=PlantedPoint(subject, noisy, geometry))
     if not is_linear and extent.hard and named:
         for geometry in ("base", *extent.hard):
-            yield Check(rule="product", cache=cache, point=PlantedPoint(subject, product, geometry))
+            yield Check(rule="product", cache=hidden, point=PlantedPoint(subject, product, geometry))
     if extent.few and named and reference_head(instrument):
         for geometry in ("base", "w3584"):
             yield Check(

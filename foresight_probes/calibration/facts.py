@@ -41,7 +41,7 @@ NOISE = MappingProxyType(
     {
         **{"class": 1.1, "box": 0.2, "peak": 0.0, "count": 0.4, "answer": 1.0, "kind": 1.0, "relation": 1.0},
         **{"list": 0.2, "pixels": 0.4, "edges": 0.5},
-        **{"direction": 1.0, "speed": 0.4, "action": 1.0, "time": 1.4, "states": 0.5},
+        **{"direction": 1.0, "speed": 0.4, "action": 1.0, "time": 1.0, "states": 0.5},
         **{"place": 0.0, "nothing": 1.0},
     }
 )

@@ -43,6 +43,9 @@ class Question:
     chance: float | None = None
     """Primary metric of who knows nothing, where all answers are as likely; None for that of the mean predictor, which
     here is only the class that happened to be the most frequent one among the training samples."""
+    product_world: World | None = None
+    """Scenes in which facts hide behind a sign; None for those of the world. A sign before the boxes of many objects
+    would ask how many products so few samples teach, and not whether a head can find one."""
     has_known_best: bool = True
     """True where the best answer under noise is known."""
     in_geometries: tuple[str, ...] | None = None
@@ -80,7 +83,7 @@ _NOT_FINE = ("base", "w1280", "w3584", "scaled", "outch", "sinks", "aniso", "llm
 QUESTIONS: Mapping[str, Question] = MappingProxyType(
     {
         "position": Question(world="single", subjects=_BOXES, averages=True),
-        "boxes": Question(world="several", subjects=_BOXES, averages=True),
+        "boxes": Question(world="several", subjects=_BOXES, averages=True, product_world="single"),
         "naive-boxes": Question(world="several", subjects=_BOXES, has_known_best=False, in_geometries=()),
         "detection": Question(world="several", subjects=_TOKENS),
         "patch-class": Question(world="several", subjects=_TOKENS),

@@ -13,12 +13,13 @@ from pathlib import Path
 from foresight_cache.records import canonical_json
 from foresight_probes import heads, tasks
 from foresight_probes.options import TrainingOptions
+from foresight_probes.training.solvers import solver_of
 
 PACKAGE = Path(__file__).parents[1]
 FOLDERS = ("heads", "tasks", "training", "features", "metrics")
 """Folders whose code decides what is read."""
-TRAINING = ("training.search", "training.closed_forms")
-"""Modules by which heads are trained and solved."""
+SOLVING, TRAINING = "training.closed_forms", "training.search"
+"""Modules by which heads are solved, and by which others are trained."""
 NEUTRAL_OPTIONS = ("train_share", "validation_share", "shuffle_seed", "column", "resamples", "confidence")
 """Options of training that a calibration holds for whatever they are."""
 
@@ -34,7 +35,8 @@ def digest(task: str, head: str, options: TrainingOptions | None = None, *, pack
 
     Raises: `UnknownName`.
     """
-    roots = (heads.module_name(head), tasks.module_name(task), *(f"{package.name}.{name}" for name in TRAINING))
+    found = SOLVING if solver_of(tasks.load(task), head) else TRAINING
+    roots = (heads.module_name(head), tasks.module_name(task), f"{package.name}.{found}")
     total = hashlib.sha256(canonical_json(_deciding(options or TrainingOptions())))
     for module, path in sorted(_reached(roots, package).items()):
         total.update(f"{module} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())

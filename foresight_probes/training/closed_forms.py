@@ -51,9 +51,10 @@ class ClosedForms:
 
     def best(self) -> dict[int, Solution]:
         """Solves, keeps the weights of each run's best solution on validation, and returns it."""
-        return self._select(self._solve())
+        return self._select(self.solutions())
 
-    def _solve(self) -> dict[int, Sequence[Solution]]:
+    def solutions(self) -> dict[int, Sequence[Solution]]:
+        """Solves, and returns the solutions of each run by its index, one for each penalty."""
         solutions: dict[int, Sequence[Solution]] = {}
         for name, solver in SOLVERS.items():
             runs = [index for index, own in enumerate(self._data.solvers) if own == name]

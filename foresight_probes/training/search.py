@@ -26,7 +26,7 @@ from foresight_probes.training.starts import Starts
 
 FIRST_ROUND = 3
 """Share of the epochs of a round that the first one has, as a divisor."""
-MOST_ROUNDS = 4
+MOST_ROUNDS = 6
 """Rounds after which a run that still becomes better is said not to have converged."""
 TOLERANCE = 0.002
 """Gain on validation in a round, relative to a value above 1, below which a run has converged."""
@@ -155,8 +155,14 @@ class Search:
         return sorted(own, key=lambda pair: -pair[0].bank.selections[pair[1]].value)
 
     def _best_of_each(self, groups: Sequence[_Group], run: RunSpec) -> list[tuple[_Group, int]]:
-        """The best candidate of each view: what a view shows may take longer to learn than the first round."""
-        best = {id(group): (group, index) for group, index in reversed(self._ranked(groups, run))}
+        """The best candidate of each view: what a view shows may take longer to learn than the first round.
+
+        Of a view of means, where a round costs little, the best of each step size: until something is learned, the
+        smallest does the least harm.
+        """
+        by_rate = heads.load(run.head).reads == "pooled" and not heads.is_linear_head(run.head)
+        ranked = [(own, own[0].candidates[own[1]].trial.learning_rate) for own in self._ranked(groups, run)]
+        best = {(id(own[0]), rate if by_rate else None): own for own, rate in reversed(ranked)}
         return list(best.values())
 
     @staticmethod

@@ -5,12 +5,14 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from foresight_probes.batches import Prediction
 from foresight_probes.metrics import Scores
 from foresight_probes.results.scores import Gathered
 from foresight_probes.tasks import Task
+from foresight_probes.tasks.kinds.per_sample import PerSample
 from foresight_probes.training.solution import Solution
 from foresight_probes.training.solver_data import SeenBatch, SolverData
 
@@ -41,18 +43,20 @@ def best_on_validation(
     """
     best = {}
     with_losses = {run: own for run, own in solutions.items() if run in by_loss}
-    losses = evaluate(data, with_losses, "validation", counted=False, score=_losses) if with_losses else {}
+    found = evaluate(data, with_losses, "validation", counted=False, score=losses) if with_losses else {}
     for run, gathered in evaluate(data, solutions, "validation", counted=counted).items():
         task = data.task(run)
         values = [task.metrics(own.scores).get(task.primary, -math.inf) for own in gathered]
-        worth = [-float(np.mean(own.scores)) for own in losses[run]] if run in losses else values
+        worth = [-float(np.mean(own.scores)) for own in found[run]] if run in found else values
         first = int(np.argmax(np.nan_to_num(worth, nan=-np.inf, neginf=-np.inf)))
         best[run] = Best(solutions[run][first], values[first], gathered[first])
     return best
 
 
-def _losses(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
-    """Gives each sample the mean loss of its batch, so that the mean over all samples is the mean loss."""
+def losses(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
+    """Returns the loss of each sample, [B, 1]: that of its batch where samples have none of their own."""
+    if isinstance(task, PerSample):
+        return task.sample_losses(prediction, torch.stack(list(targets)))[:, None].double().numpy()
     return np.full((len(targets), 1), float(task.loss(prediction, targets)))
 
 

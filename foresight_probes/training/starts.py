@@ -1,6 +1,6 @@
 """What trained heads on a point start from: closed forms, and the views in which they see the point."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -17,8 +17,10 @@ from foresight_probes.features.views import CHANNELS, LEADING, View
 from foresight_probes.heads.layers.base import LinearHead
 from foresight_probes.options import TrainingOptions
 from foresight_probes.tasks import Task
+from foresight_probes.training.chosen_start import chosen_start
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.leading_directions import leading_directions, training_sample
+from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import solver_of
@@ -110,9 +112,8 @@ class Starts:
             standardization=self._standardization,
             advance=self._advance,
         )
-        ClosedForms(data, self._options).best()
-        linear = cast(LinearHead, built).linear
-        return _AffineMap(linear.weight.detach(), linear.bias.detach())
+        start = chosen_start(data, cast(Sequence[LinearSolution], ClosedForms(data, self._options).solutions()[0]))
+        return _AffineMap(start.weight.float(), start.bias.float())
 
     def _on_tokens(self, pooled: _AffineMap) -> _AffineMap:
         """The same map for standardised tokens, whose mean it maps to what it maps standardised means to."""
