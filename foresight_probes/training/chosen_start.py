@@ -18,11 +18,15 @@ from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.solution_scores import evaluate, losses
 from foresight_probes.training.solver_data import SolverData
 
+SURE = 2.0
+"""Standard errors by which a closed form has to be better than a constant. What it tells is shown to heads as loudly as
+if it were right, so that one that is better by luck would hide what there is to learn."""
+
 
 def chosen_start(data: SolverData, solutions: Sequence[LinearSolution]) -> LinearSolution:
     """Returns the solution of the least loss on validation, or a constant one.
 
-    It is constant, without a weight, where no solution is better by more than the standard error of the difference.
+    It is constant, without a weight, where no solution is better by more than `SURE` standard errors of the difference.
 
     Args:
         data: That of a single run.
@@ -36,7 +40,7 @@ def chosen_start(data: SolverData, solutions: Sequence[LinearSolution]) -> Linea
     best = int(np.argmin(np.nan_to_num(losses_KS.mean(1), nan=np.inf)))
     gains_S = losses_KS[0] - losses_KS[best]
     error = gains_S.std() / math.sqrt(max(1, gains_S.size - 1))
-    return candidates[best] if gains_S.mean() > error else constant
+    return candidates[best] if gains_S.mean() > SURE * error else constant
 
 
 def _start_losses(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:

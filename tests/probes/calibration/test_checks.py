@@ -69,7 +69,20 @@ def test_few_samples_are_checked_of_trained_heads_beside_a_closed_form() -> None
     assert [check.cache.train for check in few] == [137, 137]
     assert reference_head(Instrument(task="hallucination", head="mlp-512-256-128")) == "logistic"
     assert reference_head(Instrument(task="hallucination", head="pooled-linear")) is None
-    assert "few" not in of("boxes", "mlp")
+    named = [
+        reference_head(Instrument(task=task, head=head)) for task, head in (("boxes", "mlp"), ("edges", "conv-decoder"))
+    ]
+    assert named == ["pooled-linear", "token-linear"]
+    assert "few" not in of("boxes", "token-linear")
+
+
+def test_a_product_is_asked_of_boxes_where_there_is_one() -> None:
+    found = of("boxes", "mlp")
+    worlds = {str(check.point): check.cache.world for rule in ("present", "product") for check in found[rule]}
+    assert {name for name, world in worlds.items() if world == "single"} == {
+        name for name in worlds if "product" in name
+    }
+    assert worlds["lists.linear"] == "several"
 
 
 def test_points_of_a_check_use_the_same_test_samples() -> None:

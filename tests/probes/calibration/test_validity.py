@@ -50,6 +50,12 @@ def test_other_code_does_not(copy: Path, file: str) -> None:
     assert not changed(copy, file)
 
 
+def test_how_heads_are_trained_does_not_outdate_those_that_are_solved(copy: Path) -> None:
+    assert not changed(copy, "training/search.py", "counting", "pooled-linear")
+    assert changed(copy, "training/search.py", "boxes", "pooled-linear")  # which starts from what was solved
+    assert changed(copy, "training/ridge_regression.py", "counting", "pooled-linear")
+
+
 def test_instruments_have_digests_of_their_own() -> None:
     names = [("counting", "mlp"), ("counting", "pooled-linear"), ("boxes", "mlp"), ("boxes", "pooled-linear")]
     assert len({digest(*name) for name in names}) == len(names)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,7 @@ def test_a_run_that_becomes_no_better_has_converged_and_others_have_not(
 
 def test_rounds_end_when_a_run_has_converged(cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of a round for all candidates, a round for the best of each view, then rounds for one while it gains."""
+    monkeypatch.setattr(search, "MOST_ROUNDS", 4)
     run = RunSpec("counting", "mlp", 0)
     monkeypatch.setattr(search, "TOLERANCE", math.inf)
     soon = Searched(cache, [run], epochs=6)
@@ -175,6 +177,27 @@ def test_rounds_end_when_a_run_has_converged(cache: "scenes.Cache", monkeypatch:
     assert soon.samples == 2 * (2 + 6) * train
     monkeypatch.setattr(search, "TOLERANCE", -math.inf)
     assert Searched(cache, [run], epochs=6).samples == (2 * (2 + 6) + 6 + 6) * train
+
+
+@pytest.mark.parametrize(("head", "rates"), [("mlp", 3), ("attentive", 1)])
+def test_after_a_part_of_a_round_views_go_on_and_step_sizes_too_where_that_costs_little(
+    cache: "scenes.Cache", monkeypatch: pytest.MonkeyPatch, head: str, rates: int
+) -> None:
+    """A step size that is best while nothing has been learned may be too small to learn anything."""
+    train, kept = Search._train, list[set[tuple[int, float]]]()
+
+    def remember(self: Search, groups: Any, chosen: Any, epochs: int) -> None:
+        kept.extend(
+            {(id(group), group.candidates[i].trial.learning_rate) for group, i in own} for own in chosen.values()
+        )
+        train(self, groups, chosen, epochs)
+
+    monkeypatch.setattr(Search, "_train", remember)
+    Searched(cache, [RunSpec("counting", head, 0)])
+    views = len({view for view, _ in kept[0]})
+    assert views >= 2
+    assert len(kept[1]) == rates * views
+    assert len(kept[2]) == 1
 
 
 def test_a_first_value_is_no_sign_of_convergence(cache: "scenes.Cache") -> None:
