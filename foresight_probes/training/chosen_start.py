@@ -6,6 +6,7 @@ tell such a one, so validation chooses by the loss that is minimised in closed f
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,15 +19,20 @@ from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.solution_scores import evaluate, losses
 from foresight_probes.training.solver_data import SolverData
 
-SURE = 2.0
-"""Standard errors by which a closed form has to be better than a constant. What it tells is shown to heads as loudly as
-if it were right, so that one that is better by luck would hide what there is to learn."""
+
+class Start(NamedTuple):
+    """A closed form that is started from."""
+
+    solution: LinearSolution
+    unit: float
+    """Deviation of its values if they told everything: the root of the loss of a constant."""
 
 
-def chosen_start(data: SolverData, solutions: Sequence[LinearSolution]) -> LinearSolution:
+def chosen_start(data: SolverData, solutions: Sequence[LinearSolution]) -> Start:
     """Returns the solution of the least loss on validation, or a constant one.
 
-    It is constant, without a weight, where no solution is better by more than `SURE` standard errors of the difference.
+    It is constant where the best is not better by more than a standard error of the difference: with many more channels
+    than samples, solutions that know the training samples are about as good as a constant, and some better by luck.
 
     Args:
         data: That of a single run.
@@ -39,8 +45,8 @@ def chosen_start(data: SolverData, solutions: Sequence[LinearSolution]) -> Linea
     losses_KS = np.stack([np.asarray(own.scores, dtype=np.float64).reshape(-1) for own in gathered])
     best = int(np.argmin(np.nan_to_num(losses_KS.mean(1), nan=np.inf)))
     gains_S = losses_KS[0] - losses_KS[best]
-    error = gains_S.std() / math.sqrt(max(1, gains_S.size - 1))
-    return candidates[best] if gains_S.mean() > SURE * error else constant
+    is_better = gains_S.mean() > gains_S.std() / math.sqrt(max(1, gains_S.size - 1))
+    return Start(candidates[best] if is_better else constant, math.sqrt(losses_KS[0].mean()))
 
 
 def _start_losses(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:

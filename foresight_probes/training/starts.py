@@ -35,6 +35,12 @@ class _AffineMap:
     bias: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class _Solved(_AffineMap):
+    unit: float
+    """Deviation that its values would have if they told everything."""
+
+
 class Starts:
     """Closed forms and leading directions of a point, each found once, when it is first asked for."""
 
@@ -49,7 +55,7 @@ class Starts:
         self._data, self._standardization, self._tasks = data, standardization, tasks
         self._options, self._advance = options, advance
         self._sample: Callable[..., Tensor] = cache(self._training_sample)
-        self._solution: Callable[..., _AffineMap] = cache(self._solve)
+        self._solution: Callable[..., _Solved] = cache(self._solve)
         self._directions: Callable[..., Tensor] = cache(self._leading)
 
     def view(self, task: str, head: str, inputs: str) -> View:
@@ -60,7 +66,7 @@ class Starts:
         """
         pooled = heads.load(head).reads == "pooled"
         solved = self._start(self._tasks[task], task, head)
-        blocks = [solved] if solved and heads.is_linear_head(head) else []
+        blocks: list[_AffineMap] = [solved] if solved and heads.is_linear_head(head) else []
         start = solved if solved and self.corrects(task, head) else None
         if solved and not blocks:
             blocks = [_scaled(solved, self._sample(pooled=pooled))]
@@ -85,7 +91,7 @@ class Starts:
             return False
         return form == "per_token" or heads.load(head).reads == "pooled" or own.closed_form is not None
 
-    def _start(self, task: Task, name: str, head: str) -> _AffineMap | None:
+    def _start(self, task: Task, name: str, head: str) -> _Solved | None:
         """The closed form that a head begins with: of its own form where there is one, else of each token."""
         form, pooled = self._form(task, head), heads.load(head).reads == "pooled"
         if form == "per_sample" and form in task.start_forms and (pooled or task.closed_form):
@@ -98,7 +104,7 @@ class Starts:
     def _form(self, task: Task, head: str) -> Form:
         return form_of(head, task.outputs_for(width=1, grid=self._data.grid))
 
-    def _solve(self, name: str, form: Form) -> _AffineMap:
+    def _solve(self, name: str, form: Form) -> _Solved:
         task, head = self._tasks[name], _LINEAR[form]
         runs = [RunSpec(name, head, 0)]
         (built,) = build_heads(runs, self._tasks, self._standardization, self._data.grid)
@@ -112,15 +118,17 @@ class Starts:
             standardization=self._standardization,
             advance=self._advance,
         )
-        start = chosen_start(data, cast(Sequence[LinearSolution], ClosedForms(data, self._options).solutions()[0]))
-        return _AffineMap(start.weight.float(), start.bias.float())
+        solutions = cast(Sequence[LinearSolution], ClosedForms(data, self._options).solutions()[0])
+        start, unit = chosen_start(data, solutions)
+        return _Solved(start.weight.float(), start.bias.float(), unit)
 
-    def _on_tokens(self, pooled: _AffineMap) -> _AffineMap:
+    def _on_tokens(self, pooled: _Solved) -> _Solved:
         """The same map for standardised tokens, whose mean it maps to what it maps standardised means to."""
         own = self._standardization
-        return _AffineMap(
+        return _Solved(
             pooled.weight * (own.token_scale / own.pooled_scale),
             pooled.bias + pooled.weight @ ((own.token_mean - own.pooled_mean) / own.pooled_scale),
+            pooled.unit,
         )
 
     def _training_sample(self, *, pooled: bool) -> Tensor:
@@ -135,8 +143,11 @@ def form_of(head: str, outputs: OutputSpec) -> Form:
     return next(form for form in heads.load(head).predicts if form in outputs.predicts)
 
 
-def _scaled(solved: _AffineMap, rows_RD: Tensor) -> _AffineMap:
-    """The same map with values of mean 0, whose deviations have the mean square 1."""
+def _scaled(solved: _Solved, rows_RD: Tensor) -> _AffineMap:
+    """The same map with values of mean 0, whose deviations have the mean square 1, or less where it tells little.
+
+    What tells nothing would be heard as loudly as anything else, and it knows the training samples.
+    """
     values: Any = rows_RD @ solved.weight.T
-    scale = values.std(0).square().mean().sqrt().clamp(min=1e-6)
+    scale = values.std(0).square().mean().sqrt().clamp(min=max(solved.unit, 1e-6))
     return _AffineMap(solved.weight / scale, -values.mean(0) / scale)

@@ -18,7 +18,9 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.sweeps.targets import load_targets
 from foresight_probes.training import starts
 from foresight_probes.training.candidates import grouped
+from foresight_probes.training.chosen_start import Start
 from foresight_probes.training.closed_forms import ClosedForms
+from foresight_probes.training.linear_solution import LinearSolution
 from foresight_probes.training.run_spec import RunSpec, build_heads
 from foresight_probes.training.search import Search
 from foresight_probes.training.solution import Solution
@@ -71,9 +73,9 @@ def opened(cache: "scenes.Cache", task: str) -> Search:
     return Search(runs, loaded.tasks, data, standardization, OPTIONS)
 
 
-def weakest(data: SolverData, solutions: Sequence[Solution]) -> Solution:
+def weakest(data: SolverData, solutions: Sequence[Solution]) -> Start:
     """The solution of the weakest penalty, which always has weights."""
-    return solutions[0]
+    return Start(cast(LinearSolution, solutions[0]), 1.0)
 
 
 def closed_form(search: Search, task: str, form: str) -> ProbeHead:
@@ -88,7 +90,7 @@ def closed_form(search: Search, task: str, form: str) -> ProbeHead:
         features=search._data,
         standardization=search._standardization,
     )
-    weakest(data, ClosedForms(data, OPTIONS).solutions()[0]).keep(data.heads[0])
+    weakest(data, ClosedForms(data, OPTIONS).solutions()[0]).solution.keep(data.heads[0])
     return data.heads[0]
 
 
