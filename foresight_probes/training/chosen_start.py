@@ -46,7 +46,8 @@ def chosen_start(data: SolverData, solutions: Sequence[LinearSolution]) -> Start
     best = int(np.argmin(np.nan_to_num(losses_KS.mean(1), nan=np.inf)))
     gains_S = losses_KS[0] - losses_KS[best]
     is_better = gains_S.mean() > gains_S.std() / math.sqrt(max(1, gains_S.size - 1))
-    return Start(candidates[best] if is_better else constant, math.sqrt(losses_KS[0].mean()))
+    unit = math.sqrt(losses_KS[0].mean())
+    return Start(candidates[best] if is_better else constant, unit if math.isfinite(unit) else 1.0)
 
 
 def _start_losses(task: Task, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
