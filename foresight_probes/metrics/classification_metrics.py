@@ -36,7 +36,7 @@ def class_summary(scores: Scores, counts_RS: np.ndarray, *, top: int | None = No
     >>> answers = class_scores(torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1, 1]))
     >>> from foresight_probes.metrics.resamples import point_estimate
     >>> {name: round(value, 3) for name, value in point_estimate(class_summary, answers).items()}
-    {'accuracy': 0.667, 'balanced_accuracy': 0.75, 'calibration_error': 0.214}
+    {'accuracy': 0.667, 'balanced_accuracy': 0.75, 'calibration_error': -0.255}
     """
     right, confidence, rank, truth = np.asarray(scores).T
     classes = truth.astype(int)
@@ -50,17 +50,27 @@ def class_summary(scores: Scores, counts_RS: np.ndarray, *, top: int | None = No
 
 
 def calibration_error(confidence_S: np.ndarray, right_S: np.ndarray, counts_RS: np.ndarray) -> np.ndarray:
-    """Returns the expected calibration error of each resample, [R].
+    """Returns the debiased calibration error of each resample, [R].
 
-    It is the mean of |accuracy - confidence| over 15 bins of confidence, weighted by their size: equation 3 of Guo et
-    al., "On Calibration of Modern Neural Networks" (ICML 2017).
+    It is the root of the mean of (accuracy - confidence)² over 15 bins of confidence, weighted by their size, where the
+    square of each bin is less the variance of its accuracy: the debiased estimator of Kumar, Liang and Ma, "Verified
+    Uncertainty Calibration" (NeurIPS 2019), section 4.2. The mean of |accuracy - confidence| would be large for few
+    samples however good the confidence is. Negative, the root of what is missing, where the bins are nearer than
+    chance lets them be. Bins of one sample, whose variance is not known, are left out.
 
-    >>> sure, right = np.array([0.9, 0.9, 0.5]), np.array([1.0, 0.0, 1.0])
-    >>> calibration_error(sure, right, np.array([[1, 1, 1]])).round(4)  # 2/3 · |0.5 - 0.9| + 1/3 · |1 - 0.5|
-    array([0.4333])
+    >>> sure, right = np.array([0.9, 0.9, 0.9, 0.9]), np.array([1.0, 0.0, 1.0, 0.0])
+    >>> calibration_error(sure, right, np.array([[1, 1, 1, 1]])).round(4)  # √(0.4² - 0.25 / 3)
+    array([0.2769])
     """
     bins = np.minimum((confidence_S * BINS).astype(int), BINS - 1)
-    return ratio(np.abs(grouped_sums(right_S - confidence_S, bins, counts_RS)).sum(-1), counts_RS.sum(-1))
+    sums = [
+        grouped_sums(values, bins, counts_RS) for values in (right_S - confidence_S, right_S, np.ones_like(right_S))
+    ]
+    away_RK, accuracy_RK = (own / np.maximum(sums[2], 1) for own in sums[:2])
+    variance_RK = accuracy_RK * (1 - accuracy_RK) / np.maximum(sums[2] - 1, 1)
+    known_RK = np.where(sums[2] > 1, sums[2], 0)
+    square_R = ratio((known_RK * (away_RK**2 - variance_RK)).sum(-1), known_RK.sum(-1))
+    return np.sign(square_R) * np.sqrt(np.abs(square_R))
 
 
 def binary_scores(logits_B: Tensor, truth_B: Tensor) -> np.ndarray:
@@ -72,12 +82,13 @@ def binary_scores(logits_B: Tensor, truth_B: Tensor) -> np.ndarray:
 def binary_summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     """Returns AUROC, AUPRC (average precision), accuracy at a probability of 0.5, and calibration error of "yes".
 
-    AUROC is undefined where only one answer is true, and AUPRC where none is yes.
+    AUROC is undefined where only one answer is true, AUPRC where none is yes, and the last where no two samples are of
+    about the same probability.
 
     >>> scores = np.array([[0.0, -1.4], [1.0, 0.4], [0.0, 0.8], [1.0, 2.2]])
     >>> from foresight_probes.metrics.resamples import point_estimate
     >>> {name: round(value, 3) for name, value in point_estimate(binary_summary, scores).items()}
-    {'auroc': 0.75, 'auprc': 0.833, 'accuracy': 0.75, 'calibration_error': 0.347}
+    {'auroc': 0.75, 'auprc': 0.833, 'accuracy': 0.75}
     """
     truth, logits = np.asarray(scores).T
     ranks = np.unique(logits, return_inverse=True)[1]  # of probabilities they would not do, which are rounded

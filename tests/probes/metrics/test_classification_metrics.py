@@ -12,7 +12,7 @@ from sklearn.metrics import (
     roc_auc_score,
     top_k_accuracy_score,
 )
-from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.functional.classification import binary_calibration_error
 
 from foresight_probes.metrics.classification_metrics import (
     binary_scores,
@@ -41,8 +41,6 @@ def test_choices_equal_scikit_learn(seed: int) -> None:
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(truth, chosen))
     assert found["top_3"] == pytest.approx(top_k_accuracy_score(truth, logits, k=3, labels=range(7)))
-    expected = multiclass_calibration_error(logits.double(), truth, num_classes=7, n_bins=15)
-    assert found["calibration_error"] == pytest.approx(expected.item())
 
 
 def test_logits_that_are_all_equal_choose_the_first_class() -> None:
@@ -77,20 +75,48 @@ def test_a_constant_answer_tells_nothing_apart() -> None:
 
 
 def test_what_is_undefined_is_left_out() -> None:
-    never = point_estimate(binary_summary, binary_scores(torch.randn(4), torch.zeros(4)))
-    always = point_estimate(binary_summary, binary_scores(torch.randn(4), torch.ones(4)))
+    logits = torch.tensor([0.2, 0.2, -3.0, 4.0])
+    never = point_estimate(binary_summary, binary_scores(logits, torch.zeros(4)))
+    always = point_estimate(binary_summary, binary_scores(logits, torch.ones(4)))
     assert never.keys() == {"accuracy", "calibration_error"}
     assert always.keys() == {"auprc", "accuracy", "calibration_error"}
     assert always["auprc"] == 1
 
 
+def drawn(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences that are too high, and whether the answers are right."""
+    generator = np.random.default_rng(seed)
+    confidence = generator.random(count)
+    return confidence, (generator.random(count) < confidence**2).astype(float)
+
+
 def test_calibration_bin_by_bin() -> None:
-    generator = np.random.default_rng(0)
-    confidence = generator.random(500)
-    right = (generator.random(500) < confidence**2).astype(float)
+    confidence, right = drawn(0, 500)
     expected = 0.0
     for low in np.arange(15) / 15:
         inside = (confidence >= low) & (confidence < low + 1 / 15)
-        expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    assert calibration_error(confidence, right, np.ones((1, 500))) == pytest.approx(expected)
+        away = right[inside].mean() - confidence[inside].mean()
+        expected += inside.mean() * (away**2 - right[inside].var() / (inside.sum() - 1))
+    assert calibration_error(confidence, right, np.ones((1, 500))) == pytest.approx(expected**0.5)
     assert calibration_error(np.ones(3), np.ones(3), np.ones((1, 3))) == 0
+
+
+def test_calibration_of_many_samples_equals_torchmetrics() -> None:
+    """Which takes nothing away from the squares."""
+    confidence, right = drawn(0, 200_000)
+    expected = binary_calibration_error(torch.tensor(confidence), torch.tensor(right).long(), n_bins=15, norm="l2")
+    assert calibration_error(confidence, right, np.ones((1, 200_000))) == pytest.approx(float(expected), abs=2e-4)
+
+
+def test_few_samples_do_not_look_less_calibrated_than_many() -> None:
+    squares = [
+        np.sign(error) * error**2 for error in (calibration_error(*drawn(n, 60), np.ones((1, 60))) for n in range(400))
+    ]
+    expected = calibration_error(*drawn(0, 200_000), np.ones((1, 200_000))) ** 2
+    assert np.mean(squares) == pytest.approx(expected, abs=3 * np.std(squares) / 20)
+
+
+def test_bins_of_one_sample_tell_no_variance() -> None:
+    confidence, right = np.array([0.1, 0.5, 0.9]), np.array([0.0, 1.0, 1.0])
+    assert np.isnan(calibration_error(confidence, right, np.ones((1, 3))))
+    assert calibration_error(confidence, right, np.array([[0, 0, 2]])) == pytest.approx(0.1)
