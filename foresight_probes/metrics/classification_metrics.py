@@ -70,7 +70,8 @@ def calibration_error(confidence_S: np.ndarray, right_S: np.ndarray, counts_RS: 
     variance_RK = accuracy_RK * (1 - accuracy_RK) / np.maximum(sums[2] - 1, 1)
     known_RK = np.where(sums[2] > 1, sums[2], 0)
     square_R = ratio((known_RK * (away_RK**2 - variance_RK)).sum(-1), known_RK.sum(-1))
-    return np.sign(square_R) * np.sqrt(np.abs(square_R))
+    error_R: np.ndarray = np.sign(square_R) * np.sqrt(np.abs(square_R))
+    return error_R
 
 
 def binary_scores(logits_B: Tensor, truth_B: Tensor) -> np.ndarray:
