@@ -12,7 +12,7 @@ from foresight_probes.calibration.state import CalibrationState, calibration_of
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, best_of_grids
-from foresight_probes.statistics.bootstrap import Interval
+from foresight_probes.statistics.interval import Interval
 
 RANDOM_WEIGHTS = (
     "The weights of this model are random: it has the real architecture and was never trained. The numbers show "

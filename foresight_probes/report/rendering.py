@@ -10,7 +10,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import Page, Section, label, samples_noun
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import format_interval
-from foresight_probes.statistics.bootstrap import Interval  # noqa: F401 - for the examples
+from foresight_probes.statistics.interval import Interval  # noqa: F401 - for the examples
 
 
 def caption(section: Section) -> str:

@@ -17,7 +17,7 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
-from foresight_probes.statistics.bootstrap import Interval
+from foresight_probes.statistics.interval import Interval
 
 FORMAT = "foresight-probe-result"
 VERSION = 4

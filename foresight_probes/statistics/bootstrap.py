@@ -1,26 +1,18 @@
 """Confidence intervals that respect that samples of one group are not independent."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import Statistic, point_estimate
+from foresight_probes.statistics.groups import effective_groups
+from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.scales import ends
 
 _BLOCK = 2**18
 """Counts of samples that are held at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A value with the ends of its confidence interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def bootstrap(
@@ -32,10 +24,10 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Returns percentile intervals of named statistics, resampling whole groups with replacement.
+    """Returns intervals of named statistics, from resamples of whole groups with replacement.
 
-    The percentile method of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13, applied
-    to clusters: each resample draws as many groups as there are and has all samples of each. The seed decides
+    Each resample draws as many groups as there are and has all samples of each (Efron and Tibshirani, "An Introduction
+    to the Bootstrap", 1993, applied to clusters); the ends of intervals are those of `scales.ends`. The seed decides
     the draws. With a single group the interval is the value itself, which says nothing about uncertainty.
 
     A statistic that is undefined for a resample takes its interval from the others; one that is undefined for all
@@ -45,36 +37,68 @@ def bootstrap(
     >>> bootstrap(scores, ["a", "b", "c"], lambda scores, counts: {"mean": counts @ scores[:, 0] / 3}, seed=1)
     {'mean': Interval(value=0.5, low=0.0, high=1.0)}
     """
+    drawn = resampled(scores, groups, statistic, resamples=resamples, seed=seed)
+    effective = effective_groups(groups)
+    intervals = {}
+    for name, value in point_estimate(statistic, scores).items():
+        low, high = ends(name, value, drawn[name], groups=effective, confidence=confidence)
+        intervals[name] = Interval(value, low, high)
+    return intervals
+
+
+def resampled(
+    scores: Scores, groups: Sequence[str], statistic: Statistic, *, resamples: int, seed: int = 0
+) -> Mapping[str, np.ndarray]:
+    """Returns the finite values of named statistics on resamples of whole groups."""
+    drawn: defaultdict[str, list[np.ndarray]] = defaultdict(list)
+    for counts_RS in _drawn_counts(groups, resamples, seed):
+        for name, values in statistic(scores, counts_RS).items():
+            drawn[name].append(values[np.isfinite(values)])
+    return defaultdict(lambda: np.empty(0), {name: np.concatenate(parts) for name, parts in drawn.items()})
+
+
+def _drawn_counts(groups: Sequence[str], resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields how often resamples have each sample, [R, S], some resamples at a time."""
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     group_of = np.array([numbers[group] for group in groups])
     generator = np.random.default_rng(seed)
-    drawn: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     block = max(1, _BLOCK // len(groups))
     for first in range(0, resamples, block):
         picks = generator.integers(len(numbers), size=(min(block, resamples - first), len(numbers)))
         counts = np.stack([np.bincount(pick, minlength=len(numbers)) for pick in picks])
-        for name, values in statistic(scores, counts[:, group_of]).items():
-            drawn[name].append(values[np.isfinite(values)])
-    tail = 50 * (1 - confidence)
-    intervals = {}
-    for name, value in point_estimate(statistic, scores).items():
-        values = np.concatenate(drawn[name])
-        low, high = np.percentile(values if len(values) else [value], [tail, 100 - tail])
-        intervals[name] = Interval(value, float(low), float(high))
-    return intervals
+        yield counts[:, group_of]
 
 
 def bootstrap_difference(
-    first: Scores, second: Scores, groups: Sequence[str], statistic: Statistic, name: str, **options: Any
+    first: Scores,
+    second: Scores,
+    groups: Sequence[str],
+    statistic: Statistic,
+    name: str,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
 ) -> Interval | None:
-    """Returns the interval of how much greater a statistic of this name is by the first scores than by the second.
+    """Returns the percentiles of how much greater a statistic of this name is by the first scores than by the second.
 
     Both are of the same samples in the same order, and are resampled together, so that what makes a sample hard for
-    both does not count. None where the statistic is undefined. Options are those of `bootstrap`.
+    both does not count. None where the statistic is undefined. `paired.compare_pair` tells more.
     """
+    difference = difference_of(first, second, statistic, name)
+    value = point_estimate(difference, first).get(name)
+    if value is None:
+        return None
+    draws = resampled(first, groups, difference, resamples=resamples)[name]
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(draws if len(draws) else [value], [tail, 100 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def difference_of(first: Scores, second: Scores, statistic: Statistic, name: str) -> Statistic:
+    """Returns the statistic of how much greater one of this name is by the first scores than by the second."""
 
     def difference(_: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         values = [statistic(scores, counts_RS).get(name) for scores in (first, second)]
         return {name: values[0] - values[1]} if values[0] is not None and values[1] is not None else {}
 
-    return bootstrap(first, groups, difference, **options).get(name)
+    return difference

@@ -9,7 +9,8 @@ from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import Result, rewrite_result
-from foresight_probes.statistics.bootstrap import Interval, bootstrap_difference
+from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.paired import compare_pair
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import COPY
 from foresight_probes.tasks import Task
@@ -82,12 +83,14 @@ def _difference(task: Task, result: Result, control: Result, options: TrainingOp
         return None
     first = [np.array(score.scores) for score in common]
     second = [np.array(other[score.id].scores) for score in common]
-    return bootstrap_difference(
+    comparison = compare_pair(
         first,
         second,
         [score.group for score in common],
         task.resampled_metrics,
         task.primary,
         resamples=min(MOST_RESAMPLES, options.resamples),
+        permutations=0,
         confidence=options.confidence,
     )
+    return comparison.difference if comparison else None

@@ -13,7 +13,8 @@ from foresight_probes.controls import parts
 from foresight_probes.results.result import Result, identity
 from foresight_probes.results.scores import Gathered, SampleScore
 from foresight_probes.splits import SIDES
-from foresight_probes.statistics.bootstrap import Interval, bootstrap
+from foresight_probes.statistics.bootstrap import bootstrap
+from foresight_probes.statistics.interval import Interval
 from foresight_probes.sweeps.identity import provenance
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.training.run_spec import RunSpec

@@ -14,7 +14,7 @@ from foresight_probes.calibration.forms import Form
 from foresight_probes.calibration.oracles import Best
 from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
 from foresight_probes.calibration.rules import Row, judged
-from foresight_probes.statistics.bootstrap import Interval
+from foresight_probes.statistics.interval import Interval
 
 LINEAR = Instrument(task="counting", head="pooled-linear")
 NONLINEAR = Instrument(task="hallucination", head="mlp-512-256-128")

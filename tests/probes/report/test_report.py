@@ -17,7 +17,7 @@ from foresight_probes.report import write_report
 from foresight_probes.report.page import RANDOM_WEIGHTS, page
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import Result, save_result
-from foresight_probes.statistics.bootstrap import Interval
+from foresight_probes.statistics.interval import Interval
 from tests.probes.results.test_results import result
 
 POINTS = ("vit.patch_embed", "vit.block_08", "vit.pre_merge", "vit.post_merge", "llm.layer_01", "pixels")

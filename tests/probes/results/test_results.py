@@ -10,7 +10,7 @@ import pytest
 from foresight_cache.errors import ProbeError
 from foresight_probes.results.result import VERSION, Result, best_of_grids, load_result, load_results, save_result
 from foresight_probes.results.scores import SampleScore
-from foresight_probes.statistics.bootstrap import Interval
+from foresight_probes.statistics.interval import Interval
 
 
 def result(**changes: object) -> Result:

@@ -1,0 +1,122 @@
+"""Ends of confidence intervals, on scales on which the values of metrics are spread about normally.
+
+The spread is that of bootstrap resamples. Percentiles of resamples fail where there are few groups and near the ends of
+a metric's range: of 25 samples the interval of an AUROC near 0.97 would cover it in 70 of 100 cases instead of 95.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from scipy import stats
+from scipy.special import expit, logit
+
+Ends = tuple[float, float]
+
+
+def ends(metric: str, value: float, draws: np.ndarray, *, groups: float, confidence: float) -> Ends:
+    """Returns the ends of the confidence interval of a metric, which hold its value.
+
+    Args:
+        metric: Its name, which decides the scale; of a name that is not known, percentiles are taken.
+        value: Its value on all samples.
+        draws: Its values on bootstrap resamples, [R], finite.
+        groups: Effective number of groups of the samples (`groups.effective_groups`).
+        confidence: Share of intervals that are to hold the metric of all samples that there are.
+    """
+    if groups <= 1 or not len(draws):
+        return value, value
+    quantile = float(stats.t.ppf((1 + confidence) / 2, max(groups - 1, 1)))
+    low, high = _scale_of(metric)(value, draws, groups, quantile)
+    return min(low, value), max(high, value)
+
+
+def deviation(draws: np.ndarray, groups: float) -> float:
+    """Returns the standard error of a metric: a bootstrap of n groups is too narrow by √((n - 1) / n)."""
+    return float(draws.std()) * math.sqrt(groups / (groups - 1))
+
+
+def _proportion(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """Wilson's interval for as many samples as would give a proportion this variance; for none, one for each group.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference" (JASA 1927); the effective number as
+    of Korn and Graubard, "Confidence Intervals for Proportions with Small Expected Number of Positive Counts" (1998).
+    """
+    share, variance = min(1.0, max(0.0, value)), deviation(draws, groups) ** 2
+    own = share * (1 - share)
+    size = own / variance if own > 0 and variance > 0 else groups
+    middle = (share + quantile**2 / (2 * size)) / (1 + quantile**2 / size)
+    half = quantile / (1 + quantile**2 / size) * math.sqrt(own / size + quantile**2 / (4 * size**2))
+    return middle - half, middle + half
+
+
+def _share(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """Student's interval of the log-odds, by the delta method where those of resamples are not all finite."""
+    if not 0 < value < 1:
+        return _proportion(value, draws, groups, quantile)
+    inside = draws.min() > 0 and draws.max() < 1
+    half = quantile * (deviation(logit(draws), groups) if inside else deviation(draws, groups) / (value * (1 - value)))
+    return float(expit(logit(value) - half)), float(expit(logit(value) + half))
+
+
+def _biased_share(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """The same, about a value less the bias: resamples are as much above it as it is above that of all samples."""
+    unbiased = 2 * value - float(draws.mean())
+    return _share(min(1.0, max(0.0, unbiased)), draws, groups, quantile)
+
+
+def _at_most_one(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """Student's interval of the logarithm of what is missing to 1."""
+    low, high = _positive(1 - value, draws, groups, quantile)
+    return 1 - high, 1 - low
+
+
+def _positive(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """Student's interval of the logarithm, by the delta method."""
+    if value <= 0:
+        return _plain(value, draws, groups, quantile)
+    factor = math.exp(min(quantile * deviation(draws, groups) / value, 700.0))
+    return value / factor, value * factor
+
+
+def _signed_root(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """Student's interval of the square, whose estimate may be negative while the square is not."""
+    middle, half = value * abs(value), quantile * deviation(draws * np.abs(draws), groups)
+    return math.sqrt(max(0.0, middle - half)), math.sqrt(max(0.0, middle + half))
+
+
+def _plain(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    half = quantile * deviation(draws, groups)
+    return value - half, value + half
+
+
+def _percentiles(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:  # noqa: ARG001 - as others
+    """Percentiles that are as far out as Student's are: Hesterberg, "What Teachers Should Know about the Bootstrap"
+    (2015), section 3.2."""
+    tail = 100 * stats.norm.cdf(-quantile * math.sqrt(groups / (groups - 1)))
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+Scale = Callable[[float, np.ndarray, float, float], Ends]
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        **dict.fromkeys(("accuracy", "top_", "share_above_"), _proportion),
+        **dict.fromkeys(("mean_iou", "median_iou", "balanced_accuracy", "auroc", "auprc", "miou", "edge_f1"), _share),
+        "ssim": _share,
+        "map_": _biased_share,
+        **dict.fromkeys(("r2", "copy_r2", "cosine", "copy_cosine"), _at_most_one),
+        **dict.fromkeys(("mae", "relative_error", "centre_error", "size_error", "lpips", "gram_distance"), _positive),
+        "calibration_error": _signed_root,
+        "psnr": _plain,
+    }
+)
+"""Scales by the name of a metric, or by its beginning where that ends with `_`."""
+
+
+def _scale_of(metric: str) -> Scale:
+    for name, scale in SCALES.items():
+        if metric == name or (name.endswith("_") and metric.startswith(name)):
+            return scale
+    return _percentiles

@@ -1,0 +1,93 @@
+"""Intervals hold what they are to hold as often as they say, of metrics that are known from very many samples."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from foresight_probes.statistics.bootstrap import bootstrap
+from foresight_probes.statistics.groups import FEWEST, effective_groups
+from foresight_probes.statistics.scales import ends
+from tests.probes.statistics.populations import POPULATIONS
+
+
+def coverage(name: str, *, uneven: bool, groups: int, draws: int, resamples: int) -> dict[str, float]:
+    population = POPULATIONS[name]
+    truth = population.truth(uneven=uneven)
+    held = dict.fromkeys(population.metrics, 0.0)
+    for seed in range(1, draws + 1):
+        scores, of = population.sample(seed, groups, uneven=uneven)
+        found = bootstrap(scores, of, population.statistic, resamples=resamples)
+        for metric in held:
+            held[metric] += (found[metric].low <= truth[metric] <= found[metric].high) / draws
+    return held
+
+
+@pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_intervals_of_a_hundred_groups(name: str, uneven: bool) -> None:
+    """Of 60 draws at least 50 are held with a probability of 0.9995 where 95 of 100 are."""
+    for metric, share in coverage(name, uneven=uneven, groups=100, draws=60, resamples=200).items():
+        assert share >= 50 / 60, metric
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("groups", "draws", "resamples"), [(100, 1000, 400), (1000, 300, 200)])
+@pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_intervals_hold_93_to_97_of_100(name: str, uneven: bool, groups: int, draws: int, resamples: int) -> None:
+    """Two standard errors of the simulation are allowed beyond."""
+    beyond = 2 * (0.95 * 0.05 / draws) ** 0.5
+    found = coverage(name, uneven=uneven, groups=groups, draws=draws, resamples=resamples)
+    print(name, "uneven" if uneven else "even", groups, {metric: round(share, 3) for metric, share in found.items()})
+    for metric, share in found.items():
+        assert 0.93 - beyond <= share <= 0.97 + beyond, metric
+
+
+@pytest.mark.parametrize(("right", "of"), [(93, 100), (3, 100), (50, 100), (997, 1000)])
+def test_a_proportion_of_single_samples_has_wilsons_interval(right: int, of: int) -> None:
+    error = (right / of * (1 - right / of) / of) ** 0.5
+    draws = right / of + error * np.tile([-1.0, 1.0], 500)
+    expected = binomtest(right, of).proportion_ci(method="wilson")
+    found = ends("accuracy", right / of, draws, groups=1e9, confidence=0.95)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def test_a_proportion_without_errors_has_an_interval_nevertheless() -> None:
+    expected = binomtest(40, 40).proportion_ci(method="wilson")
+    low, high = ends("accuracy", 1.0, np.ones(100), groups=40, confidence=0.95)
+    assert high == 1
+    assert expected.low - 0.01 < low < expected.low  # Student's quantile is a little larger
+
+
+@pytest.mark.parametrize(
+    "metric", ["accuracy", "auroc", "map_0.5", "r2", "mae", "calibration_error", "psnr", "a metric of somebody"]
+)
+def test_the_value_is_inside(metric: str) -> None:
+    """Whatever resamples say: of many rare classes they are all above it."""
+    for value, draws in (
+        (0.05, np.linspace(0.06, 0.08, 50)),
+        (0.9, np.linspace(0.5, 0.8, 50)),
+        (0.3, np.full(50, 0.3)),
+    ):
+        low, high = ends(metric, value, draws, groups=20, confidence=0.95)
+        assert low <= value <= high
+        assert np.isfinite([low, high]).all()
+
+
+def test_metrics_that_are_bounded_have_intervals_in_their_bounds() -> None:
+    for metric in ("mean_iou", "auprc", "map_small", "share_above_0.5", "top_5"):
+        for value in (0.0, 0.001, 0.5, 0.999, 1.0):
+            low, high = ends(
+                metric, value, np.clip(value + np.linspace(-0.3, 0.3, 99), 0, 1), groups=8, confidence=0.95
+            )
+            assert -1e-12 <= low <= high <= 1 + 1e-12, (metric, value)
+    low, high = ends("r2", 0.9, np.linspace(0.5, 1.2, 99), groups=8, confidence=0.95)
+    assert high < 1
+    assert ends("mae", 0.1, np.linspace(0, 0.4, 99), groups=8, confidence=0.95)[0] > 0
+
+
+def test_groups_of_many_sizes_tell_less() -> None:
+    assert effective_groups(["a"] * 10) == 1
+    assert effective_groups([f"{number}" for number in range(70)]) == 70
+    assert effective_groups([*(f"{number}" for number in range(70)), *["large"] * 30]) < 11 < FEWEST
+    assert effective_groups([]) == 0
