@@ -14,6 +14,7 @@ from foresight_cache.errors import ForesightError
 from pipelines.commands import (
     bench,
     calibrate,
+    compare,
     datasets,
     demo,
     extract,
@@ -55,6 +56,7 @@ for name, module in {
     "similarity": similarity,
     "runs": runs,
     "report": report,
+    "compare": compare,
     "calibrate": calibrate,
     "bench": bench,
 }.items():

@@ -1,5 +1,6 @@
 """The model of a report: its page and sections, before they are written as HTML or Markdown."""
 
+import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,28 @@ class Section:
         """Result that the validation split chooses among the points of the model; the test split is for reporting."""
         inside = [result for result in self.results if result.point != PIXELS]
         return max(inside, key=lambda result: result.validation["value"], default=None)
+
+    @property
+    def luck(self) -> str:
+        """Warning that so many numbers have a best one that is no surprise; empty where it is one.
+
+        The largest of N numbers that differ by chance alone lies about the normal quantile of (N - 3/8) / (N + 1/4)
+        standard errors above their mean (Blom, "Statistical Estimates and Transformed Beta-Variables", 1958).
+        """
+        inside = [result for result in self.results if result.point != PIXELS]
+        if self.best is None or len(inside) < 2:
+            return ""
+        values, best = [result.value.value for result in inside], self.best.value
+        quantile = statistics.NormalDist().inv_cdf((1 + self.best.options.get("confidence", 0.95)) / 2)
+        error = (best.high - best.low) / 2 / quantile
+        by_chance = error * statistics.NormalDist().inv_cdf((len(inside) - 0.375) / (len(inside) + 0.25))
+        above = best.value - statistics.mean(values)
+        if above > by_chance:
+            return ""
+        return (
+            f"That is no surprise: the best of {len(inside)} numbers that differ by chance alone lies about "
+            f"{by_chance:.3f} above their mean, and this one {above:.3f}."
+        )
 
     def at(self, point: str, head: str) -> Interval | None:
         """Returns the metric over all seeds: their mean, from the lowest to the highest end of their intervals."""

@@ -9,7 +9,7 @@ from foresight_probes.calibration.state import CalibrationState
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import Page, Section, label, samples_noun
 from foresight_probes.results.control_values import ControlValue
-from foresight_probes.results.result import format_interval
+from foresight_probes.results.result import Result, format_interval
 from foresight_probes.statistics.interval import Interval  # noqa: F401 - for the examples
 
 
@@ -17,16 +17,21 @@ def caption(section: Section) -> str:
     """Tells in plain words how the section's numbers came about."""
     first = (*section.results, *section.constant)[0]
     split, options, noun = first.split, first.options, samples_noun(first.cache)
-    groups = len({score.group for score in first.scores})
     seeds = len({result.seed for result in section.results})
     several = f" Lines are means over {seeds} seeds, bars span the intervals of all." if seeds > 1 else ""
     return (
-        f"Test split of {split.get('test')} {noun} in {groups} groups, chosen by the hash of each sample's group; "
+        f"Test split of {split['test']} {noun} in {split['groups']} groups, chosen by the hash of each sample's group; "
         f"{split.get('train')} {noun} trained and {split.get('validation')} selected the epoch. "
-        f"Bars are {options.get('confidence', 0):.0%} confidence intervals: percentile bootstrap over groups, "
-        f"{options.get('resamples')} resamples.{several} The mean predictor is the best constant answer."
+        f"Bars are {options.get('confidence', 0):.0%} confidence intervals from a bootstrap over groups, "
+        f"{options.get('resamples')} resamples.{several}{_few(first)} The mean predictor is the best constant answer."
         f"{_controls(section)}"
     )
+
+
+def _few(result: Result) -> str:
+    if not result.too_few:
+        return ""
+    return f" These are {result.too_few}: intervals of so few cover less than they say; no number carries a verdict."
 
 
 def _controls(section: Section) -> str:

@@ -17,10 +17,11 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
+from foresight_probes.statistics.groups import FEWEST
 from foresight_probes.statistics.interval import Interval
 
 FORMAT = "foresight-probe-result"
-VERSION = 4
+VERSION = 5
 CONTROLS = "controls"
 """Folder, among the results, of those of controls, with a folder for each that is laid out as this one."""
 _IN_FILES = {"point_index": "order", "runs_in_pass": "company"}
@@ -60,7 +61,9 @@ class Result:
     learning_rate: float
     """Peak step size that was used: that of the options, or else the head's own; 0 of a closed form."""
     split: Mapping[str, Any]
-    """`digest`, samples on each side (`train`, `validation`, `test`) and those without a target (`left_out`)."""
+    """`digest`, samples on each side (`train`, `validation`, `test`) and those without a target (`left_out`), and the
+    groups of the test samples: their number (`groups`), and how many of equal size would tell as much
+    (`effective_groups`)."""
     cache: Mapping[str, Any]
     """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset` and
     its `media`, which older results do not say. With the control of a twin also that one's digests."""
@@ -105,6 +108,12 @@ class Result:
         failing = [f"{name} ({value.interval.value:.3f})" for name, value in self.controls.items() if value.fails]
         return f"not above {', '.join(failing)}" if failing else ""
 
+    @property
+    def too_few(self) -> str:
+        """Why its interval carries no verdict, in words; empty where there are enough groups of test samples."""
+        effective = self.split["effective_groups"]
+        return f"too few groups: {effective:.0f}, needs {FEWEST:.0f}" if effective < FEWEST else ""
+
     def __str__(self) -> str:
         """One line for a terminal."""
         name = f"{self.task:8} {self.point:16} {self.run.removesuffix(f'-seed{self.seed}'):14} seed {self.seed}"
@@ -113,6 +122,8 @@ class Result:
             f"{name}  {self.primary} {format_interval(self.value)}"
             + ("" if chance is None else f", chance {chance:.3f}")
             + (f", {self.doubt}" if self.doubt else "")
+            + f", n {self.split['test']}"
+            + (f", {self.too_few}" if self.too_few else "")
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -228,6 +239,7 @@ def summary_row(result: Result) -> dict[str, Any]:
         "neighbours": result.validation.get("neighbours"),
         "learning_rate": result.learning_rate,
         "weight_decay": result.options.get("weight_decay"),
+        **{"n": result.split["test"], "groups": result.split["groups"], "too_few": result.too_few or None},
         **{"parameters": result.parameters, "width": result.width, "company": result.runs_in_pass},
         **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
         **{name: interval.value for name, interval in result.metrics.items()},
@@ -287,6 +299,8 @@ def _from_json(record: Mapping[str, Any], path: Path) -> Result:
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     if record["primary"] not in metrics:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")
+    for name in ("test", "groups", "effective_groups"):
+        float(record["split"][name])
     scores = path.with_suffix(".parquet")
     require_parquet(scores)
     return Result(

@@ -14,6 +14,7 @@ from foresight_probes.results.result import Result, identity
 from foresight_probes.results.scores import Gathered, SampleScore
 from foresight_probes.splits import SIDES
 from foresight_probes.statistics.bootstrap import bootstrap
+from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.sweeps.identity import provenance
 from foresight_probes.sweeps.plan import SweepPlan
@@ -126,10 +127,17 @@ def _sample_score(sample: Mapping[str, Any], scores: np.ndarray) -> SampleScore:
 
 
 def _split_json(plan: SweepPlan, task: str) -> dict[str, Any]:
-    """Sizes count the samples that have a target for the task."""
+    """Sizes and groups count the samples that have a target for the task."""
     rows = plan.targets[task].keys()
+    groups = [plan.cache.rows[row]["group"] for row in rows & set(plan.split.test)]
     sizes = {side: len(rows & set(plan.split.rows(side))) for side in SIDES}
-    return {"digest": plan.split.digest, **sizes, "left_out": sum(plan.split.sizes().values()) - sum(sizes.values())}
+    return {
+        "digest": plan.split.digest,
+        **sizes,
+        "left_out": sum(plan.split.sizes().values()) - sum(sizes.values()),
+        "groups": len(set(groups)),
+        "effective_groups": effective_groups(groups),
+    }
 
 
 def _versions() -> dict[str, str]:

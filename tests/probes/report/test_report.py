@@ -253,3 +253,26 @@ def test_numbers_of_unfit_instruments_are_struck_through(tmp_path: Path, monkeyp
     monkeypatch.setattr(state, "shipped_table", lambda: {"geometries": {}, "instruments": []})
     write_report(tmp_path / "runs", tmp_path / "out")
     assert "`mlp` is not known to be fit (never calibrated)" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_number_of_few_groups_says_so_in_its_own_row(tmp_path: Path) -> None:
+    few = {**result().split, "effective_groups": 8.4, "test": 9}
+    runs(tmp_path / "runs", split=few)
+    html = write_report(tmp_path / "runs", tmp_path / "report").read_text()
+    markdown = (tmp_path / "report" / "report.md").read_text()
+    row = next(line for line in markdown.splitlines() if line.startswith("| `vit.block_08` | mlp "))
+    assert "| 9 (too few groups: 8, needs 50) |" in row
+    assert "<td>9 (too few groups: 8, needs 50)</td>" in html
+    assert "<strong>0." not in html
+    assert "**0." not in markdown
+
+
+def test_a_best_of_many_that_is_no_surprise(tmp_path: Path) -> None:
+    """Numbers that differ by less than their intervals."""
+    near = [result(point=point, metrics=interval(0.3 + 0.001 * order)) for order, point in enumerate(POINTS[:5])]
+    assert "the best of 5 numbers that differ by chance alone lies about 0.0" in page(near).sections[0].luck
+    far = [result(point=point, metrics=interval(0.3 + 0.3 * order)) for order, point in enumerate(POINTS[:5])]
+    for order, each in enumerate(far):
+        assert each.validation["value"] == 0.45, order
+    best = [*far[:4], result(point=POINTS[4], metrics=interval(1.5), validation={"value": 0.9, "epoch": 1})]
+    assert page(best).sections[0].luck == ""

@@ -30,7 +30,15 @@ def result(**changes: object) -> Result:
         "chance": {"mean_iou": 0.1, "share_above_0.5": 0.0},
         "options": {"epochs": 30, "confidence": 0.95, "resamples": 1000, "learning_rate": None},
         "learning_rate": 0.001,
-        "split": {"digest": "2" * 64, "train": 7, "validation": 2, "test": 1, "left_out": 0},
+        "split": {
+            "digest": "2" * 64,
+            "train": 7,
+            "validation": 2,
+            "test": 1,
+            "left_out": 0,
+            "groups": 1,
+            "effective_groups": 60.0,
+        },
         "cache": {
             **{"digest": "3" * 64, "data": "4" * 64, "path": "caches/demo", "dataset": "shapes"},
             "model": {"name": "tiny:planted", "weights": "random", "taps": ["vit.block_01"]},
@@ -55,7 +63,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert dataclasses.replace(found, scores_source=result().scores_source) == result()
     assert sorted(each.name for each in path.parent.iterdir()) == ["mlp-seed0.json", "mlp-seed0.parquet"]
     assert str(result()) == (
-        "boxes    vit.block_01     mlp            seed 0  mean_iou 0.500 (0.400–0.600), chance 0.100"
+        "boxes    vit.block_01     mlp            seed 0  mean_iou 0.500 (0.400–0.600), chance 0.100, n 1"
     )
 
 

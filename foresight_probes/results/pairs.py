@@ -1,0 +1,97 @@
+"""Pairs of results that may be compared sample by sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foresight_cache.errors import ProbeError
+from foresight_probes import tasks
+from foresight_probes.metrics.resamples import Statistic
+from foresight_probes.options import EXECUTION_FIELDS
+from foresight_probes.results.result import Result
+from foresight_probes.statistics.paired import PairedComparison, compare_pair, with_seeds
+
+_OWN_OPTIONS = {*EXECUTION_FIELDS, "resamples", "confidence", "learning_rate", "weight_decay"}
+"""Options that may differ between runs that are compared: values of a grid, and how a number is told."""
+
+
+def compare_runs(
+    first: Sequence[Result], second: Sequence[Result], *, metric: str, confidence: float = 0.95
+) -> PairedComparison | None:
+    """Compares a metric of the runs of two points, heads or caches, those of one seed with each other.
+
+    None where the metric is not defined for one of the two.
+
+    Args:
+        first: Results that differ in their seeds alone.
+        second: The same of what is compared with them.
+        metric: A metric of their task.
+        confidence: Confidence of the intervals.
+
+    Raises: `ProbeError` for runs that have no seed in common, or that were not scored on the same test samples by the
+        same recipe.
+    """
+    by_seed = {result.seed: result for result in second}
+    pairs = [(result, by_seed[result.seed]) for result in first if result.seed in by_seed]
+    if not pairs:
+        seeds = [", ".join(str(result.seed) for result in own) for own in (first, second)]
+        raise ProbeError(
+            f"{_named(first[0])} has the seeds {seeds[0]} and {_named(second[0])} {seeds[1]}, none in common"
+        )
+    found = [_compared(one, other, metric, confidence) for one, other in pairs]
+    known = [comparison for comparison in found if comparison is not None]
+    return with_seeds(known, confidence=confidence) if known else None
+
+
+def _compared(one: Result, other: Result, metric: str, confidence: float) -> PairedComparison | None:
+    _require_comparable(one, other)
+    first, second = ({score.id: score for score in result.scores} for result in (one, other))
+    if first.keys() != second.keys() or any(first[name].group != second[name].group for name in first):
+        raise ProbeError(f"{_named(one)} and {_named(other)} were scored on other test samples or groups; {_ADVICE}")
+    return compare_pair(
+        [np.array(first[name].scores) for name in first],
+        [np.array(second[name].scores) for name in first],
+        [score.group for score in first.values()],
+        statistic_of(one),
+        metric,
+        confidence=confidence,
+    )
+
+
+_ADVICE = "compare runs of one sweep, or of two with the same dataset, split and options"
+
+
+def _require_comparable(one: Result, other: Result) -> None:
+    for what, values in {
+        "task": (one.task, other.task),
+        "split": (one.split.get("digest"), other.split.get("digest")),
+        "prepared dataset": (one.cache.get("data"), other.cache.get("data")),
+        "recipe": (_recipe(one), _recipe(other)),
+    }.items():
+        if values[0] != values[1]:
+            raise ProbeError(f"{_named(one)} and {_named(other)} have another {what}{_difference(*values)}; {_ADVICE}")
+
+
+def _recipe(result: Result) -> dict[str, object]:
+    return {name: value for name, value in result.options.items() if name not in _OWN_OPTIONS}
+
+
+def _difference(one: object, other: object) -> str:
+    """Names the options that differ, or the beginnings of digests."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+        return f" ({', '.join(f'{name} {one.get(name)} and {other.get(name)}' for name in names)})"
+    return f" ({str(one)[:12]} and {str(other)[:12]})"
+
+
+def _named(result: Result) -> str:
+    return f"{result.run} on {result.point}"
+
+
+def statistic_of(result: Result) -> Statistic:
+    """Returns the metrics of a result's task on resamples of its scores."""
+    task = tasks.load(result.task)
+    task.metric_names = tuple(name for name in type(task).metric_names if name not in result.not_measured)
+    if result.primary not in task.metric_names:
+        task.metric_names = (result.primary, *task.metric_names)
+    return task.resampled_metrics

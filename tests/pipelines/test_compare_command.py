@@ -1,0 +1,160 @@
+"""`foresight compare`: differences, what follows from them, and one sentence for what may not be compared."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresight_probes.results.result import save_result
+from foresight_probes.results.scores import SampleScore
+from foresight_probes.statistics.groups import effective_groups
+from foresight_probes.statistics.interval import Interval
+from tests.probes.results.test_results import result
+from tests.support.command import foresight, said
+
+SHIFTS = {"vit.block_01": 0.0, "vit.block_02": 0.1, "llm.layer_01": 0.002, "pixels": -0.3}
+"""What points add to the IoU of each image."""
+
+
+def write(
+    folder: Path, shifts: Mapping[str, float] = SHIFTS, *, samples: int = 90, seeds: int = 1, **changes: Any
+) -> Path:
+    """Results of one head on points, on the same images in groups of one."""
+    generator = np.random.default_rng(0)
+    hardness = generator.uniform(0.35, 0.85, samples)
+    for order, (point, shift) in enumerate(shifts.items()):
+        for seed in range(seeds):
+            overlaps = np.clip(hardness + shift + 0.05 * generator.normal(size=samples), 0, 1)
+            scores = tuple(
+                SampleScore(f"shapes/train/{number}", f"shapes/train/{number}", (float(overlap),))
+                for number, overlap in enumerate(overlaps)
+            )
+            mean = float(overlaps.mean())
+            effective = effective_groups(score.group for score in scores)
+            split = {**result().split, "test": samples, "groups": samples, "effective_groups": effective}
+            body = {
+                "metrics": {name: Interval(mean, mean - 0.05, mean + 0.05) for name in ("mean_iou", "share_above_0.5")},
+                **{
+                    "validation": {"value": 0.5 + shift, "epoch": 3},
+                    "point_index": order,
+                    "split": split,
+                    "seed": seed,
+                },
+            }
+            save_result(result(point=point, scores_source=scores, **(body | changes)), folder)
+    return folder
+
+
+def test_differences_are_those_of_the_means(tmp_path: Path) -> None:
+    """The point that validation chooses is what the others are compared with."""
+    runs = write(tmp_path / "runs")
+    run = foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--json")
+    assert run.returncode == 0, run.stderr
+    said_here = json.loads(run.stdout)
+    values = {}
+    for point in SHIFTS:
+        scores = json.loads((runs / "boxes" / point / "mlp-seed0.json").read_text())["metrics"]["mean_iou"]["value"]
+        values[point] = scores
+    rows = {row["point"]: row for row in said_here["points"]}
+    assert rows.keys() == {"vit.block_01", "llm.layer_01", "pixels"}
+    for point, row in rows.items():
+        assert row["against"] == "vit.block_02"
+        assert row["difference"] == pytest.approx(values[point] - values["vit.block_02"])
+        assert row["difference_low"] < row["difference"] < row["difference_high"]
+        assert row["p_value"] <= row["benjamini_hochberg"] <= row["holm"]
+        assert row["samples"] == row["groups"] == 90
+    assert all(row["differs"] for row in rows.values())
+    assert said_here["sentence"].startswith("vit.block_01, llm.layer_01, pixels read 0.0")
+    assert "less mean IoU than vit.block_02 (Holm: p " in said_here["sentence"]
+
+
+def test_what_is_too_small_to_find_is_said(tmp_path: Path) -> None:
+    runs = write(tmp_path / "runs")
+    run = foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--against", "vit.block_01")
+    last = run.stdout.splitlines()[-2]
+    assert "vit.block_02 reads 0.096 more mean IoU than vit.block_01" in last
+    assert "pixels reads 0.295 less" in last
+    assert "no difference from vit.block_01 is found at llm.layer_01: a difference below 0.0" in last
+    with (tmp_path / "out" / "comparison.csv").open(newline="") as file:
+        rows = {row["point"]: row for row in csv.DictReader(file)}
+    limit = float(last.split("a difference below ")[1].split()[0])
+    assert limit == pytest.approx(float(rows["llm.layer_01"]["detectable"]), abs=5e-4)
+    assert 0.01 < limit < 0.04  # 0.05 · √2 of noise in 90 samples: 2.8 · 0.0075
+
+
+def test_few_groups_decide_nothing(tmp_path: Path) -> None:
+    runs = write(tmp_path / "runs", samples=20)
+    run = foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--json")
+    found = json.loads(run.stdout)
+    assert found["sentence"].startswith("Not decided: the 20 test samples are worth 20 groups, and a verdict needs")
+    assert not any(row["differs"] for row in found["points"])
+    assert all(row["too_few_groups"] for row in found["points"])
+    assert ">too few groups<" in (tmp_path / "out" / "comparison.html").read_text()
+
+
+def test_another_folder(tmp_path: Path) -> None:
+    """Of the same images: each point is compared with itself there. Equal noise on both sides cancels out."""
+    one, other = write(tmp_path / "one"), write(tmp_path / "other", dict.fromkeys(SHIFTS, 0.0))
+    run = foresight("compare", one, other, "--task", "boxes", "--out", tmp_path / "out", "--json")
+    rows = {row["point"]: row for row in json.loads(run.stdout)["points"]}
+    assert rows.keys() == SHIFTS.keys()
+    assert [name for name, row in rows.items() if row["differs"]] == ["vit.block_02", "llm.layer_01", "pixels"]
+    assert rows["vit.block_01"]["p_value"] == 1
+
+
+def test_seeds_are_compared_with_themselves_and_widen_the_interval(tmp_path: Path) -> None:
+    found = [
+        json.loads(foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--json").stdout)["points"]
+        for runs in (write(tmp_path / "one"), write(tmp_path / "three", seeds=3))
+    ]
+    assert {row["seeds"] for row in found[1]} == {3}
+    assert {row["test"] for row in found[1]} == {"bootstrap and seeds"}
+
+
+def test_files(tmp_path: Path) -> None:
+    runs = write(tmp_path / "runs")
+    for out in (tmp_path / "out", tmp_path / "again"):
+        assert foresight("compare", runs, "--task", "boxes", "--out", out).returncode == 0
+    assert {file.name for file in out.iterdir()} == {f"comparison.{kind}" for kind in ("csv", "html", "png", "svg")}
+    for file in out.iterdir():
+        assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()
+    with Image.open(out / "comparison.png") as image:
+        assert len(set(image.convert("RGB").resize((60, 60)).getdata())) > 10
+
+
+def test_what_may_not_be_compared(tmp_path: Path) -> None:
+    def words(name: str, **changes: Any) -> str:
+        folder = write(write(tmp_path / name, {"vit.block_01": 0.0}), {"vit.block_02": 0.1}, **changes)
+        return said("compare", folder, "--task", "boxes", "--out", tmp_path / "out", status=1)
+
+    split = {**result().split, "digest": "7" * 64}
+    assert "have another split (222222222222 and 777777777777)" in words("split", split=split).replace(
+        "777777777777 and 222222222222", "222222222222 and 777777777777"
+    )
+    assert "have another recipe (epochs 3" in words("recipe", options={**result().options, "epochs": 31})
+    assert "other test samples" in words("samples", samples=80)
+    assert "no seed in common" in words("seeds", seed=4)
+    cache = {**result().cache, "digest": "9" * 64}
+    assert "has results of several caches for boxes" in words("caches", cache=cache)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_not_there(tmp_path: Path) -> None:
+    runs = write(tmp_path / "runs")
+    for words in (["--task", "boxs"], ["--task", "boxes", "--head", "mpl"], ["--task", "boxes", "--metric", "iou"]):
+        assert "did you mean" in said("compare", runs, *words, "--out", tmp_path / "out", status=2)
+    assert "unknown point 'E4'" in said(
+        "compare", runs, "--task", "boxes", "--against", "E4", "--out", tmp_path / "out", status=2
+    )
+    assert "--against names a point of RUNS" in said(
+        "compare", runs, runs, "--task", "boxes", "--against", "pixels", "--out", tmp_path / "out", status=2
+    )
+    alone = write(tmp_path / "alone", {"vit.block_01": 0.0})
+    assert "alone; a comparison needs two points" in said(
+        "compare", alone, "--task", "boxes", "--out", tmp_path / "out", status=1
+    )
