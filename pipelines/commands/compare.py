@@ -11,7 +11,7 @@ Other = Annotated[
     typer.Argument(
         help="Another such folder of the same dataset and split, with each point of which the same one is compared.",
         metavar="[OTHER]",
-        show_default=False,
+        show_default="none: the points of RUNS with one of them",
     ),
 ]
 TaskName = Annotated[str, typer.Option("--task", help="Task whose results are compared.")]

@@ -138,7 +138,7 @@ def test_what_may_not_be_compared(tmp_path: Path) -> None:
     )
     assert "have another recipe (epochs 3" in words("recipe", options={**result().options, "epochs": 31})
     assert "other test samples" in words("samples", samples=80)
-    assert "no seed in common" in words("seeds", seed=4)
+    assert "has the seeds 0 and mlp-seed4 on vit.block_02 4, none in common" in words("seeds", seed=4)
     cache = {**result().cache, "digest": "9" * 64}
     assert "has results of several caches for boxes" in words("caches", cache=cache)
     assert not (tmp_path / "out").exists()
