@@ -167,9 +167,9 @@ def test_progress_counts_every_training_sample(
     assert size >= seen * 4 * scenes.WIDTH
     monkeypatch.setattr(search, "TOLERANCE", -math.inf)
     planned, seen, _ = trained(tmp_path / "endless")
-    if heads == ("mlp",):  # one epoch of all candidates, then three rounds of two
+    if heads == ("mlp",):  # one epoch of all candidates, then five rounds of two
         split = plan_sweep(cache, sweep, tmp_path / "third").split
-        assert seen == planned == (1 + 3 * 2) * len(split.train)
+        assert seen == planned == (1 + 5 * 2) * len(split.train)
     assert seen <= planned
 
 
