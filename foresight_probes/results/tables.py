@@ -8,7 +8,7 @@ from typing import Any
 
 from foresight_cache.errors import UnknownName, UsageError
 
-DEFAULT = ("task", "point", "run", "metric", "value", "low", "high", "chance", "validation", "epoch")
+DEFAULT = ("task", "point", "run", "metric", "value", "low", "high", "n", "chance", "validation", "epoch")
 """Columns that are shown unless others are named."""
 
 Row = Mapping[str, Any]
