@@ -93,7 +93,7 @@ class TrainingOptions:
     resamples: int = 1000
     """Bootstrap resamples behind each confidence interval."""
     confidence: float = 0.95
-    """Share of resampled values inside a confidence interval."""
+    """Share of confidence intervals that are to hold the metric of all samples that there are."""
     resident: str = "auto"
     """Memory that keeps tokens while they are trained on: `device` (the GPU's memory), `host`, `none` (they are read
     again in each epoch), or `auto`: where they fit, first on the GPU."""

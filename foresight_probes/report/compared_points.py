@@ -1,6 +1,7 @@
 """The comparison of points under one task: differences with intervals, and the sentence that follows from them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,7 @@ from foresight_probes.results.result import Result, best_of_grids, format_interv
 from foresight_probes.statistics.groups import FEWEST
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.multiplicity import benjamini_hochberg, holm
-from foresight_probes.statistics.paired import PairedComparison
-
-LEVEL = 0.05
-"""Level of the tests, after Holm's adjustment for their number."""
+from foresight_probes.statistics.paired import LEVEL, PairedComparison
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +54,7 @@ class Comparison:
     """Test samples."""
     seeds: int
     dropped: tuple[str, ...]
-    """Points for which the metric is not defined."""
+    """Points for which the metric is not defined, or which the other folder does not have."""
     lower_is_better: bool
     result: Result
     """One of the results, for where they come from."""
@@ -75,7 +73,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What follows from the tests, in words."""
-        limits = f"a difference below {self.detectable:.3f} would be found in fewer than four of five such tests"
+        limits = "the answers are the same" if self.detectable == 0 else _limit(self.detectable)
         if self.groups < FEWEST:
             return (
                 f"Not decided: the {self.samples} test samples are worth {self.groups:.0f} groups, and a verdict needs "
@@ -163,6 +161,8 @@ def compare_points(
 
 def _of_task(results: Sequence[Result], task: str, runs: Path) -> list[Result]:
     own = [result for result in results if result.task == task and result.point != MEAN_PREDICTOR]
+    if not own and any(result.task == task for result in results):
+        raise ProbeError(f"{runs} has the mean predictor alone for {task}; train its points first")
     if not own:
         raise UnknownName("task", task, dict.fromkeys(result.task for result in results))
     if len({result.cache.get("digest") for result in own}) > 1:
@@ -191,17 +191,18 @@ def _best_point(by_point: dict[str, list[Result]]) -> str:
 
 
 def _finished(
-    own: dict[str, list[Result]], other: dict[str, list[Result]] | list[Result], metric: str, against: str
+    own: Mapping[str, list[Result]], other: Mapping[str, list[Result]] | list[Result], metric: str, against: str
 ) -> Comparison:
-    """Compares, and adjusts the p-values for the number of points."""
+    """Compares the seeds that all have, and adjusts the p-values for the number of points."""
+    beside = other if isinstance(other, Mapping) else dict.fromkeys(own, other)
+    pairs = {name: (results, beside[name]) for name, results in own.items() if name in beside}
+    seeds = set.intersection(*({result.seed for result in results} for pair in pairs.values() for results in pair))
     confidence = float(next(iter(own.values()))[0].options.get("confidence", 0.95))
-    points, dropped = list[ComparedPoint](), list[str]()
-    for name, results in own.items():
-        beside = other.get(name) if isinstance(other, dict) else other
-        if beside is None:
-            continue
-        comparison = compare_runs(results, beside, metric=metric, confidence=confidence)
-        value = over_seeds([result.metrics[metric] for result in results if metric in result.metrics])
+    points, dropped = list[ComparedPoint](), [name for name in own if name not in beside]
+    for name, pair in pairs.items():
+        first, second = ([result for result in results if result.seed in seeds or not seeds] for results in pair)
+        comparison = compare_runs(first, second, metric=metric, confidence=confidence, tests=len(pairs))
+        value = _over_seeds(first, metric)
         if comparison is None or value is None:
             dropped.append(name)
         else:
@@ -209,23 +210,33 @@ def _finished(
     if not points:
         raise ProbeError(f"no point has a {metric} here and at {against}, so that there is nothing to compare")
     p_values = [point.comparison.p_value for point in points]
-    first = next(iter(own.values()))[0]
+    first_result = next(iter(own.values()))[0]
     return Comparison(
-        task=first.task,
-        head=first.head,
+        task=first_result.task,
+        head=first_result.head,
         metric=metric,
         against=against,
-        reference=None if isinstance(other, dict) else over_seeds([result.metrics[metric] for result in other]),
+        reference=None if isinstance(other, Mapping) else _over_seeds([r for r in other if r.seed in seeds], metric),
         points=tuple(
             replace(point, holm=one, benjamini_hochberg=rate)
             for point, one, rate in zip(points, holm(p_values), benjamini_hochberg(p_values), strict=True)
         ),
-        samples=len(first.scores),
-        seeds=max(map(len, own.values())),
+        samples=len(first_result.scores),
+        seeds=len(seeds),
         dropped=tuple(dropped),
         lower_is_better=metric.endswith(("error", "mae", "lpips", "distance", "rank")),
-        result=first,
+        result=first_result,
     )
+
+
+def _over_seeds(results: Sequence[Result], metric: str) -> Interval | None:
+    return over_seeds([result.metrics[metric] for result in results if metric in result.metrics])
+
+
+def _limit(detectable: float) -> str:
+    if math.isinf(detectable):
+        return "no difference could be found"
+    return f"a difference below {detectable:.3f} would be found in fewer than four of five such tests"
 
 
 def shown(point: ComparedPoint) -> str:

@@ -14,6 +14,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, best_of_grids
 from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.paired import LEVEL
 
 RANDOM_WEIGHTS = (
     "The weights of this model are random: it has the real architecture and was never trained. The numbers show "
@@ -77,24 +78,23 @@ class Section:
 
     @property
     def luck(self) -> str:
-        """Warning that so many numbers have a best one that is no surprise; empty where it is one.
+        """Warning that among so many numbers the best one would be as good by chance; empty where it would not.
 
-        The largest of N numbers that differ by chance alone lies about the normal quantile of (N - 3/8) / (N + 1/4)
-        standard errors above their mean (Blom, "Statistical Estimates and Transformed Beta-Variables", 1958).
+        The p-value of its difference from the mean predictor times the number of tries (Bonferroni).
         """
-        inside = [result for result in self.results if result.point != PIXELS]
-        if self.best is None or len(inside) < 2:
+        tries = sum(result.point != PIXELS for result in self.results)
+        control = self.best.controls.get(MEAN_PREDICTOR) if self.best else None
+        if self.best is None or control is None or control.difference is None or self.best.too_few:
             return ""
-        values, best = [result.value.value for result in inside], self.best.value
-        quantile = statistics.NormalDist().inv_cdf((1 + self.best.options.get("confidence", 0.95)) / 2)
-        error = (best.high - best.low) / 2 / quantile
-        by_chance = error * statistics.NormalDist().inv_cdf((len(inside) - 0.375) / (len(inside) + 0.25))
-        above = best.value - statistics.mean(values)
-        if above > by_chance:
+        difference, normal = control.difference, statistics.NormalDist()
+        quantile = normal.inv_cdf((1 + self.best.options.get("confidence", 0.95)) / 2)
+        error = (difference.high - difference.low) / 2 / quantile
+        by_chance = tries * (1 - normal.cdf(difference.value / error)) if error > 0 else 0.0
+        if by_chance <= LEVEL:
             return ""
         return (
-            f"That is no surprise: the best of {len(inside)} numbers that differ by chance alone lies about "
-            f"{by_chance:.3f} above their mean, and this one {above:.3f}."
+            f"That is no surprise: among {tries} numbers one as far above the mean predictor comes by chance alone in "
+            f"{min(1.0, by_chance):.0%} of cases."
         )
 
     def at(self, point: str, head: str) -> Interval | None:

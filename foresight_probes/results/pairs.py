@@ -6,17 +6,17 @@ import numpy as np
 
 from foresight_cache.errors import ProbeError
 from foresight_probes import tasks
-from foresight_probes.metrics.resamples import Statistic
 from foresight_probes.options import EXECUTION_FIELDS
 from foresight_probes.results.result import Result
-from foresight_probes.statistics.paired import PairedComparison, compare_pair, with_seeds
+from foresight_probes.statistics.paired import PERMUTATIONS, PairedComparison, compare_pair, with_seeds
+from foresight_probes.tasks import Task
 
 _OWN_OPTIONS = {*EXECUTION_FIELDS, "resamples", "confidence", "learning_rate", "weight_decay"}
 """Options that may differ between runs that are compared: values of a grid, and how a number is told."""
 
 
 def compare_runs(
-    first: Sequence[Result], second: Sequence[Result], *, metric: str, confidence: float = 0.95
+    first: Sequence[Result], second: Sequence[Result], *, metric: str, confidence: float = 0.95, tests: int = 1
 ) -> PairedComparison | None:
     """Compares a metric of the runs of two points, heads or caches, those of one seed with each other.
 
@@ -27,6 +27,7 @@ def compare_runs(
         second: The same of what is compared with them.
         metric: A metric of their task.
         confidence: Confidence of the intervals.
+        tests: Tests that are made at once, for the minimum detectable difference.
 
     Raises: `ProbeError` for runs that have no seed in common, or that were not scored on the same test samples by the
         same recipe.
@@ -38,13 +39,14 @@ def compare_runs(
         raise ProbeError(
             f"{_named(first[0])} has the seeds {seeds[0]} and {_named(second[0])} {seeds[1]}, none in common"
         )
-    found = [_compared(one, other, metric, confidence) for one, other in pairs]
+    found = [_compared(one, other, metric, confidence, tests) for one, other in pairs]
     known = [comparison for comparison in found if comparison is not None]
-    return with_seeds(known, confidence=confidence) if known else None
+    return with_seeds(known, confidence=confidence, tests=tests) if known else None
 
 
-def _compared(one: Result, other: Result, metric: str, confidence: float) -> PairedComparison | None:
+def _compared(one: Result, other: Result, metric: str, confidence: float, tests: int) -> PairedComparison | None:
     _require_comparable(one, other)
+    task = task_of(one)
     first, second = ({score.id: score for score in result.scores} for result in (one, other))
     if first.keys() != second.keys() or any(first[name].group != second[name].group for name in first):
         raise ProbeError(f"{_named(one)} and {_named(other)} were scored on other test samples or groups; {_ADVICE}")
@@ -52,9 +54,11 @@ def _compared(one: Result, other: Result, metric: str, confidence: float) -> Pai
         [np.array(first[name].scores) for name in first],
         [np.array(second[name].scores) for name in first],
         [score.group for score in first.values()],
-        statistic_of(one),
+        task.resampled_metrics,
         metric,
+        permutations=0 if task.targets_from == "features" else PERMUTATIONS,
         confidence=confidence,
+        tests=tests,
     )
 
 
@@ -88,10 +92,9 @@ def _named(result: Result) -> str:
     return f"{result.run} on {result.point}"
 
 
-def statistic_of(result: Result) -> Statistic:
-    """Returns the metrics of a result's task on resamples of its scores."""
+def task_of(result: Result) -> Task:
+    """Returns the task of a result, with the metric first that its options made so."""
     task = tasks.load(result.task)
-    task.metric_names = tuple(name for name in type(task).metric_names if name not in result.not_measured)
     if result.primary not in task.metric_names:
         task.metric_names = (result.primary, *task.metric_names)
-    return task.resampled_metrics
+    return task

@@ -14,9 +14,12 @@ from foresight_probes.statistics.groups import FEWEST, effective_groups
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.scales import deviation
 
+LEVEL = 0.05
+"""Level of the tests, after adjustment for their number."""
+PERMUTATIONS = 2000
 POWER = 0.8
 """Probability with which the minimum detectable difference would be found."""
-RANKED = ("auroc", "auprc", "map_", "calibration_error")
+RANKED = ("auroc", "auprc", "map_")
 """Metrics, or beginnings of their names, that compare the answers to different samples with each other. Those of one
 run cannot take the place of another's, whose scale may be different, so that nothing is permuted."""
 _BLOCK = 2**18
@@ -33,7 +36,8 @@ class PairedComparison:
     test: str
     """How it was found: `permutation` of the two within groups, or `bootstrap`."""
     detectable: float
-    """Least difference that would be found with probability `POWER`, at the level of the interval."""
+    """Least difference that would be found with probability `POWER` at `LEVEL` over the number of tests; infinite where
+    there is one group."""
     groups: float
     """Effective number of groups."""
     undefined: int
@@ -53,8 +57,9 @@ def compare_pair(
     metric: str,
     *,
     resamples: int = 1000,
-    permutations: int = 2000,
+    permutations: int = PERMUTATIONS,
     confidence: float = 0.95,
+    tests: int = 1,
     seed: int = 0,
 ) -> PairedComparison | None:
     """Compares a metric of two scores of the same samples in the same order.
@@ -72,7 +77,8 @@ def compare_pair(
         metric: Name of one of them.
         resamples: Resamples behind the interval.
         permutations: Permutations behind the p-value.
-        confidence: Confidence of the interval; 1 less this is the level of the minimum detectable difference.
+        confidence: Confidence of the interval.
+        tests: Tests that are made at once, for the minimum detectable difference.
         seed: Decides the draws.
     """
     difference = difference_of(first, second, statistic, metric)
@@ -87,16 +93,23 @@ def compare_pair(
     permuted = permutations > 0 and not metric.startswith(RANKED)
     return PairedComparison(
         difference=Interval(value, value - quantile * error, value + quantile * error),
-        p_value=(
+        p_value=1.0
+        if effective <= 1
+        else (
             _permutation(first, second, groups, statistic, metric, abs(value), permutations, seed)
             if permuted
             else _student(value, error, freedom)
         ),
         test="permutation" if permuted else "bootstrap",
-        detectable=(quantile + float(stats.norm.ppf(POWER))) * error,
+        detectable=_detectable(error, freedom, tests) if effective > 1 else math.inf,
         groups=effective,
         undefined=resamples - len(draws),
     )
+
+
+def _detectable(error: float, freedom: float, tests: int) -> float:
+    """Returns the difference that is found with probability `POWER` in the first step of Holm's method."""
+    return error * float(stats.t.ppf(1 - LEVEL / tests / 2, freedom) + stats.norm.ppf(POWER))
 
 
 def _student(value: float, error: float, freedom: float) -> float:
@@ -145,8 +158,12 @@ def _joined(first: Scores, second: Scores) -> Scores:
     return [*first, *second]
 
 
-def with_seeds(comparisons: Sequence[PairedComparison], *, confidence: float = 0.95) -> PairedComparison:
-    """Returns one comparison of runs from several seeds, each with its own training samples, as a random effect.
+def with_seeds(
+    comparisons: Sequence[PairedComparison], *, confidence: float = 0.95, tests: int = 1
+) -> PairedComparison:
+    """Returns one comparison of runs from several seeds, as a random effect.
+
+    Seeds of closed forms divide training and validation anew; those of trained heads are their first weights.
 
     The variance of the mean difference is that of the test samples, which all seeds share, and that of the differences
     between seeds over their number; Student's quantile has Satterthwaite's degrees of freedom ("An Approximate
@@ -168,7 +185,7 @@ def with_seeds(comparisons: Sequence[PairedComparison], *, confidence: float = 0
         difference=Interval(mean, mean - quantile * error, mean + quantile * error),
         p_value=_student(mean, error, pooled),
         test="bootstrap and seeds",
-        detectable=(quantile + float(stats.norm.ppf(POWER))) * error,
+        detectable=_detectable(error, pooled, tests),
         groups=comparisons[0].groups,
         undefined=sum(own.undefined for own in comparisons),
     )

@@ -13,6 +13,8 @@ from scipy import stats
 from scipy.special import expit, logit
 
 Ends = tuple[float, float]
+LARGEST = 2.0
+"""Half of an interval, in the value of an error, beyond which its logarithm is no longer about normal."""
 
 
 def ends(metric: str, value: float, draws: np.ndarray, *, groups: float, confidence: float) -> Ends:
@@ -73,11 +75,11 @@ def _at_most_one(value: float, draws: np.ndarray, groups: float, quantile: float
 
 
 def _positive(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
-    """Student's interval of the logarithm, by the delta method."""
-    if value <= 0:
-        return _plain(value, draws, groups, quantile)
-    factor = math.exp(min(quantile * deviation(draws, groups) / value, 700.0))
-    return value / factor, value * factor
+    """Student's interval of the logarithm, by the delta method; of the value itself where that says next to nothing."""
+    half = quantile * deviation(draws, groups)
+    if value <= 0 or half > LARGEST * value:
+        return max(0.0, value - half), value + half
+    return value / math.exp(half / value), value * math.exp(half / value)
 
 
 def _signed_root(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:

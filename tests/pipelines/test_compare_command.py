@@ -116,6 +116,60 @@ def test_seeds_are_compared_with_themselves_and_widen_the_interval(tmp_path: Pat
     assert {row["test"] for row in found[1]} == {"bootstrap and seeds"}
 
 
+def test_seeds_that_not_all_points_have_are_left_out(tmp_path: Path) -> None:
+    runs = write(write(tmp_path / "runs", {"vit.block_01": 0.0}, seeds=3), {"vit.block_02": 0.1})
+    run = foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--json")
+    (row,) = json.loads(run.stdout)["points"]
+    own, other = (
+        json.loads((runs / "boxes" / point / "mlp-seed0.json").read_text())["metrics"]["mean_iou"]["value"]
+        for point in ("vit.block_01", "vit.block_02")
+    )
+    assert (row["seeds"], row["value"]) == (1, own)
+    assert row["difference"] == pytest.approx(own - other)
+
+
+def test_what_was_not_measured_is_in_the_way_of_nothing(tmp_path: Path) -> None:
+    """Scores of pictures have columns for what could not be measured."""
+    for number, point in enumerate(("vit.block_01", "vit.block_02")):
+        scores = tuple(
+            SampleScore(f"shapes/train/{n}", f"shapes/train/{n}", (20.0 + number + n % 7, 0.5, nan, 0.4, nan))
+            for n, nan in enumerate([float("nan")] * 60)
+        )
+        body = {
+            **{"task": "reconstruction", "primary": "psnr", "metrics": {"psnr": Interval(23.0, 22.0, 24.0)}},
+            **{"not_measured": {"lpips": "no weights", "gram_distance": "no weights"}, "point": point},
+        }
+        save_result(result(scores_source=scores, **body), tmp_path / "runs")
+    run = foresight("compare", tmp_path / "runs", "--task", "reconstruction", "--out", tmp_path / "out", "--json")
+    assert run.returncode == 0, run.stderr
+    assert abs(json.loads(run.stdout)["points"][0]["difference"]) == pytest.approx(1)
+
+
+def test_targets_that_are_a_points_own_features_do_not_change_places(tmp_path: Path) -> None:
+    """A wide point's sums of squares would outweigh a narrow one's."""
+    generator = np.random.default_rng(0)
+    for point, width in (("vit.block_01", 64), ("llm.layer_01", 3584)):
+        total = width * generator.uniform(0.9, 1.1, 60)
+        scores = tuple(
+            SampleScore(f"clips/{n}", f"clips/{n}", (0.4 * own, own, 0.7, 0.9 * own, 0.2, 3.0))
+            for n, own in enumerate(total)
+        )
+        body = {"task": "next-frame", "primary": "r2", "metrics": {"r2": Interval(0.6, 0.5, 0.7)}, "point": point}
+        save_result(result(scores_source=scores, **body), tmp_path / "runs")
+    run = foresight("compare", tmp_path / "runs", "--task", "next-frame", "--out", tmp_path / "out", "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["points"][0]["test"] == "bootstrap"
+
+
+def test_answers_that_are_the_same(tmp_path: Path) -> None:
+    """As those of heads in whose place the mean predictor stands."""
+    for point in ("vit.block_01", "vit.block_02"):
+        scores = tuple(SampleScore(f"{n}", f"{n}", (0.1 + n % 7 / 10,)) for n in range(80))
+        save_result(result(point=point, scores_source=scores), tmp_path / "runs")
+    run = foresight("compare", tmp_path / "runs", "--task", "boxes", "--out", tmp_path / "out")
+    assert run.stdout.splitlines()[-2].endswith("the answers are the same.")
+
+
 def test_files(tmp_path: Path) -> None:
     runs = write(tmp_path / "runs")
     for out in (tmp_path / "out", tmp_path / "again"):
@@ -153,6 +207,10 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
     )
     assert "--against names a point of RUNS" in said(
         "compare", runs, runs, "--task", "boxes", "--against", "pixels", "--out", tmp_path / "out", status=2
+    )
+    save_result(result(point="mean-predictor", task="counting"), tmp_path / "runs")
+    assert "has the mean predictor alone for counting" in said(
+        "compare", runs, "--task", "counting", "--out", tmp_path / "out", status=1
     )
     alone = write(tmp_path / "alone", {"vit.block_01": 0.0})
     assert "alone; a comparison needs two points" in said(

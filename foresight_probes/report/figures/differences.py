@@ -1,5 +1,6 @@
 """Differences of points from one of them, each with its interval: a line for each point."""
 
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -24,7 +25,8 @@ def draw(comparison: Comparison, stem: Path) -> str:
         figure = Figure(figsize=(7.4, 1.9 + 0.42 * len(comparison.points)), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        axes.axvspan(-comparison.detectable, comparison.detectable, color=GREY, alpha=0.14, lw=0)
+        if math.isfinite(comparison.detectable):
+            axes.axvspan(-comparison.detectable, comparison.detectable, color=GREY, alpha=0.14, lw=0)
         axes.axvline(0, color=GREY, lw=1.2)
         names = [point.name for point in comparison.points]
         for row, point in enumerate(comparison.points):

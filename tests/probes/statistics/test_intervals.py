@@ -82,8 +82,8 @@ def test_metrics_that_are_bounded_have_intervals_in_their_bounds() -> None:
             )
             assert -1e-12 <= low <= high <= 1 + 1e-12, (metric, value)
     low, high = ends("r2", 0.9, np.linspace(0.5, 1.2, 99), groups=8, confidence=0.95)
-    assert high < 1
-    assert ends("mae", 0.1, np.linspace(0, 0.4, 99), groups=8, confidence=0.95)[0] > 0
+    assert high <= 1
+    assert ends("mae", 0.1, np.linspace(0, 0.4, 99), groups=8, confidence=0.95)[0] >= 0
 
 
 def test_groups_of_many_sizes_tell_less() -> None:
@@ -91,3 +91,10 @@ def test_groups_of_many_sizes_tell_less() -> None:
     assert effective_groups([f"{number}" for number in range(70)]) == 70
     assert effective_groups([*(f"{number}" for number in range(70)), *["large"] * 30]) < 11 < FEWEST
     assert effective_groups([]) == 0
+
+
+def test_errors_of_a_few_uneven_groups_have_intervals_of_their_size() -> None:
+    low, high = ends("mae", 0.66, np.linspace(0, 3, 99), groups=1.01, confidence=0.95)
+    assert 0 <= low <= 0.66 <= high < 200
+    low, high = ends("r2", 0.3, np.linspace(-3, 1, 99), groups=1.01, confidence=0.95)
+    assert -500 < low <= 0.3 <= high <= 1

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.classification_metrics import binary_summary, class_summary
@@ -52,6 +53,13 @@ def test_what_is_detectable_is_found_four_times_of_five() -> None:
     assert np.mean(found) == pytest.approx(0.8, abs=0.08)
 
 
+def test_more_tests_find_only_larger_differences() -> None:
+    """Student's quantile of 0.05 / 10 for 59 degrees of freedom is 2.916, that of 0.05 2.001; 0.842 for the power."""
+    first, second = np.random.default_rng(0).normal(size=(2, 60))
+    one, ten = compared(first, second).detectable, compared(first, second, tests=10).detectable
+    assert ten / one == pytest.approx((2.916 + 0.842) / (2.001 + 0.842), rel=1e-3)
+
+
 def null(seed: int, kind: str) -> tuple[Scores, Scores, list[str], Any, str]:
     """Two runs of which neither is better, on groups of many sizes."""
     generator = np.random.default_rng(seed)
@@ -63,6 +71,10 @@ def null(seed: int, kind: str) -> tuple[Scores, Scores, list[str], Any, str]:
     if kind == "accuracy":
         runs = [np.stack([own < 0.8, np.full(len(own), 0.7), own >= 0.8, own * 0], axis=1) for own in (first, second)]
         return runs[0], runs[1], names, class_summary, "accuracy"
+    if kind == "calibration_error":
+        right = (generator.random(len(groups)) < expit(shared)).astype(float)
+        runs = [np.stack([right, expit(own), 1 - right, own * 0], axis=1) for own in (first, second)]
+        return runs[0], runs[1], names, class_summary, "calibration_error"
     if kind == "auroc":
         yes = (generator.random(len(groups)) < 0.4).astype(float)
         runs = [np.stack([yes, scale * (yes + own)], axis=1) for scale, own in ((1, first), (50, second))]
@@ -75,14 +87,14 @@ def rejected(kind: str, draws: int, **options: Any) -> float:
     return float(np.mean([own.p_value <= 0.05 for own in found if own]))
 
 
-@pytest.mark.parametrize("kind", ["mean", "accuracy", "auroc"])
+@pytest.mark.parametrize("kind", ["mean", "accuracy", "auroc", "calibration_error"])
 def test_true_nulls_are_seldom_rejected(kind: str) -> None:
     """Five of a hundred are to be; of 200 draws, 21 and more would come with a probability of 0.001."""
     assert rejected(kind, 200, resamples=200, permutations=199) <= 20 / 200
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mean", "accuracy", "auroc"])
+@pytest.mark.parametrize("kind", ["mean", "accuracy", "auroc", "calibration_error"])
 def test_true_nulls_are_rejected_at_the_level(kind: str) -> None:
     """Four to six of a hundred, and two standard errors of the simulation beyond."""
     share = rejected(kind, 2000, resamples=400, permutations=399)
@@ -110,6 +122,7 @@ def test_few_groups_are_too_few() -> None:
     one = compared(*values, groups=["same"] * 60)
     assert one.too_few
     assert one.difference.low == one.difference.value == one.difference.high
+    assert (one.p_value, one.detectable) == (1, np.inf)
 
 
 def test_a_metric_that_is_not_defined() -> None:
