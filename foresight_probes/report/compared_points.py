@@ -12,7 +12,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import label, over_seeds
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
-from foresight_probes.statistics.groups import FEWEST
+from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.multiplicity import benjamini_hochberg, holm
 from foresight_probes.statistics.paired import LEVEL, PairedComparison
@@ -74,10 +74,10 @@ class Comparison:
     def sentence(self) -> str:
         """What follows from the tests, in words."""
         limits = "the answers are the same" if self.detectable == 0 else _limit(self.detectable)
-        if self.groups < FEWEST:
+        if self.points[0].comparison.too_few:
             return (
                 f"Not decided: the {self.samples} test samples are worth {self.groups:.0f} groups, and a verdict needs "
-                f"at least {FEWEST:.0f}; here {limits}."
+                f"at least {fewest(self.metric):.0f}; here {limits}."
             )
         parts = [self._found("more", 1), self._found("less", -1)]
         open_points = [point.name for point in self.points if not point.differs]

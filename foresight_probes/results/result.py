@@ -17,7 +17,7 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
-from foresight_probes.statistics.groups import FEWEST
+from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval
 
 FORMAT = "foresight-probe-result"
@@ -111,8 +111,8 @@ class Result:
     @property
     def too_few(self) -> str:
         """Why its interval carries no verdict, in words; empty where there are enough groups of test samples."""
-        effective = self.split["effective_groups"]
-        return f"too few groups: {effective:.0f}, needs {FEWEST:.0f}" if effective < FEWEST else ""
+        effective, needed = self.split["effective_groups"], fewest(self.primary)
+        return f"too few groups: {effective:.0f}, needs {needed:.0f}" if effective < needed else ""
 
     def __str__(self) -> str:
         """One line for a terminal."""

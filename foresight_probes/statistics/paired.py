@@ -10,7 +10,7 @@ from scipy import stats
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import Statistic, point_estimate
 from foresight_probes.statistics.bootstrap import difference_of, resampled
-from foresight_probes.statistics.groups import FEWEST, effective_groups
+from foresight_probes.statistics.groups import effective_groups, fewest
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.scales import deviation
 
@@ -40,13 +40,15 @@ class PairedComparison:
     there is one group."""
     groups: float
     """Effective number of groups."""
+    needed: float
+    """Effective groups that a verdict needs."""
     undefined: int
     """Resamples for which the metric is not defined, and which were left out."""
 
     @property
     def too_few(self) -> bool:
         """True where there are too few groups for a verdict."""
-        return self.groups < FEWEST
+        return self.groups < self.needed
 
 
 def compare_pair(
@@ -103,6 +105,7 @@ def compare_pair(
         test="permutation" if permuted else "bootstrap",
         detectable=_detectable(error, freedom, tests) if effective > 1 else math.inf,
         groups=effective,
+        needed=fewest(metric),
         undefined=resamples - len(draws),
     )
 
@@ -187,5 +190,6 @@ def with_seeds(
         test="bootstrap and seeds",
         detectable=_detectable(error, pooled, tests),
         groups=comparisons[0].groups,
+        needed=comparisons[0].needed,
         undefined=sum(own.undefined for own in comparisons),
     )
