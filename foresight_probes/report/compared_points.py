@@ -196,6 +196,8 @@ def _finished(
     """Compares the seeds that all have, and adjusts the p-values for the number of points."""
     beside = other if isinstance(other, Mapping) else dict.fromkeys(own, other)
     pairs = {name: (results, beside[name]) for name, results in own.items() if name in beside}
+    if not pairs:
+        raise ProbeError(f"no point of {', '.join(own)} has results at {against}, so that there is nothing to compare")
     seeds = set.intersection(*({result.seed for result in results} for pair in pairs.values() for results in pair))
     confidence = float(next(iter(own.values()))[0].options.get("confidence", 0.95))
     points, dropped = list[ComparedPoint](), [name for name in own if name not in beside]

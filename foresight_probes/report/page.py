@@ -46,8 +46,8 @@ class Section:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics, as the results have them."""
-        return tuple((*self.results, *self.constant)[0].metrics)
+        """Names of the metrics that any result has, in their order; one may not be defined for another."""
+        return tuple(dict.fromkeys(name for result in (*self.results, *self.constant) for name in result.metrics))
 
     @property
     def controls(self) -> tuple[str, ...]:

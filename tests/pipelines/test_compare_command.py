@@ -212,6 +212,10 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
     assert "has the mean predictor alone for counting" in said(
         "compare", runs, "--task", "counting", "--out", tmp_path / "out", status=1
     )
+    elsewhere = write(tmp_path / "elsewhere", {"vit.block_07": 0.0})
+    assert "no point of vit.block_01, vit.block_02, llm.layer_01, pixels has results at" in said(
+        "compare", runs, elsewhere, "--task", "boxes", "--out", tmp_path / "out", status=1
+    )
     alone = write(tmp_path / "alone", {"vit.block_01": 0.0})
     assert "alone; a comparison needs two points" in said(
         "compare", alone, "--task", "boxes", "--out", tmp_path / "out", status=1

@@ -267,6 +267,17 @@ def test_a_number_of_few_groups_says_so_in_its_own_row(tmp_path: Path) -> None:
     assert "**0." not in markdown
 
 
+def test_a_metric_that_is_not_defined_for_one_result_says_so(tmp_path: Path) -> None:
+    """Such as a calibration error of confidences of which no two are alike; the first result may be the one."""
+    less = {"mean_iou": Interval(0.3, 0.2, 0.4)}
+    for point, metrics in ((POINTS[0], less), (POINTS[1], interval(0.5))):
+        save_result(result(point=point, metrics=metrics), tmp_path / "runs")
+    html = write_report(tmp_path / "runs", tmp_path / "report").read_text()
+    markdown = (tmp_path / "report" / "report.md").read_text()
+    assert html.count("<td>not defined</td>") == markdown.count("| not defined |") == 1
+    assert "| share above 0.5 |" in markdown
+
+
 def test_a_best_of_many_that_is_no_surprise() -> None:
     """Two standard errors above the mean predictor: a p-value of 0.023 for one number, 0.11 for the best of 5."""
 
