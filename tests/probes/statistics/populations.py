@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import beta, norm
+from scipy.stats import beta, gamma, lognorm, norm
 
 from foresight_probes.metrics import (
     Scores,
@@ -15,7 +15,7 @@ from foresight_probes.metrics import (
     regression_metrics,
     segmentation_metrics,
 )
-from foresight_probes.metrics.resamples import Statistic, point_estimate
+from foresight_probes.metrics.resamples import Statistic, mean, point_estimate
 
 LIKENESS = 0.3
 """Correlation of samples of a group."""
@@ -95,11 +95,68 @@ def _maps(generator: np.random.Generator, deviates: np.ndarray) -> Scores:
     return [segmentation_metrics.class_counts(*pair) for pair in zip(answers, truth, strict=True)]
 
 
+def _means(*names: str) -> Statistic:
+    def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: mean(values, counts_RS) for name, values in zip(names, np.asarray(scores).T, strict=True)}
+
+    return statistic
+
+
+PICTURES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
+
+
+def _pictures(*, good: bool) -> Draw:
+    def draw(generator: np.random.Generator, deviates: np.ndarray) -> Scores:
+        """The metrics of pictures: what is plain is drawn well, and a few have no edges, where F1 is 0 or 1."""
+        share = norm.cdf(deviates)
+        edges = np.where(generator.random(len(share)) < 0.05, generator.random(len(share)) < 0.5, share)
+        columns = (
+            (32 if good else 19) + 4 * deviates + 0.8 * np.square(deviates),
+            beta.ppf(share, *((9, 0.6) if good else (2.5, 2))),
+            gamma.ppf(1 - share, *((0.8, 0, 0.06) if good else (9, 0, 0.07))),
+            np.where((edges == 0) | (edges == 1), edges, beta.ppf(edges, *((8, 0.8) if good else (1.5, 3)))),
+            beta.ppf(1 - share, *((1, 12) if good else (4, 4))),
+        )
+        return np.stack(columns, axis=1)
+
+    return draw
+
+
+def _steps(generator: np.random.Generator, deviates: np.ndarray) -> Scores:
+    """(residual, total, cosine) of a prediction and of the copy, rank, of clips in most of which little moves."""
+    total = lognorm.ppf(generator.random(len(deviates)), 0.4)
+    moved = beta.ppf(norm.cdf(deviates), 0.7, 4)
+    parts = []
+    for missing in (moved * generator.beta(6, 4, len(moved)), moved):
+        parts += [total * missing, total, np.sqrt(1 - missing) * generator.beta(60, 1, len(moved))]
+    return np.stack([*parts, 0.5 * moved**2 * generator.random(len(moved))], axis=1)
+
+
+def _steps_summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+    every = np.asarray(scores)
+    own, copied = (regression_metrics.vector_summary(every[:, part], counts_RS) for part in (slice(3), slice(3, 6)))
+    copies = {f"copy_{name}": values for name, values in copied.items()}
+    return {**own, **copies, "mean_rank": mean(every[:, 6], counts_RS)}
+
+
+def _counts(generator: np.random.Generator, deviates: np.ndarray) -> Scores:
+    """(prediction, truth) of numbers of objects, of which many are counted wrong."""
+    truth = 1 + np.floor(gamma.ppf(norm.cdf(deviates), 1.2, 0, 4))
+    return np.stack([truth * generator.lognormal(-0.1, 0.35, len(truth)), truth], axis=1)
+
+
+def _places(generator: np.random.Generator, deviates: np.ndarray) -> Scores:
+    """(error of the centre, of the size), small but for objects that were taken for others."""
+    lost = norm.cdf(deviates) > 0.92
+    away = np.where(lost, 0.15 + 0.4 * generator.random(len(lost)), gamma.ppf(generator.random(len(lost)), 2, 0, 0.02))
+    return np.stack([away, away * generator.lognormal(0.7, 0.6, len(lost))], axis=1)
+
+
 POPULATIONS = {
     "overlaps": Population(
         _overlaps,
         lambda scores, counts: box_metrics.summary(list(np.asarray(scores)), counts),
-        ("mean_iou", "median_iou"),
+        ("mean_iou", "median_iou", "share_above_0.7"),
     ),
     "classes": Population(
         _classes(0.86), classification_metrics.class_summary, ("accuracy", "balanced_accuracy", "calibration_error")
@@ -109,5 +166,10 @@ POPULATIONS = {
     "easy answers": Population(_answers(2.66), classification_metrics.binary_summary, ("auroc", "auprc")),
     "numbers": Population(_numbers(0.3), regression_metrics.scalar_summary, ("r2", "mae")),
     "sure numbers": Population(_numbers(0.9), regression_metrics.scalar_summary, ("r2", "mae")),
+    "counts": Population(_counts, regression_metrics.scalar_summary, ("mae", "relative_error")),
+    "pictures": Population(_pictures(good=False), _means(*PICTURES), PICTURES),
+    "good pictures": Population(_pictures(good=True), _means(*PICTURES), PICTURES),
+    "steps": Population(_steps, _steps_summary, ("r2", "cosine", "copy_r2", "copy_cosine", "mean_rank")),
+    "places": Population(_places, _means("centre_error", "size_error"), ("centre_error", "size_error")),
     "maps": Population(_maps, segmentation_metrics.summary, ("miou",)),
 }
