@@ -7,7 +7,9 @@ from pipelines.commands.options import Json
 from pipelines.completion import complete_cached_points
 
 CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
-Out = Annotated[Path, typer.Option(help="Folder for similarity.csv, .png, .svg and .html.")]
+Out = Annotated[
+    Path, typer.Option(help="Folder for similarity.csv, .png, .svg and .html, and what stands beside them.")
+]
 Points = Annotated[
     str | None,
     typer.Option(
@@ -45,18 +47,18 @@ def run(
     device: Device = "auto",
     json_output: Json = False,
 ) -> None:
-    """Compare points with each other by linear CKA, and draw a heat map.
+    """Compare points with each other by linear CKA and common neighbours, and draw heat maps.
 
-    Linear CKA is 1 where two points hold the same up to a rotation and a scale, 0 where they are uncorrelated. Every
-    sample is read once. With --other, points of two caches of the same samples are compared, such as those of two
-    models.
+    Linear CKA is 1 where two points hold the same up to a rotation and a scale, 0 where they are uncorrelated. What is
+    no more than exchanged samples show is struck through. With --other, points of two caches of the same samples are
+    compared, such as those of two models.
 
     Example: foresight similarity caches/coco --points E1,E4,E5,E8 --out similarity
     """
     from foresight_cache import open_cache
     from foresight_cache.lists import split_list
     from foresight_probes.report.similarity import write_similarity
-    from foresight_probes.similarity import PointComparison
+    from foresight_probes.similarity.comparison import PointComparison
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
 

@@ -13,12 +13,15 @@ from PIL import Image
 
 from foresight_cache.format.layout import PointLayout
 from foresight_cache.reader import open_cache
-from foresight_probes.similarity import PointComparison
+from foresight_probes.similarity.comparison import PointComparison
 from tests.support import planted
 from tests.support.command import foresight, said
 
 POINTS = ["pixels", "vit.block_01", "llm.layer_01"]
-FILES = {f"similarity.{kind}" for kind in ("csv", "html", "png", "svg")}
+FILES = {
+    *(f"similarity.{kind}" for kind in ("csv", "html", "png", "svg")),
+    *("similarity_pairs.csv", "mutual_knn.png", "mutual_knn.svg"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +55,44 @@ def test_files_and_their_numbers(cache: Path, tmp_path: Path) -> None:
     run = foresight("similarity", cache, "--points", "vit.*, llm.*,pixels", "--out", out)
     assert (run.returncode, run.stdout) == (0, f"{out / 'similarity.html'}\n")
     assert {path.name for path in out.iterdir()} == FILES
-    expected = PointComparison(open_cache(cache)).run().cka
+    result = PointComparison(open_cache(cache)).run()
+    expected = result.cka
     head, *rows = table(out)
     assert head == ["point", *POINTS]
     assert [row[0] for row in rows] == POINTS
     assert [[float(value) for value in row[1:]] for row in rows] == [list(row) for row in expected], "to the last digit"
     html = (out / "similarity.html").read_text()
-    for name, values in zip(POINTS, expected, strict=True):
-        cells = "".join(f'<td class="n">{value:.3f}</td>' for value in values)
-        assert f"<td><code>{name}</code></td>{cells}</tr>" in html
+    assert html.startswith("<!doctype html>")
+    for tested, shown in (
+        (result.tested_cka, expected),
+        (result.mutual_knn, result.mutual_knn and result.mutual_knn.values),
+    ):
+        assert tested is not None
+        assert shown is not None
+        texts = [[f"{value:.3f}" for value in row] for row in shown]
+        for name, row, p_values in zip(POINTS, texts, tested.p_values, strict=True):
+            struck = [f"<s>{text}</s>" if p > 0.05 else text for text, p in zip(row, p_values, strict=True)]
+            cells = "".join(f'<td class="n">{text}</td>' for text in struck)
+            assert f"<td><code>{name}</code></td>{cells}</tr>" in html
+    assert "<s>" in html, "unrelated noise"
+
+
+def test_pairs_stand_beside_what_chance_makes(cache: Path, tmp_path: Path) -> None:
+    words = ["--points", "vit.block_01,llm.layer_01", "--of", "means", "--json"]
+    printed = json.loads(foresight("similarity", cache, *words, "--out", tmp_path).stdout)
+    with (tmp_path / "similarity_pairs.csv").open(newline="") as file:
+        (pair,) = csv.DictReader(file)
+    assert (pair["point"], pair["other"]) == ("vit.block_01", "llm.layer_01")
+    assert float(pair["cka"]) == printed["cka"][0][1]
+    for name in ("tested_cka", "mutual_knn"):
+        for end, part in (("", "values"), ("_by_chance", "chance"), ("_p_value", "p_values")):
+            assert float(pair[name + end]) == printed[name][part][0][1]
+    assert printed["tested_cka"]["p_values"][0][1] > 0.05
+    cells = "".join(f'<td class="n">{float(pair[name]):.3f}</td>' for name in list(pair)[2:])
+    html = (tmp_path / "similarity.html").read_text()
+    assert f"<td><code>vit.block_01</code></td><td><code>llm.layer_01</code></td>{cells}</tr>" in html
+    assert "10 samples, one of each group, were exchanged 199 times" in html
+    assert "the 4 nearest samples of a sample" in html
 
 
 def test_the_page_stands_alone_and_says_what_it_shows(cache: Path, tmp_path: Path) -> None:

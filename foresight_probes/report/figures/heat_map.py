@@ -34,11 +34,12 @@ def draw(
     meaning: str,
     axes_names: tuple[str, str],
     stem: Path,
+    struck: Sequence[tuple[int, int]] = (),
 ) -> str:
     """Writes `stem`.png and `stem`.svg, and returns the SVG element for a page; None is a value that is not defined.
 
     `title` is one or more lines; `meaning` is what a value is, for the scale of colours; `axes_names` are those of the
-    columns and of the rows, or empty.
+    columns and of the rows, or empty; `struck` are rows and columns of cells whose values are struck through.
     """
     with_values = max(len(rows), len(columns)) <= MOST_WITH_VALUES
     cell = CELL if with_values else min(CELL, LARGEST / max(len(rows), len(columns)))
@@ -55,6 +56,9 @@ def draw(
         image = axes.imshow(np.ma.masked_invalid(numbers), cmap=palette, vmin=0, vmax=1, interpolation="nearest")
         _label(axes, rows, columns, axes_names, small=cell < SMALL)
         _mark(axes, numbers, with_values=with_values)
+        for row, column in struck:
+            colour = "white" if numbers[row, column] < 0.5 else INK
+            axes.plot([column - 0.36, column + 0.36], [row, row], color=colour, linewidth=1)
         figure.suptitle("\n".join(title), x=0.02, ha="left", fontsize=12)
         figure.colorbar(image, ax=axes, label=meaning, ticks=[0, 0.25, 0.5, 0.75, 1], aspect=25, shrink=0.9)
         return save(figure, stem, SPOKEN)

@@ -10,8 +10,9 @@ from foresight_cache.errors import ProbeError, UnknownName, UsageError
 from foresight_cache.format.layout import PointLayout
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.samples import Grid
-from foresight_probes import similarity
-from foresight_probes.similarity import PointComparison, PointSimilarity
+from foresight_probes.similarity import comparison
+from foresight_probes.similarity.comparison import PointComparison
+from foresight_probes.similarity.result import PointSimilarity
 from tests.probes.metrics.test_similarity import kernel_cka
 from tests.support import planted
 
@@ -91,21 +92,21 @@ def test_grids_that_differ_from_sample_to_sample(tmp_path: Path) -> None:
 
 def test_many_pairs_take_several_passes(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compared(cache)
-    monkeypatch.setattr(similarity, "MOST_BYTES", 8 * 588 * 588)
-    comparison = PointComparison(cache)
-    assert comparison.steps == 20, "the products of pixels by themselves fill a pass"
+    monkeypatch.setattr(comparison, "MOST_BYTES", 8 * 588 * 588)
+    several = PointComparison(cache)
+    assert several.steps == 20 + 10, "the products of pixels by themselves fill a pass; ten samples are exchanged"
     seen: list[int] = []
-    result = comparison.run(lambda samples, _: seen.append(samples))
-    assert sum(seen) == 20
+    result = several.run(lambda samples, _: seen.append(samples))
+    assert sum(seen) == 30
     assert result == whole
 
 
 def test_the_points_of_a_large_model_take_one_pass() -> None:
     """Eight points of 3,584 channels, within the bound of memory."""
     pairs = [(one, other) for one in range(8) for other in range(one, 8)]
-    assert len(similarity._passes(pairs, [3584] * 8)) == 1
-    passes = similarity._passes([(one, other) for one in range(20) for other in range(one, 20)], [3584] * 20)
-    assert all(sum(8 * 3584**2 for _ in each) <= similarity.MOST_BYTES for each in passes)
+    assert len(comparison._passes_of(pairs, [3584] * 8)) == 1
+    passes = comparison._passes_of([(one, other) for one in range(20) for other in range(one, 20)], [3584] * 20)
+    assert all(sum(8 * 3584**2 for _ in each) <= comparison.MOST_BYTES for each in passes)
     assert sum(map(len, passes)) == 210
 
 
@@ -191,7 +192,7 @@ def test_wrong_points(
     sentence: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(similarity.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(comparison.torch.cuda, "is_available", lambda: False)
     with pytest.raises(error, match=sentence):
         PointComparison(cache, **options)  # type: ignore[arg-type]
 
