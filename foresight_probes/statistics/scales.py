@@ -95,9 +95,15 @@ def _positive(value: float, draws: np.ndarray, groups: float, quantile: float) -
 
 
 def _skewness(draws: np.ndarray) -> float:
-    """Returns the third moment of standardised draws; 0 where they differ by rounding alone."""
+    """Returns the third moment of standardised draws, without the share of its square that so few would have by chance.
+
+    It is 0 where draws differ by rounding alone. R normal draws have a mean square of 6 / R.
+    """
     away, scale = draws - draws.mean(), float(draws.std())
-    return float(np.mean((away / scale) ** 3)) if scale > SYMMETRIC * float(np.abs(draws).max()) else 0.0
+    if scale <= SYMMETRIC * float(np.abs(draws).max()):
+        return 0.0
+    skewness, by_chance = float(np.mean((away / scale) ** 3)), 6 / len(draws)
+    return skewness - by_chance / skewness if skewness**2 > by_chance else 0.0
 
 
 def _signed_root(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
