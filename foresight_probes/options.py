@@ -10,6 +10,9 @@ from foresight_cache.errors import UsageError
 EXECUTION_FIELDS = ("resident", "resident_bytes", "device")
 """Options that change how fast a result comes and not what it is (up to rounding)."""
 
+REPETITIONS = {"folds": None, "refits": 0}
+"""Options of how often everything is fitted again, with their values where nothing is; such are not stored."""
+
 TASK_OPTIONS = {"column": "classification", "perceptual_weight": "reconstruction"}
 """Options that only one task depends on, with its name."""
 
@@ -33,6 +36,8 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "weight_decay": ("a number of at least 0", lambda value: _is_number(value) and value >= 0),
     "train_share": _SHARE,
     "validation_share": _SHARE,
+    "folds": ("a whole number of at least 2", lambda value: value is None or _whole(value, 2)),
+    "refits": ("0 or a whole number of at least 4", lambda value: value == 0 or _whole(value, 4)),
     "shuffle_seed": _NATURAL,
     "shuffle_shards": _COUNT,
     "patience": ("a whole number of at least 1", lambda value: value is None or _whole(value, 1)),
@@ -74,6 +79,12 @@ class TrainingOptions:
     """Fraction of the range of group hashes that trains."""
     validation_share: float = 0.15
     """Fraction of the range of group hashes that selects the epoch; the rest is the test split."""
+    folds: int | None = None
+    """Parts of the groups of which each is the test split once, with heads that the others train and select; None for
+    one test split."""
+    refits: int = 0
+    """Parts of the groups that train and select, each of which is left out once while every head is found again.
+    Intervals count how much its numbers differ; with 0 they are those of the head as it is."""
     shuffle_seed: int = 0
     """Seed of the order of training samples, the same for every head."""
     shuffle_shards: int = 8
@@ -128,7 +139,8 @@ class TrainingOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options by name, as they are stored."""
-        return {**dataclasses.asdict(self), "strengths": list(self.strengths)}
+        stored = {**dataclasses.asdict(self), "strengths": list(self.strengths)}
+        return {name: value for name, value in stored.items() if REPETITIONS.get(name, ...) != value}
 
     def recipe(self) -> dict[str, Any]:
         """Returns the options that a result depends on."""

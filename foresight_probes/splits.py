@@ -5,7 +5,7 @@ no image is on two sides because of how many others there are.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foresight_cache.errors import ProbeError
@@ -71,10 +71,79 @@ def split_rows(
     for side in SIDES:
         if not sides[side]:
             count = len({groups[row] for row in rows})
+            folds = f"use --folds {min(count, 5)}, " if count > 2 else ""
             raise ProbeError(
                 f"the {side} split is empty: {len(rows)} usable samples in {count} groups are too few to put some on "
-                "each side; extract more samples, or change train_share and validation_share"
+                f"each side; {folds}extract more samples, or change train_share and validation_share"
             )
+    return _split(sides, ids)
+
+
+def folded(
+    rows: Sequence[int],
+    ids: Sequence[str],
+    groups: Sequence[str],
+    *,
+    fold: int,
+    folds: int,
+    train_share: float,
+    validation_share: float,
+) -> Split:
+    """Splits the samples in `rows` so that in `folds` such splits, numbered from 0, each is tested once.
+
+    Groups are dealt out in the order of their hashes. Those that are not tested train and select, in the proportion of
+    the shares, at least one of each.
+
+    Raises `ProbeError` where there are too few groups.
+
+    >>> names = [f"image {number}" for number in range(4)]
+    >>> split = folded(range(4), names, names, fold=0, folds=4, train_share=0.7, validation_share=0.15)
+    >>> split.sizes()
+    {'train': 2, 'validation': 1, 'test': 1}
+    """
+    order = sorted({groups[row] for row in rows}, key=lambda group: (position(group), group))
+    if len(order) < max(folds, 3):
+        raise ProbeError(
+            f"{len(order)} groups of usable samples cannot be divided into {folds} folds, in each of which some train, "
+            "some select and some are tested; use fewer folds, or extract more samples"
+        )
+    others = [group for place, group in enumerate(order) if place % folds != fold]
+    others.sort(key=lambda group: (position(f"fold {fold} {group}"), group))
+    selecting = round(len(others) * validation_share / (train_share + validation_share))
+    selects = set(others[: min(max(selecting, 1), len(others) - 1)])
+    trains = set(others) - selects
+    sides: dict[str, list[int]] = {side: [] for side in SIDES}
+    for row in rows:
+        group = groups[row]
+        sides["train" if group in trains else "validation" if group in selects else "test"].append(row)
+    return _split(sides, ids)
+
+
+def without_part(split: Split, ids: Sequence[str], groups: Sequence[str], *, part: int, parts: int) -> Split:
+    """Returns the split without one of so many parts, numbered from 0, of its training and validation groups.
+
+    Groups are dealt out to the parts in the order of their hashes; a side that would be left empty stays as it is. The
+    test split stays.
+    """
+    sides: dict[str, Sequence[int]] = {"test": split.test}
+    for side in ("train", "validation"):
+        order = sorted({groups[row] for row in split.rows(side)}, key=lambda group: position(f"part {group}"))
+        left_out = set(order[part::parts])
+        sides[side] = [row for row in split.rows(side) if groups[row] not in left_out] or split.rows(side)
+    return _split(sides, ids)
+
+
+def joined(splits: Sequence[Split]) -> Split:
+    """Returns the split of folds taken together: what is tested in any of them is tested, and nothing else is there."""
+    return Split(
+        train=(),
+        validation=(),
+        test=tuple(sorted(row for split in splits for row in split.test)),
+        digest=hashlib.sha256("\n".join(split.digest for split in splits).encode()).hexdigest(),
+    )
+
+
+def _split(sides: Mapping[str, Sequence[int]], ids: Sequence[str]) -> Split:
     lines = sorted(f"{side} {ids[row]}" for side in SIDES for row in sides[side])
     return Split(
         train=tuple(sides["train"]),

@@ -20,7 +20,9 @@ FOLDERS = ("heads", "tasks", "training", "features", "metrics")
 """Folders whose code decides what is read."""
 SOLVING, TRAINING = "training.closed_forms", "training.search"
 """Modules by which heads are solved, and by which others are trained."""
-NEUTRAL_OPTIONS = ("train_share", "validation_share", "shuffle_seed", "column", "resamples", "confidence")
+NEUTRAL_OPTIONS = (
+    *("train_share", "validation_share", "folds", "refits", "shuffle_seed", "column", "resamples", "confidence"),
+)
 """Options of training that a calibration holds for whatever they are."""
 
 

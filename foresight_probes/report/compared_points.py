@@ -12,6 +12,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import label, over_seeds
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
+from foresight_probes.splits import SIDES
 from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.multiplicity import benjamini_hochberg, holm
@@ -76,14 +77,30 @@ class Comparison:
         limits = "the answers are the same" if self.detectable == 0 else _limit(self.detectable)
         if self.points[0].comparison.too_few:
             return (
-                f"Not decided: the {self.samples} test samples are worth {self.groups:.0f} groups, and a verdict needs "
-                f"at least {fewest(self.metric):.0f}; here {limits}."
+                f"Undecided: the {self.samples} test samples are worth {self.groups:.0f} groups, and a verdict needs "
+                f"about {fewest(self.metric):.0f}, as of about {self._samples_needed} samples in all; here {limits}."
             )
         parts = [self._found("more", 1), self._found("less", -1)]
         open_points = [point.name for point in self.points if not point.differs]
         if open_points:
             parts.append(f"no difference from {self.against} is found at {', '.join(open_points)}: {limits}")
         return f"{'; '.join(part for part in parts if part)}."
+
+    @property
+    def remark(self) -> str:
+        """What the intervals do not count, in words; empty where they count refitting."""
+        if all("refits" in point.comparison.test for point in self.points):
+            return ""
+        return "Heads are taken as they are; what other training samples would change is counted with --refits 10."
+
+    @property
+    def _samples_needed(self) -> int:
+        """Samples that would have enough test groups if they were divided as these are, to two digits."""
+        split = self.result.split
+        count = self.samples if "folds" in split else sum(split.get(side, 0) for side in SIDES)
+        needed = count * fewest(self.metric) / self.groups
+        unit = 10.0 ** max(0, math.floor(math.log10(needed)) - 1)
+        return round(math.ceil(needed / unit) * unit)
 
     def _found(self, word: str, sign: int) -> str:
         found = [own for own in self.points if own.differs and own.comparison.difference.value * sign > 0]

@@ -59,7 +59,14 @@ def _compared(one: Result, other: Result, metric: str, confidence: float, tests:
         permutations=0 if task.targets_from == "features" else PERMUTATIONS,
         confidence=confidence,
         tests=tests,
+        refits=_refitted(one, other, metric),
     )
+
+
+def _refitted(one: Result, other: Result, metric: str) -> list[float]:
+    """Returns the differences of both, found again without the same part of the samples; none where one has no such."""
+    first, second = (result.refits.get(metric, ()) for result in (one, other))
+    return [own - beside for own, beside in zip(first, second, strict=True)] if first and second else []
 
 
 _ADVICE = "compare runs of one sweep, or of two with the same dataset, split and options"

@@ -84,6 +84,9 @@ class Result:
     """Scores of the test samples, or the file that holds it: a study has thousands of runs on thousands of samples."""
     control: str = ""
     """Name of the control that changed its targets or its features; empty where none did."""
+    refits: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Metrics of the heads that were found again, each without one part of the groups that train and select; empty
+    where none was, and where intervals are those of the head as it is."""
     controls: Mapping[str, ControlValue] = field(default_factory=dict)
     """Numbers of the controls that stand beside it, by name."""
     trained_now: bool = False
@@ -112,7 +115,8 @@ class Result:
     def too_few(self) -> str:
         """Why its interval carries no verdict, in words; empty where there are enough groups of test samples."""
         effective, needed = self.split["effective_groups"], fewest(self.primary)
-        return f"too few groups: {effective:.0f}, needs {needed:.0f}" if effective < needed else ""
+        short = f"undecided, too few groups: {effective:.0f}, needs about {needed:.0f}"
+        return short if effective < needed else ""
 
     def __str__(self) -> str:
         """One line for a terminal."""
@@ -131,6 +135,8 @@ class Result:
         body = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name not in apart}
         body["metrics"] = {name: dataclasses.asdict(interval) for name, interval in self.metrics.items()}
         body["controls"] = {name: value.to_json() for name, value in self.controls.items()}
+        if not self.refits:
+            del body["refits"]
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -293,7 +299,8 @@ _ENDS = ("value", "low", "high")
 
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
-    for name, kind in {**_KINDS, "metrics": dict, "controls": dict}.items():
+    record = {"refits": {}, **record}
+    for name, kind in {**_KINDS, "metrics": dict, "refits": dict, "controls": dict}.items():
         if not isinstance(record.get(_IN_FILES.get(name, name)), kind):
             raise TypeError(f"{_IN_FILES.get(name, name)} is {record.get(_IN_FILES.get(name, name))!r}")
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
@@ -306,6 +313,7 @@ def _from_json(record: Mapping[str, Any], path: Path) -> Result:
     return Result(
         **{name: record[_IN_FILES.get(name, name)] for name in _KINDS},
         metrics=metrics,
+        refits={name: tuple(map(float, values)) for name, values in record["refits"].items()},
         controls={name: ControlValue.from_json(value) for name, value in record["controls"].items()},
         scores_source=scores,
     )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import Statistic, point_estimate
 from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.refitting import counted
 from foresight_probes.statistics.scales import ends
 
 _BLOCK = 2**18
@@ -23,12 +25,16 @@ def bootstrap(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    refits: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> dict[str, Interval]:
     """Returns intervals of named statistics, from resamples of whole groups with replacement.
 
     Each resample draws as many groups as there are and has all samples of each (Efron and Tibshirani, "An Introduction
     to the Bootstrap", 1993, applied to clusters); the ends of intervals are those of `scales.ends`. The seed decides
     the draws. With a single group the interval is the value itself, which says nothing about uncertainty.
+
+    Where there are values of a statistic from `refits`, of heads that were found again from other training samples, the
+    interval counts how much they differ as well (`refitting.counted`).
 
     A statistic that is undefined for a resample takes its interval from the others; one that is undefined for all
     samples is missing in the result.
@@ -38,10 +44,10 @@ def bootstrap(
     {'mean': Interval(value=0.5, low=0.0, high=1.0)}
     """
     drawn = resampled(scores, groups, statistic, resamples=resamples, seed=seed)
-    effective = effective_groups(groups)
     intervals = {}
     for name, value in point_estimate(statistic, scores).items():
-        low, high = ends(name, value, drawn[name], groups=effective, confidence=confidence)
+        draws, effective = counted(drawn[name], effective_groups(groups), refits.get(name, ()), seed=seed)
+        low, high = ends(name, value, draws, groups=effective, confidence=confidence)
         intervals[name] = Interval(value, low, high)
     return intervals
 

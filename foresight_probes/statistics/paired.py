@@ -12,6 +12,7 @@ from foresight_probes.metrics.resamples import Statistic, point_estimate
 from foresight_probes.statistics.bootstrap import difference_of, resampled
 from foresight_probes.statistics.groups import effective_groups, fewest
 from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.refitting import counted
 from foresight_probes.statistics.scales import deviation
 
 LEVEL = 0.05
@@ -34,7 +35,12 @@ class PairedComparison:
     p_value: float
     """Two-sided p-value of no difference."""
     test: str
-    """How it was found: `permutation` of the two within groups, or `bootstrap`."""
+    """How it was found: `permutation` of the two within groups, or `bootstrap`, with `refits` and `seeds` where these
+    are counted."""
+    error: float
+    """Standard error of the difference."""
+    freedom: float
+    """Degrees of freedom of the error."""
     detectable: float
     """Least difference that would be found with probability `POWER` at `LEVEL` over the number of tests; infinite where
     there is one group."""
@@ -63,18 +69,19 @@ def compare_pair(
     confidence: float = 0.95,
     tests: int = 1,
     seed: int = 0,
+    refits: Sequence[float] = (),
 ) -> PairedComparison | None:
     """Compares a metric of two scores of the same samples in the same order.
 
     The interval is Student's, with the standard error of a bootstrap of whole groups. The p-value is that of
     permutations, in each of which the two change places in half of the groups (Good, "Permutation, Parametric and
-    Bootstrap Tests of Hypotheses", 2005, section 3.3), or Student's for `RANKED` metrics and without permutations. None
-    where the metric is not defined for one of the two.
+    Bootstrap Tests of Hypotheses", 2005, section 3.3), or Student's for `RANKED` metrics, with refits, and without
+    permutations. None where the metric is not defined for one of the two.
 
     Args:
         first: Scores of S samples, as the task gives them.
         second: The same of another run.
-        groups: Group of each sample.
+        groups: Group of each.
         statistic: Metrics of the task on resamples.
         metric: Name of one of them.
         resamples: Resamples behind the interval.
@@ -82,31 +89,33 @@ def compare_pair(
         confidence: Confidence of the interval.
         tests: Tests that are made at once, for the minimum detectable difference.
         seed: Decides the draws.
+        refits: Differences between the two, each found again without a part of the training samples, whose variance
+            is then counted (`refitting.counted`).
     """
     difference = difference_of(first, second, statistic, metric)
     value = point_estimate(difference, first).get(metric)
     if value is None:
         return None
-    draws = resampled(first, groups, difference, resamples=resamples, seed=seed)[metric]
+    drawn = resampled(first, groups, difference, resamples=resamples, seed=seed)[metric]
     effective = effective_groups(groups)
-    error = deviation(draws, effective) if effective > 1 and len(draws) else 0.0
-    freedom = max(effective - 1, 1)
-    quantile = float(stats.t.ppf((1 + confidence) / 2, freedom))
-    permuted = permutations > 0 and not metric.startswith(RANKED)
+    draws, worth = counted(drawn, effective, refits, seed=seed)
+    error = deviation(draws, worth) if worth > 1 and len(draws) else 0.0
+    freedom = max(worth - 1, 1)
+    half = error * float(stats.t.ppf((1 + confidence) / 2, freedom))
+    is_permuted = permutations > 0 and not metric.startswith(RANKED) and len(refits) < 2
+    p_value = _student(value, error, freedom)
+    if is_permuted:
+        p_value = _permutation(first, second, groups, statistic, metric, abs(value), permutations, seed)
     return PairedComparison(
-        difference=Interval(value, value - quantile * error, value + quantile * error),
-        p_value=1.0
-        if effective <= 1
-        else (
-            _permutation(first, second, groups, statistic, metric, abs(value), permutations, seed)
-            if permuted
-            else _student(value, error, freedom)
-        ),
-        test="permutation" if permuted else "bootstrap",
+        difference=Interval(value, value - half, value + half),
+        p_value=p_value if effective > 1 else 1.0,
+        test="permutation" if is_permuted else "bootstrap and refits" if len(refits) > 1 else "bootstrap",
+        error=error,
+        freedom=freedom,
         detectable=_detectable(error, freedom, tests) if effective > 1 else math.inf,
         groups=effective,
         needed=fewest(metric),
-        undefined=resamples - len(draws),
+        undefined=resamples - len(drawn),
     )
 
 
@@ -175,9 +184,8 @@ def with_seeds(
     if len(comparisons) == 1:
         return comparisons[0]
     values = np.array([own.difference.value for own in comparisons])
-    halves = np.array([(own.difference.high - own.difference.low) / 2 for own in comparisons])
-    freedom = max(comparisons[0].groups - 1, 1)
-    of_test = float(np.square(halves / stats.t.ppf((1 + confidence) / 2, freedom)).mean())
+    freedom = comparisons[0].freedom
+    of_test = float(np.mean([own.error**2 for own in comparisons]))
     of_seeds = float(values.var(ddof=1)) / len(values)
     total, mean = of_test + of_seeds, float(values.mean())
     if total == 0:
@@ -187,7 +195,9 @@ def with_seeds(
     return PairedComparison(
         difference=Interval(mean, mean - quantile * error, mean + quantile * error),
         p_value=_student(mean, error, pooled),
-        test="bootstrap and seeds",
+        test="bootstrap, refits and seeds" if "refits" in comparisons[0].test else "bootstrap and seeds",
+        error=error,
+        freedom=pooled,
         detectable=_detectable(error, pooled, tests),
         groups=comparisons[0].groups,
         needed=comparisons[0].needed,

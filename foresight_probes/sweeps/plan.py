@@ -12,8 +12,9 @@ from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR
 from foresight_probes.results.result import Result
-from foresight_probes.splits import Split, resplit
+from foresight_probes.splits import Split, joined, resplit
 from foresight_probes.sweeps.controls import SweepControls, open_controls
+from foresight_probes.sweeps.divisions import WHOLE, Division
 from foresight_probes.sweeps.identity import RunStore
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import TaskTargets, load_targets
@@ -30,13 +31,17 @@ class SweepPlan:
 
     cache: Cache
     sweep: Sweep
+    root: Path
+    """Folder of the sweep's results, of all of its divisions."""
     out: Path
-    """Folder of results."""
+    """Folder of the results of this one."""
     store: RunStore
     """The same folder, asked for finished runs."""
+    runs: Mapping[str, tuple[RunSpec, ...]]
+    """All runs by point, finished or not, those of folds each once."""
     pending: Mapping[str, tuple[RunSpec, ...]]
-    """Runs by point, in the order in which they are trained: first the mean predictor, then controls on features of
-    their own, then the order of computation. Controls of targets are among the runs of their point."""
+    """Runs that are to be trained by point, in this order: first the mean predictor, then controls on features of their
+    own, then the order of computation. Controls of targets are among the runs of their point."""
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
     left_out: tuple[str, ...]
@@ -47,6 +52,11 @@ class SweepPlan:
     tasks: Mapping[str, Task]
     """Tasks by the same names."""
     controls: SweepControls
+    division: Division = WHOLE
+    folds: tuple["SweepPlan", ...] = ()
+    """Plans of folds, in whose place nothing is pending here."""
+    refits: tuple["SweepPlan", ...] = ()
+    """Plans in which all is fitted again, without controls."""
 
     @property
     def samples(self) -> int:
@@ -55,7 +65,8 @@ class SweepPlan:
         They are fewer where heads converge before the last round. Closed forms count each pass, and logistic regression
         the training samples once for each penalty; those that trained heads start from do not count.
         """
-        return sum(self._samples(point, runs) for point, runs in self.pending.items() if point != MEAN_PREDICTOR)
+        own = sum(self._samples(point, runs) for point, runs in self.pending.items() if point != MEAN_PREDICTOR)
+        return own + sum(part.samples for part in (*self.folds, *self.refits))
 
     def limited_to(self, points: Iterable[str]) -> "SweepPlan":
         """Returns the plan with the pending runs of these points alone."""
@@ -79,18 +90,51 @@ class SweepPlan:
         )
 
 
-def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
+def plan_sweep(cache: Cache, sweep: Sweep, out: Path, division: Division = WHOLE) -> SweepPlan:
     """Reads annotations and finished results, and writes nothing.
 
     Raises `UnknownName` with the nearest names; `UsageError` where head and task do not fit; `ProbeError` where a
     split is empty or `out` holds a result of the same name from another cache or recipe.
+
+    Args:
+        cache: A cache.
+        sweep: What is wanted of it.
+        out: Folder of the sweep's results, of all of its divisions.
+        division: The way in which samples are divided; that of the sweep itself has plans of its folds and refits.
     """
+    numbers = range(sweep.options.refits if division == WHOLE else 0)
+    refits = tuple(plan_sweep(cache, sweep, out, Division(refit=number)) for number in numbers)
+    if sweep.options.folds and division.fold is None:
+        folds = [plan_sweep(cache, sweep, out, replace(division, fold=fold)) for fold in range(sweep.options.folds)]
+        return _of_folds(folds, division.folder(out), refits)
+    return replace(_of_split(cache, sweep, out, division), refits=refits)
+
+
+def _of_folds(folds: Sequence[SweepPlan], out: Path, refits: tuple[SweepPlan, ...]) -> SweepPlan:
+    """Returns the plan of all folds together, which has the tasks and controls of the first."""
+    split = joined([fold.split for fold in folds])
+    return replace(
+        folds[0],
+        out=out,
+        store=replace(folds[0].store, out=out, split=split),
+        pending={},
+        finished=(),
+        split=split,
+        division=replace(folds[0].division, fold=None),
+        folds=tuple(folds),
+        refits=refits,
+    )
+
+
+def _of_split(cache: Cache, sweep: Sweep, root: Path, division: Division) -> SweepPlan:
+    out = division.folder(root)
     chosen = None if sweep.heads is None else registry.resolve(sweep.heads)
     points = _points(cache, sweep.points)
-    data = load_targets(cache, sweep.tasks, sweep.options, sweep.lpips_weights)
-    runs = {MEAN_PREDICTOR: _constant_runs(data.tasks)}
+    data = load_targets(cache, sweep.tasks, sweep.options, sweep.lpips_weights, division)
+    is_refit = division.refit is not None
+    runs = {} if is_refit else {MEAN_PREDICTOR: _constant_runs(data.tasks)}
     own = {point: _runs(data, sweep, chosen, several=POINT_SEPARATOR in point) for point in points}
-    controls = open_controls(sweep.controls, cache, data.split, sweep.twin)
+    controls = open_controls(() if is_refit else sweep.controls, cache, data.split, sweep.twin)
     beside = controls.runs(own, data.tasks, sweep.seeds[0])
     tasks, targets = controls.targets(beside, data.tasks, data.targets)
     beside = {place: [run for run in of_place if run.task in tasks] for place, of_place in beside.items()}
@@ -102,8 +146,10 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
     return SweepPlan(
         cache=cache,
         sweep=sweep,
+        root=root,
         out=out,
         store=store,
+        runs={point: tuple(wanted) for point, wanted in runs.items()},
         pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
         left_out=_left_out(data.tasks, chosen or (), [run for wanted in own.values() for run in wanted]),
@@ -111,6 +157,7 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path) -> SweepPlan:
         targets={**data.targets, **targets},
         tasks={**data.tasks, **tasks},
         controls=controls,
+        division=division,
     )
 
 

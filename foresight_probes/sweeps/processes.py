@@ -19,8 +19,10 @@ from foresight_cache.runtime.schedulers import see_one_gpu
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order, load_result
 from foresight_probes.sweeps.comparisons import with_controls
+from foresight_probes.sweeps.divisions import Division
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
-from foresight_probes.sweeps.run import train_sweep
+from foresight_probes.sweeps.run import train_divisions
+from foresight_probes.sweeps.split_runs import train_split
 from foresight_probes.sweeps.sweep import Sweep
 
 
@@ -29,11 +31,15 @@ def train_on(plan: SweepPlan, *, devices: int, loggers: Sequence[str] = (), adva
 
     The first point and the mean predictor, which all others need, are trained here. Raises as `train_sweep` does.
     """
+    return train_divisions(plan, lambda part: _train_split(part, devices, loggers, advance))
+
+
+def _train_split(plan: SweepPlan, devices: int, loggers: Sequence[str], advance: Advance) -> list[Result]:
     points = [point for point in plan.pending if point != MEAN_PREDICTOR]
     if devices == 1 or len(points) < 2:
-        return train_sweep(plan, loggers=loggers, advance=advance)
+        return train_split(plan, loggers=loggers, advance=advance)
     first, *others = points
-    train_sweep(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
+    train_split(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
     _share_out(plan, others, devices, loggers, advance)
     paths = [plan.store.path(point, run) for point, runs in plan.pending.items() for run in runs]
     trained = [replace(load_result(path), trained_now=True) for path in paths if path.exists()]
@@ -48,7 +54,8 @@ def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Se
     problems = []
     with ProcessPoolExecutor(devices, mp_context=context, initializer=_begin, initargs=(numbers,)) as pool:
         cache, sweep = plan.cache.path, plan.sweep
-        work = [pool.submit(_train_point, cache, sweep, plan.out, tuple(loggers), point) for point in points]
+        shared = (cache, sweep, plan.root, plan.division, tuple(loggers))
+        work = [pool.submit(_train_point, *shared, point) for point in points]
         try:
             for finished in as_completed(work):
                 samples, size, problem = finished.result()
@@ -67,7 +74,9 @@ def _begin(numbers: "Queue[int]") -> None:
     see_one_gpu(numbers.get())
 
 
-def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...], point: str) -> tuple[int, int, str]:
+def _train_point(
+    cache: str, sweep: Sweep, root: Path, division: Division, loggers: tuple[str, ...], point: str
+) -> tuple[int, int, str]:
     """Plans and trains one point; returns samples and bytes that were trained on, and what went wrong."""
     done = [0, 0]
 
@@ -76,8 +85,8 @@ def _train_point(cache: str, sweep: Sweep, out: Path, loggers: tuple[str, ...], 
         done[1] += size
 
     try:
-        plan = plan_sweep(open_cache(cache), sweep, out).limited_to((point,))
-        train_sweep(plan, loggers=loggers, advance=advance)
+        plan = plan_sweep(open_cache(cache), sweep, root, division).limited_to((point,))
+        train_split(plan, loggers=loggers, advance=advance)
     except ProbeError as error:
         return done[0], done[1], str(error)
     return done[0], done[1], ""

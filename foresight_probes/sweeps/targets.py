@@ -14,7 +14,8 @@ from foresight_cache.samples import Grid
 from foresight_probes import tasks as registry
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.options import TrainingOptions
-from foresight_probes.splits import SIDES, Split, require_apart, split_rows
+from foresight_probes.splits import SIDES, Split, require_apart
+from foresight_probes.sweeps.divisions import WHOLE, Division
 from foresight_probes.tasks import Task, TaskContext
 
 KEPT_BYTES = 256 * 1024**2
@@ -33,7 +34,11 @@ class TaskTargets:
 
 
 def load_targets(
-    cache: Cache, names: Sequence[str], options: TrainingOptions, lpips_weights: Path | None = None
+    cache: Cache,
+    names: Sequence[str],
+    options: TrainingOptions,
+    lpips_weights: Path | None = None,
+    division: Division = WHOLE,
 ) -> TaskTargets:
     """Splits the samples that are not quarantined, and makes their targets for the tasks of these names.
 
@@ -41,7 +46,8 @@ def load_targets(
     task, or a task cannot use the samples.
     """
     rows = usable_rows(cache)
-    split = _split(cache, rows, options)
+    split = division.split(cache, rows, options)
+    require_apart(split, [sample["group"] for sample in cache.rows])
     context = TaskContext(
         samples=[cache.rows[row] for row in rows],
         training=[cache.rows[row] for row in split.train],
@@ -65,19 +71,6 @@ def finest_grid(cache: Cache, row: int) -> Grid:
     """Returns a sample's grid at the point with the most tokens, pixels aside; one cell where there is none."""
     others = [name for name in cache.points if name != PIXELS]
     return cache[max(others, key=lambda name: cache[name].shape[1])].grid_of(row) if others else Grid(1, 1, 1)
-
-
-def _split(cache: Cache, rows: list[int], options: TrainingOptions) -> Split:
-    groups = [sample["group"] for sample in cache.rows]
-    split = split_rows(
-        rows,
-        [sample["id"] for sample in cache.rows],
-        groups,
-        train_share=options.train_share,
-        validation_share=options.validation_share,
-    )
-    require_apart(split, groups)
-    return split
 
 
 def _load_tasks(names: tuple[str, ...], context: TaskContext) -> dict[str, Task]:

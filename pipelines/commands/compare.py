@@ -54,7 +54,9 @@ def run(
     comparison = compare_points(runs, task, other=other, head=head, metric=metric, against=against)
     page = write_comparison(comparison, out)
     if json_output:
-        print_json({"sentence": comparison.sentence, "points": comparison.rows(), "page": page})
+        print_json(
+            {"sentence": comparison.sentence, "remark": comparison.remark, "points": comparison.rows(), "page": page}
+        )
         return
     rows = [
         (own.name, f"{own.value.value:.3f}", shown(own), format_p(own.comparison.p_value), format_p(own.holm))
@@ -62,4 +64,6 @@ def run(
     ]
     print(*text_table(("point", comparison.metric, f"against {comparison.against}", "p", "Holm"), rows), sep="\n")
     print(comparison.sentence)
+    if comparison.remark:
+        print(comparison.remark)
     print(page)

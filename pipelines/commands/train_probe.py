@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,6 +88,20 @@ Controls = Annotated[
         show_default="controls",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        help="Parts that are each tested once by heads of the others, for few samples.",
+        show_default="none: one test split",
+    ),
+]
+Refits = Annotated[
+    int | None,
+    typer.Option(
+        help="Parts of the training samples, each left out once to find all heads again; intervals count it (10, say).",
+        show_default="0: intervals are of the head as it is",
+    ),
+]
 Twin = Annotated[
     str | None,
     typer.Option(
@@ -133,6 +147,8 @@ def run(
     device: Device = None,
     devices: Devices = None,
     logger: Logger = None,
+    folds: Folds = None,
+    refits: Refits = None,
     controls: Controls = None,
     twin: Twin = None,
     column: Column = None,
@@ -152,17 +168,16 @@ def run(
     from foresight_cache import open_cache
     from foresight_cache.runtime.schedulers import take_own_gpu
     from foresight_probes.calibration.warnings import calibration_warnings
-    from foresight_probes.results.result import summary_row
     from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
-    from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
 
     words = {
         **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},
         **{"epochs": epochs, "batch_size": batch_size, "patience": patience, "device": device, "devices": devices},
-        **{"logger": logger, "controls": controls, "twin": twin, "lpips_weights": lpips_weights, "column": column},
+        **{"folds": folds, "refits": refits, "logger": logger, "controls": controls, "twin": twin, "column": column},
+        "lpips_weights": lpips_weights,
     }
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
@@ -173,6 +188,13 @@ def run(
         results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
     for remark in _not_measured(results):
         say(remark)
+    _show(results, json_output=json_output)
+
+
+def _show(results: "Sequence[Result]", *, json_output: bool) -> None:
+    from foresight_probes.results.result import summary_row
+    from pipelines.output import print_json
+
     if json_output:
         print_json([summary_row(result) for result in results])
         return

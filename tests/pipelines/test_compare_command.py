@@ -76,7 +76,7 @@ def test_differences_are_those_of_the_means(tmp_path: Path) -> None:
 def test_what_is_too_small_to_find_is_said(tmp_path: Path) -> None:
     runs = write(tmp_path / "runs")
     run = foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--against", "vit.block_01")
-    last = run.stdout.splitlines()[-2]
+    last = run.stdout.splitlines()[-3]
     assert "vit.block_02 reads 0.096 more mean IoU than vit.block_01" in last
     assert "pixels reads 0.295 less" in last
     assert "no difference from vit.block_01 is found at llm.layer_01: a difference below 0.0" in last
@@ -91,7 +91,8 @@ def test_few_groups_decide_nothing(tmp_path: Path) -> None:
     runs = write(tmp_path / "runs", samples=20)
     run = foresight("compare", runs, "--task", "boxes", "--out", tmp_path / "out", "--json")
     found = json.loads(run.stdout)
-    assert found["sentence"].startswith("Not decided: the 20 test samples are worth 20 groups, and a verdict needs")
+    assert found["sentence"].startswith("Undecided: the 20 test samples are worth 20 groups, and a verdict needs")
+    assert "about 50, as of about " in found["sentence"]
     assert not any(row["differs"] for row in found["points"])
     assert all(row["too_few_groups"] for row in found["points"])
     assert ">too few groups<" in (tmp_path / "out" / "comparison.html").read_text()
@@ -167,7 +168,7 @@ def test_answers_that_are_the_same(tmp_path: Path) -> None:
         scores = tuple(SampleScore(f"{n}", f"{n}", (0.1 + n % 7 / 10,)) for n in range(80))
         save_result(result(point=point, scores_source=scores), tmp_path / "runs")
     run = foresight("compare", tmp_path / "runs", "--task", "boxes", "--out", tmp_path / "out")
-    assert run.stdout.splitlines()[-2].endswith("the answers are the same.")
+    assert run.stdout.splitlines()[-3].endswith("the answers are the same.")
 
 
 def test_files(tmp_path: Path) -> None:

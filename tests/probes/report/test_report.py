@@ -261,8 +261,8 @@ def test_a_number_of_few_groups_says_so_in_its_own_row(tmp_path: Path) -> None:
     html = write_report(tmp_path / "runs", tmp_path / "report").read_text()
     markdown = (tmp_path / "report" / "report.md").read_text()
     row = next(line for line in markdown.splitlines() if line.startswith("| `vit.block_08` | mlp "))
-    assert "| 9 (too few groups: 8, needs 50) |" in row
-    assert "<td>9 (too few groups: 8, needs 50)</td>" in html
+    assert "| 9 (undecided, too few groups: 8, needs about 50) |" in row
+    assert "<td>9 (undecided, too few groups: 8, needs about 50)</td>" in html
     assert "<strong>0." not in html
     assert "**0." not in markdown
 

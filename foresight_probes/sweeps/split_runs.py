@@ -1,0 +1,99 @@
+"""From the plan of one split to results: train what is pending, point by point, and write one result per run."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from foresight_cache.errors import ProbeError
+from foresight_cache.runtime.claims import claim, sweep
+from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.results.result import Result, in_order
+from foresight_probes.sweeps.comparisons import with_controls
+from foresight_probes.sweeps.constant_runs import compute_mean_predictors
+from foresight_probes.sweeps.plan import SweepPlan
+from foresight_probes.sweeps.point_runs import PointRuns
+from foresight_probes.training.run_spec import RunSpec
+from foresight_probes.training.solvers import solver_of
+
+CLAIMS = ".claims"
+"""Folder, among the results, of the claims on points of the processes that are at work."""
+
+
+def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advance = silent) -> list[Result]:
+    """Trains every pending run, the mean predictor that the others are compared with first.
+
+    All heads of a point are trained in one pass. Each result is written as soon as its point is finished, so after an
+    interruption a new plan goes on from there; `Result.trained_now` tells old and new apart.
+
+    Any number of processes may do so at once, with one folder of results: they share out the points, each trains those
+    that no other has claimed, and returns when all are there. The points of a process that is killed go to the others.
+
+    Args:
+        plan: Its folder of results is made where it does not exist.
+        loggers: Names of `loggers`, to `plan.out/logs/<point>`.
+        advance: Called after each step with its numbers of samples and of bytes of features.
+
+    Returns: All results but those of controls, old and new, whichever process made them, in the order of computation;
+    the mean predictor first.
+
+    Raises: `ProbeError`, after all others are finished, for runs whose loss was not finite; `UnknownName` and
+    `MissingExtra` for a logger; `Interrupted`.
+    """
+    results = {_key(result): result for result in plan.finished}
+    failures: list[str] = []
+    pending = dict(plan.pending)
+    sweep(plan.out / CLAIMS)
+    while pending:
+        with _claimed(plan.out, tuple(pending)) as point:
+            finished, runs = _finished_meanwhile(plan, point, pending.pop(point))
+            if point == MEAN_PREDICTOR:
+                constants, failed = compute_mean_predictors(plan, runs)
+                finished, runs, failures = [*finished, *constants], (), [*failures, *failed]
+            mean_predictors = {result.task: result for result in results.values() if result.point == MEAN_PREDICTOR}
+            for part in _parts(plan, runs):
+                point_runs = PointRuns(plan, point, part, mean_predictors)
+                failures += point_runs.train(loggers, advance)
+                finished += point_runs.results
+        results |= {_key(result): result for result in finished}
+    if failures:
+        with_controls(plan, results.values())
+        more = f" ({len(failures) - 1} more runs failed as well)" if len(failures) > 1 else ""
+        raise ProbeError(failures[0] + more)
+    return in_order(with_controls(plan, results.values()))
+
+
+def _key(result: Result) -> tuple[str, ...]:
+    return result.control, result.point, result.task, result.run
+
+
+@contextmanager
+def _claimed(out: Path, points: Sequence[str]) -> Iterator[str]:
+    """Claims the first point that no other process has, or waits for the first one; all need the mean predictor."""
+    free = points[:1] if points[0] == MEAN_PREDICTOR else points
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        claims = (claim(out / CLAIMS, point) for point in free)
+        held = next(filter(None, claims), None) or claim(out / CLAIMS, points[0], wait=True)
+    except OSError as error:
+        raise ProbeError(f"cannot write results to {out}: {error.strerror or error}; name another --out") from error
+    assert held  # noqa: S101 - waiting ends with a claim
+    try:
+        yield held.scratch.name
+    finally:
+        held.release()
+
+
+def _finished_meanwhile(
+    plan: SweepPlan, point: str, runs: Sequence[RunSpec]
+) -> tuple[list[Result], tuple[RunSpec, ...]]:
+    """Results that other processes have written since the plan was made, and the runs that are still to be trained."""
+    results = {run: plan.store.finished(point, run) for run in runs}
+    return [result for result in results.values() if result], tuple(run for run in runs if not results[run])
+
+
+def _parts(plan: SweepPlan, runs: Sequence[RunSpec]) -> list[list[RunSpec]]:
+    """Runs that are trained step by step, and closed forms."""
+    closed = [run for run in runs if solver_of(plan.tasks[run.task], run.head)]
+    stepwise = [run for run in runs if run not in closed]
+    return [part for part in (stepwise, closed) if part]
