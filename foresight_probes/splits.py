@@ -133,6 +133,20 @@ def without_part(split: Split, ids: Sequence[str], groups: Sequence[str], *, par
     return _split(sides, ids)
 
 
+def portion(split: Split, ids: Sequence[str], groups: Sequence[str], *, share: float) -> Split:
+    """Returns the split with a share of its training and validation groups, at least one of each.
+
+    Groups are taken in the order of their hashes, so that a smaller portion is part of a larger one. The test split
+    stays.
+    """
+    sides: dict[str, Sequence[int]] = {"test": split.test}
+    for side in ("train", "validation"):
+        order = sorted({groups[row] for row in split.rows(side)}, key=lambda group: position(f"portion {group}"))
+        kept = set(order[: max(1, round(share * len(order)))])
+        sides[side] = [row for row in split.rows(side) if groups[row] in kept]
+    return _split(sides, ids)
+
+
 def joined(splits: Sequence[Split]) -> Split:
     """Returns the split of folds taken together: what is tested in any of them is tested, and nothing else is there."""
     return Split(

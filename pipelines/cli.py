@@ -15,6 +15,7 @@ from pipelines.commands import (
     bench,
     calibrate,
     compare,
+    data_curve,
     datasets,
     demo,
     extract,
@@ -57,6 +58,7 @@ for name, module in {
     "runs": runs,
     "report": report,
     "compare": compare,
+    "data-curve": data_curve,
     "calibrate": calibrate,
     "bench": bench,
 }.items():

@@ -1,6 +1,8 @@
 """The view of a report: its page as HTML or Markdown, by the templates of this folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -20,11 +22,19 @@ def caption(section: Section) -> str:
     seeds = len({result.seed for result in section.results})
     several = f" Lines are means over {seeds} seeds, bars span the intervals of all." if seeds > 1 else ""
     return (
-        f"Test split of {split['test']} {noun} in {split['groups']} groups, chosen by the hash of each sample's group; "
-        f"{split.get('train')} {noun} trained and {split.get('validation')} selected the epoch. "
+        f"{_tested(split, noun)}; {split.get('train')} {noun} trained and {split.get('validation')} selected the "
+        "epoch. "
         f"Bars are {options.get('confidence', 0):.0%} confidence intervals from a bootstrap over groups, "
-        f"{options.get('resamples')} resamples.{several}{_few(first)} The mean predictor is the best constant answer."
-        f"{_controls(section)}"
+        f"{options.get('resamples')} resamples{', and refits' if first.refits else ''}."
+        f"{several}{_few(first)} The mean predictor is the best constant answer.{_controls(section)}"
+    )
+
+
+def _tested(split: Mapping[str, Any], noun: str) -> str:
+    if "folds" in split:
+        return f"All {split['test']} {noun} in {split['groups']} groups, each tested once in {split['folds']} folds"
+    return (
+        f"Test split of {split['test']} {noun} in {split['groups']} groups, chosen by the hash of each sample's group"
     )
 
 

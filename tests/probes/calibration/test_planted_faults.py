@@ -22,7 +22,7 @@ from foresight_probes.features.sources import Source
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.scores import Gathered
 from foresight_probes.splits import Split
-from foresight_probes.sweeps import point_runs, targets
+from foresight_probes.sweeps import divisions, point_runs, targets
 from foresight_probes.sweeps.run import train
 from foresight_probes.training import candidates, closed_forms, search
 from foresight_probes.training.linear_solution import LinearSolution
@@ -157,8 +157,8 @@ def without_bias(solution: LinearSolution) -> LinearSolution:
 
 def of_split(change: Callable[[Split], Split]) -> Plant:
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
-        split_rows = targets.split_rows
-        monkeypatch.setattr(targets, "split_rows", lambda *rows, **shares: change(split_rows(*rows, **shares)))
+        split_rows = divisions.split_rows
+        monkeypatch.setattr(divisions, "split_rows", lambda *rows, **shares: change(split_rows(*rows, **shares)))
 
     return plant
 

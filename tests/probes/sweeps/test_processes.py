@@ -37,3 +37,14 @@ def test_processes_share_out_the_points(cache: "scenes.Cache", tmp_path: Path) -
     assert sum(seen) > 0
     with pytest.raises(ProbeError, match="whose epochs differed"):
         plan_sweep(cache, replace(sweep, options=replace(QUICK, epochs=3)), tmp_path / "two")
+
+
+def test_processes_share_out_folds_and_refits(cache: "scenes.Cache", tmp_path: Path) -> None:
+    options = replace(QUICK, folds=2, refits=4)
+    sweep = Sweep(tasks=("counting",), heads=("ridge",), points=("vit.block_01", "vit.block_02"), options=options)
+    alone = train_sweep(plan_sweep(cache, sweep, tmp_path / "one"))
+    both = train_on(plan_sweep(cache, sweep, tmp_path / "two"), devices=2)
+    assert [(own.point, own.metrics, own.refits, own.scores) for own in both] == [
+        (own.point, own.metrics, own.refits, own.scores) for own in alone
+    ]
+    assert len(both[-1].refits["r2"]) == 4
