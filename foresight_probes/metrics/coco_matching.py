@@ -19,9 +19,6 @@ MOST = 100
 AREAS = ("all", "small", "medium", "large")
 """COCO's ranges of object area: below 32², from there to 96², and above."""
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""IoUs that a match must have."""
-
 _COLUMNS = 8
 _DETECTION, _OBJECT = 0, 1
 
@@ -51,7 +48,7 @@ def image_scores(
 
 @dataclass(frozen=True, slots=True)
 class ClassMatches:
-    """Detections of one class in one image, over ranges of area and thresholds of IoU, by falling score."""
+    """Detections of one class in one image, over 4 ranges of area and 10 thresholds of IoU, by falling score."""
 
     scores: np.ndarray
     """Score of each detection."""
@@ -63,26 +60,22 @@ class ClassMatches:
     """Number of objects to be detected, by range of area."""
 
 
-def match_image(
-    image: np.ndarray, *, areas: int = len(AREAS), thresholds: int = len(THRESHOLDS)
-) -> Mapping[int, ClassMatches]:
-    """Matches the detections of an image, packed by `image_scores`, with its objects; returns the matches by class.
-
-    Only the first ranges of area and thresholds are looked at, as many as are asked for.
-    """
-    return _match_bytes(image.tobytes(), areas, thresholds)
+def match_image(image: np.ndarray) -> Mapping[int, ClassMatches]:
+    """Matches the detections of an image, packed by `image_scores`, with its objects; returns the matches by class."""
+    return _match_bytes(image.tobytes())
 
 
 @lru_cache(maxsize=2**16)
-def _match_bytes(data: bytes, areas: int, thresholds: int) -> Mapping[int, ClassMatches]:
+def _match_bytes(data: bytes) -> Mapping[int, ClassMatches]:
     table = np.frombuffer(data).reshape(-1, _COLUMNS)
     if not len(table):
         return {}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints every step
-        evaluation = _evaluate(table, areas, thresholds)
+        evaluation = _evaluate(table)
+    classes, ranges = evaluation.params.catIds, len(AREAS)
     matches = {}
-    for index, name in enumerate(evaluation.params.catIds):
-        parts = evaluation.evalImgs[index * areas : (index + 1) * areas]
+    for index, name in enumerate(classes):
+        parts = evaluation.evalImgs[index * ranges : (index + 1) * ranges]
         matches[int(name)] = ClassMatches(
             scores=np.array(parts[0]["dtScores"]),
             hits=np.stack([part["dtMatches"] > 0 for part in parts]),
@@ -92,7 +85,7 @@ def _match_bytes(data: bytes, areas: int, thresholds: int) -> Mapping[int, Class
     return matches
 
 
-def _evaluate(table: np.ndarray, areas: int, thresholds: int) -> COCOeval:
+def _evaluate(table: np.ndarray) -> COCOeval:
     """Returns COCOeval of one image, with as many entries of `evalImgs` as there are classes times ranges of area."""
     annotations: dict[float, list[dict[str, object]]] = {_DETECTION: [], _OBJECT: []}
     for number, (kind, name, x0, y0, x1, y1, value, crowd) in enumerate(table.tolist(), start=1):
@@ -109,8 +102,5 @@ def _evaluate(table: np.ndarray, areas: int, thresholds: int) -> COCOeval:
         sides.append(side)
     evaluation = COCOeval(*sides, iouType="bbox")
     evaluation.params.maxDets = [MOST]
-    evaluation.params.areaRng = evaluation.params.areaRng[:areas]
-    evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:areas]
-    evaluation.params.iouThrs = THRESHOLDS[:thresholds]
     evaluation.evaluate()
     return evaluation
