@@ -42,9 +42,9 @@ def test_a_table_and_a_figure(cache: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--task", "countin"), "unknown task 'countin'; did you mean 'counting'?"),
-        (("--task", "counting", "--points", "vit.block_09"), "unknown point 'vit.block_09'"),
-        (("--task", "counting", "--halvings", "0"), "0 is not in the range"),
+        (("--task", "countin"), "unknown task 'countin'; did you mean 'counting'"),
+        (("--task", "counting", "--points", "vit.block_09"), "unknown extraction point 'vit.block_09'"),
+        (("--task", "counting", "--halvings", "0"), "Invalid value for '--halvings'"),
     ],
 )
 def test_mistakes(cache: Path, tmp_path: Path, words: tuple[str, ...], sentence: str) -> None:

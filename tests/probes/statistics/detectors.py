@@ -1,12 +1,13 @@
 """A population of images with objects and detections, a finite one, so that its mean average precision is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from foresight_probes.metrics.coco_average_precision import average_precision
-from foresight_probes.metrics.coco_matching import image_scores, match_image
+from foresight_probes.metrics.coco_matching import ClassMatches, image_scores, match_image
 
 GROUPS, CLASSES, SIDE = 1500, 4, 200.0
 LARGEST = 3
@@ -67,9 +68,14 @@ def drawn(seed: int, groups: int, *, uneven: bool) -> tuple[list[np.ndarray], li
     return first, second, of
 
 
+def _at_half(found: ClassMatches) -> ClassMatches:
+    """Matches of objects of all sizes at IoU 0.5 alone, of which average precision is found sooner."""
+    return replace(found, hits=found.hits[:1, :1], ignored=found.ignored[:1, :1], objects=found.objects[:1])
+
+
 def map_50(scores: Sequence[np.ndarray], counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     """Returns mAP at an IoU of 0.5 of each resample."""
-    matches = [match_image(image, areas=1, thresholds=1) for image in scores]
+    matches = [{name: _at_half(found) for name, found in match_image(image).items()} for image in scores]
     return {"map_0.5": average_precision(matches, counts_RS)[:, 0, 0]}
 
 
