@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from foresight_cache.samples import Grid
+from foresight_probes.metrics.coco_average_precision import summary
 from foresight_probes.options import TrainingOptions
 from foresight_probes.sweeps.targets import load_targets
-from pipelines.bench import probes
+from pipelines.bench import intervals, probes
 from pipelines.bench.measuring.ratios import Figure, medians, table
 from tests.support.command import said
 
@@ -27,6 +28,27 @@ def test_the_bare_scan_reads_what_the_reader_reads(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(probes.np, "copyto", lambda _, source: seen.append(bytes(source)))
     probes.scan(cache)
     assert seen == [cache[probes.POINT].stored(row).tobytes() for row in range(70)]
+
+
+def test_the_bootstrap_and_pycocotools_work_on_the_same_images() -> None:
+    pictures = list(intervals.draw(25))
+    theirs = intervals.whole(pictures)
+    theirs.evaluate()
+    theirs.accumulate()
+    precision = theirs.eval["precision"][..., 0, 0]  # IoUs, recalls and classes, of all sizes
+    expected = precision[:, :, (precision > -1).any((0, 1))].mean()
+    found = summary([picture.packed() for picture in pictures], np.ones((1, 25), np.int64))
+    assert found["map_0.5:0.95"][0] == pytest.approx(expected)
+    assert {len(picture.boxes) for picture in pictures} == {intervals.DETECTIONS}
+
+
+def test_intervals_beside_pycocotools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    draw = intervals.draw
+    monkeypatch.setattr(intervals, "draw", lambda _: draw(12))
+    monkeypatch.setattr(intervals, "bootstrap", lambda scores, *_, resamples: (len(scores), resamples))
+    resampling, matching = intervals.run(tmp_path, quick=True)
+    assert resampling.reached
+    assert matching.value > 0
 
 
 def test_figures() -> None:
