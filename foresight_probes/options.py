@@ -1,6 +1,7 @@
 """Options of training, checked where they are made and stored with each result."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ TASK_OPTIONS = {"column": "classification", "perceptual_weight": "reconstruction
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _whole(value: object, least: int) -> bool:
@@ -32,8 +33,8 @@ _SHARE = ("a number between 0 and 1", lambda value: _is_number(value) and 0 < va
 _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "epochs": _COUNT,
     "batch_size": _COUNT,
-    "learning_rate": ("a number above 0", lambda value: value is None or (_is_number(value) and value > 0)),
-    "weight_decay": ("a number of at least 0", lambda value: _is_number(value) and value >= 0),
+    "learning_rate": ("a finite number above 0", lambda value: value is None or (_is_number(value) and value > 0)),
+    "weight_decay": ("a finite number of at least 0", lambda value: _is_number(value) and value >= 0),
     "train_share": _SHARE,
     "validation_share": _SHARE,
     "folds": ("a whole number of at least 2", lambda value: value is None or _whole(value, 2)),
@@ -42,11 +43,11 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "shuffle_shards": _COUNT,
     "patience": ("a whole number of at least 1", lambda value: value is None or _whole(value, 1)),
     "strengths": (
-        "a list of numbers above 0",
+        "a list of finite numbers above 0",
         lambda value: isinstance(value, list | tuple) and bool(value) and all(_is_number(x) and x > 0 for x in value),
     ),
     "column": ("the name of a column", lambda value: value is None or (isinstance(value, str) and bool(value))),
-    "perceptual_weight": ("a number of at least 0", lambda value: _is_number(value) and value >= 0),
+    "perceptual_weight": ("a finite number of at least 0", lambda value: _is_number(value) and value >= 0),
     "resamples": _COUNT,
     "confidence": _SHARE,
     "resident": ("auto, device, host or none", lambda value: value in ("auto", "device", "host", "none")),

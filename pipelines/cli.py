@@ -32,6 +32,7 @@ from pipelines.commands import (
     verify,
 )
 from pipelines.output import flush, tolerate_closed_pipes
+from pipelines.repeated_options import require_once
 
 app = typer.Typer(
     name="foresight",
@@ -106,7 +107,9 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit status; an empty one shows the help and is wrong usage."""
     try:
-        status = get_command(app).main(arguments or ["--help"], prog_name="foresight", standalone_mode=False)
+        program = get_command(app)
+        require_once(program, arguments)
+        status = program.main(arguments or ["--help"], prog_name="foresight", standalone_mode=False)
     except SystemExit as stop:  # completion and its installation
         return stop.code if isinstance(stop.code, int) else 0
     except typer.TyperException as error:

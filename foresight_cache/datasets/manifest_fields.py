@@ -8,10 +8,10 @@ from typing import Any
 
 from foresight_cache import datasets
 from foresight_cache.annotations import ANNOTATION_KINDS
-from foresight_cache.datasets.yaml_lines import Entry, fail_at_line
 from foresight_cache.errors import UnknownName
 from foresight_cache.records import is_text, shown
 from foresight_cache.samples import is_safe_name
+from foresight_cache.yaml_lines import Entry, fail_at_line
 
 _CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from foresight_cache.datasets.manifest_fields import FIELDS, checked_fields
-from foresight_cache.datasets.yaml_lines import read_entries
 from foresight_cache.errors import ManifestError, UnknownName
 from foresight_cache.records import digest
 from foresight_cache.samples import Media, Sample
+from foresight_cache.yaml_lines import read_entries
 
 _LARGEST = 1 << 20
 """Largest number of bytes of a manifest; a larger file is not parsed."""
@@ -83,8 +83,12 @@ class Manifest:
 
     def group_of(self, sample: Sample) -> str:
         """Returns the group of a sample: by the pattern, or the reader's where there is none or it does not match."""
-        match = re.search(self.group, sample.file_name) if self.group else None
+        match = self.group_match(sample)
         return f"{self.name}/{match[1]}" if match else sample.group
+
+    def group_match(self, sample: Sample) -> re.Match[str] | None:
+        """Returns the match of the pattern in a sample's file name; None where there is no pattern or no match."""
+        return re.search(self.group, sample.file_name) if self.group else None
 
     @classmethod
     def parse(cls, text: str, source: str) -> Self:

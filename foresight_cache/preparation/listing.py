@@ -26,6 +26,10 @@ class Listing:
     """The selected ones, in order."""
     absent: int
     """Number of samples that are listed and not there, in a part of a set."""
+    groups: int
+    """Number of groups of the selected samples, before those of equal media are joined."""
+    unmatched: int
+    """Number of selected samples in whose names the manifest's pattern of groups is not found; 0 without one."""
     source: str
     """SHA-256 over the annotations of the samples, before anything of their media is known."""
 
@@ -44,9 +48,30 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
     ordered = selection.order(chain.from_iterable(by_split.values()))
     selected = selection.select(ordered)
     absent = sum(map(is_absent, ordered)) if selection.partial else 0
+    groups, unmatched = _count_groups(request, selected)
     # What a part lacks is left out of the selection, not of the digest: it may come and go.
     source = _digest(ordered if selection.partial else selected)
-    return Listing(counts=counts, samples=selected, absent=absent, source=source)
+    return Listing(counts=counts, samples=selected, absent=absent, groups=groups, unmatched=unmatched, source=source)
+
+
+def _count_groups(request: PreparationRequest, selected: Sequence[ListedSample]) -> tuple[int, int]:
+    """Returns the numbers of groups, and of samples in whose names no group is found.
+
+    Raises `DatasetError` where it is found in none: the pattern is there to keep what belongs together on one side of a
+    split, and does not.
+    """
+    samples = [listed.sample for listed in selected if isinstance(listed, RawSample)]
+    groups = len({sample.group for sample in samples})
+    unmatched = [sample for sample in samples if not request.manifest.group_match(sample)]
+    if request.manifest.group is None:
+        return groups, 0
+    if samples and len(unmatched) == len(samples):
+        raise DatasetError(
+            f"group {request.manifest.group!r} of the manifest {request.manifest.name!r} matches none of the "
+            f"{len(samples):,} file names, such as {samples[0].file_name}; samples that belong together would come "
+            "apart, so correct the pattern or leave it out"
+        )
+    return groups, len(unmatched)
 
 
 def _grouped_samples(request: PreparationRequest, reader: Reader, split: str) -> Iterator[ListedSample]:

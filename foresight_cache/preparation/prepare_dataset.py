@@ -53,6 +53,10 @@ class PreparationSummary:
     """Number of listed samples by split, beside what the manifest expects."""
     absent: int
     """Number of samples that were left out of a part of a set, as their files are not there."""
+    groups: int | None
+    """Number of groups that were listed, before those of equal media are joined; None where nothing was listed."""
+    unmatched: int
+    """Number of samples in whose names the manifest's pattern of groups is not found."""
     duplicates: int | None
     """Number of samples that share media and group with another one; None where nothing was packed."""
     already_there: bool
@@ -208,6 +212,8 @@ def _summary(
         splits=dict(splits),
         counts=listing.counts if listing else (),
         absent=listing.absent if listing else 0,
+        groups=listing.groups if listing else None,
+        unmatched=listing.unmatched if listing else 0,
         duplicates=repeated,
         already_there=already_there,
     )

@@ -1,5 +1,7 @@
 """Reports for people from a folder of results: the page, its templates in HTML and Markdown, and its figures."""
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from foresight_cache.errors import ProbeError
@@ -11,18 +13,18 @@ FIGURE = "metric-over-points"
 """Name of the figure's files."""
 
 
-def write_report(runs: Path, out: Path) -> Path:
+def write_report(runs: Path, out: Path, *, remark: Callable[[str], None] = warnings.warn) -> Path:
     """Writes `report.html`, `report.md` and `figures/metric-over-points.{png,svg}` and returns the first.
 
-    The HTML stands alone: the figure is inside it and it has no script. The same results give the same bytes.
-    Raises `ProbeError` where there are no results, they are damaged, they do not belong together, or `out` cannot
-    be written.
+    The HTML stands alone: the figure is inside it and it has no script. The same results give the same bytes. What is
+    left out is said to `remark`. Raises `ProbeError` where there are no results, they are damaged, they do not belong
+    together, or `out` cannot be written.
     """
     from foresight_probes.report.figures.metric_over_points import draw
     from foresight_probes.report.page import page
     from foresight_probes.report.rendering import render
 
-    content = page(load_results(runs))
+    content = page(load_results(runs, remark=remark))
     try:
         figures = out / "figures"
         figures.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """The comparison of points under one task: differences with intervals, and the sentence that follows from them."""
 
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,7 @@ def compare_points(
     head: str | None = None,
     metric: str | None = None,
     against: str | None = None,
+    remark: Callable[[str], None] = warnings.warn,
 ) -> Comparison:
     """Compares all points of a folder of runs with one of them, or with the same points of another folder.
 
@@ -152,10 +154,11 @@ def compare_points(
         head: Name of a head; None for that which validation chooses.
         metric: A metric of the task; None for the first.
         against: Name of the point to compare with; None for that which validation chooses.
+        remark: Is told what is left out.
 
     Raises: `ProbeError` where results are missing, or may not be compared; `UnknownName` for a name that none has.
     """
-    results = _of_task(load_results(runs), task, runs)
+    results = _of_task(load_results(runs, remark=remark), task, runs)
     chosen = _best(results) if head is None else head
     own = _by_point(results, chosen)
     metric = results[0].primary if metric is None else metric
@@ -163,7 +166,9 @@ def compare_points(
     if metric not in measured:
         raise UnknownName("metric", metric, measured)
     if other is not None:
-        return _finished(own, _by_point(_of_task(load_results(other), task, other), chosen), metric, str(other))
+        return _finished(
+            own, _by_point(_of_task(load_results(other, remark=remark), task, other), chosen), metric, str(other)
+        )
     reference = _best_point(own) if against is None else against
     if reference not in own:
         raise UnknownName("point", reference, own)

@@ -12,6 +12,7 @@ from foresight_cache.points import PIXELS
 from foresight_probes.calibration.state import CalibrationState, calibration_of
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
+from foresight_probes.results.comparable import require_comparable
 from foresight_probes.results.result import Result, best_of_grids
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.paired import LEVEL
@@ -132,11 +133,10 @@ def page(results: Sequence[Result]) -> Page:
     Raises `ProbeError` where results are from several caches, or a task's from several splits or recipes.
     """
     _require_one(results, "cache", lambda result: result.cache.get("digest"))
+    require_comparable(results)
     by_task: defaultdict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_task[result.task].append(result)
-    for task, of_task in by_task.items():
-        _require_one(of_task, f"split of {task}", lambda result: result.split.get("digest"))
     first = results[0]
     return Page(
         sections=tuple(_section(task, best_of_grids(of_task)) for task, of_task in by_task.items()),

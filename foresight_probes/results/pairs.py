@@ -6,13 +6,10 @@ import numpy as np
 
 from foresight_cache.errors import ProbeError
 from foresight_probes import tasks
-from foresight_probes.options import EXECUTION_FIELDS
+from foresight_probes.results.comparable import OF_INTERVALS, recipe_of
 from foresight_probes.results.result import Result
 from foresight_probes.statistics.paired import PERMUTATIONS, PairedComparison, compare_pair, with_seeds
 from foresight_probes.tasks import Task
-
-_OWN_OPTIONS = {*EXECUTION_FIELDS, "resamples", "confidence", "learning_rate", "weight_decay"}
-"""Options that may differ between runs that are compared: values of a grid, and how a number is told."""
 
 
 def compare_runs(
@@ -77,14 +74,10 @@ def _require_comparable(one: Result, other: Result) -> None:
         "task": (one.task, other.task),
         "split": (one.split.get("digest"), other.split.get("digest")),
         "prepared dataset": (one.cache.get("data"), other.cache.get("data")),
-        "recipe": (_recipe(one), _recipe(other)),
+        "recipe": tuple(recipe_of(result, without=OF_INTERVALS) for result in (one, other)),
     }.items():
         if values[0] != values[1]:
             raise ProbeError(f"{_named(one)} and {_named(other)} have another {what}{_difference(*values)}; {_ADVICE}")
-
-
-def _recipe(result: Result) -> dict[str, object]:
-    return {name: value for name, value in result.options.items() if name not in _OWN_OPTIONS}
 
 
 def _difference(one: object, other: object) -> str:

@@ -7,7 +7,8 @@ and the weights, `<run>.safetensors` (`checkpoints`). The JSON is written last: 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -276,15 +277,30 @@ def in_order(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=lambda r: (r.task, r.point_index, r.point, r.head, r.seed, r.run))
 
 
-def load_results(runs: Path) -> list[Result]:
+def load_results(runs: Path, *, remark: Callable[[str], None] = warnings.warn) -> list[Result]:
     """Returns all results under a folder, by task, then in the order of computation, then by head and seed.
 
-    Raises `ProbeError` where there is none, or one cannot be read.
+    Hidden files and folders are passed over. A file that is named otherwise than its run, such as a copy that a program
+    made, is left out with a `remark`. Raises `ProbeError` where there is no result, or one cannot be read.
     """
-    paths = sorted(runs.glob("*/*/*.json"))
-    if not paths:
+    paths = [path for path in sorted(runs.glob("*/*/*.json")) if not _is_hidden(path.relative_to(runs))]
+    results = []
+    for path in paths:
+        result = load_result(path)
+        if path == _path(result, runs):
+            results.append(result)
+        else:
+            remark(
+                f"{path} is left out: it holds {result.run} for {result.task} on {result.point}, whose file is "
+                f"{_path(result, runs)}"
+            )
+    if not results:
         raise ProbeError(f"{runs} holds no probe results; make some with 'foresight train-probe'")
-    return in_order(map(load_result, paths))
+    return in_order(results)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {

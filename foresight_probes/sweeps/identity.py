@@ -12,6 +12,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, identity, load_result, result_path
 from foresight_probes.splits import Split
+from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
 
 
@@ -25,6 +26,8 @@ class RunStore:
     out: Path
     controls: Mapping[str, Control] = field(default_factory=dict)
     """The sweep's controls by name."""
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    """The sweep's tasks by name, those of controls among them."""
 
     def path(self, point: str, run: RunSpec) -> Path:
         """Returns the path of a run's result; the names of point and task may be those of a control."""
@@ -47,7 +50,7 @@ class RunStore:
         return {"twin": other.digest, "twin_data": data_digest(other)} if other else {}
 
     def finished(self, point: str, run: RunSpec) -> Result | None:
-        """Returns the result of a run; None where there is none yet.
+        """Returns the result of a run; None where there is none yet, or one without a metric that can be measured now.
 
         Raises `ProbeError` where it is of another cache, split or recipe, with the names of what differs.
         """
@@ -57,7 +60,8 @@ class RunStore:
         result = load_result(path)
         parts = self.identity_of(point, run)
         if result.identity == identity(parts):
-            return result
+            missing = self.tasks[run.task].not_measured if run.task in self.tasks else result.not_measured
+            return result if result.not_measured.keys() <= missing.keys() else None
         stored = {
             **result.options,
             **{"cache": result.cache.get("digest"), "data": result.cache.get("data")},

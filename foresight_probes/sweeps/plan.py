@@ -140,7 +140,14 @@ def _of_split(cache: Cache, sweep: Sweep, root: Path, division: Division) -> Swe
     beside = {place: [run for run in of_place if run.task in tasks] for place, of_place in beside.items()}
     runs |= {place: [] for place in beside} | own
     runs = {place: [*of_place, *beside.get(place, ())] for place, of_place in runs.items()}
-    store = RunStore(cache=cache, split=data.split, options=sweep.options, out=out, controls=controls.controls)
+    store = RunStore(
+        cache=cache,
+        split=data.split,
+        options=sweep.options,
+        out=out,
+        controls=controls.controls,
+        tasks={**data.tasks, **tasks},
+    )
     results = {(point, run): store.finished(point, run) for point, wanted in runs.items() for run in wanted}
     pending = {point: tuple(run for run in wanted if not results[point, run]) for point, wanted in runs.items()}
     return SweepPlan(

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.errors import ManifestError, UnknownName, UsageError
 from foresight_cache.lists import split_list
+from foresight_cache.yaml_lines import read_entries
 from foresight_probes import controls
 from foresight_probes.options import TrainingOptions
 from foresight_probes.training.loggers import require_known
@@ -86,7 +87,15 @@ def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRe
     nearest, for a name that does not exist.
     """
     settings = _from_yaml(config) if config else {}
-    settings |= {name: value for name, value in words.items() if value is not None}
+    given = {name: value for name, value in words.items() if value is not None}
+    for names in _ONE_MEANING:
+        if len(both := [name for name in names if name in given]) > 1 or (
+            not both and len(both := [name for name in names if name in settings]) > 1
+        ):
+            raise UsageError(f"{' and '.join(both)} are both given and mean the same; leave out one of them")
+        if any(name in given for name in names):
+            settings = {name: value for name, value in settings.items() if name not in names}
+    settings |= given
     for name in settings:
         if name not in option_names():
             raise UnknownName("option", name, option_names())
@@ -152,17 +161,28 @@ def _training() -> tuple[str, ...]:
 
 def _from_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
     except OSError as error:
         raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"the configuration {path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict | None):
         raise UsageError(f"the configuration {path} holds a {type(content).__name__}, expected names with values")
+    if content:
+        _require_once(text, path)
     for name in content or {}:
         if name not in option_names():
             raise UnknownName(f"option in {path}", str(name), option_names())
     return {name: value for name, value in (content or {}).items() if value is not None}
+
+
+def _require_once(text: str, path: Path) -> None:
+    """Raises `UsageError` where a name stands twice, of which YAML's reader would take the last."""
+    try:
+        read_entries(text, str(path))
+    except ManifestError as error:
+        raise UsageError(str(error)) from error
 
 
 def _list(name: str, value: Any) -> tuple[Any, ...]:
@@ -196,6 +216,8 @@ _LISTS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("task", "points", "heads", "logger"), str),
     **{"seeds": int, "lr": float, "weight_decay": float},
 }
+_ONE_MEANING = (("lr", "learning_rate"),)
+"""Names of which one alone can be given."""
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "learning_rate": _number,
     "perceptual_weight": _number,

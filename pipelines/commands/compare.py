@@ -47,11 +47,12 @@ def run(
     from foresight_probes.report.compared_points import compare_points, format_p, shown
     from foresight_probes.report.comparison import write_comparison
     from pipelines.output import print_json
+    from pipelines.progress_bar import say
     from pipelines.tables import text_table
 
     if other is not None and against is not None:
         raise UsageError("--against names a point of RUNS, but with a second folder each point is compared with itself")
-    comparison = compare_points(runs, task, other=other, head=head, metric=metric, against=against)
+    comparison = compare_points(runs, task, other=other, head=head, metric=metric, against=against, remark=say)
     page = write_comparison(comparison, out)
     if json_output:
         print_json(

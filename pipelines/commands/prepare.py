@@ -61,6 +61,8 @@ def _json(summary: "PreparationSummary") -> dict[str, Any]:
         "splits": summary.splits,
         "counts": [asdict(count) for count in summary.counts],
         "absent": summary.absent,
+        "groups": summary.groups,
+        "without_group": summary.unmatched,
         "duplicates": summary.duplicates,
         "left_out": [{"id": bad.id, "reason": bad.reason} for bad in shards.quarantined],
     }
@@ -83,6 +85,8 @@ def _findings(summary: "PreparationSummary") -> list[str]:
                 f"{each.split}: {each.listed:,} found, {each.expected:,} expected, "
                 f"{each.missing:,} missing, {each.extra:,} extra"
             )
+    if summary.groups is not None and (summary.groups < summary.shards.samples or summary.shards.manifest.get("group")):
+        lines.append(_groups(summary, summary.groups))
     if bad := len(summary.shards.quarantined):
         lines.append(f"{bad:,} could not be used and {'is' if bad == 1 else 'are'} left out")
     if summary.absent:
@@ -90,3 +94,12 @@ def _findings(summary: "PreparationSummary") -> list[str]:
     if summary.duplicates:
         lines.append(f"{summary.duplicates:,} have the same media as another sample, and its group")
     return lines
+
+
+def _groups(summary: "PreparationSummary", groups: int) -> str:
+    """Tells in how many groups samples are, which are never on two sides of a split."""
+    pattern, samples = summary.shards.manifest.get("group"), summary.shards.samples
+    line = f"{samples:,} samples in {groups:,} groups"
+    if summary.unmatched:
+        return f"{line}; group {pattern!r} is not found in the names of {summary.unmatched:,}, which are on their own"
+    return f"{line}; group {pattern!r} makes a group of each" if pattern and groups == samples else line

@@ -16,8 +16,9 @@ def run(runs: Runs, out: Out, json_output: Json = False) -> None:
     """
     from foresight_probes.report import write_report
     from pipelines.output import print_json
+    from pipelines.progress_bar import say
 
-    page = write_report(runs, out)
+    page = write_report(runs, out, remark=say)
     if json_output:
         figures = sorted((out / "figures").iterdir())
         print_json({"html": page, "markdown": page.with_suffix(".md"), "figures": figures})

@@ -54,9 +54,10 @@ def run(
     from foresight_probes.results.result import load_results, summary_row
     from foresight_probes.results.tables import DEFAULT, cells, require_columns, select
     from pipelines.output import print_json
+    from pipelines.progress_bar import say
     from pipelines.tables import text_table
 
-    finished = [summary_row(result) for result in load_results(runs)]
+    finished = [summary_row(result) for result in load_results(runs, remark=say)]
     shown = split_list(columns, "--columns") if columns is not None else None
     require_columns(shown or (), finished)
     rows = select(finished, where=where or [], sort=split_list(sort, "--sort") if sort is not None else ())[:limit]

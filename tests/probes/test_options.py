@@ -12,10 +12,10 @@ from foresight_probes.options import TrainingOptions
         ({"batch_size": 0}, "batch_size is 0, expected a whole number of at least 1"),
         ({"epochs": 1.5}, "epochs is 1.5, expected a whole number of at least 1"),
         ({"epochs": True}, "epochs is True, expected a whole number of at least 1"),
-        ({"learning_rate": -1}, "learning_rate is -1, expected a number above 0"),
-        ({"weight_decay": "much"}, "weight_decay is 'much', expected a number of at least 0"),
+        ({"learning_rate": -1}, "learning_rate is -1, expected a finite number above 0"),
+        ({"weight_decay": "much"}, "weight_decay is 'much', expected a finite number of at least 0"),
         ({"train_share": 1.0}, "train_share is 1.0, expected a number between 0 and 1"),
-        ({"perceptual_weight": -0.5}, "perceptual_weight is -0.5, expected a number of at least 0"),
+        ({"perceptual_weight": -0.5}, "perceptual_weight is -0.5, expected a finite number of at least 0"),
         ({"column": ""}, "column is '', expected the name of a column"),
         ({"device": "gpu"}, "device is 'gpu', expected auto, cpu, cuda or mps"),
         (

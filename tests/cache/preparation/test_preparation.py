@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from foresight_cache.errors import DatasetError, ManifestError, UnknownName, UsageError
 from foresight_cache.media.images import decode_image
 from foresight_cache.shards import open_shards, read_shard
+from tests.support.command import foresight, said
 from tests.support.preparing import contents, edit, ids, prepare, refusal
 
 
@@ -64,6 +65,35 @@ def test_a_users_own_manifest_and_groups(raw: Path, tmp_path: Path) -> None:
     groups = [sample.group for sample, _ in read_shard(summary.shards, 0)]
     assert groups == [f"mine/0{n}" for n in range(4)] + [f"mine/train/{n:012d}" for n in (4, 5)]
     assert summary.shards.dataset == "mine"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        ("0000000000(0)", "6 samples in 1 groups"),
+        (
+            "0000000000(0[0-3])",
+            "6 samples in 6 groups; group '0000000000(0[0-3])' is not found in the names of 2, which",
+        ),
+        ("0*([0-9]+)", "6 samples in 6 groups; group '0*([0-9]+)' makes a group of each"),
+    ],
+)
+def test_what_a_pattern_of_groups_does_is_said(raw: Path, tmp_path: Path, pattern: str, line: str) -> None:
+    own = tmp_path / "own.yaml"
+    text = "name: mine\ntitle: a\nfamily: coco\nmedia: image\nannotations: [objects]\nlicence: a\nobtain: a\n"
+    own.write_text(f"{text}group: '{pattern}'\n")
+    run = foresight("prepare", own, "--root", raw, "--out", tmp_path / "s")
+    assert run.stdout.splitlines()[1].startswith(line)
+
+
+@pytest.mark.parametrize("pattern", ["Video-(\\d+)_", "^(\\d+)$", "(\\d+)\\.JPG"])
+def test_a_pattern_of_groups_that_is_found_nowhere(raw: Path, tmp_path: Path, pattern: str) -> None:
+    own = tmp_path / "own.yaml"
+    text = "name: mine\ntitle: a\nfamily: coco\nmedia: image\nannotations: [objects]\nlicence: a\nobtain: a\n"
+    own.write_text(f"{text}group: '{pattern}'\n")
+    words = said("prepare", own, "--root", raw, "--out", tmp_path / "s", status=1)
+    assert f"group {pattern!r} of the manifest 'mine' matches none of the 6 file names, such as " in words
+    assert not (tmp_path / "s").exists()
 
 
 def test_splits_and_limits(raw: Path, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_results_that_do_not_belong_together() -> None:
     one, cache, split = result(), {**result().cache, "digest": "9" * 64}, {**result().split, "digest": "8" * 64}
     with pytest.raises(ProbeError, match=r"more than one cache \(333333333333, 999999999999\)"):
         page([one, result(cache=cache)])
-    with pytest.raises(ProbeError, match="more than one split of boxes"):
+    with pytest.raises(ProbeError, match="the results of boxes have different splits"):
         page([one, result(split=split)])
 
 

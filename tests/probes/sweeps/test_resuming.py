@@ -60,3 +60,22 @@ def test_a_killed_sweep_goes_on_to_the_same_results(cache: "scenes.Cache", tmp_p
     for path in left:  # what a killed process was writing under a temporary name
         path.unlink()
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+def test_a_metric_that_can_be_measured_now_is(cache: "scenes.Cache", tmp_path: Path) -> None:
+    """As LPIPS when its weights are given at the second run; and not the other way round."""
+    words = ["train-probe", str(cache.path), "--task", "counting", "--points", "vit.block_01", "--heads", "ridge"]
+    words += ["--no-controls", "--logger", "none", "--out", str(tmp_path)]
+    assert foresight(*words).returncode == 0
+    path = tmp_path / "counting/vit.block_01/ridge-seed0.json"
+    record = json.loads(path.read_text())
+    old = {**record, "not_measured": {"mae": "it needs weights"}}
+    del old["metrics"]["mae"]
+    path.write_text(json.dumps(old))
+    assert foresight(*words).returncode == 0
+    again = json.loads(path.read_text())
+    assert "mae" in again["metrics"]
+    assert again["not_measured"] == {}
+    time_of = path.stat().st_mtime_ns
+    assert foresight(*words).returncode == 0
+    assert path.stat().st_mtime_ns == time_of
