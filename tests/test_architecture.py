@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
 SHARED = {
-    *("reader", "points", "samples", "sample_table", "errors", "geometry"),
+    *("reader", "points", "samples", "yaml_lines", "sample_table", "errors", "geometry"),
     *("lists", "registry", "records", "runtime"),
 }
 """The modules and folders of the cache package that the probes may know."""
