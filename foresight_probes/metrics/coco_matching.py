@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from pycocotools.cocoeval import COCOeval, Params
 
 MOST = 100
 """Detections of a class in an image that count: those with the highest scores."""
@@ -68,8 +68,13 @@ def match_image(image: np.ndarray) -> Mapping[int, ClassMatches]:
 @lru_cache(maxsize=2**16)
 def _match_bytes(data: bytes) -> Mapping[int, ClassMatches]:
     table = np.frombuffer(data).reshape(-1, _COLUMNS)
-    if not len(table):
-        return {}
+    there = np.isin(table[:, 1], table[table[:, 0] == _OBJECT, 1])
+    matches = _evaluated(table[there]) if there.any() else {}
+    return dict(sorted((matches | _unmatched(table[~there])).items()))
+
+
+def _evaluated(table: np.ndarray) -> dict[int, ClassMatches]:
+    """Returns what pycocotools says of classes of which there are objects."""
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints every step
         evaluation = _evaluate(table)
     classes, ranges = evaluation.params.catIds, len(AREAS)
@@ -81,6 +86,29 @@ def _match_bytes(data: bytes) -> Mapping[int, ClassMatches]:
             hits=np.stack([part["dtMatches"] > 0 for part in parts]),
             ignored=np.stack([part["dtIgnore"].astype(bool) for part in parts]),
             objects=np.array([np.count_nonzero(np.array(part["gtIgnore"]) == 0) for part in parts]),
+        )
+    return matches
+
+
+def _unmatched(table: np.ndarray) -> dict[int, ClassMatches]:
+    """Returns detections of classes of which there is no object: wrong, or ignored where they are of another size.
+
+    They are most classes of an image, and pycocotools would take as long for each as for one with objects.
+    """
+    surest = table[np.argsort(-table[:, 6], kind="stable")]
+    sizes = (surest[:, 4] - surest[:, 2]) * (surest[:, 5] - surest[:, 3])
+    usual = Params(iouType="bbox")
+    ranges = np.array(usual.areaRng)
+    elsewhere = (sizes < ranges[:, :1]) | (sizes > ranges[:, 1:])
+    matches = {}
+    for name in np.unique(surest[:, 1]):
+        own = np.flatnonzero(surest[:, 1] == name)[:MOST]
+        shape = (len(AREAS), len(usual.iouThrs), len(own))
+        matches[int(name)] = ClassMatches(
+            scores=surest[own, 6],
+            hits=np.zeros(shape, bool),
+            ignored=np.broadcast_to(elsewhere[:, None, own], shape),
+            objects=np.zeros(len(AREAS), np.int64),
         )
     return matches
 
