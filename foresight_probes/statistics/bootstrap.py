@@ -13,7 +13,7 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.refitting import counted
 from foresight_probes.statistics.scales import ends
 
-_BLOCK = 2**18
+_BLOCK = 2**20
 """Counts of samples that are held at a time."""
 
 
