@@ -18,6 +18,7 @@ from pipelines.commands import (
     data_curve,
     datasets,
     demo,
+    discrepancy,
     extract,
     heads,
     inspect,
@@ -61,6 +62,7 @@ for name, module in {
     "compare": compare,
     "data-curve": data_curve,
     "calibrate": calibrate,
+    "discrepancy": discrepancy,
     "bench": bench,
 }.items():
     app.command(name)(module.run)
