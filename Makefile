@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow fuzz lint calibration lock clean
+.PHONY: demo test slow fuzz lint calibration discrepancy lock clean
 
 .venv: .venv/installed
 
@@ -33,9 +33,14 @@ calibration: .venv  ## every probe on planted caches, and the table of it for th
 	$(BIN)/foresight calibrate --out calibration
 	$(BIN)/python -m pipelines.calibration_release calibration
 
+# MODEL and LPIPS name a folder of weights each, where there is no network.
+discrepancy: .venv  ## the first probes of the studies, one thing changed at a time, and the table of it in the documentation
+	$(BIN)/foresight discrepancy --out discrepancy $(if $(MODEL),--model $(MODEL)) $(if $(LPIPS),--lpips-weights $(LPIPS))
+	$(BIN)/python -m pipelines.discrepancy_release discrepancy
+
 lock:  ## compile the lock anew; needs uv
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv demo calibration build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo calibration discrepancy build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,9 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipelines.page_tables import place_table
+
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- calibration table -->", "<!-- end of calibration table -->"
-"""Lines of the page between which the table stands."""
 
 
 def release(calibration: Path, root: Path = ROOT) -> None:
@@ -17,13 +17,8 @@ def release(calibration: Path, root: Path = ROOT) -> None:
 
     Raises `ValueError` where the page has no place for the table.
     """
-    page = root / "docs" / "statistics.md"
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no place for the table, expected the lines {BEGIN} and {END}")
     table = (calibration / "table.md").read_text(encoding="utf-8")
-    page.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", encoding="utf-8")
+    place_table(root / "docs" / "statistics.md", "calibration table", table)
     shutil.copyfile(calibration / "table.json", root / "foresight_probes" / "calibration" / "table.json")
 
 

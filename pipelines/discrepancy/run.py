@@ -32,6 +32,7 @@ def compare(request: Request, workers: int, advance: Advance = silent, parts: Se
     Caches and what the product trains are kept, so that the same call goes on after an interruption. `advance` is
     called for each part. Raises `ModelError`, `ProbeError` and `Interrupted`.
     """
+    request.many.check()
     for cache in (request.many, request.one):
         cache.prepare(request.out, silent)  # two parts read the same scenes, and would draw them both
     found = _made(request, workers, advance, parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foresight_cache.encoders import LoadOptions, load
+from foresight_cache.encoders import LoadOptions, describe, load
 from foresight_cache.encoders.qwen2_5_vl import Family
 from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
@@ -39,6 +39,10 @@ class SceneCache:
     """Points, or aliases of them."""
     name: str
     """Name of its folder."""
+
+    def check(self) -> None:
+        """Raises `ModelError` or `UnknownName` where the model is not there, or has no such point."""
+        resolve(self.points, [tap.name for tap in describe(self.model, LoadOptions()).taps])
 
     def prepare(self, folder: Path, advance: Advance) -> Path:
         """Draws the scenes that are not there yet, and returns the folder of their tars."""
