@@ -22,7 +22,7 @@ SEEDS = (0, 1, 2)
 OPTIONS = TrainingOptions(train_share=0.6, validation_share=0.1, resamples=200)
 """The usual ones with more test scenes; intervals are made anew from their scores."""
 MANY, ONE, OF_RANDOM = "Boxes of one to five objects", "The box of a single object", "Boxes of a tiny Qwen2.5-VL"
-HIDDEN, LEAK_EPOCHS, LONG_EPOCHS = 512, 200, 500
+HIDDEN, LEAK_EPOCHS, LONG_EPOCHS = 512, 100, 250
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

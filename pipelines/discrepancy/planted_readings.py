@@ -45,7 +45,7 @@ OF_WIDTH = (
         key="base", what="`token-linear` by 30 epochs of Adam, 96 channels", head="token-linear", point=_BASE, epochs=30
     ),
     Planted(key="wide", what="the same in 3,584 channels", head="token-linear", point=_WIDE, epochs=30, against="base"),
-    Planted(key="wide-long", what="110 epochs", head="token-linear", point=_WIDE, epochs=90, against="wide"),
+    Planted(key="wide-long", what="60 epochs", head="token-linear", point=_WIDE, epochs=60, against="wide"),
     Planted(
         key="base-closed", what="from its closed form, 96 channels", head="token-linear", point=_BASE, against="base"
     ),

@@ -12,8 +12,8 @@ from tests.support.command import foresight
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "why_your_probe_reads_zero.md"
 TOLERANCE, SHARE_OF_INTERVAL = 0.01, 0.25
-"""How far a number may be from that of the page: other processors round otherwise, and training enlarges that. It may be a
-quarter of its interval where that is more."""
+"""How far a number may be from that of the page. Other processors round otherwise, and training enlarges that, so that
+it may be a quarter of its interval where that is more."""
 NUMBER = re.compile(r"[+-]?\d+\.\d+")
 
 
