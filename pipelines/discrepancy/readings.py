@@ -1,5 +1,6 @@
 """What a probe reads on the test scenes, from several seeds, and how that becomes a row with intervals."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.paired import PairedComparison, compare_pair, with_seeds
 
 Metric = Literal["mean_iou", "lpips", "map_0.5"]
+MOST: Mapping[Metric, float] = MappingProxyType({"mean_iou": 1.0, "lpips": math.inf, "map_0.5": 1.0})
+"""Highest values of metrics."""
 RESAMPLES = 1000
 
 
@@ -75,7 +78,7 @@ def value_of(reading: Reading) -> Interval:
     if len(intervals) == 1:
         return intervals[0]
     together = with_seeds([_as_comparison(interval, reading) for interval in intervals]).difference
-    return Interval(together.value, max(0.0, together.low), together.high)
+    return Interval(together.value, max(0.0, together.low), min(MOST[reading.metric], together.high))
 
 
 def difference_of(first: Reading, second: Reading) -> Interval:

@@ -57,7 +57,7 @@ def share_cells(shares: Sequence[Share]) -> list[tuple[str, ...]]:
         (
             share.factor if share.is_link else f"alone: {share.factor}",
             shown(share.difference, signed=True),
-            f"{share.share.value:.0%} ({share.share.low:.0%} to {share.share.high:.0%})".replace("%", " %"),
+            f"{_percent(share.share.value)} ({_percent(share.share.low)} to {_percent(share.share.high)})",
         )
         for share in shares
     ]
@@ -88,6 +88,15 @@ def shown(interval: Interval, *, signed: bool = False) -> str:
 def _number(value: float, *, signed: bool = False) -> str:
     rounded = round(value, 3) + 0.0  # no negative zero
     return f"{rounded:+.3f}" if signed and rounded else f"{rounded:.3f}"
+
+
+def _percent(share: float) -> str:
+    """Returns a share in whole percent.
+
+    >>> _percent(-0.001), _percent(0.456)
+    ('0 %', '46 %')
+    """
+    return f"{round(100 * share)} %"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -52,6 +52,12 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert shaky.high - shaky.low > 3 * (steady.high - steady.low)
 
 
+def test_intervals_stay_within_the_range_of_the_metric() -> None:
+    high = value_of(reading("high", 0.4, 0.5, 0.6))
+    assert high.value < high.high == 1.0
+    assert value_of(reading("low", -0.45, -0.35, -0.15)).low == 0.0
+
+
 def test_what_makes_a_scene_hard_for_both_does_not_count() -> None:
     paired = difference_of(reading("high", 0.2), reading("low", 0.0))
     assert (paired.value, paired.low, paired.high) == pytest.approx((0.2, 0.2, 0.2))
