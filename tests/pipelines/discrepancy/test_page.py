@@ -112,8 +112,8 @@ def assert_as_it_says(reads: dict[str, float]) -> None:
     assert reads["range"] < reads["mean"] < 0.9
     assert reads["vit.patch_embed"] < 0.05 < reads["vit.block_09"] < reads["mean"]
     # Queries without places find nothing; those with places, and tokens, find all.
-    assert reads["detr-2"] < reads["detr-10"] < 0.1 > reads["detr-places"]
-    assert 0.1 < 0.9 < reads["anchored"]
+    assert max(reads["detr-2"], reads["detr-10"], reads["detr-places"]) < 0.1
+    assert min(reads["anchored"], reads["detection-tokens"]) > 0.9
     # Steps of Adam read wide features worse, closed forms do not.
     assert reads["base"] - reads["wide"] > 0.05
     assert abs(reads["base-closed"] - reads["wide-closed"]) < 0.01
