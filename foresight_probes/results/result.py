@@ -287,12 +287,12 @@ def load_results(runs: Path, *, remark: Callable[[str], None] = warnings.warn) -
     results = []
     for path in paths:
         result = load_result(path)
-        if path == _path(result, runs):
+        own = result_path(runs, task=result.task, point=result.point, run=result.run)
+        if path == own:
             results.append(result)
         else:
             remark(
-                f"{path} is left out: it holds {result.run} for {result.task} on {result.point}, whose file is "
-                f"{_path(result, runs)}"
+                f"{path} is left out: it holds {result.run} for {result.task} on {result.point}, whose file is {own}"
             )
     if not results:
         raise ProbeError(f"{runs} holds no probe results; make some with 'foresight train-probe'")

@@ -16,7 +16,7 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import open_shards
-from tests.support.command import foresight, said
+from tests.support.command import foresight, said, with_options
 from tests.support.preparing import prepare
 
 
@@ -46,7 +46,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def command(scenes: Path, out: Path, *more: object) -> list[object]:
-    return ["extract", scenes, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out, *more]
+    usual = ["extract", scenes, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out]
+    return with_options(usual, more)
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ import zarr
 from PIL import Image
 
 from foresight_cache import open_cache
-from tests.support.command import FORESIGHT, foresight, said
+from tests.support.command import FORESIGHT, foresight, said, with_options
 
 POINTS = "E1,E2,E3,E4,E5,E6,E7,E8"
 
@@ -44,7 +44,8 @@ def cache(coco: Path) -> Path:
 
 
 def extract(shards: Path, out: Path, *more: object) -> list[object]:
-    return ["extract", shards, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out, *more]
+    usual = ["extract", shards, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out]
+    return with_options(usual, more)
 
 
 def contents(root: Path) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ import pytest
 
 from foresight_cache import open_cache
 from pipelines.commands import extract, plan
-from tests.support.command import FORESIGHT, foresight, said
+from tests.support.command import FORESIGHT, foresight, said, with_options
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def arguments(shards: Path, out: Path, *more: object) -> list[object]:
-    return [shards, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out, *more]
+    usual = [shards, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out]
+    return with_options(usual, more)
 
 
 def contents(root: Path) -> dict[str, bytes]:
