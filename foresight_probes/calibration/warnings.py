@@ -16,6 +16,7 @@ _SAMPLES = 128
 
 def calibration_warnings(plan: SweepPlan) -> Iterator[str]:
     """Yields a sentence for each instrument of the pending runs that is not calibrated, or not for these features."""
+    plan = plan.folds[0] if plan.folds else plan  # folds have the same instruments
     states: dict[tuple[str, str], CalibrationState] = {}
     points: dict[str, list[tuple[str, str]]] = {}
     for point, runs in plan.pending.items():

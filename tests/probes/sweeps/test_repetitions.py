@@ -1,6 +1,7 @@
 """Sweeps with folds and refits: against scikit-learn, on few samples, interrupted, and what their intervals count."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.calibration.warnings import calibration_warnings
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_result, load_results
 from foresight_probes.splits import SIDES, folded, split_rows, without_part
+from foresight_probes.sweeps.plan import plan_sweep
 from foresight_probes.sweeps.run import train
+from foresight_probes.sweeps.sweep import Sweep
 from tests.support import scenes
 from tests.support.command import foresight
 
@@ -142,3 +146,11 @@ def test_mistakes(cache: "scenes.Cache", tmp_path: Path, words: list[str], said:
     assert said in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_instruments_are_warned_of_with_folds_as_without(cache: "scenes.Cache", tmp_path: Path) -> None:
+    sweep = Sweep(tasks=("naive-boxes",), points=(POINT,), heads=("mlp",))
+    plain = list(calibration_warnings(plan_sweep(cache, sweep, tmp_path)))
+    folded_sweep = replace(sweep, options=TrainingOptions(folds=3))
+    assert list(calibration_warnings(plan_sweep(cache, folded_sweep, tmp_path))) == plain
+    assert len(plain) == 1
