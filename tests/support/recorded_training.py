@@ -13,7 +13,7 @@ from pathlib import Path
 from foresight_cache.runtime.progress import Advance
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result
-from foresight_probes.sweeps import run
+from foresight_probes.sweeps import split_runs
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.training.run_spec import RunSpec
@@ -21,7 +21,7 @@ from pipelines import cli
 
 
 def main(file: Path, arguments: list[str]) -> None:
-    train, compute = PointRuns.train, run.compute_mean_predictors
+    train, compute = PointRuns.train, split_runs.compute_mean_predictors
 
     def record(point: str, runs: Sequence[RunSpec]) -> None:
         with file.open("a") as lines:
@@ -36,7 +36,7 @@ def main(file: Path, arguments: list[str]) -> None:
         return compute(plan, runs)
 
     PointRuns.train = trained  # type: ignore[method-assign]
-    run.compute_mean_predictors = computed  # type: ignore[attr-defined]
+    split_runs.compute_mean_predictors = computed  # type: ignore[attr-defined]
     sys.argv = ["foresight", *arguments]
     cli.main()
 
