@@ -1,6 +1,5 @@
 """The mean predictor, which uses no feature of the image: what a probe must be compared with."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias
@@ -57,7 +56,7 @@ class ConstantScores:
 
     def value(self, task: Task) -> float:
         """Returns the primary metric on the validation split, NaN where it is not defined."""
-        return task.metrics(self.validation.scores).get(task.primary, math.nan)
+        return task.selection_value(self.validation.scores)
 
     def _scored(self, side: str, score: Callable[[Prediction, Sequence[Tensor]], Scores]) -> Gathered:
         gathered = Gathered()

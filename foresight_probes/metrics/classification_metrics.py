@@ -54,7 +54,7 @@ def calibration_error(confidence_S: np.ndarray, right_S: np.ndarray, counts_RS: 
 
     It is the root of the mean of (accuracy - confidence)² over 15 bins of confidence, weighted by their size, where the
     square of each bin is less the variance of its accuracy: the debiased estimator of Kumar, Liang and Ma, "Verified
-    Uncertainty Calibration" (NeurIPS 2019), section 4.2. The mean of |accuracy - confidence| would be large for few
+    Uncertainty Calibration" (NeurIPS 2019). The mean of |accuracy - confidence| would be large for few
     samples however good the confidence is. Negative, the root of what is missing, where the bins are nearer than
     chance lets them be. Bins of one sample, whose variance is not known, are left out.
 

@@ -6,11 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics.coco_matching import AREAS, ClassMatches, match_image
+from foresight_probes.metrics.coco_matching import AREAS, THRESHOLDS, ClassMatches, match_image
 from foresight_probes.metrics.resamples import ratio
-
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""IoUs that a match must have."""
 
 RECALLS = np.linspace(0, 1, 101)
 """Recalls at which precision is read."""
@@ -20,7 +17,7 @@ _BLOCK, _LEAST = 2**20, 64
 
 
 def average_precision(images: Sequence[Mapping[int, ClassMatches]], counts_RS: np.ndarray) -> np.ndarray:
-    """Returns average precision over classes, [R, areas, thresholds]; NaN for a range of area without objects.
+    """Returns average precision over classes, [R, areas, thresholds]; NaN where there is no object.
 
     It is COCO's (Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014): per class, the detections of all
     images by falling score; precision made to fall with recall; its mean over 101 recalls. Equal to
@@ -35,7 +32,7 @@ def average_precision(images: Sequence[Mapping[int, ClassMatches]], counts_RS: n
         for name, part in image.items():
             by_class[name][number] = part
     counts_SR = np.ascontiguousarray(counts_RS.T, dtype=np.int32)
-    total, measured = np.zeros((2, len(counts_RS), len(AREAS), len(THRESHOLDS)))
+    total, measured = np.zeros((2, len(counts_RS), 1, 1))
     for name in sorted(by_class):
         precision = _precision(by_class[name], counts_SR)
         defined = ~np.isnan(precision)
@@ -148,6 +145,13 @@ def summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     Ranges of area without objects are undefined.
     """
     precisions = average_precision([match_image(image) for image in scores], counts_RS)
+    precisions = np.broadcast_to(precisions, (len(counts_RS), len(AREAS), len(THRESHOLDS)))
     overall = precisions[:, 0]
     named = {"map_0.5": overall[:, 0], "map_0.75": overall[:, 5], "map_0.5:0.95": overall.mean(-1)}
     return named | {f"map_{name}": precisions[:, area].mean(-1) for area, name in enumerate(AREAS) if area}
+
+
+def map_50(scores: Scores) -> float:
+    """Returns mAP at IoU 0.5 alone, much sooner than `summary`; NaN without objects."""
+    matches = [match_image(image, areas=1, thresholds=1) for image in scores]
+    return float(average_precision(matches, np.ones((1, len(scores)), np.int64))[0, 0, 0])

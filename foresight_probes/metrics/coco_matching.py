@@ -19,6 +19,9 @@ MOST = 100
 AREAS = ("all", "small", "medium", "large")
 """COCO's ranges of object area: below 32², from there to 96², and above."""
 
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""IoUs that a match must have."""
+
 _COLUMNS = 8
 _DETECTION, _OBJECT = 0, 1
 
@@ -48,7 +51,7 @@ def image_scores(
 
 @dataclass(frozen=True, slots=True)
 class ClassMatches:
-    """Detections of one class in one image, over 4 ranges of area and 10 thresholds of IoU, by falling score."""
+    """Detections of one class in one image, over ranges of area and thresholds of IoU, by falling score."""
 
     scores: np.ndarray
     """Score of each detection."""
@@ -60,27 +63,31 @@ class ClassMatches:
     """Number of objects to be detected, by range of area."""
 
 
-def match_image(image: np.ndarray) -> Mapping[int, ClassMatches]:
-    """Matches the detections of an image, packed by `image_scores`, with its objects; returns the matches by class."""
-    return _match_bytes(image.tobytes())
+def match_image(
+    image: np.ndarray, *, areas: int = len(AREAS), thresholds: int = len(THRESHOLDS)
+) -> Mapping[int, ClassMatches]:
+    """Matches the detections of an image, packed by `image_scores`, with its objects; returns the matches by class.
+
+    Only the first ranges of area and thresholds are looked at, as many as are asked for.
+    """
+    return _match_bytes(image.tobytes(), areas, thresholds)
 
 
 @lru_cache(maxsize=2**16)
-def _match_bytes(data: bytes) -> Mapping[int, ClassMatches]:
+def _match_bytes(data: bytes, areas: int, thresholds: int) -> Mapping[int, ClassMatches]:
     table = np.frombuffer(data).reshape(-1, _COLUMNS)
     there = np.isin(table[:, 1], table[table[:, 0] == _OBJECT, 1])
-    matches = _evaluated(table[there]) if there.any() else {}
-    return dict(sorted((matches | _unmatched(table[~there])).items()))
+    matches = _evaluated(table[there], areas, thresholds) if there.any() else {}
+    return dict(sorted((matches | _unmatched(table[~there], areas, thresholds)).items()))
 
 
-def _evaluated(table: np.ndarray) -> dict[int, ClassMatches]:
+def _evaluated(table: np.ndarray, areas: int, thresholds: int) -> dict[int, ClassMatches]:
     """Returns what pycocotools says of classes of which there are objects."""
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints every step
-        evaluation = _evaluate(table)
-    classes, ranges = evaluation.params.catIds, len(AREAS)
+        evaluation = _evaluate(table, areas, thresholds)
     matches = {}
-    for index, name in enumerate(classes):
-        parts = evaluation.evalImgs[index * ranges : (index + 1) * ranges]
+    for index, name in enumerate(evaluation.params.catIds):
+        parts = evaluation.evalImgs[index * areas : (index + 1) * areas]
         matches[int(name)] = ClassMatches(
             scores=np.array(parts[0]["dtScores"]),
             hits=np.stack([part["dtMatches"] > 0 for part in parts]),
@@ -90,30 +97,29 @@ def _evaluated(table: np.ndarray) -> dict[int, ClassMatches]:
     return matches
 
 
-def _unmatched(table: np.ndarray) -> dict[int, ClassMatches]:
+def _unmatched(table: np.ndarray, areas: int, thresholds: int) -> dict[int, ClassMatches]:
     """Returns detections of classes of which there is no object: wrong, or ignored where they are of another size.
 
     They are most classes of an image, and pycocotools would take as long for each as for one with objects.
     """
     surest = table[np.argsort(-table[:, 6], kind="stable")]
     sizes = (surest[:, 4] - surest[:, 2]) * (surest[:, 5] - surest[:, 3])
-    usual = Params(iouType="bbox")
-    ranges = np.array(usual.areaRng)
+    ranges = np.array(Params(iouType="bbox").areaRng[:areas])
     elsewhere = (sizes < ranges[:, :1]) | (sizes > ranges[:, 1:])
     matches = {}
     for name in np.unique(surest[:, 1]):
         own = np.flatnonzero(surest[:, 1] == name)[:MOST]
-        shape = (len(AREAS), len(usual.iouThrs), len(own))
+        shape = (areas, thresholds, len(own))
         matches[int(name)] = ClassMatches(
             scores=surest[own, 6],
             hits=np.zeros(shape, bool),
             ignored=np.broadcast_to(elsewhere[:, None, own], shape),
-            objects=np.zeros(len(AREAS), np.int64),
+            objects=np.zeros(areas, np.int64),
         )
     return matches
 
 
-def _evaluate(table: np.ndarray) -> COCOeval:
+def _evaluate(table: np.ndarray, areas: int, thresholds: int) -> COCOeval:
     """Returns COCOeval of one image, with as many entries of `evalImgs` as there are classes times ranges of area."""
     annotations: dict[float, list[dict[str, object]]] = {_DETECTION: [], _OBJECT: []}
     for number, (kind, name, x0, y0, x1, y1, value, crowd) in enumerate(table.tolist(), start=1):
@@ -130,5 +136,8 @@ def _evaluate(table: np.ndarray) -> COCOeval:
         sides.append(side)
     evaluation = COCOeval(*sides, iouType="bbox")
     evaluation.params.maxDets = [MOST]
+    evaluation.params.areaRng = evaluation.params.areaRng[:areas]
+    evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:areas]
+    evaluation.params.iouThrs = THRESHOLDS[:thresholds]
     evaluation.evaluate()
     return evaluation

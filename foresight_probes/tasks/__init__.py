@@ -6,6 +6,7 @@ To add one, add a file with a class `Task` that derives from the one below and h
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -154,6 +155,10 @@ class Task(ABC):
         from foresight_probes.metrics.resamples import point_estimate
 
         return point_estimate(self.resampled_metrics, scores)
+
+    def selection_value(self, scores: Scores) -> float:
+        """Returns `primary` of these samples, NaN where undefined, for use after each epoch."""
+        return self.metrics(scores).get(self.primary, math.nan)
 
     def breakdown(self, scores: Scores) -> dict[str, dict[str, float]]:  # noqa: ARG002
         """Returns metrics of parts of the samples, by the part's name."""

@@ -173,6 +173,9 @@ class Task(tasks.Task):
     def resampled_metrics(self, scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         return metric.summary(scores, counts_RS)
 
+    def selection_value(self, scores: Scores) -> float:
+        return metric.map_50(scores)
+
 
 def _countable(target: Tensor) -> Tensor:
     """Returns the rows of a target that are objects and no crowds."""

@@ -129,7 +129,7 @@ class Bank(LightningModule):
             task = self.tasks[self.runs[index].task]
             epoch = 0 if self._as_they_are() else self._epochs_before[index] + self.current_epoch + 1
             scores = self._validation_scores[index]
-            value = task.metrics(scores.scores).get(task.primary, math.nan)
+            value = task.selection_value(scores.scores)
             values.setdefault(epoch, {})[f"{self._names[index]}/{task.primary}"] = value
             self._select(index, value, epoch, scores)
             self._validation_scores[index] = Gathered()

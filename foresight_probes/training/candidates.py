@@ -19,8 +19,6 @@ DECAYS = (1.0, 10.0)
 """Weight decays, in that of the options, of heads that read means and are not linear: they fit anything soon."""
 POOLED_INPUTS = (CHANNELS, f"{LEADING}16", f"{LEADING}48", f"{LEADING}128")
 TOKEN_INPUTS = (f"{LEADING}48", f"{LEADING}128")
-DENSE_INPUTS = (f"{LEADING}128",)
-"""Views of heads that answer for every token, and so learn from as many answers: no narrow one is needed."""
 LINEAR_INPUTS = (START, f"{LEADING}128")
 
 
@@ -89,6 +87,4 @@ def _names(head: str, task: Task) -> tuple[str, ...]:
     own = heads.load(head)
     if own.is_linear and task.start_forms:
         return LINEAR_INPUTS
-    if own.reads == "pooled":
-        return POOLED_INPUTS
-    return DENSE_INPUTS if own.predicts == ("per_token",) else TOKEN_INPUTS
+    return POOLED_INPUTS if own.reads == "pooled" else TOKEN_INPUTS

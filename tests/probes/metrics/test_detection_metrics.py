@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from foresight_probes.metrics.coco_average_precision import summary
+from foresight_probes.metrics.coco_average_precision import map_50, summary
 from foresight_probes.metrics.coco_matching import MOST, image_scores, match_image
 from foresight_probes.metrics.resamples import point_estimate
 
@@ -70,8 +70,10 @@ def reference(scenes: list[dict[str, np.ndarray]]) -> dict[str, float]:
 @pytest.mark.parametrize("seed", range(4))
 def test_it_equals_pycocotools(seed: int) -> None:
     scenes = [scene(100 * seed + place) for place in range(25)]
-    found, expected = point_estimate(summary, [image_scores(**each) for each in scenes]), reference(scenes)
+    packed = [image_scores(**each) for each in scenes]
+    found, expected = point_estimate(summary, packed), reference(scenes)
     assert found == pytest.approx(expected, abs=1e-12)
+    assert map_50(packed) == pytest.approx(expected["map_0.5"], abs=1e-12)
     assert 0.02 < found["map_0.5:0.95"] < found["map_0.5"] < 1
 
 

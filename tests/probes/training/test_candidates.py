@@ -12,9 +12,9 @@ from foresight_probes.training.run_spec import RunSpec
 @pytest.mark.parametrize(
     ("task", "head", "width", "inputs"),
     [
-        ("edges", "conv-decoder", 1280, ["leading-128"]),
-        ("edges", "conv-decoder", 3584, ["leading-128"]),
-        ("edges", "conv-decoder", 128, ["channels"]),
+        ("edges", "conv-decoder", 1280, ["leading-48", "leading-128"]),
+        ("edges", "conv-decoder", 3584, ["leading-48", "leading-128"]),
+        ("edges", "conv-decoder", 128, ["leading-48", "channels"]),
         ("edges", "token-linear", 1280, ["start", "leading-128"]),
         ("action", "attentive", 1280, ["leading-48", "leading-128"]),
         ("action", "attentive", 96, ["leading-48", "channels"]),
