@@ -75,6 +75,35 @@ def input_placement(row: Mapping[str, Any]) -> Placement:
     return placement_for((row["height"], row["width"]), row["grid_pixel"][1:], row["fit"])
 
 
+def shown(row: Mapping[str, Any]) -> tuple[slice, slice]:
+    """Returns the rows and the columns of the model's input that show the picture, by a row of `Cache.rows`.
+
+    They are all of it but for a letterbox, whose border shows nothing.
+
+    >>> shown({"height": 100, "width": 200, "grid_pixel": (1, 448, 448), "fit": "letterbox"})
+    (slice(112, 336, None), slice(0, 448, None))
+    """
+    if row.get("fit", "stretch") == "stretch":
+        return slice(0, row["grid_pixel"][1]), slice(0, row["grid_pixel"][2])
+    placement = input_placement(row)
+    rows = slice(placement.top, placement.top + placement.inner_height)
+    return rows, slice(placement.left, placement.left + placement.inner_width)
+
+
+def border_boxes(row: Mapping[str, Any]) -> list[tuple[float, float, float, float]]:
+    """Returns the boxes beside the picture, as fractions of the model's input; none where it is all of that.
+
+    >>> border_boxes({"height": 100, "width": 200, "grid_pixel": (1, 448, 448), "fit": "letterbox"})
+    [(0.0, 0.0, 1.0, 0.25), (0.0, 0.75, 1.0, 1.0)]
+    """
+    if row.get("fit", "stretch") == "stretch":
+        return []
+    (height, width), (rows, columns) = row["grid_pixel"][1:], shown(row)
+    top, bottom, left, right = rows.start / height, rows.stop / height, columns.start / width, columns.stop / width
+    boxes = [(0.0, 0.0, 1.0, top), (0.0, bottom, 1.0, 1.0), (0.0, 0.0, left, 1.0), (right, 0.0, 1.0, 1.0)]
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in boxes if x0 < x1 and y0 < y1]
+
+
 def input_fractions(boxes: NDArray[np.floating[Any]], row: Mapping[str, Any]) -> NDArray[np.float64]:
     """Returns boxes [..., 4] in pixels of the original as fractions of the model's input, by a row of `Cache.rows`.
 

@@ -46,6 +46,8 @@ class HeadClass(Protocol):
     """Solver that finds it; None (the default) for a head that is trained. Only for a `SolvableHead`."""
     takes_several: bool
     """True for a head that takes several points at once; False by default."""
+    needs_one_grid: bool
+    """True for a head that takes no samples of several sizes or lengths; False by default."""
 
     def __call__(self, *, width: int, outputs: OutputSpec) -> ProbeHead: ...
 

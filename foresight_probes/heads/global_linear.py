@@ -28,6 +28,7 @@ class Head(ProbeHead):
     predicts = ("per_token",)
     information = ("mean", "place")
     is_linear = True
+    needs_one_grid = True
 
     def __init__(self, *, width: int, outputs: OutputSpec) -> None:
         super().__init__()

@@ -178,7 +178,7 @@ def _runs(data: TaskTargets, sweep: Sweep, chosen: Sequence[str] | None, *, seve
     runs = []
     for name, task in data.tasks.items():
         outputs = task.outputs_for(width=1, grid=data.grid)
-        own = _heads(name, outputs, task, chosen, several=several)
+        own = _heads(name, outputs, task, chosen, several=several, one_grid=data.has_one_grid)
         runs += sweep.runs(name, own, solved=[head for head in own if solver_of(task, head)])
     return runs
 
@@ -219,18 +219,22 @@ def _joined(cache: Cache, text: str) -> list[str]:
     return names
 
 
-def _heads(name: str, outputs: OutputSpec, task: Task, chosen: Sequence[str] | None, *, several: bool) -> list[str]:
+def _heads(
+    name: str, outputs: OutputSpec, task: Task, chosen: Sequence[str] | None, *, several: bool, one_grid: bool
+) -> list[str]:
     """Returns those of the chosen heads that fit the task, or its own. Raises `UsageError` where none does."""
 
     def fits(head: str) -> bool:
         of_points = registry.takes_several(head) or not several
-        return registry.fitting(head, outputs) and of_points and solvable(task, head)
+        of_grids = one_grid or not registry.load(head).needs_one_grid
+        return registry.fitting(head, outputs) and of_points and of_grids and solvable(task, head)
 
     if chosen is None:
         chosen = [head for head in registry.names() if registry.takes_several(head)] if several else task.heads
     fitting = [head for head in chosen if fits(head)]
     if not fitting:
         where = " on several points at once" if several else ""
+        where += "" if one_grid else " on samples of several sizes"
         known = ", ".join(head for head in registry.names() if fits(head))
         raise UsageError(f"no head of {', '.join(chosen)} fits the task {name!r}{where}; use one of {known}")
     return fitting

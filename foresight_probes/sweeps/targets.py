@@ -31,6 +31,8 @@ class TaskTargets:
     targets: Targets
     grid: Grid
     """The largest t, h and w of the samples' grids at the point with the most tokens, `pixels` excepted."""
+    has_one_grid: bool
+    """True where the grids of all samples are the same."""
 
 
 def load_targets(
@@ -59,7 +61,9 @@ def load_targets(
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
     for name, by_row in targets.items():
         _require_targets(name, by_row, split, len(rows))
-    return TaskTargets(split=split, tasks=tasks, targets=targets, grid=_largest_grid(cache, rows))
+    grids = {finest_grid(cache, row) for row in rows} or {Grid(1, 1, 1)}
+    largest = Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
+    return TaskTargets(split=split, tasks=tasks, targets=targets, grid=largest, has_one_grid=len(grids) == 1)
 
 
 def usable_rows(cache: Cache) -> list[int]:
@@ -87,11 +91,6 @@ def _require_targets(name: str, targets: Mapping[int, Tensor], split: Split, cou
                 f"no sample of the {side} split has an annotation for the task {name!r} ({len(targets)} of "
                 f"{count} samples have one); extract samples that are annotated for it"
             )
-
-
-def _largest_grid(cache: Cache, rows: list[int]) -> Grid:
-    grids = {finest_grid(cache, row) for row in rows} or {Grid(1, 1, 1)}
-    return Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
 
 
 def _targets(cache: Cache, task: Task, rows: list[int]) -> Mapping[int, Tensor]:

@@ -10,7 +10,6 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import batched_nms  # type: ignore[import-untyped]
 
-from foresight_cache.errors import ProbeError
 from foresight_cache.geometry import input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Form, OutputSpec, Prediction
@@ -29,6 +28,7 @@ from foresight_probes.tasks.boxes import (
     decode_boxes,
     encode_boxes,
 )
+from foresight_probes.tasks.kinds.categories import numbered
 from foresight_probes.tasks.kinds.constant_detections import best_detections
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian, object_shares
 from foresight_probes.tasks.kinds.voting import voted_boxes
@@ -42,21 +42,18 @@ NOTHING_WEIGHT = 0.1
 IMPOSSIBLE = -30.0
 """Logit of a class that is not meant."""
 
-MOST_CLASSES = 1000
-"""Category ids beyond which numbering classes by them is no longer sensible."""
-
 
 class Task(tasks.Task):
     """Predicts a set of boxes with classes, as DETR does (Carion et al., ECCV 2020), on frozen features.
 
-    A prediction's values are a box, as in the task `boxes`, then one logit per category id from 0 to the highest that
-    occurs (91 for COCO, whose ids have gaps) and one for "no object". Hungarian matching on 5 L1 + 2 (1 - GIoU) -
-    probability, then 5 L1 + 2 (1 - GIoU) of matched boxes and cross-entropy of all classes. Tokens are matched by
-    their cells instead (`matching.by_cell`), several to an object, and are trained towards its class with the IoU that
-    their box has now as probability, so that the best ones rank first. In the evaluation a prediction's class is the
-    likeliest that is an object, with its probability as score; of boxes of one class, those with IoU above 0.5 to a
-    surer one are dropped, and the best 100 are kept, each of tokens as the mean of all of its class that overlap it
-    most. Crowds and areas count as COCO has them.
+    A prediction's values are a box, as in the task `boxes`, then one logit per class and one for "no object". Classes
+    are the categories that occur, from 1 in the order of their ids, as in `patch-class`; 0 stands for none. Hungarian
+    matching on 5 L1 + 2 (1 - GIoU) - probability, then 5 L1 + 2 (1 - GIoU) of matched boxes and cross-entropy of all
+    classes. Tokens are matched by their cells instead (`matching.by_cell`), several to an object, and are trained
+    towards its class with the IoU that their box has now as probability, so that the best ones rank first. In the
+    evaluation a prediction's class is the likeliest that is an object, with its probability as score; of boxes of one
+    class, those with IoU above 0.5 to a surer one are dropped, and the best 100 are kept, each of tokens as the mean of
+    all of its class that overlap it most. Crowds and areas count as COCO has them.
     """
 
     heads = ("token-linear", "anchored")
@@ -66,14 +63,9 @@ class Task(tasks.Task):
     start_forms: tuple[Form, ...] = ("per_token",)
 
     def __init__(self, context: TaskContext) -> None:
-        annotations = (sample["annotations"] for sample in context.samples)
-        ids = [thing["category_id"] for objects in annotations for thing in objects.get("objects", ())]
-        if ids and not 0 <= min(ids) <= max(ids) <= MOST_CLASSES:
-            raise ProbeError(
-                f"category ids go from {min(ids)} to {max(ids)}, expected numbers from 0 to {MOST_CLASSES}; "
-                "number the categories in the dataset's annotations"
-            )
-        self.classes = max(ids, default=0) + 1
+        self._numbers = numbered(context.samples)
+        """Class of each category id, as `patch-class` has it."""
+        self.classes = len(self._numbers) + 1
         self.outputs = OutputSpec(num_predictions=QUERIES, channels=4 + self.classes + 1)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
@@ -91,7 +83,7 @@ class Task(tasks.Task):
         rows = [np.array([*(size / (x1 - x0, y1 - y0)), 0, 0, 0, 0, 0])]
         for thing in objects:
             box = input_fractions(np.array(thing["box"]), sample)
-            rows.append(np.array([*box, thing["category_id"], thing["area"], thing["crowd"]]))
+            rows.append(np.array([*box, self._numbers[thing["category_id"]], thing["area"], thing["crowd"]]))
         return torch.from_numpy(np.stack(rows)).float()
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:

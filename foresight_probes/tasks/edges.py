@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresight_cache.geometry import shown
 from foresight_cache.samples import Grid
 from foresight_probes.batches import Prediction
 from foresight_probes.constant_answer import Answered, ConstantAnswer, blank
-from foresight_probes.features.patches import grid_of, patchify
+from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.edge_metrics import around_edges, clip_edge_f1, edge_map
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks.kinds.cell_means import Thinned
-from foresight_probes.tasks.kinds.picture import Picture, drawn, mean_picture
+from foresight_probes.tasks.kinds.picture import Picture, drawn, framed, known_pieces, mean_picture, pieces_of
 
 EDGE_WEIGHT = 3.0
 """Weight of edge pixels in the loss. They are few, and a head that weighs all pixels the same and is not sure of the
@@ -46,10 +47,14 @@ class Task(Picture):
     channels = 1
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """Returns the true edges, bool [T, H, W, 1]."""
+        """Returns the true edges, bool [T, H, W, 1], as `Picture` tells; the rim of a letterbox is none."""
         if "pixels" not in sample:
             return None
-        return torch.from_numpy(np.stack([edge_map(frame) for frame in sample["pixels"]])[..., None])
+        frames = np.asarray(sample["pixels"])
+        edges = np.zeros(frames.shape[:3], bool)
+        inside = (slice(None), *shown(sample))
+        edges[inside] = np.stack([edge_map(frame) for frame in frames[inside]])
+        return framed(torch.from_numpy(edges[..., None]), sample)
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         """Returns edges where most samples have one, or have one near; how many pixels are drawn is tried.
@@ -61,10 +66,11 @@ class Task(Picture):
         def maps() -> Iterator[tuple[Tensor, Grid]]:
             for target, grid in targets:
                 judged.add((target, grid))
-                near = torch.from_numpy(around_edges(target.cpu().numpy()))
-                yield torch.cat([target.cpu(), near], dim=-1), grid
+                edges, border = target[..., :1].cpu(), target[..., 1:].cpu()
+                near = torch.from_numpy(around_edges(edges.numpy()))
+                yield torch.cat([edges, near, border], dim=-1), grid
 
-        frequencies = mean_picture(maps())
+        frequencies = mean_picture(maps(), 2)
         tried = [
             replace(frequencies, values=values - bound)
             for values in frequencies.values.view(len(frequencies.values), -1, 2).unbind(-1)
@@ -75,20 +81,22 @@ class Task(Picture):
     def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:
         """Returns 1 for each pixel of a cell that is an edge and -1 for others, [N, C]."""
         assert cells is not None, "edges are drawn from cells"  # noqa: S101
-        return 2 * patchify(target, grid_of(cells)).float() - 1
+        return 2 * known_pieces(target, grid_of(cells), self.channels) - 1
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = []
         weight = torch.tensor(EDGE_WEIGHT, device=prediction.values.device)
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
-            truth = patchify(target, grid).float()
-            losses.append(functional.binary_cross_entropy_with_logits(pieces[: grid.tokens], truth, pos_weight=weight))
+            truth, is_shown = pieces_of(target, grid, self.channels)
+            asked = slice(None) if is_shown is None else is_shown
+            logits = pieces[: grid.tokens][asked]
+            losses.append(functional.binary_cross_entropy_with_logits(logits, truth[asked].float(), pos_weight=weight))
         return torch.stack(losses).mean()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """Returns the F1 score of the edges, one value per sample."""
         scores = []
-        for logits_THWC, truth_THWC in drawn(prediction, targets):
+        for logits_THWC, truth_THWC in drawn(prediction, targets, self.channels):
             edges_THW = (logits_THWC > 0)[..., 0].cpu().numpy()
             scores.append([clip_edge_f1(edges_THW, truth_THWC[..., 0].cpu().numpy())])
         return np.array(scores)

@@ -1,6 +1,7 @@
 """The features of a clip's last time step, predicted from those before it."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foresight_cache.geometry import border_boxes
 from foresight_cache.samples import Grid
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
@@ -16,6 +18,7 @@ from foresight_probes.metrics import Scores, regression_metrics, retrieval
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.cell_means import CellSums
+from foresight_probes.tasks.kinds.matching import in_any
 
 LEVELS = ("grid_patch", "grid_merged")
 
@@ -46,40 +49,48 @@ class Task(tasks.Task):
         )
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """Returns an empty tensor for clips with all time steps; `transform_batch` makes the target of the features."""
+        """Returns the boxes of a letterbox's border, [K, 4], for clips with all time steps; K is 0 without a border.
+
+        `transform_batch` makes the target of the features.
+        """
         steps = {grid[0] for level in LEVELS if (grid := sample.get(level))}
-        return torch.empty(0) if steps == {self._steps} and self._steps > 1 else None
+        if steps != {self._steps} or self._steps < 2:
+            return None
+        return torch.tensor(border_boxes(sample)).reshape(-1, 4)
 
     def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
-        """Cuts off the last time step. Targets become [2, h * w, D]: that step, and the one before it."""
+        """Cuts off the last time step. Targets become [2, h * w, D]: that step, and the one before it.
+
+        Those of a letterbox are [3, h * w, D] and end with what is 0 where a cell's centre is in the border, which is
+        neither trained on nor scored.
+        """
         steps = []
-        for tokens, grid, _ in zip(features.tokens, features.grids, targets, strict=True):
+        for tokens, cells, grid, border in zip(features.tokens, features.cells, features.grids, targets, strict=True):
             area, end = grid.h * grid.w, grid.tokens
-            steps.append(torch.stack([tokens[end - area : end], tokens[end - 2 * area : end - area]]))
+            last = [tokens[end - area : end], tokens[end - 2 * area : end - area]]
+            shown = [(~in_any(cells[:area, :2], border)).to(tokens.dtype)[:, None].expand(last[0].shape)]
+            steps.append(torch.stack(last + shown if len(border) else last))
         return _without_last(features), steps
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         """Returns the mean of each cell's last step, which is all that can be known from the place alone."""
         sums = CellSums()
         for target, grid in targets:
-            sums.add(target[0], Grid(1, grid.h, grid.w))
+            sums.add(target[0], Grid(1, grid.h, grid.w), _shown(target))
         return ConstantAnswer(values=sums.means().float(), places=sums.places)
 
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:  # noqa: ARG002 - a row for each cell already
-        return target[0]
+        shown = _shown(target)
+        return target[0] if shown is None else target[0].masked_fill(~shown[:, None], math.nan)
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
-        losses = [
-            (values[: target.shape[1]] - target[0]).square().mean()
-            for values, target in zip(prediction.values, targets, strict=True)
-        ]
+        losses = [(own - true).square().mean() for own, true, _ in _known(prediction, targets)]
         return torch.stack(losses).mean()
 
     def scores(self, prediction: Prediction, targets: Sequence[Tensor]) -> Scores:
         """Returns sums for R² and the mean cosine of the prediction, then of the copy, and the mean rank."""
         scores = []
-        for values, (true, before) in zip(prediction.values, targets, strict=True):
-            own = values[: len(true)]
+        for own, true, before in _known(prediction, targets):
             rank = retrieval.mean_rank(retrieval.ranks(own, true))
             scores.append(
                 [*regression_metrics.vector_scores(own, true), *regression_metrics.vector_scores(before, true), rank]
@@ -97,6 +108,19 @@ class Task(tasks.Task):
 
 
 _PARTS = (slice(0, 3), slice(3, 6))
+
+
+def _shown(target: Tensor) -> Tensor | None:
+    """Returns which cells show a part of the clip, [N] bool; None where all do."""
+    return target[2, :, 0] > 0 if len(target) > 2 else None
+
+
+def _known(prediction: Prediction, targets: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yields of each sample what is predicted, what is there and what was before, [N, D] of the cells that show it."""
+    for values, target in zip(prediction.values, targets, strict=True):
+        shown = _shown(target)
+        asked = slice(None) if shown is None else shown
+        yield values[: target.shape[1]][asked], target[0][asked], target[1][asked]
 
 
 def _without_last(features: Features) -> Features:

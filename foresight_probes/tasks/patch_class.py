@@ -9,18 +9,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresight_cache.errors import ProbeError
-from foresight_cache.geometry import input_fractions
+from foresight_cache.geometry import border_boxes, input_fractions
 from foresight_probes import tasks
 from foresight_probes.batches import Features, OutputSpec, Prediction
 from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import Scores, segmentation_metrics
 from foresight_probes.tasks import TaskContext
+from foresight_probes.tasks.kinds.categories import numbered
 from foresight_probes.tasks.kinds.cell_means import CellSums
 from foresight_probes.tasks.kinds.classification import UNSEEN
 from foresight_probes.tasks.kinds.constant_class_map import best_map
-from foresight_probes.tasks.kinds.matching import by_cell
+from foresight_probes.tasks.kinds.matching import by_cell, in_any
 
+BORDER = -2
+"""Class of a box that is no object but a part of the border of a letterbox."""
 NO_ANSWER = -1
 """Class of a token of which nobody knows what it shows; it is neither trained nor evaluated."""
 
@@ -30,7 +33,7 @@ class Task(tasks.Task):
 
     Where the cache has dense labels, the class of a token is the most frequent label of its cell (and there is no
     answer where most of it is unlabelled). Elsewhere it is that of the box that holds its centre, the smallest of
-    several, or "background"; in crowds there is no answer.
+    several, or "background"; in crowds and in the border of a letterbox there is no answer.
     """
 
     heads = ("token-linear",)
@@ -52,8 +55,7 @@ class Task(tasks.Task):
                 f"samples have dense labels of {counts} classes, expected the same classes for all; extract each "
                 "dataset into a cache of its own"
             )
-        categories = {thing["category_id"] for sample in context.samples for thing in _objects(sample)}
-        self._numbers = {name: number for number, name in enumerate(sorted(categories), start=1)}
+        self._numbers = numbered(context.samples)
         """Class of each category id; 0 is the background."""
         classes = kinds.pop() if kinds else len(self._numbers) + 1
         self.outputs = OutputSpec(num_predictions=1, channels=max(2, classes), predicts=("per_token",))
@@ -92,7 +94,10 @@ class Task(tasks.Task):
             return target
         if target.ndim == 3:
             return majority(target, cells, self.outputs.channels)
-        return _by_box(target, cells)
+        is_border = target[:, 4] == BORDER
+        answers = _by_box(target[~is_border], cells)
+        shows_nothing = in_any(cells[:, :2], target[is_border, :4]) & (answers == 0)
+        return answers.masked_fill(shows_nothing, NO_ANSWER)
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         """Returns the logarithms of the shares of classes in each place, the class of the best map raised above them.
@@ -137,6 +142,7 @@ class Task(tasks.Task):
             for thing in _objects(sample)
             if thing["category_id"] in self._numbers
         ]
+        rows += [[*box, BORDER] for box in border_boxes(sample)]
         return torch.tensor(np.array(rows, dtype=np.float32).reshape(-1, 5))
 
 

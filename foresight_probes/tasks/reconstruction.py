@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor
 
 from foresight_cache.errors import ProbeError, UsageError
+from foresight_cache.geometry import shown
 from foresight_probes.batches import Prediction
 from foresight_probes.constant_answer import Answered, ConstantAnswer
-from foresight_probes.features.patches import grid_of, patchify
+from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.edge_metrics import clip_edge_f1, edge_map
 from foresight_probes.metrics.gram import gram_distance
@@ -19,7 +21,7 @@ from foresight_probes.metrics.image_metrics import WINDOW, psnr, ssim
 from foresight_probes.metrics.perceptual import LEAST_SIDE, PerceptualDistance
 from foresight_probes.metrics.resamples import mean
 from foresight_probes.tasks import TaskContext
-from foresight_probes.tasks.kinds.picture import Picture, drawn, mean_picture
+from foresight_probes.tasks.kinds.picture import Picture, drawn, framed, known_pieces, mean_picture, pieces_of
 
 NAMES = ("psnr", "ssim", "lpips", "edge_f1", "gram_distance")
 """Metrics, in the order of a sample's scores."""
@@ -44,8 +46,8 @@ class Task(Picture):
 
     def __init__(self, context: TaskContext) -> None:
         super().__init__(context)
-        sides = [min(sample["grid_pixel"][1:]) for sample in context.samples if sample.get("grid_pixel")]
-        self._smallest = min(sides, default=0)
+        pictures = [shown(sample) for sample in context.samples if sample.get("grid_pixel")]
+        self._smallest = min((side.stop - side.start for sides in pictures for side in sides), default=0)
         self._distance: PerceptualDistance | None = None
         try:
             if self._smallest < LEAST_SIDE:
@@ -70,23 +72,26 @@ class Task(Picture):
         self.metric_names = (NEGATIVE_LOSS, *NAMES)
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
-        """Returns the pixels, uint8 [T, H, W, 3]."""
-        return torch.from_numpy(np.array(sample["pixels"])) if "pixels" in sample else None
+        """Returns the pixels, uint8 [T, H, W, 3], as `Picture` tells."""
+        return framed(torch.from_numpy(np.array(sample["pixels"])), sample) if "pixels" in sample else None
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         """Returns the mean picture, the one of least squared error."""
-        return mean_picture((target / 255, grid) for target, grid in targets)
+        mean = mean_picture(targets, self.channels)
+        return replace(mean, values=mean.values / 255)
 
     def loss(self, prediction: Prediction, targets: Sequence[Tensor]) -> Tensor:
         losses = []
         for pieces, grid, target in zip(prediction.values, prediction.grids, targets, strict=True):
-            losses.append((pieces[: grid.tokens] - patchify(target, grid) / 255).square().mean())
+            truth, is_shown = pieces_of(target, grid, self.channels)
+            errors = (pieces[: grid.tokens] - truth / 255).square()
+            losses.append((errors if is_shown is None else errors[is_shown]).mean())
         if self._weight:
             losses += [self._weight * self._lpips(*pair) for pair in self._pairs(prediction, targets)]
         return torch.stack(losses).sum() / len(targets)
 
     def target_values(self, target: Tensor, cells: Tensor) -> Tensor:
-        return patchify(target, grid_of(cells)) / 255
+        return known_pieces(target, grid_of(cells), self.channels) / 255
 
     def start_values(self, target: Tensor, cells: Tensor | None) -> Tensor:
         assert cells is not None, "pictures are drawn from cells"  # noqa: S101
@@ -108,7 +113,7 @@ class Task(Picture):
 
     def _pairs(self, prediction: Prediction, targets: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the predicted and the true frames of each sample, [T, 3, H, W] from 0 to 1."""
-        for picture_THWC, truth_THWC in drawn(prediction, targets):
+        for picture_THWC, truth_THWC in drawn(prediction, targets, self.channels):
             yield picture_THWC.clamp(0, 1).permute(0, 3, 1, 2), truth_THWC.permute(0, 3, 1, 2) / 255
 
     def _score(self, pictures: Tensor, truth: Tensor) -> list[float]:

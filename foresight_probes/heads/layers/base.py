@@ -17,6 +17,7 @@ class ProbeHead(nn.Module):
     is_linear: ClassVar[bool] = False
     solver: ClassVar[Literal["ridge", "logistic", "knn"] | None] = None
     takes_several: ClassVar[bool] = False
+    needs_one_grid: ClassVar[bool] = False
 
     def forward(self, features: Features) -> Prediction:
         """Predicts from standardised features."""

@@ -41,6 +41,16 @@ def object_shares(objects_BP: Tensor) -> Tensor:
     return (1 / counts_BK.gather(1, columns_BP)).masked_fill(objects_BP < 0, 0)
 
 
+def in_any(points_N2: Tensor, boxes_K4: Tensor) -> Tensor:
+    """Tells which points (x, y) lie in one of the boxes, [N] bool.
+
+    >>> in_any(torch.tensor([[0.2, 0.5], [0.6, 0.5]]), torch.tensor([[0.5, 0.0, 1.0, 1.0]])).tolist()
+    [False, True]
+    """
+    boxes, points = boxes_K4.to(points_N2), points_N2[:, None]
+    return ((points >= boxes[:, :2]) & (points < boxes[:, 2:])).all(-1).any(-1)
+
+
 def by_cell(cells_BP4: Tensor, mask_BP: Tensor, truth_BK4: Tensor, counts_B: Tensor) -> Tensor:
     """Assigns to each object the predictions made from cells whose centre lies in its box.
 

@@ -15,7 +15,7 @@ class TestNextFrame:
     def test_the_last_step_is_the_target_and_is_not_seen(self) -> None:
         task = load("next-frame", self.row(3))
         values = torch.arange(12.0).reshape(1, 6, 2)
-        seen, (target,) = task.transform_batch(clip(values, (Grid(3, 1, 2),)), [torch.empty(0)])
+        seen, (target,) = task.transform_batch(clip(values, (Grid(3, 1, 2),)), [torch.empty(0, 4)])
         assert target.tolist() == [[[8, 9], [10, 11]], [[4, 5], [6, 7]]]
         assert seen.tokens.flatten().tolist() == list(range(8))
         assert seen.grids == (Grid(2, 1, 2),)
