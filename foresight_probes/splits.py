@@ -193,13 +193,16 @@ def resplit(split: Split, groups: Sequence[str], seed: int) -> Split:
     """Divides the same samples into training and validation in another way, by the hash of seed and group.
 
     For heads that have no initial weights for a seed to decide. The test split stays, so that results can be compared
-    sample by sample; with seed 0 all stays. Shares are about as before.
+    sample by sample; with seed 0 all stays. Shares are about as before, with a group on each side where there are two.
     """
     if seed == 0:
         return split
     rows = sorted((*split.train, *split.validation))
     share = len(split.train) / len(rows)
-    trained = {row for row in rows if position(f"{seed} {groups[row]}") < share}
+    order = sorted({groups[row] for row in rows}, key=lambda group: position(f"{seed} {group}"))
+    count = sum(position(f"{seed} {group}") < share for group in order)
+    training = set(order[: max(1, min(count, len(order) - 1))])
+    trained = {row for row in rows if groups[row] in training}
     return Split(
         train=tuple(row for row in rows if row in trained),
         validation=tuple(row for row in rows if row not in trained),

@@ -16,6 +16,7 @@ from foresight_probes.splits import Split, joined, resplit
 from foresight_probes.sweeps.controls import SweepControls, open_controls
 from foresight_probes.sweeps.divisions import WHOLE, Division
 from foresight_probes.sweeps.identity import RunStore
+from foresight_probes.sweeps.learnable import ClassCounts, class_remarks
 from foresight_probes.sweeps.sweep import Sweep
 from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
@@ -46,6 +47,8 @@ class SweepPlan:
     """Results that are there already, from the same cache, split and recipe."""
     left_out: tuple[str, ...]
     """Heads that were named but do not fit a task, each in a few words."""
+    classes: Mapping[str, ClassCounts]
+    """Classes on each side of the split, of tasks that have some."""
     split: Split
     targets: Targets
     """Targets of tasks, and of tasks as controls change them, by name."""
@@ -67,6 +70,16 @@ class SweepPlan:
         """
         own = sum(self._samples(point, runs) for point, runs in self.pending.items() if point != MEAN_PREDICTOR)
         return own + sum(part.samples for part in (*self.folds, *self.refits))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of the classes of tasks, in sentences."""
+        named = self.classes.items()
+        own = [remark for name, counts in named for remark in class_remarks(name, self.tasks[name], counts)]
+        return [
+            *own,
+            *(f"fold {number}: {remark}" for number, fold in enumerate(self.folds) for remark in fold.remarks),
+        ]
 
     def limited_to(self, points: Iterable[str]) -> "SweepPlan":
         """Returns the plan with the pending runs of these points alone."""
@@ -119,6 +132,7 @@ def _of_folds(folds: Sequence[SweepPlan], out: Path, refits: tuple[SweepPlan, ..
         store=replace(folds[0].store, out=out, split=split),
         pending={},
         finished=(),
+        classes={},
         split=split,
         division=replace(folds[0].division, fold=None),
         folds=tuple(folds),
@@ -160,6 +174,7 @@ def _of_split(cache: Cache, sweep: Sweep, root: Path, division: Division) -> Swe
         pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
         left_out=_left_out(data.tasks, chosen or (), [run for wanted in own.values() for run in wanted]),
+        classes=data.classes,
         split=data.split,
         targets={**data.targets, **targets},
         tasks={**data.tasks, **tasks},

@@ -137,6 +137,7 @@ def _split_json(plan: SweepPlan, task: str) -> dict[str, Any]:
         "left_out": sum(plan.split.sizes().values()) - sum(sizes.values()),
         "groups": len(set(groups)),
         "effective_groups": effective_groups(groups),
+        **({"classes": plan.classes[task].sizes()} if task in plan.classes else {}),
     }
 
 

@@ -16,6 +16,7 @@ from foresight_probes.features.datamodule import Targets
 from foresight_probes.options import TrainingOptions
 from foresight_probes.splits import SIDES, Split, require_apart
 from foresight_probes.sweeps.divisions import WHOLE, Division
+from foresight_probes.sweeps.learnable import ClassCounts, require_question
 from foresight_probes.tasks import Task, TaskContext
 
 KEPT_BYTES = 256 * 1024**2
@@ -31,6 +32,8 @@ class TaskTargets:
     targets: Targets
     grid: Grid
     """The largest t, h and w of the samples' grids at the point with the most tokens, `pixels` excepted."""
+    classes: Mapping[str, ClassCounts]
+    """Classes on each side, of tasks that have some; of refits none."""
     has_one_grid: bool
     """True where the grids of all samples are the same."""
 
@@ -59,11 +62,16 @@ def load_targets(
     )
     tasks = _load_tasks(tuple(dict.fromkeys(names)), context)
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
+    classes: dict[str, ClassCounts] = {}
     for name, by_row in targets.items():
         _require_targets(name, by_row, split, len(rows))
+        counts = None if division.refit is not None else require_question(name, tasks[name], by_row, split)
+        classes |= {name: counts} if counts else {}
     grids = {finest_grid(cache, row) for row in rows} or {Grid(1, 1, 1)}
     largest = Grid(*(max(grid[axis] for grid in grids) for axis in range(3)))
-    return TaskTargets(split=split, tasks=tasks, targets=targets, grid=largest, has_one_grid=len(grids) == 1)
+    return TaskTargets(
+        split=split, tasks=tasks, targets=targets, grid=largest, classes=classes, has_one_grid=len(grids) == 1
+    )
 
 
 def usable_rows(cache: Cache) -> list[int]:

@@ -70,6 +70,8 @@ class Task(ABC):
     """The method, `target_class` or `target_values`, that gives a closed form its targets; None where there is none."""
     start_forms: tuple[Form, ...] = ()
     """Forms of prediction for which `start_values` tells what a perfect head predicts."""
+    has_classes: bool = False
+    """True where targets hold classes, which `classes_of` returns."""
     not_measured: Mapping[str, str] = {}
     """Metrics that cannot be measured here, each with the reason in a sentence."""
 
@@ -97,6 +99,14 @@ class Task(ABC):
         Features are standardised. Called once per batch, for all heads together, where `transforms_batch` is true.
         """
         return features, targets
+
+    def classes_of(self, target: Tensor) -> Tensor:
+        """Returns the classes that a target, as `target` makes it, asks for: each once, int64 [K]."""
+        raise NotImplementedError
+
+    def class_name(self, number: int) -> str:
+        """Returns the name of a class by its number, for people."""
+        return str(number)
 
     def target_class(self, target: Tensor, cells: Tensor) -> Tensor:
         """Returns the class of the highest logit of a perfect head, int64: a scalar, or [N] of the cells [N, 4].

@@ -28,7 +28,7 @@ from foresight_probes.tasks.boxes import (
     decode_boxes,
     encode_boxes,
 )
-from foresight_probes.tasks.kinds.categories import numbered
+from foresight_probes.tasks.kinds.categories import category_names, numbered
 from foresight_probes.tasks.kinds.constant_detections import best_detections
 from foresight_probes.tasks.kinds.matching import by_cell, hungarian, object_shares
 from foresight_probes.tasks.kinds.voting import voted_boxes
@@ -61,10 +61,12 @@ class Task(tasks.Task):
     metric_names = ("map_0.5", "map_0.75", "map_0.5:0.95", "map_small", "map_medium", "map_large")
     annotations = ("objects",)
     start_forms: tuple[Form, ...] = ("per_token",)
+    has_classes = True
 
     def __init__(self, context: TaskContext) -> None:
         self._numbers = numbered(context.samples)
         """Class of each category id, as `patch-class` has it."""
+        self._names = category_names(context.samples)
         self.classes = len(self._numbers) + 1
         self.outputs = OutputSpec(num_predictions=QUERIES, channels=4 + self.classes + 1)
 
@@ -85,6 +87,14 @@ class Task(tasks.Task):
             box = input_fractions(np.array(thing["box"]), sample)
             rows.append(np.array([*box, self._numbers[thing["category_id"]], thing["area"], thing["crowd"]]))
         return torch.from_numpy(np.stack(rows)).float()
+
+    def classes_of(self, target: Tensor) -> Tensor:
+        """Returns the classes of objects that are no crowds."""
+        classes: Tensor = torch.unique(_countable(target)[:, 4].long())
+        return classes
+
+    def class_name(self, number: int) -> str:
+        return self._names[number]
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         """Returns boxes with classes (`constant_detections.best_detections`), their shares as probabilities."""

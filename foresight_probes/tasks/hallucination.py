@@ -23,12 +23,19 @@ class Task(PerSample):
     metric_names = ("auroc", "auprc", "accuracy", "calibration_error")
     annotations = ("qa",)
     closed_form = "class"
+    has_classes = True
     outputs = OutputSpec(num_predictions=1, channels=2, predicts=("per_sample",))
 
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns 1 for a hallucination and 0 for none, an int64 scalar."""
         hallucinated = sample["annotations"].get("qa", {}).get("hallucinated")
         return None if hallucinated is None else torch.tensor(int(hallucinated))
+
+    def classes_of(self, target: Tensor) -> Tensor:
+        return target[None]
+
+    def class_name(self, number: int) -> str:
+        return ("no", "yes")[number]
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         return class_shares(targets, self.outputs.channels)

@@ -16,7 +16,7 @@ from foresight_probes.constant_answer import Answered, ConstantAnswer
 from foresight_probes.features.patches import grid_of
 from foresight_probes.metrics import Scores, segmentation_metrics
 from foresight_probes.tasks import TaskContext
-from foresight_probes.tasks.kinds.categories import numbered
+from foresight_probes.tasks.kinds.categories import category_names, numbered
 from foresight_probes.tasks.kinds.cell_means import CellSums
 from foresight_probes.tasks.kinds.classification import UNSEEN
 from foresight_probes.tasks.kinds.constant_class_map import best_map
@@ -44,6 +44,7 @@ class Task(tasks.Task):
     transforms_batch = True
     targets_from = "cells"
     closed_form = "class"
+    has_classes = True
 
     def __init__(self, context: TaskContext) -> None:
         labelled = [sample["annotations"]["labels"] for sample in context.samples if _labelled(sample)]
@@ -57,6 +58,10 @@ class Task(tasks.Task):
             )
         self._numbers = numbered(context.samples)
         """Class of each category id; 0 is the background."""
+        self._names = {0: "background"} | category_names(context.samples)
+        if labelled:
+            named = labelled[0]["classes"]
+            self._names = {} if isinstance(named, Mapping) else dict(enumerate(named))
         classes = kinds.pop() if kinds else len(self._numbers) + 1
         self.outputs = OutputSpec(num_predictions=1, channels=max(2, classes), predicts=("per_token",))
 
@@ -73,13 +78,24 @@ class Task(tasks.Task):
         if not _labelled(sample) or "labels" not in sample:
             return None
         labels = torch.from_numpy(np.asarray(sample["labels"]).astype(np.int64))
+        ignore = sample["annotations"]["labels"].get("ignore")
+        labels = labels if ignore is None else labels.masked_fill(labels == ignore, NO_ANSWER)
         if labels.max() >= self.outputs.channels:
             raise ProbeError(
                 f"sample {sample['id']} has the dense label {int(labels.max())}, but its annotations tell of "
                 f"labels below {self.outputs.channels}; prepare the dataset again with the right labels.classes"
             )
-        ignore = sample["annotations"]["labels"].get("ignore")
-        return labels if ignore is None else labels.masked_fill(labels == ignore, NO_ANSWER)
+        return labels
+
+    def classes_of(self, target: Tensor) -> Tensor:
+        """Returns the labels that occur, or the background and the classes of objects."""
+        if target.ndim == 3:
+            return target[target >= 0].bincount().nonzero()[:, 0]
+        classes = target[:, 4].long()
+        return torch.cat([classes.new_zeros(1), torch.unique(classes[classes > 0])])
+
+    def class_name(self, number: int) -> str:
+        return self._names.get(number, f"label {number}")
 
     def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:
         """Makes targets [N] int64, the class of each token."""

@@ -182,7 +182,8 @@ def run(
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
     plan = plan_sweep(open_cache(cache), request.sweep, out)
-    for remark in (*(f"left out: {remark}" for remark in plan.left_out), *calibration_warnings(plan)):
+    left_out = [f"left out: {remark}" for remark in plan.left_out]
+    for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
         results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)

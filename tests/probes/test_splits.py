@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from foresight_cache.errors import ProbeError
-from foresight_probes.splits import position, side_of, split_rows
+from foresight_probes.splits import Split, position, require_apart, resplit, side_of, split_rows
 
 SHARES = {"train_share": 0.7, "validation_share": 0.15}
 
@@ -55,3 +55,16 @@ def test_an_empty_side_is_said_plainly() -> None:
         "the validation split is empty: 2 usable samples in 2 groups are too few to put some on each side; "
         "extract more samples, or change train_share and validation_share"
     )
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_no_seed_leaves_a_side_empty(count: int) -> None:
+    groups = [f"group {number // 2}" for number in range(2 * count)]
+    rows = tuple(range(2 * count))
+    split = Split(train=rows[:-2], validation=rows[-2:], test=(), digest="")
+    for seed in range(200):
+        other = resplit(split, groups, seed)
+        assert other.train
+        assert other.validation
+        assert sorted((*other.train, *other.validation)) == list(rows)
+        require_apart(other, groups)

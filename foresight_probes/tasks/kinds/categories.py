@@ -12,3 +12,14 @@ def numbered(samples: Iterable[Mapping[str, Any]]) -> dict[int, int]:
     """
     ids = {thing["category_id"] for sample in samples for thing in sample["annotations"].get("objects", ())}
     return {name: number for number, name in enumerate(sorted(ids), start=1)}
+
+
+def category_names(samples: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Returns the name of each class of `numbered`.
+
+    >>> category_names([{"annotations": {"objects": [{"category_id": 7, "category": "cat"}]}}])
+    {1: 'cat'}
+    """
+    things = [thing for sample in samples for thing in sample["annotations"].get("objects", ())]
+    names = {thing["category_id"]: thing["category"] for thing in things}
+    return {number: names[own] for number, own in enumerate(sorted(names), start=1)}

@@ -32,6 +32,7 @@ class Classification(PerSample):
     primary = "accuracy"
     metric_names: tuple[str, ...] = ("accuracy", "balanced_accuracy", "calibration_error")
     closed_form = "class"
+    has_classes = True
 
     def __init__(self, context: TaskContext) -> None:
         answers = {answer for sample in context.samples if (answer := self.answer(sample)) is not None}
@@ -47,6 +48,12 @@ class Classification(PerSample):
     def target(self, sample: Mapping[str, Any]) -> Tensor | None:
         """Returns the number of the class, an int64 scalar."""
         return self._numbers.get(self.answer(sample))
+
+    def classes_of(self, target: Tensor) -> Tensor:
+        return target[None]
+
+    def class_name(self, number: int) -> str:
+        return str(self.classes[number])
 
     def best_constant(self, targets: Answered) -> ConstantAnswer:
         return class_shares(targets, self.outputs.channels)
