@@ -12,6 +12,7 @@ from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import label, over_seeds
 from foresight_probes.results.pairs import compare_runs
+from foresight_probes.results.point_aliases import meant
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
 from foresight_probes.splits import SIDES
 from foresight_probes.statistics.groups import fewest
@@ -153,7 +154,7 @@ def compare_points(
         other: Another such folder, of the same dataset and split; each point is compared with itself there.
         head: Name of a head; None for that which validation chooses.
         metric: A metric of the task; None for the first.
-        against: Name of the point to compare with; None for that which validation chooses.
+        against: Name or alias of the point to compare with; None for that which validation chooses.
         remark: Is told what is left out.
 
     Raises: `ProbeError` where results are missing, or may not be compared; `UnknownName` for a name that none has.
@@ -169,7 +170,7 @@ def compare_points(
         return _finished(
             own, _by_point(_of_task(load_results(other, remark=remark), task, other), chosen), metric, str(other)
         )
-    reference = _best_point(own) if against is None else against
+    reference = _best_point(own) if against is None else meant(against, results)
     if reference not in own:
         raise UnknownName("point", reference, own)
     if len(own) < 2:

@@ -249,6 +249,7 @@ def summary_row(result: Result) -> dict[str, Any]:
         **{"n": result.split["test"], "groups": result.split["groups"], "too_few": result.too_few or None},
         **{"parameters": result.parameters, "width": result.width, "company": result.runs_in_pass},
         **{"wall_seconds": result.wall_seconds, "bytes_read": result.bytes_read},
+        **dict.fromkeys(result.not_measured),
         **{name: interval.value for name, interval in result.metrics.items()},
         "doubt": result.doubt or None,
         "selectivity": _selectivity(result),

@@ -13,7 +13,7 @@ DEFAULT = ("task", "point", "run", "metric", "value", "low", "high", "n", "chanc
 
 Row = Mapping[str, Any]
 
-_CONDITION = re.compile(r"\s*([\w.@-]+)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*")
+_CONDITION = re.compile(r"\s*([\w.@:-]+)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*")
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -25,7 +25,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 def select(rows: Sequence[Row], *, where: Sequence[str], sort: Sequence[str]) -> list[Row]:
     """Returns the rows that fulfil all conditions, sorted by columns; `-value` is the largest first.
 
-    A column exists where any row has it.
+    A column exists where any row has it. What is asked of `point` may be an alias that a row has as `alias`.
 
     Rows without a value fulfil no condition on it and come last.
 
@@ -72,11 +72,16 @@ def _fulfils(row: Row, condition: str, known: Mapping[str, Any]) -> bool:
         return False
     number = _number(text)
     if sign in ("=", "!="):
-        same = value == number if number is not None else fnmatch.fnmatchcase(str(value), text)
-        return same == (sign == "=")
+        values = [value, row["alias"]] if name == "point" and row.get("alias") else [value]
+        return any(_same(own, text) for own in values) == (sign == "=")
     if number is None or isinstance(value, str):
         raise UsageError(f"{condition!r} compares text; use = or != with {name}")
     return _COMPARISONS[sign](value, number)
+
+
+def _same(value: Any, text: str) -> bool:
+    number = _number(text)
+    return bool(value == number) if number is not None else fnmatch.fnmatchcase(str(value), text)
 
 
 def _require(name: str, known: Mapping[str, Any]) -> None:

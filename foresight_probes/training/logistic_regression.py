@@ -62,13 +62,14 @@ class LogisticRegression:
             return solve(chunks, width=width, **settings)
         nothing = torch.zeros(0, width, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
         inputs, answers = zip(nothing, *chunks(), strict=True)
-        return _solve_kept(torch.cat(inputs), torch.cat(answers), settings)
+        return solve_kept(torch.cat(inputs), torch.cat(answers), settings)
 
 
-def _solve_kept(inputs_RD: Tensor, classes_R: Tensor, settings: Mapping[str, Any]) -> list[LinearSolution]:
+def solve_kept(inputs_RD: Tensor, classes_R: Tensor, settings: Mapping[str, Any]) -> list[LinearSolution]:
     """Solves along the principal axes of the inputs, where the Hessian is nearly diagonal: weights are turned only."""
     axes_DM, turned_RM = _principal_axes(inputs_RD)
-    solutions = solve(lambda: [(turned_RM, classes_R)], width=turned_RM.shape[1], **settings)
+    single_RM = turned_RM.float()
+    solutions = solve(lambda: [(turned_RM, classes_R)], lambda: [single_RM], width=turned_RM.shape[1], **settings)
     return [LinearSolution(own.penalty, own.weight @ axes_DM.T, own.bias) for own in solutions]
 
 
@@ -88,6 +89,7 @@ def _principal_axes(inputs_RD: Tensor) -> tuple[Tensor, Tensor]:
 
 def solve(
     chunks: Chunks,
+    single: Callable[[], Iterable[Tensor]] | None = None,
     *,
     width: int,
     classes: int,
@@ -100,12 +102,18 @@ def solve(
     With three classes or more this is what scikit-learn's `LogisticRegression(C=1/s)` minimises; with two, where
     that keeps the difference of the two rows alone, it is that with `C=2/s`. Each penalty starts from the solution
     of the next larger one. A step reads the data a few times. `advance` is called after each penalty. `gradient` is the
-    largest element of the gradient of the mean of the objective at which the optimum is reached.
+    largest element of the gradient of the mean of the objective at which the optimum is reached. `single` yields the
+    inputs of the pieces as float32, for the Hessian, which only says in which direction to go.
     """
+    if single is None:
+
+        def single() -> Iterator[Tensor]:
+            return (inputs_RD.float() for inputs_RD, _ in chunks())
+
     solutions: dict[float, LinearSolution] = {}
     weights = torch.zeros(classes, width + 1, dtype=torch.float64)
     for penalty in sorted(penalties, reverse=True):
-        weights = _Objective(chunks, penalty, gradient).minimise(weights)
+        weights = _Objective(chunks, single, penalty, gradient).minimise(weights)
         weight, bias = weights[:, :-1], weights[:, -1]
         solutions[penalty] = LinearSolution(penalty, weight.clone(), bias - bias.mean())
         advance()
@@ -115,8 +123,8 @@ def solve(
 class _Objective:
     """The objective at one penalty; weights are [classes, D + 1] with the bias last."""
 
-    def __init__(self, chunks: Chunks, penalty: float, gradient: float) -> None:
-        self._chunks, self._penalty, self._gradient = chunks, penalty, gradient
+    def __init__(self, chunks: Chunks, single: Callable[[], Iterable[Tensor]], penalty: float, gradient: float) -> None:
+        self._chunks, self._single, self._penalty, self._gradient = chunks, single, penalty, gradient
         self._rows = 0
         """Rows that there are, once they were seen."""
 
@@ -168,7 +176,7 @@ class _Objective:
 
     def _newton_step(self, weights: Tensor, gradient: Tensor, *, accuracy: float) -> Tensor:
         """Solves Hessian · step = −gradient to a relative accuracy, by conjugate gradients that the diagonal guides."""
-        likely = [self._likely(inputs_RD, weights) for inputs_RD, _ in self._chunks()]
+        likely = [self._likely(inputs_RD, weights) for inputs_RD in self._single()]
         diagonal = self._hessian_diagonal(likely, torch.zeros_like(gradient))
         step = torch.zeros_like(gradient)
         residual = -gradient
@@ -193,11 +201,12 @@ class _Objective:
     @staticmethod
     def _likely(inputs_RD: Tensor, weights: Tensor) -> Tensor:
         """The probabilities of the classes, [R, K]."""
-        return (inputs_RD @ weights[:, :-1].T + weights[:, -1]).softmax(1)
+        single = weights.to(inputs_RD.dtype)
+        return (inputs_RD @ single[:, :-1].T + single[:, -1]).softmax(1)
 
     def _hessian_diagonal(self, likely: Sequence[Tensor], diagonal: Tensor) -> Tensor:
         """Adds the diagonal of the Hessian to zeros [classes, D + 1], whose inverse preconditions the gradients."""
-        for (inputs_RD, _), likely_RK in zip(self._chunks(), likely, strict=True):
+        for inputs_RD, likely_RK in zip(self._single(), likely, strict=True):
             diagonal += _product(likely_RK * (1 - likely_RK), inputs_RD.square())
         diagonal[:, :-1] += self._penalty
         return diagonal.clamp_min(SMALLEST)
@@ -206,10 +215,11 @@ class _Objective:
         """Takes the probabilities of each piece of the data: they are few numbers beside it."""
         product = self._penalty * direction
         product[:, -1] = 0
-        for (inputs_RD, _), likely_RK in zip(self._chunks(), likely, strict=True):
-            change_RK = inputs_RD @ direction[:, :-1].T + direction[:, -1]
-            centred_RK = change_RK - (likely_RK * change_RK).sum(1, keepdim=True)
-            product = product + _product(likely_RK * centred_RK, inputs_RD)
+        single = direction.float()
+        for inputs_RD, likely_RK in zip(self._single(), likely, strict=True):
+            changed_RK = (inputs_RD @ single[:, :-1].T).add_(single[:, -1]).mul_(likely_RK)
+            changed_RK.addcmul_(likely_RK, changed_RK.sum(1, keepdim=True), value=-1)
+            product = product + _product(changed_RK, inputs_RD)
         return product
 
 

@@ -38,6 +38,7 @@ from foresight_probes.training.search import Search
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import solver_of
 from foresight_probes.training.trainer import fit
+from pipelines.bench import logistic
 from pipelines.bench.measuring.ratios import Figure, medians
 
 POINT = "vit.block_01"
@@ -58,6 +59,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
         _sweeps(cache, options, repeats),
         _moments(cache, options),
         *_trained(cache, options),
+        *logistic.figures(quick=quick),
         *_reading(cache, options, repeats),
         _waiting(cache, replace(options, epochs=2, batch_size=16)),
     ]

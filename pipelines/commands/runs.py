@@ -44,20 +44,22 @@ def run(
 ) -> None:
     """Tabulate finished runs; sort and filter them.
 
-    Columns are task, point, run (its name), head, seed, learning_rate, weight_decay, strength, neighbours, epoch, value
-    (the task's primary metric on the test split) with low and high, chance, validation, parameters, wall_seconds, and
-    every metric by its name.
+    Columns are task, point, alias (E4, which --where "point=E4" knows too), run (its name), head, seed,
+    learning_rate, weight_decay, strength, neighbours, epoch, value (the task's primary metric on the test split)
+    with low and high, chance, validation, parameters, wall_seconds, and every metric by its name.
 
     Example: foresight runs runs/coco --where task=boxes --where "value>0.3" --sort -value
     """
     from foresight_cache.lists import split_list
+    from foresight_probes.results.point_aliases import alias_of
     from foresight_probes.results.result import load_results, summary_row
     from foresight_probes.results.tables import DEFAULT, cells, require_columns, select
     from pipelines.output import print_json
     from pipelines.progress_bar import say
     from pipelines.tables import text_table
 
-    finished = [summary_row(result) for result in load_results(runs, remark=say)]
+    results = load_results(runs, remark=say)
+    finished = [summary_row(result) | {"alias": alias_of(result) or None} for result in results]
     shown = split_list(columns, "--columns") if columns is not None else None
     require_columns(shown or (), finished)
     rows = select(finished, where=where or [], sort=split_list(sort, "--sort") if sort is not None else ())[:limit]

@@ -21,5 +21,5 @@ def category_names(samples: Iterable[Mapping[str, Any]]) -> dict[int, str]:
     {1: 'cat'}
     """
     things = [thing for sample in samples for thing in sample["annotations"].get("objects", ())]
-    names = {thing["category_id"]: thing["category"] for thing in things}
+    names = {thing["category_id"]: thing.get("category", f"category {thing['category_id']}") for thing in things}
     return {number: names[own] for number, own in enumerate(sorted(names), start=1)}
