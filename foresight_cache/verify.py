@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from foresight_cache.errors import CacheError
+from foresight_cache.finiteness import not_finite
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.committed_object import used_chunks
@@ -65,6 +66,24 @@ def verify(cache: Cache, advance: Advance = silent) -> list[Finding]:
         for point in records.cache.layout.points:
             findings += _check_object(records.cache, commit, point)
         advance(len(commit.rows), sum(entry["bytes"] for entry in commit.objects.values()))
+    return findings
+
+
+def verify_values(cache: Cache, advance: Advance = silent) -> list[Finding]:
+    """Returns a finding for each good sample that has numbers which are not finite at a point; reads all of them.
+
+    `advance` gets each sample and its bytes. Raises `CorruptCache` for bytes that are not as they were written.
+    """
+    findings = []
+    for row, sample in enumerate(cache.rows):
+        size = 0
+        for point in cache.points if sample["status"] == "ok" else ():
+            numbers = cache[point].stored(row)
+            size += numbers.nbytes
+            if count := not_finite(numbers):
+                key = layout.object_key(point, sample["shard"])
+                findings.append(Finding(key, f"sample {sample['id']} has {count} of {numbers.size} numbers not finite"))
+        advance(1, size)
     return findings
 
 

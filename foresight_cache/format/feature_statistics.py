@@ -17,10 +17,13 @@ class FeatureStatistics:
         self._parts: dict[str, dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]] = defaultdict(dict)
 
     def add(self, position: int, point: str, tokens_ND: np.ndarray) -> None:
-        """Adds one sample's tokens [N, D], of any number type."""
+        """Adds one sample's tokens [N, D], of any number type; one with sums that are not finite is left out."""
         values_ND = tokens_ND.astype(np.float32)
-        norms = np.sqrt(np.einsum("nd,nd->n", values_ND, values_ND))
-        sums = np.array([values_ND.sum(dtype=np.float64), np.square(norms, dtype=np.float64).sum(), values_ND.size])
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.sqrt(np.einsum("nd,nd->n", values_ND, values_ND))
+            sums = np.array([values_ND.sum(dtype=np.float64), np.square(norms, dtype=np.float64).sum(), values_ND.size])
+        if not np.isfinite(sums).all():
+            return
         chosen = np.linspace(0, len(values_ND) - 1, min(_TOKENS_PER_SAMPLE, len(values_ND))).round().astype(int)
         self._parts[point][position] = (norms, sums, values_ND[chosen])
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.finiteness import not_finite
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
@@ -36,7 +37,10 @@ class Source(Protocol):
         ...
 
     def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:
-        """Reads tokens of `dtype` in raster order; without `check` stored bytes are not verified again."""
+        """Reads tokens of `dtype` in raster order; without `check` what was read before is not verified again.
+
+        Raises `ProbeError` for numbers that are not finite.
+        """
         ...
 
     def grid(self, row: int) -> Grid:
@@ -60,6 +64,12 @@ class PointTokens:
 
     def read_into(self, row: int, out_ND: np.ndarray, *, check: bool) -> None:
         self._point.stored_into(row, out_ND, check=check)
+        if check and (count := not_finite(out_ND)):
+            raise ProbeError(
+                f"{self.name} of sample {self._rows[row]['id']} has {count} of {out_ND.size} numbers that are not "
+                "finite, so that nothing can be learnt from it; 'foresight verify --values' lists all such samples: "
+                "extract them again, or in another dtype"
+            )
 
     def grid(self, row: int) -> Grid:
         return self._point.grid_of(row)

@@ -168,6 +168,7 @@ def run(
     from foresight_cache import open_cache
     from foresight_cache.runtime.schedulers import take_own_gpu
     from foresight_probes.calibration.warnings import calibration_warnings
+    from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
@@ -187,7 +188,7 @@ def run(
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
         results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
-    for remark in _not_measured(results):
+    for remark in (*edge_remarks(results), *_not_measured(results)):
         say(remark)
     _show(results, json_output=json_output)
 

@@ -15,6 +15,7 @@ Sample = Annotated[
     int | None,
     typer.Option(min=1, help="Read so many random samples instead of every byte.", show_default="every byte"),
 ]
+Values = Annotated[bool, typer.Option("--values", help="Also look for numbers that are NaN or infinite.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples that --sample and --rerun choose.")]
 Rerun = Annotated[int, typer.Option(min=0, help="Also extract so many random samples again and compare.")]
 Model = Annotated[
@@ -29,6 +30,7 @@ Device = Annotated[str, typer.Option(help="Device for --rerun: auto, cpu, cuda â
 def run(
     cache: Place,
     sample: Sample = None,
+    values: Values = False,
     rerun: Rerun = 0,
     seed: Seed = 0,
     model: Model = None,
@@ -39,7 +41,8 @@ def run(
 
     Exit status 0 means that every shard is there and every byte is as it was written. Files that are no part of the
     cache are listed and do no harm. With --sample, the commits and the sizes of all stored files are checked, but the
-    features of some random samples only. With --rerun, features are computed again from the cached pixels and the
+    features of some random samples only. With --values, samples with numbers that are NaN or infinite, from which
+    nothing can be learnt, are listed by point. With --rerun, features are computed again from the cached pixels and the
     largest difference of each point is shown; more than 2 % of the point's largest value fails.
 
     Example: foresight verify caches/coco --sample 100 --rerun 3
@@ -49,6 +52,8 @@ def run(
 
     opened = open_cache(cache)
     findings, scope = _verified(opened, sample, seed)
+    if values and all(finding.harmless for finding in findings):
+        findings = [*findings, *_not_finite(opened)]
     harmful = [finding for finding in findings if not finding.harmless]
     differing = _rerun(opened, rerun, seed, model, device) if rerun and not harmful else []
     if json_output:
@@ -75,6 +80,14 @@ def _verified(cache: "Cache", sample: int | None, seed: int) -> "tuple[list[Find
             return verify(cache, advance), {}
     report = verify_sample(cache, sample, seed)
     return report.findings, {"checked": report.checked, "samples": report.samples}
+
+
+def _not_finite(cache: "Cache") -> "list[Finding]":
+    from foresight_cache.verify import verify_values
+    from pipelines.progress_bar import progress
+
+    with progress("values", len(cache)) as advance:
+        return verify_values(cache, advance)
 
 
 def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str) -> "list[Difference]":
