@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
 SHARED = {
     *("reader", "points", "samples", "yaml_lines", "sample_table", "errors", "geometry"),
-    *("lists", "registry", "records", "runtime"),
+    *("lists", "registry", "records", "runtime", "finiteness"),
 }
 """The modules and folders of the cache package that the probes may know."""
 PLANTING = "foresight_probes.calibration"

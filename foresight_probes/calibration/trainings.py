@@ -46,11 +46,10 @@ class Training:
         Args:
             out: Folder of the calibration.
         """
-        task, head = self.instrument.task, self.instrument.head
+        task = self.instrument.task
         points = [str(point) for point in self.points]
         opened = self.cache.write(out / "caches", points)
-        place = f"{task}-{head}-{digest(task, head)[:12]}"
-        folder = out / "runs" / place / self.cache.place(out).name
+        folder = out / "runs" / place_of(self.instrument) / self.cache.place(out).name
         results = train(opened, tasks=[task], points=points, heads=self.heads, out=folder, options=OPTIONS)
         by_name = {(result.point, result.head): result for result in results}
         return {point: [by_name[str(point), name] for name in self.heads] for point in self.points}
@@ -61,6 +60,11 @@ class Training:
         task, head = self.instrument.task, self.instrument.head
         width = max(point.coordinates.width for point in self.points)
         return solver_of(load(task), head) is None, self.cache.grid.tokens * width
+
+
+def place_of(instrument: Instrument) -> str:
+    """Returns the name of the folder of an instrument's runs, another one for other code."""
+    return f"{instrument.task}-{instrument.head}-{digest(instrument.task, instrument.head)[:12]}"
 
 
 def trainings(instrument: Instrument, extent: Extent) -> list[Training]:

@@ -29,7 +29,7 @@ def test_it_is_said_where_another_penalty_may_be_better(tmp_path: Path) -> None:
     best = inside["vit.block_01"]
     for name, grid, word in (
         ("least", (best * 100, best * 1000), "smaller"),
-        ("largest", (best / 1e4, best / 1e3), "larger"),
+        ("largest", (best / 10, best / 5), "larger"),
     ):
         results = [result for result in trained(cache, tmp_path / name, *grid) if result.point != "vit.block_02"]
         (remark,) = edge_remarks(results)
