@@ -28,6 +28,9 @@ def _whole(value: object, least: int) -> bool:
 
 _COUNT = ("a whole number of at least 1", lambda value: _whole(value, 1))
 _NATURAL = ("a whole number of at least 0", lambda value: _whole(value, 0))
+_SEED = (f"a whole number from 0 to {2**63 - 1}", lambda value: _whole(value, 0) and value < 2**63)
+MOST_RESAMPLES = 10**6
+"""Resamples that are drawn at most; more would only tell a bound's fourth digit, and take the memory of all."""
 _SHARE = ("a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1)
 
 _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -38,8 +41,8 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "train_share": _SHARE,
     "validation_share": _SHARE,
     "folds": ("a whole number of at least 2", lambda value: value is None or _whole(value, 2)),
-    "refits": ("0 or a whole number of at least 4", lambda value: value == 0 or _whole(value, 4)),
-    "shuffle_seed": _NATURAL,
+    "refits": ("0 or a whole number of at least 4", lambda value: _whole(value, 0) and (value == 0 or value >= 4)),
+    "shuffle_seed": _SEED,
     "shuffle_shards": _COUNT,
     "patience": ("a whole number of at least 1", lambda value: value is None or _whole(value, 1)),
     "strengths": (
@@ -48,12 +51,20 @@ _POSSIBLE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "column": ("the name of a column", lambda value: value is None or (isinstance(value, str) and bool(value))),
     "perceptual_weight": ("a finite number of at least 0", lambda value: _is_number(value) and value >= 0),
-    "resamples": _COUNT,
+    "resamples": (
+        f"a whole number from 1 to {MOST_RESAMPLES}",
+        lambda value: _whole(value, 1) and value <= MOST_RESAMPLES,
+    ),
     "confidence": _SHARE,
     "resident": ("auto, device, host or none", lambda value: value in ("auto", "device", "host", "none")),
     "resident_bytes": _NATURAL,
     "device": ("auto, cpu, cuda or mps", lambda value: value in ("auto", "cpu", "cuda", "mps")),
 }
+
+
+def is_possible(name: str, value: object) -> bool:
+    """Tells whether there is an option of this name that may have this value."""
+    return name in _POSSIBLE and _POSSIBLE[name][1](value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,9 +128,9 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if isinstance(self.strengths, list):
             object.__setattr__(self, "strengths", tuple(self.strengths))
-        for name, (expected, is_possible) in _POSSIBLE.items():
+        for name, (expected, possible) in _POSSIBLE.items():
             value = getattr(self, name)
-            if not is_possible(value):
+            if not possible(value):
                 raise UsageError(f"{name} is {value!r}, expected {expected}")
         shares = self.train_share + self.validation_share
         if shares >= 1:

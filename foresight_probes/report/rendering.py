@@ -1,6 +1,6 @@
 """The view of a report: its page as HTML or Markdown, by the templates of this folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def caption(section: Section) -> str:
         f"Bars are {options.get('confidence', 0):.0%} confidence intervals from a bootstrap over groups, "
         f"{options.get('resamples')} resamples{', and refits' if first.refits else ''}."
         f"{several}{_few(first)} The mean predictor is the best constant answer.{_controls(section)}"
+        f"{_missing(section)}"
     )
 
 
@@ -42,6 +43,24 @@ def _few(result: Result) -> str:
     if not result.too_few:
         return ""
     return f" These are {result.too_few}: intervals of so few cover less than they say; no number carries a verdict."
+
+
+def _missing(section: Section) -> str:
+    """Tells which metrics were not measured, where, and why."""
+    every = (*section.results, *section.constant)
+    where: dict[tuple[str, str], list[str]] = {}
+    for result in every:
+        for metric, reason in result.not_measured.items():
+            where.setdefault((metric, reason), []).append(result.point)
+    return "".join(
+        f" {label(metric)} was not measured{'' if len(points) == len(every) else f' at {_some(points)}'}: {reason}"
+        for (metric, reason), points in where.items()
+    )
+
+
+def _some(points: Sequence[str]) -> str:
+    names = list(dict.fromkeys(points))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more points" if len(names) > 3 else "")
 
 
 def _controls(section: Section) -> str:

@@ -32,6 +32,7 @@ def require_comparable(results: Sequence[Result]) -> None:
             "prepared datasets": [{"": str(result.cache.get("data"))[:12]} for result in own],
             "splits": [{"": str(result.split.get("digest"))[:12]} for result in own],
             "options": [recipe_of(result) for result in own],
+            "first metrics": [{"": result.primary} for result in own],
         }.items():
             differing = _differing(facts)
             if differing:

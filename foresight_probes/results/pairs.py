@@ -47,17 +47,23 @@ def _compared(one: Result, other: Result, metric: str, confidence: float, tests:
     first, second = ({score.id: score for score in result.scores} for result in (one, other))
     if first.keys() != second.keys() or any(first[name].group != second[name].group for name in first):
         raise ProbeError(f"{_named(one)} and {_named(other)} were scored on other test samples or groups; {_ADVICE}")
-    return compare_pair(
-        [np.array(first[name].scores) for name in first],
-        [np.array(second[name].scores) for name in first],
-        [score.group for score in first.values()],
-        task.resampled_metrics,
-        metric,
-        permutations=0 if task.targets_from == "features" else PERMUTATIONS,
-        confidence=confidence,
-        tests=tests,
-        refits=_refitted(one, other, metric),
-    )
+    try:
+        return compare_pair(
+            [np.array(first[name].scores) for name in first],
+            [np.array(second[name].scores) for name in first],
+            [score.group for score in first.values()],
+            task.resampled_metrics,
+            metric,
+            permutations=0 if task.targets_from == "features" else PERMUTATIONS,
+            confidence=confidence,
+            tests=tests,
+            refits=_refitted(one, other, metric),
+        )
+    except (ValueError, IndexError) as error:
+        raise ProbeError(
+            f"the scores of {_named(one)} and {_named(other)} are not those of the task {one.task!r} ({error}); "
+            "train these runs again"
+        ) from error
 
 
 def _refitted(one: Result, other: Result, metric: str) -> list[float]:

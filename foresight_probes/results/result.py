@@ -17,6 +17,7 @@ from typing import Any
 from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
 from foresight_probes.results.control_values import ControlValue
+from foresight_probes.results.record_checks import require_sound
 from foresight_probes.results.scores import SampleScore, from_parquet, require_parquet, to_parquet
 from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval
@@ -304,31 +305,22 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("identity", "task", "point", "head", "run", "primary", "control"), str),
-    **dict.fromkeys(("seed", "point_index", "width", "parameters", "runs_in_pass", "bytes_read"), int),
-    **dict.fromkeys(
-        ("breakdown", "validation", "not_measured", "chance", "options", "split", "cache", "versions"), dict
-    ),
-    **dict.fromkeys(("learning_rate", "wall_seconds"), (int, float)),
-}
+_AS_THEY_ARE = (
+    *("identity", "task", "point", "head", "seed", "run", "point_index", "primary", "breakdown", "validation"),
+    *("not_measured", "chance", "options", "learning_rate", "split", "cache", "width", "parameters", "versions"),
+    *("wall_seconds", "runs_in_pass", "bytes_read", "control"),
+)
 _ENDS = ("value", "low", "high")
 
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
     record = {"refits": {}, **record}
-    for name, kind in {**_KINDS, "metrics": dict, "refits": dict, "controls": dict}.items():
-        if not isinstance(record.get(_IN_FILES.get(name, name)), kind):
-            raise TypeError(f"{_IN_FILES.get(name, name)} is {record.get(_IN_FILES.get(name, name))!r}")
+    require_sound(record)
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
-    if record["primary"] not in metrics:
-        raise ValueError(f"the primary metric {record['primary']!r} is missing")
-    for name in ("test", "groups", "effective_groups"):
-        float(record["split"][name])
     scores = path.with_suffix(".parquet")
     require_parquet(scores)
     return Result(
-        **{name: record[_IN_FILES.get(name, name)] for name in _KINDS},
+        **{name: record[_IN_FILES.get(name, name)] for name in _AS_THEY_ARE},
         metrics=metrics,
         refits={name: tuple(map(float, values)) for name, values in record["refits"].items()},
         controls={name: ControlValue.from_json(value) for name, value in record["controls"].items()},

@@ -115,12 +115,22 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path, division: Division = WHOLE
         out: Folder of the sweep's results, of all of its divisions.
         division: The way in which samples are divided; that of the sweep itself has plans of its folds and refits.
     """
-    numbers = range(sweep.options.refits if division == WHOLE else 0)
+    numbers = range(_require_parts(cache, sweep.options.refits) if division == WHOLE else 0)
     refits = tuple(plan_sweep(cache, sweep, out, Division(refit=number)) for number in numbers)
     if sweep.options.folds and division.fold is None:
         folds = [plan_sweep(cache, sweep, out, replace(division, fold=fold)) for fold in range(sweep.options.folds)]
         return _of_folds(folds, division.folder(out), refits)
     return replace(_of_split(cache, sweep, out, division), refits=refits)
+
+
+def _require_parts(cache: Cache, refits: int) -> int:
+    """Raises `UsageError` for more parts than there are groups to be left out."""
+    groups = {sample["group"] for sample in cache.rows if sample["status"] == "ok"}
+    if refits > len(groups):
+        raise UsageError(
+            f"refits is {refits}, expected at most one for each of the {len(groups)} groups of samples in {cache.path}"
+        )
+    return refits
 
 
 def _of_folds(folds: Sequence[SweepPlan], out: Path, refits: tuple[SweepPlan, ...]) -> SweepPlan:

@@ -101,6 +101,9 @@ def parse_sweep(words: Mapping[str, Any], config: Path | None = None) -> SweepRe
             raise UnknownName("option", name, option_names())
     if "task" not in settings:
         raise UsageError("no task was named; name one, for example --task boxes")
+    for name in ("twin", "lpips_weights"):
+        if not isinstance(settings.get(name), str | Path | None):
+            raise UsageError(f"{name} is {settings[name]!r}, expected the name of a folder")
     lists = {name: _list(name, settings[name]) for name in _LISTS if name in settings}
     if isinstance(settings.get("weight_decay"), int | float):  # one number is the option, a list or text is a grid
         del lists["weight_decay"]

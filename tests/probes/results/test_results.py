@@ -100,7 +100,7 @@ def test_no_results(tmp_path: Path) -> None:
         ("[1, 2]", "is not a probe result"),
         ('{"format": "something"}', "is not a probe result"),
         ('{"format": "foresight-probe-result", "version": 1}', f"of version 1, expected {VERSION}"),
-        (f'{{"format": "foresight-probe-result", "version": {VERSION}}}', r"is damaged \(identity is None\)"),
+        (f'{{"format": "foresight-probe-result", "version": {VERSION}}}', r"is damaged \(identity is missing\)"),
     ],
 )
 def test_foreign_files(tmp_path: Path, text: str, reason: str) -> None:

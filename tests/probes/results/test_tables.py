@@ -8,6 +8,7 @@ import pytest
 
 from foresight_cache.errors import UnknownName
 from foresight_probes.options import TrainingOptions
+from foresight_probes.results.point_aliases import alias_of
 from foresight_probes.results.result import load_results, save_result, summary_row
 from foresight_probes.results.tables import require_columns, select
 from foresight_probes.sweeps.plan import plan_sweep
@@ -47,7 +48,8 @@ def test_it_is_filtered_and_sorted(runs: Path) -> None:
         "runs", runs, "--where", "head=ml*", "--where", "learning_rate<0.005", "--sort", "-value", "--json"
     )
     rows = json.loads(shown.stdout)
-    expected = [row for row in map(summary_row, load_results(runs)) if row["run"].startswith("mlp-lr0.001")]
+    every = [summary_row(own) | {"alias": alias_of(own) or None} for own in load_results(runs)]
+    expected = [row for row in every if row["run"].startswith("mlp-lr0.001")]
     assert rows == sorted(expected, key=lambda row: -row["value"])
     assert len(rows) == 4
 
