@@ -38,7 +38,7 @@ from foresight_probes.training.search import Search
 from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import solver_of
 from foresight_probes.training.trainer import fit
-from pipelines.bench import logistic
+from pipelines.bench.measuring import logistic
 from pipelines.bench.measuring.ratios import Figure, medians
 
 POINT = "vit.block_01"

@@ -15,7 +15,9 @@ Sample = Annotated[
     int | None,
     typer.Option(min=1, help="Read so many random samples instead of every byte.", show_default="every byte"),
 ]
-Values = Annotated[bool, typer.Option("--values", help="Also look for numbers that are NaN or infinite.")]
+Values = Annotated[
+    bool, typer.Option("--values", help="Also look for numbers that are NaN or infinite.", show_default="off")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the samples that --sample and --rerun choose.")]
 Rerun = Annotated[int, typer.Option(min=0, help="Also extract so many random samples again and compare.")]
 Model = Annotated[
