@@ -1,7 +1,9 @@
 """Questions that cannot be learnt, and classes that no training sample has."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,12 @@ import torch
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.results.result import load_results
 from foresight_probes.splits import Split
 from foresight_probes.sweeps.learnable import ClassCounts, class_remarks, require_question
 from foresight_probes.tasks import Task
+from tests.support import scenes
+from tests.support.command import foresight, said
 from tests.support.task_samples import load, sample, thing
 
 
@@ -44,6 +49,7 @@ def asked(name: str, *sides: list[dict[str, Any]]) -> tuple[Task, ClassCounts | 
 
 
 YES, NO = answered(True), answered(False)
+WORDS = ("--task", "hallucination", "--points", "vit.block_01", "--heads", "ridge,logistic", "--no-controls", "--out")
 
 
 @pytest.mark.parametrize(
@@ -131,3 +137,22 @@ def test_what_training_lacks_is_said() -> None:
     assert counts is not None
     (remark,) = class_remarks("classification", task, counts)
     assert remark == "classification: all test samples have one class, a, of which a constant is right"
+
+
+def test_a_command_refuses_it_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = scenes.sample
+    agreed = {"qa": {"hallucinated": False}}
+    monkeypatch.setattr(scenes, "sample", lambda index: replace(whole(index), annotations=agreed))
+    cache = scenes.write(tmp_path / "cache", 96)
+    error = said("train-probe", cache.path, *WORDS, tmp_path / "runs", status=1)
+    assert error.count("foresight: ") == 1
+    assert "hallucination: the train split has one class alone, 'no', so that there is nothing to tell apart" in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_result_has_the_number_of_classes_on_each_side(tmp_path: Path) -> None:
+    cache = scenes.write(tmp_path / "cache", 96)
+    assert foresight("train-probe", cache.path, *WORDS, tmp_path / "runs").returncode == 0
+    (constant, *others) = load_results(tmp_path / "runs")
+    expected = {"train": 2, "validation": 2, "test": 2, "not_in_training": 0}
+    assert [own.split["classes"] for own in (constant, *others)] == [expected] * (1 + len(others))
