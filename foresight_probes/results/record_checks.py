@@ -74,7 +74,7 @@ FIELDS: Mapping[str, Check] = {
     **dict.fromkeys(("learning_rate", "wall_seconds"), is_number),
     "control": lambda value: isinstance(value, str),
     "metrics": _by_name(_INTERVAL),
-    "breakdown": _by_name(lambda part: _by_name(is_number)(part) and "images" in part),
+    "breakdown": _by_name(_by_name(is_number)),
     "chance": _by_name(is_number),
     "refits": _by_name(_several(is_number)),
     "not_measured": _by_name(is_text),

@@ -60,6 +60,7 @@ WORDS = ("--task", "hallucination", "--points", "vit.block_01", "--heads", "ridg
         ("hallucination", ([YES, NO], [YES, NO], [NO, NO, NO]), "test", "no"),
         ("classification", ([named("cat")] * 3, [named("dog")], [named("cat")]), "train", "cat"),
         ("patch-class", ([showing(), showing()], [showing(4)], [showing(4)]), "train", "background"),
+        ("patch-class", ([showing(4, crowd=True)] * 2, [showing(4)], [showing(4)]), "train", "background"),
         ("patch-class", ([labelled(2, 2, 255)], [labelled(1, 2)], [labelled(0, 1)]), "train", "sand"),
     ],
 )

@@ -54,7 +54,7 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, "scenes.Cache
 
 
 def written(folder: Path, *, ragged: bool) -> "scenes.Cache":
-    cache = scenes.write(folder, 40, ragged=ragged)
+    cache = scenes.write(folder, 60, ragged=ragged)
     for row in cache.rows:
         for number, thing in enumerate(row["annotations"]["objects"]):
             thing |= {"category_id": 1 + number, "area": 500.0, "crowd": False}
