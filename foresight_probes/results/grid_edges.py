@@ -9,12 +9,12 @@ from foresight_probes.results.result import Result
 def edge_remarks(results: Iterable[Result]) -> list[str]:
     """Returns a sentence for each task and head, and each edge, at which the best penalty of several lies.
 
-    Controls, most of which have nothing to learn, are not asked.
+    Controls, most of which have nothing to learn, are not asked, nor heads for which a constant answer stands.
     """
     found: dict[tuple[str, str, str, float], list[str]] = defaultdict(list)
     for result in results:
         grid, best = sorted(result.options.get("strengths", ())), result.validation.get("strength")
-        if best is None or result.control or len(grid) < 2 or grid[0] < best < grid[-1]:
+        if best is None or result.control or not result.parameters or len(grid) < 2 or grid[0] < best < grid[-1]:
             continue
         edge = "least" if best == grid[0] else "largest"
         found[result.task, result.head, edge, best].append(result.point)

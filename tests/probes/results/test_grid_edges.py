@@ -50,6 +50,7 @@ def test_points_are_named_together_and_controls_not(count: int, tmp_path: Path) 
         replace(result, point=f"llm.layer_{k:02d}", validation={**result.validation, "strength": 1.0})
         for k in range(count)
     ]
-    (remark,) = edge_remarks([*found, replace(found[0], control="shuffled", task="speed")])
+    others = [replace(found[0], control="shuffled", task="speed"), replace(found[0], parameters=0, task="order")]
+    (remark,) = edge_remarks([*found, *others])
     assert ("and 2 more points" in remark) == (count == 5)
     assert "llm.layer_00, llm.layer_01, llm.layer_02" in remark
