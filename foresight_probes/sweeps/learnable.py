@@ -85,7 +85,7 @@ def _require_classes(name: str, task: Task, counts: ClassCounts) -> None:
 def _nothing_to_learn(name: str, why: str) -> ProbeError:
     return ProbeError(
         f"{name}: {why}, so that there is nothing to tell apart; extract samples with other answers too, or more of "
-        "them, or use another shuffle_seed"
+        "them, or change train_share, validation_share or folds"
     )
 
 
