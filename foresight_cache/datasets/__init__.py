@@ -5,11 +5,12 @@ manifest that names the file as its family can then be prepared. A file in `synt
 set instead, in a layout that one of the readers reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
+from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Sample
 
@@ -36,16 +37,40 @@ class BrokenSample:
     """Clause that says what is wrong, for the list of quarantined samples."""
     absent: bool = False
     """True where nothing but files is missing, as in a part of a set."""
+    path: Path | None = None
+    """The file that it is, where it is one that was found and not one that is listed."""
+    labels: Path | None = None
+    """Its dense labels, where these were found."""
 
 
 ListedSample = RawSample | BrokenSample
 """Sample that a dataset's annotations list, usable or not."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderRules:
+    """Rules by which a raw folder is read, as far as its owner may choose them."""
+
+    pass_over: frozenset[str] = frozenset()
+    """Kinds of `inventory.py` that may be passed over, and doubts about the layout that are not to be raised."""
+    follow_links: tuple[Path, ...] = ()
+    """Folders elsewhere that links in the raw folder may lead into."""
+    frame_gaps: bool = False
+    """True where numbers may be missing among the frames in a folder of frames."""
+
+    def accepts(self, kind: str) -> bool:
+        """Returns whether a kind is accepted by name."""
+        return kind in self.pass_over
+
+
+DEFAULT_RULES = FolderRules()
+"""Rules where the owner has chosen none."""
+
+
 class Reader(Protocol):
     """Reader of one raw folder. Made with the manifest's dataset name and the folder."""
 
-    def __init__(self, name: str, root: Path) -> None: ...
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None: ...
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that are present. Raises `DatasetError` where the layout is not recognised."""
@@ -56,6 +81,13 @@ class Reader(Protocol):
 
         Raises `DatasetError` where the split is not there or its annotations as a whole are not as published;
         a sample that is wrong by itself becomes a `BrokenSample`.
+        """
+        ...
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:
+        """Counts every file below the folder by what becomes of it, where these samples of these splits are listed.
+
+        Raises `DatasetError` for a folder that cannot be read.
         """
         ...
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from foresight_cache import datasets
 from foresight_cache.datasets import ListedSample, RawSample, Reader
+from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import DatasetError
 from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count_splits
+from foresight_cache.preparation.leftovers import check_inventory, check_not_empty
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
 from foresight_cache.preparation.selection import is_absent
@@ -21,6 +23,10 @@ from foresight_cache.records import canonical_json
 class Listing:
     """Samples that a raw folder has for a request."""
 
+    inventory: Inventory
+    """Number of files of the folder by what becomes of them."""
+    classes: tuple[str, ...]
+    """Names of the classes of all samples that have one, in order."""
     counts: tuple[SplitCount, ...]
     samples: Sequence[ListedSample]
     """The selected ones, in order."""
@@ -36,12 +42,16 @@ class Listing:
 
 def list_samples(request: PreparationRequest, root: Path) -> Listing:
     """Returns what a raw folder lists, counted and selected. Raises `DatasetError`."""
-    reader = datasets.reader(request.manifest.family)(request.manifest.name, root)
+    reader = datasets.reader(request.manifest.family)(request.manifest.name, root, request.options.folder_rules)
     splits = _splits(request, reader)
     selection = request.options.selection
     if not selection.partial:
         check_checksums(request.manifest, root)
     by_split = {split: list(_grouped_samples(request, reader, split)) for split in splits}
+    inventory = reader.inventory(chain.from_iterable(by_split.values()), splits)
+    check_inventory(inventory, request.options.folder_rules)
+    for split, samples in by_split.items():
+        check_not_empty(request.manifest, split, samples, inventory)
     counts = count_splits(request.manifest, {split: len(samples) for split, samples in by_split.items()})
     if not selection.partial:
         check_counts(request.manifest, counts, request.options.max_bad)
@@ -51,7 +61,21 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
     groups, unmatched = _count_groups(request, selected)
     # What a part lacks is left out of the selection, not of the digest: it may come and go.
     source = _digest(ordered if selection.partial else selected)
-    return Listing(counts=counts, samples=selected, absent=absent, groups=groups, unmatched=unmatched, source=source)
+    return Listing(
+        inventory=inventory,
+        classes=_classes(ordered),
+        counts=counts,
+        samples=selected,
+        absent=absent,
+        groups=groups,
+        unmatched=unmatched,
+        source=source,
+    )
+
+
+def _classes(samples: Iterable[ListedSample]) -> tuple[str, ...]:
+    annotations = (listed.sample.annotations for listed in samples if isinstance(listed, RawSample))
+    return tuple(sorted({each["class"]["name"] for each in annotations if "class" in each}))
 
 
 def _count_groups(request: PreparationRequest, selected: Sequence[ListedSample]) -> tuple[int, int]:
@@ -76,19 +100,12 @@ def _count_groups(request: PreparationRequest, selected: Sequence[ListedSample])
 
 def _grouped_samples(request: PreparationRequest, reader: Reader, split: str) -> Iterator[ListedSample]:
     """Yields all samples of a split, in groups as the manifest says. Raises `DatasetError`."""
-    empty = True
     for listed in reader.samples(split):
-        empty = False
         if isinstance(listed, RawSample):
             group = request.manifest.group_of(listed.sample)
             yield replace(listed, sample=replace(listed.sample, group=group))
         else:
             yield listed
-    if empty:
-        raise DatasetError(
-            f"split {split!r} of {request.manifest.name!r} is empty: its annotations list no samples; "
-            "choose another with --split or get the annotations again"
-        )
 
 
 def _splits(request: PreparationRequest, reader: Reader) -> tuple[str, ...]:

@@ -4,9 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from foresight_cache.errors import UsageError
+from foresight_cache.datasets import FolderRules
+from foresight_cache.datasets.inventory import DATA_KINDS, DOUBTS
+from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.option_help import Flag
 from foresight_cache.preparation.selection import SampleSelection
+
+ACCEPTABLE = (*DATA_KINDS, *DOUBTS)
+"""Kinds that `--pass-over` accepts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +41,13 @@ class PreparationOptions:
             at_most=1,
         ),
     ] = 0.0
+    pass_over: Annotated[
+        tuple[str, ...],
+        Flag(
+            help=f"Kind of files or of doubt that is accepted: {', '.join(ACCEPTABLE)}. May be repeated.",
+            unset="none",
+        ),
+    ] = ()
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
         tuple[Path, ...],
@@ -50,5 +62,13 @@ class PreparationOptions:
         for name, value in (("--samples-per-shard", self.samples_per_shard), ("--workers", self.workers)):
             if value < 1:
                 raise UsageError(f"{name} is {value}, expected 1 or more")
+        for kind in self.pass_over:
+            if kind not in ACCEPTABLE:
+                raise UnknownName("kind to pass over", kind, ACCEPTABLE)
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad is {self.max_bad}, expected a share from 0 to 1, such as 0.01")
+
+    @property
+    def folder_rules(self) -> FolderRules:
+        """Rules by which the raw folder is read."""
+        return FolderRules(pass_over=frozenset(self.pass_over))

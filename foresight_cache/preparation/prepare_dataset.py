@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample, manifests
+from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import UsageError
 from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.checking import CheckedShard, checked_shards, pack_or_quarantine
@@ -49,6 +50,10 @@ class PreparationSummary:
     shards: ShardSet
     splits: Mapping[str, int]
     """Number of samples in the shards, by split."""
+    inventory: Inventory | None
+    """Number of files of the raw folder by what becomes of them; None where nothing was listed."""
+    classes: tuple[str, ...]
+    """Names of the classes that were listed."""
     counts: tuple[SplitCount, ...]
     """Number of listed samples by split, beside what the manifest expects."""
     absent: int
@@ -210,6 +215,8 @@ def _summary(
     return PreparationSummary(
         shards=shard_set,
         splits=dict(splits),
+        inventory=listing.inventory if listing else None,
+        classes=listing.classes if listing else (),
         counts=listing.counts if listing else (),
         absent=listing.absent if listing else 0,
         groups=listing.groups if listing else None,

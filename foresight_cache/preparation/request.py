@@ -55,6 +55,7 @@ class PreparationRequest:
             "shuffle-seed": self.options.selection.shuffle_seed,
             "per-class": self.options.selection.per_class,
             "partial": self.options.selection.partial or None,
+            "pass-over": sorted(set(self.options.pass_over)) or None,
             "deep": self.options.deep or None,
             "also": [other.digest for other in self.also] or None,
         }

@@ -1,15 +1,18 @@
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foresight_cache.datasets.inventory import KINDS
 from foresight_cache.preparation.options import PreparationOptions
 from pipelines.commands.options import Json
 from pipelines.completion import complete_datasets
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
+    from foresight_cache.datasets.inventory import Inventory
     from foresight_cache.preparation.prepare_dataset import PreparationSummary
 
 Dataset = Annotated[
@@ -21,6 +24,9 @@ Dataset = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the tars and their index.")]
+
+_MOST_CLASSES = 10
+"""Classes that are named; of more the first ones are."""
 
 
 @with_flags
@@ -59,6 +65,8 @@ def _json(summary: "PreparationSummary") -> dict[str, Any]:
         "shards": len(shards.shards),
         "bytes": shards.size,
         "splits": summary.splits,
+        "classes": summary.classes,
+        "files": _files(summary.inventory),
         "counts": [asdict(count) for count in summary.counts],
         "absent": summary.absent,
         "groups": summary.groups,
@@ -73,7 +81,43 @@ def _text(summary: "PreparationSummary", out: Path) -> str:
     splits = ", ".join(f"{count} of {name}" for name, count in summary.splits.items())
     state = "already prepared" if summary.already_there else "prepared"
     first = f"{state}: {splits} in {len(shards.shards)} tars, {shards.size / 1e6:,.1f} MB, in {out}"
-    return "\n".join([first, *_findings(summary)])
+    return "\n".join([first, *_findings(summary), *_classes(summary.classes), *_table(summary.inventory)])
+
+
+def _classes(classes: Sequence[str]) -> list[str]:
+    if not classes:
+        return []
+    shown = ", ".join(classes[:_MOST_CLASSES]) + (", …" if len(classes) > _MOST_CLASSES else "")
+    return [f"{len(classes):,} class{'' if len(classes) == 1 else 'es'}: {shown}"]
+
+
+def _files(inventory: "Inventory | None") -> dict[str, Any] | None:
+    if inventory is None:
+        return None
+    return {
+        "below": inventory.root,
+        "all": inventory.files,
+        "taken": inventory.taken,
+        "refused": inventory.refused,
+        "passed_over": {kind: dict(each.suffixes) for kind, each in inventory.passed_over.items()},
+    }
+
+
+def _table(inventory: "Inventory | None") -> list[str]:
+    """Returns a row for each thing that became of the files; the numbers add up to the first."""
+    if inventory is None or inventory.files == inventory.taken:
+        return []
+    rows = [(inventory.taken, "taken")]
+    if inventory.refused:
+        rows.append((inventory.refused, "refused, and told below"))
+    for kind in KINDS:
+        if each := inventory.passed_over.get(kind):
+            rows.append((each.count, f"passed over, {kind}: {each}"))
+    width = len(f"{inventory.files:,}")
+    return [
+        f"{inventory.files:,} files below {inventory.root}:",
+        *(f"  {count:>{width},} {what}" for count, what in rows),
+    ]
 
 
 def _findings(summary: "PreparationSummary") -> list[str]:

@@ -8,11 +8,13 @@
 ROOT is that folder or the one that holds it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.datasets.parts.text_files import read_lines
@@ -29,9 +31,10 @@ _SCENES = "sceneCategories.txt"
 class Reader:
     """Reader of the dataset family `ade20k`. Sample ids are `<name>/<split>/<file name without suffix>`."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root / _FOLDER if (root / _FOLDER).is_dir() else root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the names of the folders of images. Raises `DatasetError` where there is none."""
@@ -59,6 +62,10 @@ class Reader:
             if not (images / f"{path.stem}.jpg").exists():
                 reason = f"there are labels {path.name} but no image {path.stem}.jpg in {images}"
                 yield BrokenSample(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "image", samples, listed=True)
 
     def _sample(self, sample_id: str, path: Path, labels: Path, annotations: Mapping[str, Any]) -> ListedSample:
         try:

@@ -7,13 +7,15 @@ ROOT/<split>/<file_name>    or    ROOT/images/<split>/<file_name>
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample, RawSample
+from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.coco_document import CocoDocument
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.safe_paths import name_below, path_inside, stem
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.records import is_text
@@ -30,9 +32,10 @@ class Reader:
     its whole sample a `BrokenSample`, since an image with an object left out would be a wrong example.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
@@ -65,6 +68,10 @@ class Reader:
         for image_id, count in document.strays.items():
             reason = f"{count} annotations are of an image_id {image_id} that is not listed under 'images'"
             yield BrokenSample(id=f"{prefix}/image_id {image_id}", reason=reason)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "image", samples, listed=True)
 
     def _image_folder(self, split: str) -> Path:
         folders = (self._root / split, self._root / "images" / split)

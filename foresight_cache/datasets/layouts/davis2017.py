@@ -8,10 +8,12 @@ ROOT is that folder, called `DAVIS`, or the one that holds it.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from foresight_cache.datasets import ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.datasets.parts.text_files import read_lines
@@ -32,9 +34,10 @@ class Reader:
     has none; of others some frames may lack theirs.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root / _FOLDER if (root / _FOLDER).is_dir() else root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have a list of clips. Raises `DatasetError` where there is none."""
@@ -53,6 +56,10 @@ class Reader:
             raise DatasetError(f"{path} lists {repeated[0]!r} more than once; mend the file")
         for clip in clips:
             yield self._sample(clip, split)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "clip", samples, listed=True)
 
     def _sample(self, clip: str, split: str) -> ListedSample:
         sample_id = f"{self._name}/{split}/{clip}"

@@ -10,11 +10,13 @@ may be added: a model's answer, and whether it was graded as hallucinated.
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
@@ -28,9 +30,10 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": None}
 class Reader:
     """Reader of the dataset family `haloquest`; see `Questions` for ids and groups."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have a table. Raises `DatasetError` where there is none."""
@@ -49,6 +52,10 @@ class Reader:
         folders = (self._root / "images", self._root / split, self._root)
         for number, row in enumerate(_rows(self._root / f"haloquest-{split}.csv"), start=1):
             yield questions.sample(_qa(row), row["image_name"], where=f"row {number}", folders=folders)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "image", samples, listed=True)
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:

@@ -1,17 +1,15 @@
 """Any folder of images, in folders per split and per class, per class alone, or without either.
 
-    ROOT/train/<class>/<image>      splits: train, training, val, valid, validation, test, eval
+    ROOT/train/<class>/<image>      splits: train, training, val, valid, validation, test, eval, in any case
     ROOT/<class>/<image>            one split, `all`
     ROOT/<image>                    one split, no classes
 
-A folder below a class folder belongs to the class. Files that are no images are passed over.
+A folder below a class folder belongs to the class. Other files are passed over, and counted.
 """
 
-from pathlib import Path
-
-from foresight_cache.datasets.parts.class_folders import ClassFolders, walk
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+from foresight_cache.datasets.parts.class_folders import ClassFolders
+from foresight_cache.datasets.parts.file_kinds import is_hidden, is_media
+from foresight_cache.datasets.parts.folder_walk import WalkedFolder
 
 
 class Reader(ClassFolders):
@@ -20,11 +18,6 @@ class Reader(ClassFolders):
     media = "image"
     kind = "images"
 
-    def media_names(self, folder: Path) -> tuple[list[str], list[str]]:
-        """Returns paths of image files, and of links to folders."""
-        images: list[str] = []
-        linked: list[str] = []
-        for prefix, folders, files in walk(folder):
-            linked += [prefix + name for name in folders if (folder / prefix / name).is_symlink()]
-            images += [prefix + name for name in files if name.lower().endswith(SUFFIXES) and name[0] != "."]
-        return images, linked
+    def media_names(self, folder: WalkedFolder) -> list[str]:
+        """Returns the names of the image files in a folder."""
+        return [name for name in folder.files if is_media(name, "image") and not is_hidden(name)]

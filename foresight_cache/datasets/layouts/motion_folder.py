@@ -5,11 +5,13 @@ ROOT/<split>/<name>/00000.png             frames, which decode to the very pixel
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import path_inside
 from foresight_cache.errors import BadSample, DatasetError
@@ -19,9 +21,10 @@ from foresight_cache.samples import is_safe_name
 class Reader:
     """Reader of the dataset family `motion_folder`. Sample ids are `<name>/<split>/<name of the clip>`."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have a JSON file. Raises `DatasetError` where there is none."""
@@ -45,6 +48,10 @@ class Reader:
             raise DatasetError(f"{path} is not as it was generated: {error}; generate the set again") from None
         for index, clip in enumerate(clips):
             yield self._sample(clip, index, split, rate)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "clip", samples, listed=True)
 
     def _sample(self, clip: Any, index: int, split: str, rate: float) -> ListedSample:
         folder = self._root / split

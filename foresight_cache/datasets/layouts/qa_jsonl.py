@@ -7,11 +7,13 @@ and `type` may be added.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
@@ -26,9 +28,10 @@ _KEYS = {"image", "question", "answer", "hallucinated", "id", "references", "typ
 class Reader:
     """Reader of the dataset family `qa_jsonl`; see `Questions` for ids and groups."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have a file of questions. Raises `DatasetError` where there is none."""
@@ -47,6 +50,10 @@ class Reader:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield self._sample(line, f"line {number}", split, questions)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "image", samples, listed=True)
 
     def _sample(self, line: bytes, where: str, split: str, questions: Questions) -> ListedSample:
         try:

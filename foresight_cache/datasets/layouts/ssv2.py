@@ -9,12 +9,14 @@ Annotations lie in ROOT or in its folder `labels` or `annotations`; clips in ROO
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.text_files import read_json, read_lines
 from foresight_cache.errors import BadSample, DatasetError
@@ -66,9 +68,10 @@ class Reader:
     A clip of the test split has an action only where `test-answers.csv` says it.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
@@ -98,6 +101,10 @@ class Reader:
                 yield broken_sample(sample_id, error)
             else:
                 yield unmeasured_sample(sample_id, self._root, clip, "clip", annotations)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "clip", samples, listed=True)
 
     def _annotation_files(self) -> dict[str, Path]:
         """Returns the annotation files that are there, by split."""

@@ -7,12 +7,14 @@ The lists may also lie in ROOT, and the classes in ROOT or in ROOT/videos.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
+from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.text_files import read_lines
 from foresight_cache.errors import BadSample, DatasetError
@@ -31,9 +33,10 @@ class Reader:
     Splits are `train1`, `test1`, `train2`, …. Clips cut from one recording, `g01` and so on of a class, are one group.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
+        self._rules = rules
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have a list. Raises `DatasetError` where there is none."""
@@ -59,6 +62,10 @@ class Reader:
                 raise DatasetError(f"{path}, line {number}: {line!r} is there more than once; mend the file")
             seen.add(line)
             yield self._sample(match, split, classes, clips_of)
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
+        """Counts every file below the root by what becomes of it, where these samples are listed."""
+        return take_inventory(self._root, "clip", samples, listed=True)
 
     def _sample(
         self, line: re.Match[str], split: str, classes: dict[str, int], clips_of: dict[str, dict[str, list[Path]]]

@@ -1,16 +1,16 @@
 """Any folder of clips, in folders per split and per class, per class alone, or without either.
 
-    ROOT/train/<class>/<clip>      splits: train, training, val, valid, validation, test, eval
+    ROOT/train/<class>/<clip>      splits: train, training, val, valid, validation, test, eval, in any case
     ROOT/<class>/<clip>            one split, `all`
     ROOT/<clip>                    one split, no classes
 
-A clip is a video file, or a folder that holds image files, one per frame. Other files are passed over.
+A clip is a video file, or a folder that holds image files, one per frame, and no video.
+Other files are passed over, and counted.
 """
 
-from pathlib import Path
-
-from foresight_cache.datasets.parts.class_folders import ClassFolders, walk
-from foresight_cache.datasets.parts.clip_files import VIDEO_SUFFIXES, is_folder_of_frames
+from foresight_cache.datasets.parts.class_folders import ClassFolders
+from foresight_cache.datasets.parts.file_kinds import is_frame, is_hidden, is_media
+from foresight_cache.datasets.parts.folder_walk import WalkedFolder
 
 
 class Reader(ClassFolders):
@@ -19,20 +19,15 @@ class Reader(ClassFolders):
     media = "clip"
     kind = "clips"
 
-    def media_names(self, folder: Path) -> tuple[list[str], list[str]]:
-        """Returns paths of video files and of folders of frames, and of links to folders."""
-        clips: list[str] = []
-        linked: list[str] = []
-        for prefix, folders, files in walk(folder):
-            linked += [prefix + name for name in folders if (folder / prefix / name).is_symlink()]
-            if prefix and is_folder_of_frames(folder / prefix):
-                clips.append(prefix[:-1])
-                folders.clear()
-                continue
-            clips += [prefix + name for name in files if name.lower().endswith(VIDEO_SUFFIXES) and name[0] != "."]
-        return clips, linked
+    def media_names(self, folder: WalkedFolder) -> list[str]:
+        """Returns the names of the video files in a folder, or an empty name where it is a folder of frames itself."""
+        clips = [name for name in folder.files if is_media(name, "clip") and not is_hidden(name)]
+        if clips or not folder.prefix or not any(map(is_frame, folder.files)):
+            return clips
+        folder.folders.clear()
+        return [""]
 
     @staticmethod
     def stem(name: str) -> str:
         """Returns a path without the suffix of a video; the name of a folder has none."""
-        return name.rpartition(".")[0] if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
+        return name.rpartition(".")[0] if is_media(name, "clip") else name

@@ -1,6 +1,6 @@
 """The walk through folders per split and per class that the readers of image and of video folders share.
 
-    ROOT/train/<class>/<file>      splits: train, training, val, valid, validation, test, eval
+    ROOT/train/<class>/<file>      splits: train, training, val, valid, validation, test, eval, in any case
     ROOT/<class>/<file>            one split, `all`
     ROOT/<file>                    one split, no classes
 
@@ -10,18 +10,23 @@ A folder below a class folder belongs to the class.
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets import BrokenSample, FolderRules, ListedSample
+from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.class_folder_doubts import check_class_folders, check_split_folders
+from foresight_cache.datasets.parts.counted_files import take_inventory
+from foresight_cache.datasets.parts.file_kinds import SPLITS, composed, is_hidden, split_name
+from foresight_cache.datasets.parts.folder_walk import WalkedFolder, walk
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.records import is_text
 from foresight_cache.samples import Media
 
-SPLITS = ("train", "training", "val", "valid", "validation", "test", "eval")
 ALL = "all"
 """Name of the only split of a folder that has none."""
 
@@ -29,20 +34,25 @@ ALL = "all"
 class ClassFolders(ABC):
     """Reader of such folders; a layout says which files are samples. Ids are `<name>/<split>/<path without suffix>`.
 
-    Where that would be one id for several files, the suffix stays.
+    Where that would be one id for several files, the suffix stays. The split is called by its name in lower case,
+    whatever that of its folder is.
     """
 
     media: ClassVar[Media]
     kind: ClassVar[str]
     """Plural of what the folder holds, for errors."""
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, root: Path, rules: FolderRules = FolderRules()) -> None:  # noqa: B008 - frozen
         self._name = name
         self._root = root
+        self._rules = rules
 
     @abstractmethod
-    def media_names(self, folder: Path) -> tuple[list[str], list[str]]:
-        """Returns paths below a folder: of its media, and of links to folders, which are not followed."""
+    def media_names(self, folder: WalkedFolder) -> list[str]:
+        """Returns the names of the media in a folder; takes from its `folders` what is not to be walked.
+
+        An empty name is the folder itself, a clip.
+        """
 
     @staticmethod
     def stem(name: str) -> str:
@@ -50,52 +60,89 @@ class ClassFolders(ABC):
         return name.rpartition(".")[0]
 
     def splits(self) -> tuple[str, ...]:
-        """Returns the folders that are called like a split, or `all`. Raises `DatasetError` without a folder."""
+        """Returns the splits that have a folder, or `all`.
+
+        Raises `DatasetError` without a folder, and where the folders are nearly called like splits.
+        """
         if not self._root.is_dir():
             raise DatasetError(
                 f"there is no folder {self._root}; expected {self.kind}, in folders per class or without"
             )
-        return tuple(split for split in SPLITS if (self._root / split).is_dir()) or (ALL,)
+        return tuple(self._split_folders) or (ALL,)
 
     def samples(self, split: str) -> Iterator[ListedSample]:
         """Yields the samples in order of path. Raises `DatasetError`."""
         check_split(split, self.splits(), self._root)
-        folder = self._root if split == ALL else self._root / split
-        listed, linked = self.media_names(folder)
-        names = sorted(listed, key=_by_part)
-        classes = sorted({name.partition(os.sep)[0] for name in names if os.sep in name})
+        folder = self._root / self._split_folders.get(split, "")
+        listed: list[str] = []
+        links: set[str] = set()
+        linked_folders: list[str] = []
+        for walked in walk(folder):
+            walked.folders[:] = [name for name in walked.folders if not is_hidden(name)]
+            linked_folders += [walked.prefix + name for name in walked.linked_folders if not is_hidden(name)]
+            listed += [walked.prefix + name if name else walked.prefix[:-1] for name in self.media_names(walked)]
+            links.update(walked.prefix + name for name in walked.links)
+        if not self._rules.accepts("wrapping"):
+            check_class_folders(folder, listed, self._rules)
+        yield from self._samples(split, folder, sorted(listed, key=_by_part), links)
+        for name in sorted(linked_folders, key=_by_part):
+            yield BrokenSample(
+                id=ascii(f"{self._name}/{split}/{name}")[1:-1],
+                reason=f"{name!a} is a link to a folder, which is not followed; put the folder itself there",
+                path=folder / name,
+            )
+
+    def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:
+        """Counts every file below the root by what becomes of it, where these samples of these splits are listed."""
+        folders = self._split_folders
+        unasked = {folder for split, folder in folders.items() if split not in set(splits)}
+        return take_inventory(
+            self._root, self.media, samples, listed=False, other_splits=unasked, entered=set(folders.values())
+        )
+
+    @cached_property
+    def _split_folders(self) -> dict[str, str]:
+        """The names of the folders of splits, by split in the order of `SPLITS`. Raises `DatasetError`."""
+        if self._rules.accepts("split-names"):
+            return {}
+        top = next(walk(self._root))
+        names = sorted(name for name in (*top.folders, *top.linked_folders) if not is_hidden(name))
+        folders: dict[str, str] = {}
+        for name in names:
+            split = split_name(name)
+            if split in folders:
+                raise DatasetError(
+                    f"{self._root} holds two folders of the split {split!r}, {folders[split]} and {name}; make them one"
+                )
+            if split:
+                folders[split] = name
+        if not folders:
+            check_split_folders(self._root, names)
+        return {split: folders[split] for split in SPLITS if split in folders}
+
+    def _samples(self, split: str, folder: Path, names: list[str], links: set[str]) -> Iterator[ListedSample]:
+        classes = sorted({composed(name.partition(os.sep)[0]) for name in names if os.sep in name})
         class_ids = {class_name: number for number, class_name in enumerate(classes)}
         stems = Counter(map(self.stem, names))
         for name in names:
             stem = self.stem(name)
             sample_id = f"{self._name}/{split}/{stem if stems[stem] == 1 else name}"
-            yield self._sample(sample_id, folder, name, class_ids)
-        for name in sorted(linked, key=_by_part):
-            yield BrokenSample(
-                id=ascii(f"{self._name}/{split}/{name}")[1:-1],
-                reason=f"{name!a} is a link to a folder, which is not followed; put the folder itself there",
-            )
+            yield self._sample(sample_id, folder, name, class_ids, linked=name in links)
 
-    def _sample(self, sample_id: str, folder: Path, name: str, class_ids: Mapping[str, int]) -> ListedSample:
+    def _sample(
+        self, sample_id: str, folder: Path, name: str, class_ids: Mapping[str, int], *, linked: bool
+    ) -> ListedSample:
         path = folder / name
         try:
             if not is_text(name):
                 raise BadSample(f"its file name {name!a} is not UTF-8; rename the file")
-            check_stays_inside(folder, path, repr(name))
+            if linked:  # no folder on the way is a link: these are not walked
+                check_stays_inside(folder, path, repr(name))
         except BadSample as error:
-            return broken_sample(sample_id, error)
-        class_name = name.partition(os.sep)[0] if os.sep in name else None
+            return broken_sample(sample_id, error, path)
+        class_name = composed(name.partition(os.sep)[0]) if os.sep in name else None
         annotations = {"class": {"name": class_name, "id": class_ids[class_name]}} if class_name else {}
         return unmeasured_sample(sample_id, self._root, path, self.media, annotations)
-
-
-def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yields each folder below a root as a prefix of paths below it, with the names of its folders and files.
-
-    Folders that the caller removes from the list are not walked.
-    """
-    for folder, folders, files in os.walk(root):
-        yield "" if folder == str(root) else f"{os.path.relpath(folder, root)}{os.sep}", folders, files
 
 
 def _by_part(name: str) -> str:

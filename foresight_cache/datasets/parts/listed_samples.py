@@ -47,6 +47,12 @@ def unmeasured_sample(
     return RawSample(sample=sample, path=path, labels=labels)
 
 
-def broken_sample(sample_id: str, error: BadSample) -> BrokenSample:
-    """Returns a sample that cannot be used, its id in ASCII, as file names may hold halves of characters."""
-    return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=isinstance(error, AbsentFiles))
+def broken_sample(
+    sample_id: str, error: BadSample, path: Path | None = None, labels: Path | None = None
+) -> BrokenSample:
+    """Returns a sample that cannot be used, its id in ASCII, as file names may hold halves of characters.
+
+    `path` and `labels` are those of its files that were found in the folder.
+    """
+    absent = isinstance(error, AbsentFiles)
+    return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=absent, path=path, labels=labels)

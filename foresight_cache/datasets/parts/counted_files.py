@@ -1,0 +1,61 @@
+"""Counts the files of a raw folder: each below it is taken, refused by name, or passed over by a named rule."""
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from foresight_cache.datasets import ListedSample, RawSample
+from foresight_cache.datasets.inventory import DATA_KINDS, Inventory
+from foresight_cache.datasets.parts.file_kinds import is_frame, is_hidden, kind_of_unused, suffix_of
+from foresight_cache.datasets.parts.folder_walk import walk
+from foresight_cache.samples import Media
+
+
+def take_inventory(
+    root: Path,
+    media: Media,
+    samples: Iterable[ListedSample],
+    *,
+    listed: bool,
+    other_splits: Collection[str] = (),
+    entered: Collection[str] = (),
+) -> Inventory:
+    """Counts every file below the root once. Raises `DatasetError` for a folder that cannot be read.
+
+    `listed` tells whether annotations list the samples, `other_splits` are folders in the root of splits that were not
+    asked for, and `entered` those that are walked though they are links.
+    """
+    inventory = Inventory(root=root, listed=listed)
+    taken, refused = _paths(root, samples)
+    for folder in walk(root, entered):
+        prefix = folder.prefix
+        holds_frames = prefix[:-1] in taken
+        hidden = any(map(is_hidden, prefix.split("/")[:-1]))
+        unasked = prefix.partition("/")[0] in other_splits
+        for name in folder.linked_folders:
+            inventory.refused += 1
+            refused.discard(prefix + name)
+        for name in folder.files:
+            path = prefix + name
+            if path in taken or (holds_frames and is_frame(name)):
+                inventory.taken += 1
+            elif path in refused:
+                inventory.refused += 1
+            elif hidden or is_hidden(name):
+                inventory.pass_over("hidden", path, suffix_of(name))
+            else:
+                kind = kind_of_unused(name, media, listed=listed)
+                kind = "other-splits" if unasked and kind in DATA_KINDS else kind
+                inventory.pass_over(kind, path, suffix_of(name))
+    return inventory
+
+
+def _paths(root: Path, samples: Iterable[ListedSample]) -> tuple[set[str], set[str]]:
+    """Returns the files and folders of samples as paths below the root: of usable ones, and of others."""
+    start = len(os.fspath(root)) + 1
+    taken: set[str] = set()
+    refused: set[str] = set()
+    for sample in samples:
+        paths = taken if isinstance(sample, RawSample) else refused
+        paths.update(os.fspath(path)[start:] for path in (sample.path, sample.labels) if path is not None)
+    return taken, refused
