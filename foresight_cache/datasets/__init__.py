@@ -8,11 +8,13 @@ set instead, in a layout that one of the readers reads.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Sample
+
+FrameGaps = Literal["none", "even", "any"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +27,8 @@ class RawSample:
     """The media file, inside the dataset's folder; or a folder of a clip's frames, image files in order of name."""
     labels: Path | None = None
     """Dense labels as a PNG; of a clip in frames a folder of PNGs, each named like the frame that it labels."""
+    gaps: FrameGaps = "none"
+    """Numbers that may be missing among frames in a folder: none, all between frames at an even step, or any."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +61,10 @@ class FolderRules:
     """Folders elsewhere that links in the raw folder may lead into."""
     frame_gaps: bool = False
     """True where numbers may be missing among the frames in a folder of frames."""
+
+    def gaps(self, usual: FrameGaps = "none") -> FrameGaps:
+        """Returns what may be missing among frames of a layout where this is the usual answer."""
+        return "any" if self.frame_gaps else usual
 
     def accepts(self, kind: str) -> bool:
         """Returns whether a kind is accepted by name."""

@@ -65,6 +65,8 @@ class Inventory:
     """Number of files, and of links to folders, of samples that cannot be used; their names are told."""
     passed_over: dict[str, PassedOver] = field(default_factory=dict)
     """Files that are passed over, by kind."""
+    steps: dict[str, int] = field(default_factory=dict)
+    """Step of the numbers of frames, by folder of frames, where it is not 1."""
 
     @property
     def files(self) -> int:

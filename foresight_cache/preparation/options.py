@@ -48,6 +48,9 @@ class PreparationOptions:
             unset="none",
         ),
     ] = ()
+    frame_gaps: Annotated[
+        bool, Flag(help="Accept folders of frames whose numbers have gaps; a constant step in your own needs no leave.")
+    ] = False
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
         tuple[Path, ...],
@@ -71,4 +74,4 @@ class PreparationOptions:
     @property
     def folder_rules(self) -> FolderRules:
         """Rules by which the raw folder is read."""
-        return FolderRules(pass_over=frozenset(self.pass_over))
+        return FolderRules(pass_over=frozenset(self.pass_over), frame_gaps=self.frame_gaps)

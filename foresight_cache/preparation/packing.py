@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foresight_cache.annotations import check_annotations
 from foresight_cache.datasets import RawSample
-from foresight_cache.datasets.parts.clip_files import FRAME_SUFFIXES, check_no_gap, frame_files
+from foresight_cache.datasets.parts.clip_files import frame_files, frame_order
 from foresight_cache.errors import BadSample
 from foresight_cache.media.clips import ClipFacts, clip_facts
 from foresight_cache.media.images import decode_image, image_size
@@ -53,23 +53,23 @@ def pack_sample(raw: RawSample, *, deep: bool = False, read: Read = Path.read_by
 
 def _read_media(raw: RawSample, read: Read) -> dict[str, Content]:
     if raw.sample.media == "clip" and raw.path.is_dir():
-        return _read_frames(raw.path)
+        return _read_frames(raw)
     if raw.sample.media == "clip":
         return {media_member_extension(raw.path.name): raw.path.read_bytes()}
     return {media_member_extension(raw.path.name): read(raw.path)}
 
 
-def _read_frames(folder: Path) -> dict[str, Content]:
+def _read_frames(raw: RawSample) -> dict[str, Content]:
     """Returns the image files of a folder in order. Raises `BadSample`."""
-    paths = frame_files(folder)
+    order = frame_order(raw.path)
+    paths = [raw.path / name for name in order.names]
     suffixes = {media_member_extension(path.name) for path in paths}
-    if not paths:
-        raise BadSample(f"the folder holds no frames; expected image files ({', '.join(FRAME_SUFFIXES)})")
     if len(suffixes) > 1 or len(paths) > MOST_FRAMES:
         raise BadSample(
             f"the folder holds {len(paths)} frames of the kinds {', '.join(sorted(suffixes))}; expected one"
         )
-    check_no_gap(paths)
+    if raw.gaps != "any":
+        order.check_gaps(constant_step=raw.gaps == "even")
     suffix = suffixes.pop()
     return {frame_member(number, suffix): path.read_bytes() for number, path in enumerate(paths)}
 

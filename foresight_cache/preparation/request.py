@@ -56,6 +56,7 @@ class PreparationRequest:
             "per-class": self.options.selection.per_class,
             "partial": self.options.selection.partial or None,
             "pass-over": sorted(set(self.options.pass_over)) or None,
+            "frame-gaps": self.options.frame_gaps or None,
             "deep": self.options.deep or None,
             "also": [other.digest for other in self.also] or None,
         }

@@ -99,6 +99,7 @@ def _files(inventory: "Inventory | None") -> dict[str, Any] | None:
         "all": inventory.files,
         "taken": inventory.taken,
         "refused": inventory.refused,
+        "steps_of_frames": inventory.steps,
         "passed_over": {kind: dict(each.suffixes) for kind, each in inventory.passed_over.items()},
     }
 
@@ -129,6 +130,9 @@ def _findings(summary: "PreparationSummary") -> list[str]:
                 f"{each.split}: {each.listed:,} found, {each.expected:,} expected, "
                 f"{each.missing:,} missing, {each.extra:,} extra"
             )
+    if summary.inventory and (steps := summary.inventory.steps):
+        folder, step = min(steps.items())
+        lines.append(f"{len(steps):,} folders of frames have numbers at a step, such as {folder!a}: every {step:,}")
     if summary.groups is not None and (summary.groups < summary.shards.samples or summary.shards.manifest.get("group")):
         lines.append(_groups(summary, summary.groups))
     if bad := len(summary.shards.quarantined):

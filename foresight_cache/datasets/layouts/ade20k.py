@@ -15,11 +15,11 @@ from typing import Any
 from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.counted_files import take_inventory
+from foresight_cache.datasets.parts.file_kinds import is_hidden, is_split_file, suffix_of
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.datasets.parts.text_files import read_lines
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
-from foresight_cache.samples import is_safe_name
 
 _FOLDER = "ADEChallengeData2016"
 _LAYOUT = "expected ROOT/images/<split>/*.jpg and ROOT/annotations/<split>/*.png"
@@ -41,7 +41,7 @@ class Reader:
         images = self._root / "images"
         if not images.is_dir():
             raise DatasetError(f"{self._root} is not an ADE20K folder: there is no {images}; {_LAYOUT}")
-        splits = tuple(sorted(path.name for path in images.iterdir() if path.is_dir() and is_safe_name(path.name)))
+        splits = tuple(sorted(path.name for path in images.iterdir() if path.is_dir() and is_split_file(path.name)))
         if not splits:
             raise DatasetError(f"{images} holds no folder of a split; {_LAYOUT}")
         return splits
@@ -111,4 +111,4 @@ class Reader:
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
+    return sorted(path for path in folder.iterdir() if suffix_of(path.name) == suffix and not is_hidden(path.name))

@@ -14,6 +14,7 @@ from pathlib import Path
 from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.counted_files import take_inventory
+from foresight_cache.datasets.parts.file_kinds import is_split_file
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.datasets.parts.text_files import read_lines
@@ -42,7 +43,7 @@ class Reader:
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have a list of clips. Raises `DatasetError` where there is none."""
         folder = self._root / "ImageSets" / "2017"
-        splits = tuple(sorted(path.stem for path in folder.glob("*.txt") if is_safe_name(path.stem)))
+        splits = tuple(sorted(path.stem for path in folder.glob("*.txt") if is_split_file(path.stem)))
         if not splits:
             raise DatasetError(f"{self._root} is not a DAVIS folder: there is no list in {folder}; {_LAYOUT}")
         return splits
@@ -76,7 +77,9 @@ class Reader:
         except BadSample as error:
             return broken_sample(sample_id, error)
         if not masks.is_dir():
-            return unmeasured_sample(sample_id, self._root, frames, "clip", {}, frames_per_second=FRAMES_PER_SECOND)
+            return unmeasured_sample(
+                sample_id, self._root, frames, "clip", {}, frames_per_second=FRAMES_PER_SECOND, gaps=self._rules.gaps()
+            )
         names = ["background", *(f"object {number}" for number in range(1, _MOST_OBJECTS + 1))]
         return unmeasured_sample(
             sample_id,
@@ -86,4 +89,5 @@ class Reader:
             {"labels": {"classes": names, "ignore": None}},
             frames_per_second=FRAMES_PER_SECOND,
             labels=masks,
+            gaps=self._rules.gaps(),
         )

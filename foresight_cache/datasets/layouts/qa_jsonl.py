@@ -14,10 +14,10 @@ from typing import Any
 from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.counted_files import take_inventory
+from foresight_cache.datasets.parts.file_kinds import is_split_file
 from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
-from foresight_cache.samples import is_safe_name
 
 _LAYOUT = "expected ROOT/<split>.jsonl with one JSON object a line"
 _LONGEST = 1 << 20
@@ -37,7 +37,7 @@ class Reader:
         """Returns the splits that have a file of questions. Raises `DatasetError` where there is none."""
         if not self._root.is_dir():
             raise DatasetError(f"there is no folder {self._root}; {_LAYOUT}")
-        files = sorted(path for path in self._root.glob("*.jsonl") if is_safe_name(path.stem))
+        files = sorted(path for path in self._root.glob("*.jsonl") if is_split_file(path.stem))
         if not files:
             raise DatasetError(f"{self._root} holds no *.jsonl; {_LAYOUT}")
         return tuple(path.stem for path in files)

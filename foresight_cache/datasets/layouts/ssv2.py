@@ -100,7 +100,7 @@ class Reader:
             except BadSample as error:
                 yield broken_sample(sample_id, error)
             else:
-                yield unmeasured_sample(sample_id, self._root, clip, "clip", annotations)
+                yield unmeasured_sample(sample_id, self._root, clip, "clip", annotations, gaps=self._rules.gaps())
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""

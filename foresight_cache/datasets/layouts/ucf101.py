@@ -91,7 +91,9 @@ class Reader:
             "placeholders": [],
         }
         group = f"{self._name}/{recording}"
-        return unmeasured_sample(sample_id, self._root, clip, "clip", {"action": action}, group=group)
+        return unmeasured_sample(
+            sample_id, self._root, clip, "clip", {"action": action}, group=group, gaps=self._rules.gaps()
+        )
 
     def _lists(self) -> dict[str, Path]:
         """Returns the lists that are there, by split."""

@@ -142,7 +142,7 @@ class ClassFolders(ABC):
             return broken_sample(sample_id, error, path)
         class_name = composed(name.partition(os.sep)[0]) if os.sep in name else None
         annotations = {"class": {"name": class_name, "id": class_ids[class_name]}} if class_name else {}
-        return unmeasured_sample(sample_id, self._root, path, self.media, annotations)
+        return unmeasured_sample(sample_id, self._root, path, self.media, annotations, gaps=self._rules.gaps("even"))
 
 
 def _by_part(name: str) -> str:

@@ -1,17 +1,12 @@
 """Finds clips in a raw folder, which are video files or folders of frames, and the frames of such a folder."""
 
 import os
-import re
-from itertools import pairwise
 from pathlib import Path
 
+from foresight_cache.datasets.parts.file_kinds import FRAME_SUFFIXES, VIDEO_SUFFIXES, is_frame, is_hidden, is_media
+from foresight_cache.datasets.parts.frame_names import FrameOrder, order_frames
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.errors import AbsentFiles, BadSample
-
-VIDEO_SUFFIXES = (".webm", ".mp4", ".avi", ".mkv", ".mov", ".m4v")
-FRAME_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""Suffixes of the frames in a folder of frames; anything else in it is passed over."""
-_NUMBER = re.compile(r"\d+$")
 
 
 def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
@@ -22,6 +17,8 @@ def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
     paths_by_stem: dict[str, list[Path]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
+            if is_hidden(entry.name):
+                continue
             stem = entry.name if entry.is_dir() else Path(entry.name).stem
             paths_by_stem.setdefault(stem, []).append(folder / entry.name)
     return paths_by_stem
@@ -32,7 +29,7 @@ def one_clip(stem: str, paths: list[Path], folder: Path) -> Path:
 
     Raises `AbsentFiles` where there is none, `BadSample` for more than one, or a link elsewhere.
     """
-    clips = sorted(path for path in paths if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES)
+    clips = sorted(path for path in paths if path.is_dir() or is_media(path.name, "clip"))
     if not clips and paths:
         raise BadSample(f"{paths[0].name} is no video; expected {stem} with one of {', '.join(VIDEO_SUFFIXES)}")
     if not clips:
@@ -43,37 +40,23 @@ def one_clip(stem: str, paths: list[Path], folder: Path) -> Path:
     return clips[0]
 
 
-def is_folder_of_frames(folder: Path) -> bool:
-    """Returns whether a folder holds images itself."""
+def frame_order(folder: Path) -> FrameOrder:
+    """Returns the images in a folder in the order of the numbers in their names.
+
+    Raises `BadSample` for a link out of the folder, and where the names do not say an order.
+    """
+    names = []
     with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith(FRAME_SUFFIXES) for entry in entries)
+        for entry in entries:
+            if is_frame(entry.name):
+                names.append(entry.name)
+                if entry.is_symlink():
+                    check_stays_inside(folder, folder / entry.name, repr(entry.name))
+    if not names:
+        raise BadSample(f"the folder holds no frames; expected image files ({', '.join(FRAME_SUFFIXES)})")
+    return order_frames(names)
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """Returns the images in a folder, in the order of the numbers that end their names, else of the names.
-
-    Raises `BadSample` for a link out of the folder.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
-    for path in paths:
-        if path.is_symlink():
-            check_stays_inside(folder, path, repr(path.name))
-    numbers = [_number(path) for path in paths]
-    return paths if None in numbers else sorted(paths, key=lambda path: _number(path) or 0)
-
-
-def check_no_gap(paths: list[Path]) -> None:
-    """Raises `BadSample` where the numbers that end names of frames, if all have one, do not follow each other."""
-    if any(_number(path) is None for path in paths):
-        return
-    for path, following in pairwise(paths):
-        missing = (_number(following) or 0) - (_number(path) or 0) - 1
-        if missing < 0:
-            raise BadSample(f"the frames {path.name} and {following.name} have one number")
-        if missing:
-            raise BadSample(f"frames are missing between {path.name} and {following.name}: {missing}")
-
-
-def _number(path: Path) -> int | None:
-    match = _NUMBER.search(path.stem)
-    return int(match[0]) if match else None
+    """Returns the paths of the frames in a folder in order. Raises `BadSample`."""
+    return [folder / name for name in frame_order(folder).names]

@@ -8,6 +8,7 @@ from foresight_cache.datasets import ListedSample, RawSample
 from foresight_cache.datasets.inventory import DATA_KINDS, Inventory
 from foresight_cache.datasets.parts.file_kinds import is_frame, is_hidden, kind_of_unused, suffix_of
 from foresight_cache.datasets.parts.folder_walk import walk
+from foresight_cache.datasets.parts.frame_names import flow_images, step_of
 from foresight_cache.samples import Media
 
 
@@ -29,7 +30,10 @@ def take_inventory(
     taken, refused = _paths(root, samples)
     for folder in walk(root, entered):
         prefix = folder.prefix
-        holds_frames = prefix[:-1] in taken
+        frames = {name for name in folder.files if is_frame(name)} if prefix[:-1] in taken else set()
+        flow = flow_images(frames)
+        if step := step_of(frames - flow):
+            inventory.steps[prefix[:-1]] = step
         hidden = any(map(is_hidden, prefix.split("/")[:-1]))
         unasked = prefix.partition("/")[0] in other_splits
         for name in folder.linked_folders:
@@ -37,7 +41,9 @@ def take_inventory(
             refused.discard(prefix + name)
         for name in folder.files:
             path = prefix + name
-            if path in taken or (holds_frames and is_frame(name)):
+            if name in flow:
+                inventory.pass_over("flow", path, suffix_of(name))
+            elif path in taken or name in frames:
                 inventory.taken += 1
             elif path in refused:
                 inventory.refused += 1

@@ -7,7 +7,7 @@ names whatever their case, names of classes in one Unicode form.
 import re
 import unicodedata
 
-from foresight_cache.samples import Media
+from foresight_cache.samples import Media, is_safe_name
 
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -48,6 +48,15 @@ def is_hidden(name: str) -> bool:
     ['._a.jpg', '.Trash-1000', '@eaDir', 'THUMBS.DB']
     """
     return name[0] == "." or name.lower() in _SYSTEM_NAMES
+
+
+def is_split_file(name: str) -> bool:
+    """Returns whether a file or folder may stand for a split of the name: it is safe to use, and not hidden.
+
+    >>> is_split_file("val2017"), is_split_file("._val2017")
+    (True, False)
+    """
+    return is_safe_name(name) and not is_hidden(name)
 
 
 def suffix_of(name: str) -> str:
