@@ -45,6 +45,8 @@ class BrokenSample:
     """The file that it is, where it is one that was found and not one that is listed."""
     labels: Path | None = None
     """Its dense labels, where these were found."""
+    classes: tuple[str, ...] = ()
+    """What it would be counted under, such as its action, where the annotations say so."""
 
 
 ListedSample = RawSample | BrokenSample

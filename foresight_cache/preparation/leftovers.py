@@ -1,4 +1,4 @@
-"""Refuses what a raw folder holds and no sample has, where it looks like data and was not accepted by name."""
+"""Refuses raw folders whose files and samples do not fit: data that no sample has, and samples that have no data."""
 
 from collections.abc import Collection
 
@@ -6,6 +6,7 @@ from foresight_cache.datasets import FolderRules
 from foresight_cache.datasets.inventory import KINDS, Inventory
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError
+from foresight_cache.preparation.selection import AbsentSamples
 
 
 def check_inventory(inventory: Inventory, rules: FolderRules) -> None:
@@ -36,4 +37,14 @@ def check_not_empty(manifest: Manifest, split: str, samples: Collection[object],
     raise DatasetError(
         f"split {split!r} in {inventory.root} has no {manifest.media} of a suffix that is known: {holds}; "
         "choose another with --split or --root"
+    )
+
+
+def refuse_absent_set(manifest: Manifest, absent: AbsentSamples, inventory: Inventory) -> None:
+    """Raises `DatasetError` that says what of a part of a set was sought, and what is there instead."""
+    others = inventory.passed_over.get("not-listed")
+    there = f"; below it are media that are not listed: {others}" if others else ""
+    raise DatasetError(
+        f"none of the {len(absent.ids):,} samples of {manifest.name!r} that are listed is in {inventory.root}, such as "
+        f"{absent.ids[0]}: {absent.reason}{there}"
     )

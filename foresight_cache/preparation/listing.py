@@ -12,10 +12,10 @@ from foresight_cache.datasets import ListedSample, RawSample, Reader
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import DatasetError
 from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count_splits
-from foresight_cache.preparation.leftovers import check_inventory, check_not_empty
+from foresight_cache.preparation.leftovers import check_inventory, check_not_empty, refuse_absent_set
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
-from foresight_cache.preparation.selection import is_absent
+from foresight_cache.preparation.selection import AbsentSamples
 from foresight_cache.records import canonical_json
 
 
@@ -30,8 +30,8 @@ class Listing:
     counts: tuple[SplitCount, ...]
     samples: Sequence[ListedSample]
     """The selected ones, in order."""
-    absent: int
-    """Number of samples that are listed and not there, in a part of a set."""
+    absent: AbsentSamples
+    """Samples that are listed and not there, in a part of a set."""
     groups: int
     """Number of groups of the selected samples, before those of equal media are joined."""
     unmatched: int
@@ -49,7 +49,6 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         check_checksums(request.manifest, root)
     by_split = {split: list(_grouped_samples(request, reader, split)) for split in splits}
     inventory = reader.inventory(chain.from_iterable(by_split.values()), splits)
-    check_inventory(inventory, request.options.folder_rules)
     for split, samples in by_split.items():
         check_not_empty(request.manifest, split, samples, inventory)
     counts = count_splits(request.manifest, {split: len(samples) for split, samples in by_split.items()})
@@ -57,7 +56,7 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         check_counts(request.manifest, counts, request.options.max_bad)
     ordered = selection.order(chain.from_iterable(by_split.values()))
     selected = selection.select(ordered)
-    absent = sum(map(is_absent, ordered)) if selection.partial else 0
+    absent = AbsentSamples.of(ordered) if selection.partial else AbsentSamples()
     groups, unmatched = _count_groups(request, selected)
     # What a part lacks is left out of the selection, not of the digest: it may come and go.
     source = _digest(ordered if selection.partial else selected)
@@ -71,6 +70,13 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         unmatched=unmatched,
         source=source,
     )
+
+
+def check_listing(request: PreparationRequest, listing: Listing) -> None:
+    """Raises `DatasetError` where there is nothing to pack, or data that would be passed over."""
+    check_inventory(listing.inventory, request.options.folder_rules)
+    if listing.absent.ids and not listing.samples:
+        refuse_absent_set(request.manifest, listing.absent, listing.inventory)
 
 
 def _classes(samples: Iterable[ListedSample]) -> tuple[str, ...]:
@@ -113,7 +119,14 @@ def _splits(request: PreparationRequest, reader: Reader) -> tuple[str, ...]:
     split, present = request.options.split, reader.splits()
     if split is None:
         expected = request.manifest.splits or present
-        return tuple(name for name in expected if name in present) if request.options.selection.partial else expected
+        if not request.options.selection.partial:
+            return expected
+        if not set(expected) & set(present):
+            raise DatasetError(
+                f"{request.options.root} has none of the splits {', '.join(expected)} of {request.manifest.name!r}; "
+                f"splits there: {', '.join(present)}"
+            )
+        return tuple(name for name in expected if name in present)
     if split not in present:
         there = ", ".join(present)
         raise DatasetError(f"there is no split {split!r} in {request.options.root}; splits there: {there}")

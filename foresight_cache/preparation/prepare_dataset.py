@@ -21,7 +21,7 @@ from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.checking import CheckedShard, checked_shards, pack_or_quarantine
 from foresight_cache.preparation.duplicates import group_duplicates
 from foresight_cache.preparation.expectations import SplitCount, check_bad_samples
-from foresight_cache.preparation.listing import Listing, generate_raw, list_samples
+from foresight_cache.preparation.listing import Listing, check_listing, generate_raw, list_samples
 from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import (
@@ -33,7 +33,7 @@ from foresight_cache.preparation.resuming import (
     unfinished_folder,
     write_note,
 )
-from foresight_cache.preparation.selection import is_absent
+from foresight_cache.preparation.selection import AbsentSamples, is_absent
 from foresight_cache.records import digest
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
@@ -56,8 +56,8 @@ class PreparationSummary:
     """Names of the classes that were listed."""
     counts: tuple[SplitCount, ...]
     """Number of listed samples by split, beside what the manifest expects."""
-    absent: int
-    """Number of samples that were left out of a part of a set, as their files are not there."""
+    absent: AbsentSamples
+    """Samples that were left out of a part of a set, as their files are not there."""
     groups: int | None
     """Number of groups that were listed, before those of equal media are joined; None where nothing was listed."""
     unmatched: int
@@ -85,14 +85,21 @@ def prepare(
     if (out / INDEX).exists():
         return _existing_summary(request)
     # An error of the folder comes before anything is written.
-    listing = list_samples(request, request.folder) if request.folder is not None else None
+    listing = _checked_listing(request, request.folder) if request.folder is not None else None
     with unfinished_folder(out):
         if (out / INDEX).exists():  # another process was quicker
             return _existing_summary(request)
-        listing = listing or list_samples(request, generate_raw(request))
+        listing = listing or _checked_listing(request, generate_raw(request))
         summary = _pack(request, listing, advance)
         write_index(summary.shards)
     return summary
+
+
+def _checked_listing(request: PreparationRequest, root: Path) -> Listing:
+    """Returns what a raw folder lists. Raises `DatasetError` where it is not to be packed."""
+    listing = list_samples(request, root)
+    check_listing(request, listing)
+    return listing
 
 
 def _pack(request: PreparationRequest, listing: Listing, advance: Advance) -> PreparationSummary:
@@ -218,7 +225,7 @@ def _summary(
         inventory=listing.inventory if listing else None,
         classes=listing.classes if listing else (),
         counts=listing.counts if listing else (),
-        absent=listing.absent if listing else 0,
+        absent=listing.absent if listing else AbsentSamples(),
         groups=listing.groups if listing else None,
         unmatched=listing.unmatched if listing else 0,
         duplicates=repeated,

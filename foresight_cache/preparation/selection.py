@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
 from foresight_cache.errors import UsageError
@@ -70,6 +70,13 @@ def is_absent(listed: ListedSample) -> bool:
         return False
 
 
+def _missing(listed: ListedSample) -> str:
+    """Returns what of an absent sample is not there."""
+    if isinstance(listed, BrokenSample):
+        return listed.reason
+    return f"there is no {listed.labels if listed.path.exists() else listed.path}"
+
+
 def classes_of(sample: Sample) -> tuple[str, ...]:
     """Returns what a sample is counted under: class, action, scene or answer's grade, else its objects' categories.
 
@@ -88,6 +95,37 @@ def classes_of(sample: Sample) -> tuple[str, ...]:
     if kinds.get("qa", {}).get("hallucinated") is not None:
         return (f"hallucinated: {kinds['qa']['hallucinated']}",)
     return tuple(sorted({entry["category"] for entry in kinds.get("objects", ())}))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AbsentSamples:
+    """Samples of a part of a set that are listed and whose files are not there."""
+
+    ids: tuple[str, ...] = ()
+    reason: str = ""
+    """Clause that says what of the first one is not there."""
+    emptied: tuple[str, ...] = ()
+    """Classes of which no sample is there."""
+
+    @classmethod
+    def of(cls, samples: Iterable[ListedSample]) -> Self:
+        """Returns the absent ones of these samples, in order."""
+        ids: list[str] = []
+        reason = ""
+        gone: set[str] = set()
+        there: set[str] = set()
+        for listed in samples:
+            if isinstance(listed, BrokenSample):
+                name, classes = listed.id, listed.classes
+            else:
+                name, classes = listed.sample.id, classes_of(listed.sample)
+            if is_absent(listed):
+                reason = reason or _missing(listed)
+                ids.append(name)
+                gone.update(classes)
+            else:
+                there.update(classes)
+        return cls(ids=tuple(ids), reason=reason, emptied=tuple(sorted(gone - there)))
 
 
 def _of_each_class(samples: Sequence[ListedSample], most: int) -> list[ListedSample]:

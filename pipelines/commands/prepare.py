@@ -14,6 +14,7 @@ from pipelines.options_to_parameters import with_flags
 if TYPE_CHECKING:
     from foresight_cache.datasets.inventory import Inventory
     from foresight_cache.preparation.prepare_dataset import PreparationSummary
+    from foresight_cache.preparation.selection import AbsentSamples
 
 Dataset = Annotated[
     str,
@@ -68,7 +69,8 @@ def _json(summary: "PreparationSummary") -> dict[str, Any]:
         "classes": summary.classes,
         "files": _files(summary.inventory),
         "counts": [asdict(count) for count in summary.counts],
-        "absent": summary.absent,
+        "absent": len(summary.absent.ids),
+        "emptied_classes": summary.absent.emptied,
         "groups": summary.groups,
         "without_group": summary.unmatched,
         "duplicates": summary.duplicates,
@@ -87,8 +89,7 @@ def _text(summary: "PreparationSummary", out: Path) -> str:
 def _classes(classes: Sequence[str]) -> list[str]:
     if not classes:
         return []
-    shown = ", ".join(classes[:_MOST_CLASSES]) + (", …" if len(classes) > _MOST_CLASSES else "")
-    return [f"{len(classes):,} class{'' if len(classes) == 1 else 'es'}: {shown}"]
+    return [f"{len(classes):,} class{'' if len(classes) == 1 else 'es'}: {_shown(classes)}"]
 
 
 def _files(inventory: "Inventory | None") -> dict[str, Any] | None:
@@ -137,11 +138,25 @@ def _findings(summary: "PreparationSummary") -> list[str]:
         lines.append(_groups(summary, summary.groups))
     if bad := len(summary.shards.quarantined):
         lines.append(f"{bad:,} could not be used and {'is' if bad == 1 else 'are'} left out")
-    if summary.absent:
-        lines.append(f"{summary.absent:,} are listed and not there, and left out")
+    if summary.absent.ids:
+        lines.append(_absent(summary.absent))
     if summary.duplicates:
         lines.append(f"{summary.duplicates:,} have the same media as another sample, and its group")
     return lines
+
+
+def _absent(absent: "AbsentSamples") -> str:
+    """Tells how many samples are not there, one of them by name, and which classes are gone with them."""
+    count = len(absent.ids)
+    line = f"{count:,} {'is' if count == 1 else 'are'} listed and not there, and left out, such as {absent.ids[0]}"
+    if absent.emptied:
+        classes = _shown(absent.emptied)
+        line += f"; none is left of {'class' if len(absent.emptied) == 1 else 'the classes'} {classes}"
+    return line
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_CLASSES]) + (", …" if len(names) > _MOST_CLASSES else "")
 
 
 def _groups(summary: "PreparationSummary", groups: int) -> str:

@@ -39,6 +39,11 @@ class Reader:
     def splits(self) -> tuple[str, ...]:
         """Returns the names of the folders of images. Raises `DatasetError` where there is none."""
         images = self._root / "images"
+        if (images / "ADE").is_dir():
+            raise DatasetError(
+                f"{self._root} is the full ADE20K, with images/ADE and *_seg.png; expected the benchmark's "
+                f"{_FOLDER}, which is another download"
+            )
         if not images.is_dir():
             raise DatasetError(f"{self._root} is not an ADE20K folder: there is no {images}; {_LAYOUT}")
         splits = tuple(sorted(path.name for path in images.iterdir() if path.is_dir() and is_split_file(path.name)))
@@ -61,7 +66,7 @@ class Reader:
         for path in _files(labels, ".png"):
             if not (images / f"{path.stem}.jpg").exists():
                 reason = f"there are labels {path.name} but no image {path.stem}.jpg in {images}"
-                yield BrokenSample(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True)
+                yield BrokenSample(id=f"{self._name}/{split}/{path.stem}", reason=reason, absent=True, labels=path)
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
@@ -76,7 +81,7 @@ class Reader:
                 raise AbsentFiles(f"its labels are missing: there is no {labels.name} in {labels.parent}")
             check_stays_inside(labels.parent, labels, f"{labels.name!r}")
         except BadSample as error:
-            return broken_sample(sample_id, error)
+            return broken_sample(sample_id, error, path, labels)
         return unmeasured_sample(sample_id, self._root, path, "image", annotations, labels=labels)
 
     def _classes(self) -> int:

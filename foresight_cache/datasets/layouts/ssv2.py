@@ -98,7 +98,7 @@ class Reader:
                 clip = one_clip(clip_id, clips.get(clip_id, []), folder)
                 annotations = _annotations({**entry, **answers.get(clip_id, {})}, classes, split)
             except BadSample as error:
-                yield broken_sample(sample_id, error)
+                yield broken_sample(sample_id, error, classes=_named_classes(entry))
             else:
                 yield unmeasured_sample(sample_id, self._root, clip, "clip", annotations, gaps=self._rules.gaps())
 
@@ -188,6 +188,12 @@ def _annotations(entry: Mapping[str, Any], classes: Mapping[str, int], split: st
             "placeholders": placeholders,
         }
     }
+
+
+def _named_classes(entry: Any) -> tuple[str, ...]:
+    """Returns the class that an entry names, whether or not it is a right one; none where it names none."""
+    template = entry.get("template") if isinstance(entry, dict) else None
+    return (_class_of(template),) if is_text(template) else ()
 
 
 def _class_of(template: str) -> str:

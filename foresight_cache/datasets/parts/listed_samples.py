@@ -49,11 +49,17 @@ def unmeasured_sample(
 
 
 def broken_sample(
-    sample_id: str, error: BadSample, path: Path | None = None, labels: Path | None = None
+    sample_id: str,
+    error: BadSample,
+    path: Path | None = None,
+    labels: Path | None = None,
+    classes: tuple[str, ...] = (),
 ) -> BrokenSample:
     """Returns a sample that cannot be used, its id in ASCII, as file names may hold halves of characters.
 
-    `path` and `labels` are those of its files that were found in the folder.
+    `path` and `labels` are those of its files that were found in the folder, `classes` what it would be counted under.
     """
     absent = isinstance(error, AbsentFiles)
-    return BrokenSample(id=ascii(sample_id)[1:-1], reason=str(error), absent=absent, path=path, labels=labels)
+    return BrokenSample(
+        id=ascii(sample_id)[1:-1], reason=str(error), absent=absent, path=path, labels=labels, classes=classes
+    )
