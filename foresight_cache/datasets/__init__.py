@@ -29,6 +29,8 @@ class RawSample:
     """Dense labels as a PNG; of a clip in frames a folder of PNGs, each named like the frame that it labels."""
     gaps: FrameGaps = "none"
     """Numbers that may be missing among frames in a folder: none, all between frames at an even step, or any."""
+    follow_links: tuple[Path, ...] = ()
+    """Folders elsewhere that links among its frames may lead into."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -112,7 +112,8 @@ def _files(listed: ListedSample) -> list[Path]:
     if isinstance(listed, BrokenSample):
         return []
     try:
-        return frame_files(listed.path) if listed.sample.media == "clip" and listed.path.is_dir() else [listed.path]
+        is_folder = listed.sample.media == "clip" and listed.path.is_dir()
+        return frame_files(listed.path, listed.follow_links) if is_folder else [listed.path]
     except (OSError, BadSample):
         return []
 

@@ -51,6 +51,10 @@ class PreparationOptions:
     frame_gaps: Annotated[
         bool, Flag(help="Accept folders of frames whose numbers have gaps; a constant step in your own needs no leave.")
     ] = False
+    follow_links: Annotated[
+        tuple[Path, ...],
+        Flag(help="Folder outside the raw dataset that links in it may lead into. May be repeated.", unset="none"),
+    ] = ()
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
         tuple[Path, ...],
@@ -68,10 +72,15 @@ class PreparationOptions:
         for kind in self.pass_over:
             if kind not in ACCEPTABLE:
                 raise UnknownName("kind to pass over", kind, ACCEPTABLE)
+        for folder in self.follow_links:
+            if not folder.is_dir():
+                raise UsageError(f"--follow-links is {folder}, which is no folder")
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad is {self.max_bad}, expected a share from 0 to 1, such as 0.01")
 
     @property
     def folder_rules(self) -> FolderRules:
         """Rules by which the raw folder is read."""
-        return FolderRules(pass_over=frozenset(self.pass_over), frame_gaps=self.frame_gaps)
+        return FolderRules(
+            pass_over=frozenset(self.pass_over), follow_links=self.follow_links, frame_gaps=self.frame_gaps
+        )

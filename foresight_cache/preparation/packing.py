@@ -61,7 +61,7 @@ def _read_media(raw: RawSample, read: Read) -> dict[str, Content]:
 
 def _read_frames(raw: RawSample) -> dict[str, Content]:
     """Returns the image files of a folder in order. Raises `BadSample`."""
-    order = frame_order(raw.path)
+    order = frame_order(raw.path, raw.follow_links)
     paths = [raw.path / name for name in order.names]
     suffixes = {media_member_extension(path.name) for path in paths}
     if len(suffixes) > 1 or len(paths) > MOST_FRAMES:
@@ -105,8 +105,8 @@ def _read_labels(raw: RawSample, sample: Sample) -> dict[str, Content]:
     if raw.labels is None:
         return {}
     if raw.labels.is_dir():
-        numbers = {path.stem: number for number, path in enumerate(frame_files(raw.path))}
-        paths = {path.stem: path for path in frame_files(raw.labels)}
+        numbers = {path.stem: number for number, path in enumerate(frame_files(raw.path, raw.follow_links))}
+        paths = {path.stem: path for path in frame_files(raw.labels, raw.follow_links)}
         if strays := sorted(paths.keys() - numbers.keys()):
             raise BadSample(f"labels {strays[0]} are of no frame; names of labels and frames must agree")
         labels: dict[str, Content] = {

@@ -57,6 +57,7 @@ class PreparationRequest:
             "partial": self.options.selection.partial or None,
             "pass-over": sorted(set(self.options.pass_over)) or None,
             "frame-gaps": self.options.frame_gaps or None,
+            "follow-links": bool(self.options.follow_links) or None,  # where they lead to is one machine's affair
             "deep": self.options.deep or None,
             "also": [other.digest for other in self.also] or None,
         }

@@ -70,16 +70,16 @@ class Reader:
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "image", samples, listed=True)
+        return take_inventory(self._root, "image", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _sample(self, sample_id: str, path: Path, labels: Path, annotations: Mapping[str, Any]) -> ListedSample:
         try:
             if "\udc80" <= max(path.name) <= "\udcff":
                 raise BadSample(f"its file name {path.name!a} is not UTF-8; rename the file")
-            check_stays_inside(path.parent, path, f"{path.name!r}")
+            check_stays_inside(path.parent, path, f"{path.name!r}", self._rules.follow_links)
             if not labels.exists():
                 raise AbsentFiles(f"its labels are missing: there is no {labels.name} in {labels.parent}")
-            check_stays_inside(labels.parent, labels, f"{labels.name!r}")
+            check_stays_inside(labels.parent, labels, f"{labels.name!r}", self._rules.follow_links)
         except BadSample as error:
             return broken_sample(sample_id, error, path, labels)
         return unmeasured_sample(sample_id, self._root, path, "image", annotations, labels=labels)

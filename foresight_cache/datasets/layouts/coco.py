@@ -71,7 +71,7 @@ class Reader:
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "image", samples, listed=True)
+        return take_inventory(self._root, "image", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _image_folder(self, split: str) -> Path:
         folders = (self._root / split, self._root / "images" / split)
@@ -84,7 +84,9 @@ class Reader:
     def _sample(self, image: Any, sample_id: str, split: str, folder: Path, document: CocoDocument) -> ListedSample:
         try:
             width, height = image_size(image)
-            path = path_inside(folder, image.get("file_name"), "the entry under 'images'")
+            path = path_inside(
+                folder, image.get("file_name"), "the entry under 'images'", follow_links=self._rules.follow_links
+            )
             annotations: dict[str, Any] = {"objects": objects_of(image["id"], document, width, height)}
             if document.captions is not None:
                 annotations["captions"] = captions_of(image["id"], document.captions)

@@ -60,7 +60,7 @@ class Reader:
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "clip", samples, listed=True)
+        return take_inventory(self._root, "clip", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _sample(self, clip: str, split: str) -> ListedSample:
         sample_id = f"{self._name}/{split}/{clip}"
@@ -71,14 +71,21 @@ class Reader:
                 raise BadSample(f"the list has {clip!a}, which is no name of a clip")
             if not frames.is_dir():
                 raise AbsentFiles(f"its frames are missing: there is no folder {frames}")
-            check_stays_inside(frames.parent, frames, repr(clip))
+            check_stays_inside(frames.parent, frames, repr(clip), self._rules.follow_links)
             if masks.is_dir():
-                check_stays_inside(masks.parent, masks, repr(clip))
+                check_stays_inside(masks.parent, masks, repr(clip), self._rules.follow_links)
         except BadSample as error:
             return broken_sample(sample_id, error)
         if not masks.is_dir():
             return unmeasured_sample(
-                sample_id, self._root, frames, "clip", {}, frames_per_second=FRAMES_PER_SECOND, gaps=self._rules.gaps()
+                sample_id,
+                self._root,
+                frames,
+                "clip",
+                {},
+                frames_per_second=FRAMES_PER_SECOND,
+                rules=self._rules,
+                gaps=self._rules.gaps(),
             )
         names = ["background", *(f"object {number}" for number in range(1, _MOST_OBJECTS + 1))]
         return unmeasured_sample(
@@ -89,5 +96,6 @@ class Reader:
             {"labels": {"classes": names, "ignore": None}},
             frames_per_second=FRAMES_PER_SECOND,
             labels=masks,
+            rules=self._rules,
             gaps=self._rules.gaps(),
         )

@@ -48,14 +48,14 @@ class Reader:
     def samples(self, split: str) -> Iterator[ListedSample]:
         """Yields the samples in the order of the table. Raises `DatasetError`."""
         check_split(split, self.splits(), self._root)
-        questions = Questions(self._name, split, self._root)
+        questions = Questions(self._name, split, self._root, self._rules)
         folders = (self._root / "images", self._root / split, self._root)
         for number, row in enumerate(_rows(self._root / f"haloquest-{split}.csv"), start=1):
             yield questions.sample(_qa(row), row["image_name"], where=f"row {number}", folders=folders)
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "image", samples, listed=True)
+        return take_inventory(self._root, "image", samples, listed=True, follow_links=self._rules.follow_links)
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, str]]:

@@ -51,14 +51,16 @@ class Reader:
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "clip", samples, listed=True)
+        return take_inventory(self._root, "clip", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _sample(self, clip: Any, index: int, split: str, rate: float) -> ListedSample:
         folder = self._root / split
         try:
             if not isinstance(clip, dict):
                 raise BadSample(f"the entry {index} under 'clips' is no object")
-            path = path_inside(folder, clip.get("name"), f"the entry {index} under 'clips'", "name")
+            path = path_inside(
+                folder, clip.get("name"), f"the entry {index} under 'clips'", "name", self._rules.follow_links
+            )
         except BadSample as error:
             return BrokenSample(id=f"{self._name}/{split}/clips[{index}]", reason=str(error))
         sample_id = f"{self._name}/{split}/{path.name}"

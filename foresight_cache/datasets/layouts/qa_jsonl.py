@@ -45,7 +45,7 @@ class Reader:
     def samples(self, split: str) -> Iterator[ListedSample]:
         """Yields the samples in the order of the lines; empty lines are passed over. Raises `DatasetError`."""
         check_split(split, self.splits(), self._root)
-        questions = Questions(self._name, split, self._root)
+        questions = Questions(self._name, split, self._root, self._rules)
         with (self._root / f"{split}.jsonl").open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
@@ -53,7 +53,7 @@ class Reader:
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "image", samples, listed=True)
+        return take_inventory(self._root, "image", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _sample(self, line: bytes, where: str, split: str, questions: Questions) -> ListedSample:
         try:

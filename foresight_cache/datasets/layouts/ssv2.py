@@ -95,16 +95,18 @@ class Reader:
             try:
                 if clip_id is None:
                     raise BadSample(f"the entry {index} has no number or text without '/' under 'id'")
-                clip = one_clip(clip_id, clips.get(clip_id, []), folder)
+                clip = one_clip(clip_id, clips.get(clip_id, []), folder, self._rules.follow_links)
                 annotations = _annotations({**entry, **answers.get(clip_id, {})}, classes, split)
             except BadSample as error:
                 yield broken_sample(sample_id, error, classes=_named_classes(entry))
             else:
-                yield unmeasured_sample(sample_id, self._root, clip, "clip", annotations, gaps=self._rules.gaps())
+                yield unmeasured_sample(
+                    sample_id, self._root, clip, "clip", annotations, rules=self._rules, gaps=self._rules.gaps()
+                )
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "clip", samples, listed=True)
+        return take_inventory(self._root, "clip", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _annotation_files(self) -> dict[str, Path]:
         """Returns the annotation files that are there, by split."""

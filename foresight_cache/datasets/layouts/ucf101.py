@@ -65,7 +65,7 @@ class Reader:
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
-        return take_inventory(self._root, "clip", samples, listed=True)
+        return take_inventory(self._root, "clip", samples, listed=True, follow_links=self._rules.follow_links)
 
     def _sample(
         self, line: re.Match[str], split: str, classes: dict[str, int], clips_of: dict[str, dict[str, list[Path]]]
@@ -79,7 +79,7 @@ class Reader:
         try:
             if kind not in classes:
                 raise BadSample(f"its class {kind!r} is not in classInd.txt")
-            clip = one_clip(stem, clips_of[kind].get(stem, []), folder)
+            clip = one_clip(stem, clips_of[kind].get(stem, []), folder, self._rules.follow_links)
         except BadSample as error:
             return broken_sample(sample_id, error, classes=(kind,))
         action: dict[str, Any] = {
@@ -92,7 +92,14 @@ class Reader:
         }
         group = f"{self._name}/{recording}"
         return unmeasured_sample(
-            sample_id, self._root, clip, "clip", {"action": action}, group=group, gaps=self._rules.gaps()
+            sample_id,
+            self._root,
+            clip,
+            "clip",
+            {"action": action},
+            group=group,
+            rules=self._rules,
+            gaps=self._rules.gaps(),
         )
 
     def _lists(self) -> dict[str, Path]:

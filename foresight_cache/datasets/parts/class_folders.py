@@ -77,7 +77,7 @@ class ClassFolders(ABC):
         listed: list[str] = []
         links: set[str] = set()
         linked_folders: list[str] = []
-        for walked in walk(folder):
+        for walked in walk(folder, follow_links=self._rules.follow_links):
             walked.folders[:] = [name for name in walked.folders if not is_hidden(name)]
             linked_folders += [walked.prefix + name for name in walked.linked_folders if not is_hidden(name)]
             listed += [walked.prefix + name if name else walked.prefix[:-1] for name in self.media_names(walked)]
@@ -88,7 +88,8 @@ class ClassFolders(ABC):
         for name in sorted(linked_folders, key=_by_part):
             yield BrokenSample(
                 id=ascii(f"{self._name}/{split}/{name}")[1:-1],
-                reason=f"{name!a} is a link to a folder, which is not followed; put the folder itself there",
+                reason=f"{name!a} is a link to a folder, which is not followed; name the folder that it leads to with "
+                "--follow-links, or put the folder itself there",
                 path=folder / name,
             )
 
@@ -97,7 +98,13 @@ class ClassFolders(ABC):
         folders = self._split_folders
         unasked = {folder for split, folder in folders.items() if split not in set(splits)}
         return take_inventory(
-            self._root, self.media, samples, listed=False, other_splits=unasked, entered=set(folders.values())
+            self._root,
+            self.media,
+            samples,
+            listed=False,
+            other_splits=unasked,
+            entered=set(folders.values()),
+            follow_links=self._rules.follow_links,
         )
 
     @cached_property
@@ -136,13 +143,15 @@ class ClassFolders(ABC):
         try:
             if not is_text(name):
                 raise BadSample(f"its file name {name!a} is not UTF-8; rename the file")
-            if linked:  # no folder on the way is a link: these are not walked
-                check_stays_inside(folder, path, repr(name))
+            if linked:  # folders on the way that are links were walked only where they may be
+                check_stays_inside(path.parent, path, repr(name), (folder, *self._rules.follow_links))
         except BadSample as error:
             return broken_sample(sample_id, error, path)
         class_name = composed(name.partition(os.sep)[0]) if os.sep in name else None
         annotations = {"class": {"name": class_name, "id": class_ids[class_name]}} if class_name else {}
-        return unmeasured_sample(sample_id, self._root, path, self.media, annotations, gaps=self._rules.gaps("even"))
+        return unmeasured_sample(
+            sample_id, self._root, path, self.media, annotations, rules=self._rules, gaps=self._rules.gaps("even")
+        )
 
 
 def _by_part(name: str) -> str:

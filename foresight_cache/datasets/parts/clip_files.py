@@ -1,6 +1,7 @@
 """Finds clips in a raw folder, which are video files or folders of frames, and the frames of such a folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from foresight_cache.datasets.parts.file_kinds import FRAME_SUFFIXES, VIDEO_SUFFIXES, is_frame, is_hidden, is_media
@@ -24,7 +25,7 @@ def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
     return paths_by_stem
 
 
-def one_clip(stem: str, paths: list[Path], folder: Path) -> Path:
+def one_clip(stem: str, paths: list[Path], folder: Path, follow_links: Sequence[Path] = ()) -> Path:
     """Returns the clip among the paths that have its name.
 
     Raises `AbsentFiles` where there is none, `BadSample` for more than one, or a link elsewhere.
@@ -36,14 +37,15 @@ def one_clip(stem: str, paths: list[Path], folder: Path) -> Path:
         raise AbsentFiles(f"the clip is missing: there is no {stem}.webm, .mp4, .avi or folder of frames in {folder}")
     if len(clips) > 1:
         raise BadSample(f"there are several clips of that name: {', '.join(path.name for path in clips)}; keep one")
-    check_stays_inside(folder, clips[0], repr(clips[0].name))
+    check_stays_inside(folder, clips[0], repr(clips[0].name), follow_links)
     return clips[0]
 
 
-def frame_order(folder: Path) -> FrameOrder:
+def frame_order(folder: Path, follow_links: Sequence[Path] = ()) -> FrameOrder:
     """Returns the images in a folder in the order of the numbers in their names.
 
-    Raises `BadSample` for a link out of the folder, and where the names do not say an order.
+    Raises `BadSample` for a link out of the folder that does not lead into one of `follow_links`, and where the names
+    do not say an order.
     """
     names = []
     with os.scandir(folder) as entries:
@@ -51,12 +53,12 @@ def frame_order(folder: Path) -> FrameOrder:
             if is_frame(entry.name):
                 names.append(entry.name)
                 if entry.is_symlink():
-                    check_stays_inside(folder, folder / entry.name, repr(entry.name))
+                    check_stays_inside(folder, folder / entry.name, repr(entry.name), follow_links)
     if not names:
         raise BadSample(f"the folder holds no frames; expected image files ({', '.join(FRAME_SUFFIXES)})")
     return order_frames(names)
 
 
-def frame_files(folder: Path) -> list[Path]:
+def frame_files(folder: Path, follow_links: Sequence[Path] = ()) -> list[Path]:
     """Returns the paths of the frames in a folder in order. Raises `BadSample`."""
-    return [folder / name for name in frame_order(folder).names]
+    return [folder / name for name in frame_order(folder, follow_links).names]

@@ -1,7 +1,7 @@
 """Counts the files of a raw folder: each below it is taken, refused by name, or passed over by a named rule."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from foresight_cache.datasets import ListedSample, RawSample
@@ -20,15 +20,16 @@ def take_inventory(
     listed: bool,
     other_splits: Collection[str] = (),
     entered: Collection[str] = (),
+    follow_links: Sequence[Path] = (),
 ) -> Inventory:
     """Counts every file below the root once. Raises `DatasetError` for a folder that cannot be read.
 
     `listed` tells whether annotations list the samples, `other_splits` are folders in the root of splits that were not
-    asked for, and `entered` those that are walked though they are links.
+    asked for, `entered` those that are walked though they are links, and `follow_links` where links may lead to.
     """
     inventory = Inventory(root=root, listed=listed)
     taken, refused = _paths(root, samples)
-    for folder in walk(root, entered):
+    for folder in walk(root, {*entered, *taken, *_above(taken)}, follow_links):
         prefix = folder.prefix
         frames = {name for name in folder.files if is_frame(name)} if prefix[:-1] in taken else set()
         flow = flow_images(frames)
@@ -65,3 +66,13 @@ def _paths(root: Path, samples: Iterable[ListedSample]) -> tuple[set[str], set[s
         paths = taken if isinstance(sample, RawSample) else refused
         paths.update(os.fspath(path)[start:] for path in (sample.path, sample.labels) if path is not None)
     return taken, refused
+
+
+def _above(paths: Iterable[str]) -> set[str]:
+    """Returns the folders below the root that these lie in."""
+    above: set[str] = set()
+    for path in paths:
+        folder = path
+        while (folder := folder.rpartition(os.sep)[0]) and folder not in above:
+            above.add(folder)
+    return above

@@ -1,10 +1,11 @@
 """Walks through the folders of a raw dataset; one that cannot be read is an error, and no folder that is not there."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foresight_cache.datasets.parts.safe_paths import leads_into
 from foresight_cache.errors import DatasetError
 
 
@@ -23,20 +24,44 @@ class WalkedFolder:
     """Links to folders, which are not walked."""
 
 
-def walk(root: Path, entered: Collection[str] = ()) -> Iterator[WalkedFolder]:
+def walk(root: Path, entered: Collection[str] = (), follow_links: Sequence[Path] = ()) -> Iterator[WalkedFolder]:
     """Yields the root and each folder below it. Raises `DatasetError` for a folder that cannot be read.
 
-    `entered` are the names of folders in the root that are walked even where they are links.
+    `entered` are paths below the root of folders that are walked even where they are links, `follow_links` folders that
+    links anywhere may lead into.
     """
-    left = [""]
+    left: list[tuple[str, tuple[str, ...]]] = [("", ())]
     while left:
-        prefix = left.pop()
-        folder = _scanned(root, prefix, entered if not prefix else ())
+        prefix, followed = left.pop()
+        folder = _scanned(root, prefix)
+        if folder.linked_folders:
+            _follow(root, folder, entered, follow_links, followed)
         yield folder
-        left += [f"{prefix}{name}{os.sep}" for name in folder.folders]
+        for name in folder.folders:
+            way = followed
+            # Only links can lead in a circle, so that the way here has to be known only where there are any.
+            if follow_links and (root / prefix / name).is_symlink():
+                way = (*followed, os.path.realpath(root / prefix), os.path.realpath(root / prefix / name))
+            left.append((f"{prefix}{name}{os.sep}", way))
 
 
-def _scanned(root: Path, prefix: str, entered: Collection[str]) -> WalkedFolder:
+def _follow(
+    root: Path,
+    folder: WalkedFolder,
+    entered: Collection[str],
+    follow_links: Sequence[Path],
+    followed: Sequence[str],
+) -> None:
+    """Moves links to folders that are to be walked to those that are."""
+    here = root / folder.prefix
+    outside = (*followed, os.path.realpath(root), os.path.realpath(here))
+    for name in list(folder.linked_folders):
+        if folder.prefix + name in entered or (follow_links and leads_into(here / name, follow_links, outside=outside)):
+            folder.linked_folders.remove(name)
+            folder.folders.append(name)
+
+
+def _scanned(root: Path, prefix: str) -> WalkedFolder:
     folders: list[str] = []
     files: list[str] = []
     links: list[str] = []
@@ -49,10 +74,8 @@ def _scanned(root: Path, prefix: str, entered: Collection[str]) -> WalkedFolder:
                 if not (Path(entry.path).is_dir() if linked else entry.is_dir()):
                     files.append(entry.name)
                     links += [entry.name] if linked else []
-                elif linked and entry.name not in entered:
-                    linked_folders.append(entry.name)
                 else:
-                    folders.append(entry.name)
+                    (linked_folders if linked else folders).append(entry.name)
     except OSError as error:
         raise DatasetError(
             f"the folder {root / prefix} cannot be read: {error.strerror}; what it holds would be left out"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, FrameGaps, RawSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, FrameGaps, RawSample
 from foresight_cache.datasets.parts.safe_paths import name_below
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Media, Sample
@@ -26,6 +26,7 @@ def unmeasured_sample(
     group: str | None = None,
     frames_per_second: float | None = None,
     labels: Path | None = None,
+    rules: FolderRules = DEFAULT_RULES,
     gaps: FrameGaps = "none",
 ) -> RawSample:
     """Returns a sample whose width and height its media will say.
@@ -45,7 +46,7 @@ def unmeasured_sample(
         frames_per_second=frames_per_second,
         annotations=annotations,
     )
-    return RawSample(sample=sample, path=path, labels=labels, gaps=gaps)
+    return RawSample(sample=sample, path=path, labels=labels, gaps=gaps, follow_links=rules.follow_links)
 
 
 def broken_sample(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
 from foresight_cache.datasets.parts.listed_samples import unmeasured_sample
 from foresight_cache.datasets.parts.safe_paths import path_inside
 from foresight_cache.errors import BadSample
@@ -18,7 +18,8 @@ class Questions:
     Ids are `<name>/<split>/<image without suffix>-q<number of the question about it>`.
     """
 
-    def __init__(self, name: str, split: str, root: Path) -> None:
+    def __init__(self, name: str, split: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
+        self._follow_links = rules.follow_links
         self._name, self._split, self._root = name, split, root
         self._questions_of: Counter[str] = Counter()
         self._ids: set[str] = set()
@@ -28,7 +29,7 @@ class Questions:
     ) -> ListedSample:
         """Returns the sample of a question about an image in one of the folders; `where` is its line in the table."""
         try:
-            paths = [path_inside(folder, image, where, "image") for folder in folders]
+            paths = [path_inside(folder, image, where, "image", self._follow_links) for folder in folders]
             path = next((path for path in paths if path.exists()), paths[0])
             sample_id = f"{self._name}/{self._split}/{self._own_name(str(Path(image).with_suffix('')), own_id)}"
             annotations = {"qa": _checked(qa)}

@@ -62,9 +62,11 @@ def test_what_is_not_followed_is_told(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(root) + b"/cat/\xe9.jpg")).write_bytes(b"")
     records = list(Reader("mine", root).samples("all"))
     assert {record.id: record.reason for record in records if isinstance(record, BrokenSample)} == {
-        "mine/all/cat/link": "'cat/link.jpg' is a link out of the folder of the images, which is not followed",
+        "mine/all/cat/link": "'cat/link.jpg' is a link out of the folder of the images, which is not followed; name "
+        "the folder that it leads to with --follow-links, or put the file itself there",
         "mine/all/cat/\\udce9": "its file name 'cat/\\udce9.jpg' is not UTF-8; rename the file",
-        "mine/all/dog": "'dog' is a link to a folder, which is not followed; put the folder itself there",
+        "mine/all/dog": "'dog' is a link to a folder, which is not followed; name the folder that it leads to with "
+        "--follow-links, or put the folder itself there",
     }
     sound = [record.sample.id for record in records if isinstance(record, RawSample)]
     assert sound == ["mine/all/cat/a", "mine/all/cat/inner", "mine/all/cat/same"]
