@@ -46,6 +46,7 @@ class ClassFolders(ABC):
         self._name = name
         self._root = root
         self._rules = rules
+        self._gaps = rules.gaps("even")
 
     @abstractmethod
     def media_names(self, folder: WalkedFolder) -> list[str]:
@@ -150,7 +151,14 @@ class ClassFolders(ABC):
         class_name = composed(name.partition(os.sep)[0]) if os.sep in name else None
         annotations = {"class": {"name": class_name, "id": class_ids[class_name]}} if class_name else {}
         return unmeasured_sample(
-            sample_id, self._root, path, self.media, annotations, rules=self._rules, gaps=self._rules.gaps("even")
+            sample_id,
+            self._root,
+            path,
+            self.media,
+            annotations,
+            file_name=name if folder == self._root else f"{folder.name}/{name}",
+            rules=self._rules,
+            gaps=self._gaps,
         )
 
 

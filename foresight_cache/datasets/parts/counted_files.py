@@ -9,6 +9,7 @@ from foresight_cache.datasets.inventory import DATA_KINDS, Inventory
 from foresight_cache.datasets.parts.file_kinds import is_frame, is_hidden, kind_of_unused, suffix_of
 from foresight_cache.datasets.parts.folder_walk import walk
 from foresight_cache.datasets.parts.frame_names import flow_images, step_of
+from foresight_cache.datasets.parts.safe_paths import name_below
 from foresight_cache.samples import Media
 
 
@@ -59,12 +60,15 @@ def take_inventory(
 
 def _paths(root: Path, samples: Iterable[ListedSample]) -> tuple[set[str], set[str]]:
     """Returns the files and folders of samples as paths below the root: of usable ones, and of others."""
-    start = len(os.fspath(root)) + 1
     taken: set[str] = set()
     refused: set[str] = set()
-    for sample in samples:
-        paths = taken if isinstance(sample, RawSample) else refused
-        paths.update(os.fspath(path)[start:] for path in (sample.path, sample.labels) if path is not None)
+    for listed in samples:
+        if isinstance(listed, RawSample):
+            taken.add(listed.sample.file_name)  # it is known; the path would have to be made a text first
+            if listed.labels is not None:
+                taken.add(name_below(root, listed.labels))
+        else:
+            refused.update(name_below(root, path) for path in (listed.path, listed.labels) if path is not None)
     return taken, refused
 
 

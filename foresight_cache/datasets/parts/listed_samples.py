@@ -23,6 +23,7 @@ def unmeasured_sample(
     media: Media,
     annotations: Mapping[str, Any],
     *,
+    file_name: str | None = None,
     group: str | None = None,
     frames_per_second: float | None = None,
     labels: Path | None = None,
@@ -31,7 +32,8 @@ def unmeasured_sample(
 ) -> RawSample:
     """Returns a sample whose width and height its media will say.
 
-    `sample_id` is `<dataset>/<split>/<stem>`; without `group` the sample is a group of its own.
+    `sample_id` is `<dataset>/<split>/<stem>`; without `group` the sample is a group of its own. A caller that
+    knows the path below the root gives it as `file_name`.
     """
     dataset, split, _ = sample_id.split("/", 2)
     sample = Sample(
@@ -40,7 +42,7 @@ def unmeasured_sample(
         split=split,
         group=group or sample_id,
         media=media,
-        file_name=name_below(root, path),
+        file_name=file_name or name_below(root, path),
         width=0,
         height=0,
         frames_per_second=frames_per_second,
