@@ -7,6 +7,7 @@ from foresight_cache.datasets.inventory import KINDS, Inventory
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError
 from foresight_cache.preparation.selection import AbsentSamples
+from foresight_cache.preparation.spellings import spelled_otherwise
 
 
 def check_inventory(inventory: Inventory, rules: FolderRules) -> None:
@@ -42,9 +43,25 @@ def check_not_empty(manifest: Manifest, split: str, samples: Collection[object],
 
 def refuse_absent_set(manifest: Manifest, absent: AbsentSamples, inventory: Inventory) -> None:
     """Raises `DatasetError` that says what of a part of a set was sought, and what is there instead."""
+    check_spelling(manifest, absent, inventory)
     others = inventory.passed_over.get("not-listed")
     there = f"; below it are media that are not listed: {others}" if others else ""
-    raise DatasetError(
+    raise DatasetError(_none_is_there(manifest, absent, inventory) + there)
+
+
+def check_spelling(manifest: Manifest, absent: AbsentSamples, inventory: Inventory) -> None:
+    """Raises `DatasetError` where no listed file is there, and most are under names that are spelled otherwise."""
+    if "not-listed" not in inventory.passed_over:
+        return
+    if how := spelled_otherwise(inventory.root, absent.file_names):
+        raise DatasetError(
+            f"{_none_is_there(manifest, absent, inventory)}; {how}; correct the names in the annotations, or rename "
+            "the files"
+        )
+
+
+def _none_is_there(manifest: Manifest, absent: AbsentSamples, inventory: Inventory) -> str:
+    return (
         f"none of the {len(absent.ids):,} samples of {manifest.name!r} that are listed is in {inventory.root}, such as "
-        f"{absent.ids[0]}: {absent.reason}{there}"
+        f"{absent.ids[0]}: {absent.reason}"
     )

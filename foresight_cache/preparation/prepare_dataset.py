@@ -21,6 +21,7 @@ from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.checking import CheckedShard, checked_shards, pack_or_quarantine
 from foresight_cache.preparation.duplicates import group_duplicates
 from foresight_cache.preparation.expectations import SplitCount, check_bad_samples
+from foresight_cache.preparation.leftovers import check_spelling
 from foresight_cache.preparation.listing import Listing, check_listing, generate_raw, list_samples
 from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.request import PreparationRequest
@@ -104,7 +105,7 @@ def _checked_listing(request: PreparationRequest, root: Path) -> Listing:
 
 def _pack(request: PreparationRequest, listing: Listing, advance: Advance) -> PreparationSummary:
     """Writes all shards, but not the index. Raises `DatasetError` where too many samples are bad."""
-    _check_absent_samples(request, listing.samples)
+    _check_absent_samples(request, listing)
     samples, repeated = group_duplicates(listing.samples, request.also)
     finished = _pack_shards(request, samples, _identity(request, listing, samples), advance)
     shutil.rmtree(request.out / RAW, ignore_errors=True)
@@ -170,9 +171,12 @@ def _write(
     return finished
 
 
-def _check_absent_samples(request: PreparationRequest, samples: Sequence[ListedSample]) -> None:
+def _check_absent_samples(request: PreparationRequest, listing: Listing) -> None:
     """Raises `DatasetError` in seconds where so many files are not there that packing would end in vain."""
+    samples = listing.samples
     hopeless = [listed for listed in samples if isinstance(listed, BrokenSample) or is_absent(listed)]
+    if len(hopeless) == len(samples):
+        check_spelling(request.manifest, AbsentSamples.of(hopeless), listing.inventory)
     results = [pack_or_quarantine(listed, Arena(), deep=False) for listed in hopeless]
     bad = [result for result in results if isinstance(result, Quarantined)]
     check_bad_samples(request, bad, len(samples) - len(bad))

@@ -102,6 +102,8 @@ class AbsentSamples:
     """Samples of a part of a set that are listed and whose files are not there."""
 
     ids: tuple[str, ...] = ()
+    file_names: tuple[str, ...] = ()
+    """Paths below the root where the media of those with such a path are sought."""
     reason: str = ""
     """Clause that says what of the first one is not there."""
     emptied: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class AbsentSamples:
     def of(cls, samples: Iterable[ListedSample]) -> Self:
         """Returns the absent ones of these samples, in order."""
         ids: list[str] = []
+        file_names: list[str] = []
         reason = ""
         gone: set[str] = set()
         there: set[str] = set()
@@ -122,10 +125,11 @@ class AbsentSamples:
             if is_absent(listed):
                 reason = reason or _missing(listed)
                 ids.append(name)
+                file_names += [listed.sample.file_name] if isinstance(listed, RawSample) else []
                 gone.update(classes)
             else:
                 there.update(classes)
-        return cls(ids=tuple(ids), reason=reason, emptied=tuple(sorted(gone - there)))
+        return cls(ids=tuple(ids), file_names=tuple(file_names), reason=reason, emptied=tuple(sorted(gone - there)))
 
 
 def _of_each_class(samples: Sequence[ListedSample], most: int) -> list[ListedSample]:
