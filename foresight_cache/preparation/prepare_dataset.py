@@ -52,7 +52,7 @@ class PreparationSummary:
     splits: Mapping[str, int]
     """Number of samples in the shards, by split."""
     inventory: Inventory | None
-    """Number of files of the raw folder by what becomes of them; None where nothing was listed."""
+    """Number of files of the raw folder by what becomes of them; None for a generated set."""
     classes: tuple[str, ...]
     """Names of the classes that were listed."""
     counts: tuple[SplitCount, ...]
@@ -226,7 +226,7 @@ def _summary(
     return PreparationSummary(
         shards=shard_set,
         splits=dict(splits),
-        inventory=listing.inventory if listing else None,
+        inventory=listing.inventory if listing and request.folder else None,
         classes=listing.classes if listing else (),
         counts=listing.counts if listing else (),
         absent=listing.absent if listing else AbsentSamples(),

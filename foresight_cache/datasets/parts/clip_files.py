@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from foresight_cache.datasets.parts.file_kinds import FRAME_SUFFIXES, VIDEO_SUFFIXES, is_frame, is_hidden, is_media
+from foresight_cache.datasets.parts.file_kinds import FRAME_SUFFIXES, VIDEO_SUFFIXES, is_frame, is_media
 from foresight_cache.datasets.parts.frame_names import FrameOrder, order_frames
 from foresight_cache.datasets.parts.safe_paths import check_stays_inside
 from foresight_cache.errors import AbsentFiles, BadSample
@@ -18,8 +18,6 @@ def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
     paths_by_stem: dict[str, list[Path]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if is_hidden(entry.name):
-                continue
             stem = entry.name if entry.is_dir() else Path(entry.name).stem
             paths_by_stem.setdefault(stem, []).append(folder / entry.name)
     return paths_by_stem
