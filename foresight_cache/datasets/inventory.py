@@ -34,7 +34,7 @@ class PassedOver:
     suffixes: Counter[str] = field(default_factory=Counter)
     """Number of files by suffix."""
     examples: list[str] = field(default_factory=list)
-    """First few, as paths below the root."""
+    """First file in each of a few folders of the root, as paths below it."""
 
     @property
     def count(self) -> int:
@@ -44,12 +44,14 @@ class PassedOver:
     def add(self, name: str, suffix: str) -> None:
         """Counts one file by its path below the root."""
         self.suffixes[suffix or "without suffix"] += 1
-        if len(self.examples) < _MOST_EXAMPLES:
+        if len(self.examples) < _MOST_EXAMPLES and all(
+            name.split("/")[0] != each.split("/")[0] for each in self.examples
+        ):
             self.examples.append(name)
 
     def __str__(self) -> str:
         suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(self.suffixes.items()))
-        return f"{suffixes}, such as {ascii(self.examples[0])[1:-1]}"
+        return f"{suffixes}, such as {', '.join(ascii(name)[1:-1] for name in sorted(self.examples))}"
 
 
 @dataclass(kw_only=True)

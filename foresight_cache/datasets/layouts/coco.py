@@ -82,6 +82,7 @@ class Reader:
         raise DatasetError(f"the images of split {split!r} are missing: there is no folder {missing}")
 
     def _sample(self, image: Any, sample_id: str, split: str, folder: Path, document: CocoDocument) -> ListedSample:
+        path: Path | None
         try:
             width, height = image_size(image)
             path = path_inside(
@@ -91,7 +92,9 @@ class Reader:
             if document.captions is not None:
                 annotations["captions"] = captions_of(image["id"], document.captions)
         except BadSample as error:
-            return BrokenSample(id=sample_id, reason=str(error))
+            name = image.get("file_name") if isinstance(image, dict) else None
+            path = folder / name if is_text(name) and not Path(name).is_absolute() else None
+            return BrokenSample(id=sample_id, reason=str(error), path=path)
         sample = Sample(
             id=sample_id,
             dataset=self._name,

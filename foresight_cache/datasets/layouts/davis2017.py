@@ -75,7 +75,7 @@ class Reader:
             if masks.is_dir():
                 check_stays_inside(masks.parent, masks, repr(clip), self._rules.follow_links)
         except BadSample as error:
-            return broken_sample(sample_id, error)
+            return broken_sample(sample_id, error, frames, masks)
         if not masks.is_dir():
             return unmeasured_sample(
                 sample_id,

@@ -98,7 +98,9 @@ class Reader:
                 clip = one_clip(clip_id, clips.get(clip_id, []), folder, self._rules.follow_links)
                 annotations = _annotations({**entry, **answers.get(clip_id, {})}, classes, split)
             except BadSample as error:
-                yield broken_sample(sample_id, error, classes=_named_classes(entry))
+                yield broken_sample(
+                    sample_id, error, next(iter(clips.get(clip_id or "", ())), None), classes=_named_classes(entry)
+                )
             else:
                 yield unmeasured_sample(
                     sample_id, self._root, clip, "clip", annotations, rules=self._rules, gaps=self._rules.gaps()

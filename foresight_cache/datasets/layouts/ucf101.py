@@ -81,7 +81,7 @@ class Reader:
                 raise BadSample(f"its class {kind!r} is not in classInd.txt")
             clip = one_clip(stem, clips_of[kind].get(stem, []), folder, self._rules.follow_links)
         except BadSample as error:
-            return broken_sample(sample_id, error, classes=(kind,))
+            return broken_sample(sample_id, error, next(iter(clips_of[kind].get(stem, ())), None), classes=(kind,))
         action: dict[str, Any] = {
             "label": kind,
             "template": kind,

@@ -47,7 +47,7 @@ def take_inventory(
                 inventory.pass_over("flow", path, suffix_of(name))
             elif path in taken or name in frames:
                 inventory.taken += 1
-            elif path in refused:
+            elif path in refused or prefix[:-1] in refused:
                 inventory.refused += 1
             elif hidden or is_hidden(name):
                 inventory.pass_over("hidden", path, suffix_of(name))

@@ -34,7 +34,8 @@ class Questions:
             sample_id = f"{self._name}/{self._split}/{self._own_name(str(Path(image).with_suffix('')), own_id)}"
             annotations = {"qa": _checked(qa)}
         except BadSample as error:
-            return BrokenSample(id=f"{self._name}/{self._split}/{where}", reason=str(error))
+            found = (folder / image for folder in folders if is_text(image) and (folder / image).is_file())
+            return BrokenSample(id=f"{self._name}/{self._split}/{where}", reason=str(error), path=next(found, None))
         self._ids.add(sample_id)
         group = f"{self._name}/{Path(image).with_suffix('').as_posix()}"
         return unmeasured_sample(sample_id, self._root, path, "image", annotations, group=group)

@@ -109,8 +109,16 @@ class TestSuffixes:
         assert run.stdout.splitlines()[-3:] == [
             f"5 files below {root}:",
             "  1 taken",
-            "  4 passed over, other: 1 .csv, 1 .json, 1 .md, 1 without suffix, such as " + run.stdout.split()[-1],
+            "  4 passed over, other: 1 .csv, 1 .json, 1 .md, 1 without suffix, such as "
+            + run.stdout.split("such as ")[-1].strip(),
         ]
+
+    def test_each_folder_has_an_example(self, tmp_path: Path) -> None:
+        root = lay(tmp_path / "in", "train/cat/0.jpg", "holdout/a/1.jpg", "holdout/b/1.jpg", "loose.jpg", "more/2.jpg")
+        error = refusal(DatasetError, dataset="image-folder", root=root, out=tmp_path / "s")
+        assert error.startswith("4 of the 5 files below ")
+        assert "4 .jpg, such as holdout/" in error
+        assert "loose.jpg, more/2.jpg" in error
 
     def test_nothing_but_unknown_suffixes(self, tmp_path: Path) -> None:
         root = lay(tmp_path / "in", "a.xyz", "b.bin")
@@ -222,3 +230,19 @@ def test_sets_with_annotations(dataset: str, fixture: str, request: pytest.Fixtu
     assert summary.inventory is not None
     text = {} if fixture == "ade" else {"text": 1}
     assert rows(summary.inventory) == {"taken": 6 if fixture == "ade" else 3, **text}
+
+
+def test_files_of_bad_samples_are_refused_and_not_unlisted(
+    coco: Path, ade: Path, questions: Path, tmp_path: Path
+) -> None:
+    path = coco / "annotations/instances_val2017.json"
+    path.write_text(path.read_text().replace('"bbox": [1, 2, 9, 9]', '"bbox": [1, 2, -9, 9]', 1))
+    (ade / "annotations/validation/ADE_val_00000001.png").unlink()
+    lines = (questions / "test.jsonl").read_text().splitlines()
+    (questions / "test.jsonl").write_text("\n".join([lines[0].replace('"What?"', "7"), *lines[1:]]))
+    for family, root, taken in (("coco", coco, 2), ("ade20k", ade, 4), ("qa_jsonl", questions, 2)):
+        counted = rows(inventory_of(root, family))
+        assert (counted["taken"], counted["refused"], counted.get("not-listed")) == (taken, 1, None), family
+    root = video_sets.davis(tmp_path / "davis") / "DAVIS"
+    (root / "JPEGImages/480p/bear").rename(root / "JPEGImages/480p/grizzly")
+    assert rows(inventory_of(root, "davis2017")) == {"taken": 10, "refused": 5, "not-listed": 5, "text": 2}
