@@ -133,7 +133,8 @@ def _findings(summary: "PreparationSummary") -> list[str]:
             )
     if summary.inventory and (steps := summary.inventory.steps):
         folder, step = min(steps.items())
-        lines.append(f"{len(steps):,} folders of frames have numbers at a step, such as {folder!a}: every {step:,}")
+        have = "folder of frames has" if len(steps) == 1 else "folders of frames have"
+        lines.append(f"{len(steps):,} {have} numbers at a step, such as {folder!a}: every {step:,}")
     if summary.groups is not None and (summary.groups < summary.shards.samples or summary.shards.manifest.get("group")):
         lines.append(_groups(summary, summary.groups))
     if bad := len(summary.shards.quarantined):

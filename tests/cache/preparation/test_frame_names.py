@@ -57,7 +57,7 @@ class TestGaps:
         frames(tmp_path / "in/every", [f"{first + step * number:05d}.jpg" for number in range(4)])
         run = foresight("prepare", "video-folder", "--root", tmp_path / "in", "--out", tmp_path / "s")
         assert run.returncode == 0
-        assert f"1 folders of frames have numbers at a step, such as 'every': every {step}" in run.stdout
+        assert f"1 folder of frames has numbers at a step, such as 'every': every {step}" in run.stdout
 
     @pytest.mark.parametrize("numbers", [(1, 2, 3, 5, 6), (1, 3), (0, 5, 11), (1, 2, 4, 8)])
     def test_other_gaps_need_leave(self, tmp_path: Path, numbers: Sequence[int]) -> None:
