@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from foresight_cache.datasets import BrokenSample, FolderRules, ListedSample
 from foresight_cache.datasets.inventory import Inventory
@@ -31,11 +31,20 @@ ALL = "all"
 """Name of the only split of a folder that has none."""
 
 
+class _WalkedSplit(NamedTuple):
+    """Paths below the folder of a split: media, links to files, and links to folders that are not followed."""
+
+    names: list[str]
+    links: set[str]
+    linked_folders: list[str]
+
+
 class ClassFolders(ABC):
     """Reader of such folders; a layout says which files are samples. Ids are `<name>/<split>/<path without suffix>`.
 
     Where that would be one id for several files, the suffix stays. The split is called by its name in lower case,
-    whatever that of its folder is.
+    whatever that of its folder is. Classes are numbered once, in order of name over all splits: a number means the same
+    class in each of them, whichever are asked for.
     """
 
     media: ClassVar[Media]
@@ -47,6 +56,7 @@ class ClassFolders(ABC):
         self._root = root
         self._rules = rules
         self._gaps = rules.gaps("even")
+        self._walked_splits: dict[str, _WalkedSplit] = {}
 
     @abstractmethod
     def media_names(self, folder: WalkedFolder) -> list[str]:
@@ -74,19 +84,12 @@ class ClassFolders(ABC):
     def samples(self, split: str) -> Iterator[ListedSample]:
         """Yields the samples in order of path. Raises `DatasetError`."""
         check_split(split, self.splits(), self._root)
-        folder = self._root / self._split_folders.get(split, "")
-        listed: list[str] = []
-        links: set[str] = set()
-        linked_folders: list[str] = []
-        for walked in walk(folder, follow_links=self._rules.follow_links):
-            walked.folders[:] = [name for name in walked.folders if not is_hidden(name)]
-            linked_folders += [walked.prefix + name for name in walked.linked_folders if not is_hidden(name)]
-            listed += [walked.prefix + name if name else walked.prefix[:-1] for name in self.media_names(walked)]
-            links.update(walked.prefix + name for name in walked.links)
+        folder = self._folder(split)
+        walked = self._walked(split)
         if not self._rules.accepts("wrapping"):
-            check_class_folders(folder, listed, self._rules)
-        yield from self._samples(split, folder, sorted(listed, key=_by_part), links)
-        for name in sorted(linked_folders, key=_by_part):
+            check_class_folders(folder, walked.names, self._rules)
+        yield from self._samples(split, folder, sorted(walked.names, key=_by_part), walked.links)
+        for name in sorted(walked.linked_folders, key=_by_part):
             yield BrokenSample(
                 id=ascii(f"{self._name}/{split}/{name}")[1:-1],
                 reason=f"{name!a} is a link to a folder, which is not followed; name the folder that it leads to with "
@@ -129,13 +132,33 @@ class ClassFolders(ABC):
         return {split: folders[split] for split in SPLITS if split in folders}
 
     def _samples(self, split: str, folder: Path, names: list[str], links: set[str]) -> Iterator[ListedSample]:
-        classes = sorted({composed(name.partition(os.sep)[0]) for name in names if os.sep in name})
-        class_ids = {class_name: number for number, class_name in enumerate(classes)}
+        class_ids = self._class_ids
         stems = Counter(map(self.stem, names))
         for name in names:
             stem = self.stem(name)
             sample_id = f"{self._name}/{split}/{stem if stems[stem] == 1 else name}"
             yield self._sample(sample_id, folder, name, class_ids, linked=name in links)
+
+    def _folder(self, split: str) -> Path:
+        return self._root / self._split_folders.get(split, "")
+
+    def _walked(self, split: str) -> _WalkedSplit:
+        """Returns what the folder of a split holds; each is walked once, as the numbers of classes need all of them."""
+        if split not in self._walked_splits:
+            held = self._walked_splits[split] = _WalkedSplit([], set(), [])
+            for walked in walk(self._folder(split), follow_links=self._rules.follow_links):
+                walked.folders[:] = [name for name in walked.folders if not is_hidden(name)]
+                held.linked_folders += [walked.prefix + name for name in walked.linked_folders if not is_hidden(name)]
+                held.names += [walked.prefix + name if name else walked.prefix[:-1] for name in self.media_names(walked)]
+                held.links.update(walked.prefix + name for name in walked.links)
+        return self._walked_splits[split]
+
+    @cached_property
+    def _class_ids(self) -> Mapping[str, int]:
+        """Number of each class, from 0, over all splits."""
+        names = (name for split in self.splits() for name in self._walked(split).names)
+        classes = sorted({composed(name.partition(os.sep)[0]) for name in names if os.sep in name})
+        return {class_name: number for number, class_name in enumerate(classes)}
 
     def _sample(
         self, sample_id: str, folder: Path, name: str, class_ids: Mapping[str, int], *, linked: bool

@@ -38,6 +38,27 @@ def test_splits_and_classes(tmp_path: Path) -> None:
     assert records[0].file_name == "train/cat/a.JPEG"
 
 
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (("train/cat/a", "train/dog/b", "train/fox/c", "val/dog/d", "val/fox/e"), {"cat": 0, "dog": 1, "fox": 2}),
+        (("train/fox/a", "val/cat/b", "val/fox/c"), {"cat": 0, "fox": 1}),
+        (("train/b/a", "val/a/b", "test/c/c", "val/c/d"), {"a": 0, "b": 1, "c": 2}),
+    ],
+    ids=["a class is missing from val", "a class of val alone comes first", "three splits"],
+)
+def test_a_class_has_one_number_in_all_splits(tmp_path: Path, names: tuple[str, ...], numbers: dict[str, int]) -> None:
+    reader = Reader("mine", lay(tmp_path, *(f"{name}.jpg" for name in names)))
+    seen = {split: list(reader.samples(split)) for split in reader.splits()}
+    alone = {split: list(Reader("mine", tmp_path).samples(split)) for split in reader.splits()}
+    assert alone == seen, "a split that is read alone has the same numbers"
+    records = [record for listed in seen.values() for record in listed if isinstance(record, RawSample)]
+    assert len(records) == len(names)
+    for record in records:
+        found = record.sample.annotations["class"]
+        assert found["id"] == numbers[found["name"]]
+
+
 def test_classes_alone_and_neither(tmp_path: Path) -> None:
     root = lay(tmp_path, "cat/a.jpg", "b.webp", ".hidden.jpg", "cat/readme.md")
     assert Reader("mine", root).splits() == ("all",)

@@ -81,3 +81,15 @@ class TestFolders:
         (tmp_path / "root/down").symlink_to(tmp_path / "root/up")
         reasons = broken("video_folder", tmp_path / "root", "all")
         assert "is a link to a folder, which is not followed" in reasons["video_folder/all/down"]
+
+
+def test_a_class_of_clips_has_one_number_in_all_splits(tmp_path: Path) -> None:
+    for name in ("train/jump/a", "train/run/b", "val/run/c", "val/sit/d"):
+        video_sets.frame_folder(tmp_path / name, 2, "{}.png")
+    reader = datasets.reader("video_folder")("mine", tmp_path)
+    records = [record for split in ("val", "train") for record in reader.samples(split)]
+    assert {
+        (record.sample.split, *record.sample.annotations["class"].values())
+        for record in records
+        if isinstance(record, RawSample)
+    } == {("train", "jump", 0), ("train", "run", 1), ("val", "run", 1), ("val", "sit", 2)}
