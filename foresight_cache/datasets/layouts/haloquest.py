@@ -8,18 +8,18 @@
 may be added: a model's answer, and whether it was graded as hallucinated.
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
+from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
-from foresight_cache.errors import DatasetError
+from foresight_cache.datasets.parts.text_files import read_table
+from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.samples import is_safe_name
 
 _LAYOUT = "expected ROOT/haloquest-<split>.csv"
@@ -50,24 +50,16 @@ class Reader:
         check_split(split, self.splits(), self._root)
         questions = Questions(self._name, split, self._root, self._rules)
         folders = (self._root / "images", self._root / split, self._root)
-        for number, row in enumerate(_rows(self._root / f"haloquest-{split}.csv"), start=1):
+        rows = read_table(self._root / f"haloquest-{split}.csv", _REQUIRED_COLUMNS)
+        for number, row in enumerate(rows, start=1):
+            if isinstance(row, BadSample):
+                yield BrokenSample(id=f"{self._name}/{split}/row {number}", reason=str(row))
+                continue
             yield questions.sample(_qa(row), row["image_name"], where=f"row {number}", folders=folders)
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
         return take_inventory(self._root, "image", samples, listed=True, follow_links=self._rules.follow_links)
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, restval="")
-            missing = [column for column in _REQUIRED_COLUMNS if column not in (table.fieldnames or ())]
-            if missing:
-                raise DatasetError(f"{path} has no column {missing[0]!r}; expected {', '.join(_REQUIRED_COLUMNS)}")
-            yield from table
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} is not a table of comma-separated text: {error}; get it again") from None
 
 
 def _qa(row: Mapping[str, str]) -> dict[str, Any]:

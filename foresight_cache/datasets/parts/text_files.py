@@ -1,10 +1,12 @@
-"""Reads text and JSON files of a dataset as a whole; what cannot be read is an error of the dataset."""
+"""Reads text and JSON files of a dataset as a whole, and tables row by row; what cannot be read is an error of the dataset."""
 
+import csv
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.errors import DatasetError
+from foresight_cache.errors import BadSample, DatasetError
 
 
 def read_lines(path: Path) -> list[str]:
@@ -21,3 +23,30 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
+
+
+def read_table(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] | BadSample]:
+    """Yields the rows of comma-separated text by heading; in place of a row of another length, the error to report.
+
+    A comma that was not quoted moves all that comes after it to the next column, where it is read as something else.
+    Raises `DatasetError` where the file is no such table or lacks a required column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file)
+            heading = next(rows, [])
+            missing = [column for column in required if column not in heading]
+            if missing:
+                raise DatasetError(f"{path} has no column {missing[0]!r}; expected {', '.join(required)}")
+            repeated = [column for column in required if heading.count(column) > 1]
+            if repeated:
+                raise DatasetError(f"{path} has several columns {repeated[0]!r}; which one is meant is unknown")
+            for row in rows:
+                if len(row) == len(heading):
+                    yield dict(zip(heading, row, strict=True))
+                elif row:  # an empty line is no row
+                    yield BadSample(
+                        f"its row has {len(row)} columns, the heading has {len(heading)}; quote fields that hold a comma"
+                    )
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} is not a table of comma-separated text: {error}; get it again") from None

@@ -113,6 +113,35 @@ def test_graded_answers_may_be_added(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "0,b.png,u,real,t,Is it red, or blue?,red,eval",
+            "its row has 9 columns, the heading has 8; quote fields that",
+        ),
+        ("0,b.png,u,real,t,Is it re", "its row has 6 columns, the heading has 8; quote fields that hold a comma"),
+        ("0,b.png,u,real,t,Is it red?,red,eval,", "its row has 9 columns, the heading has 8; quote fields that hold"),
+    ],
+    ids=["a comma that is not quoted", "cut off", "a comma at the end"],
+)
+def test_a_row_of_another_length_is_not_read_askew(tmp_path: Path, row: str, reason: str) -> None:
+    sound = '0,{}.png,u,real,t,"Is it red, or blue?",red,eval'
+    text = "\n".join([",".join(HEADING), sound.format("a"), row, "", sound.format("c")])
+    (tmp_path / "haloquest-eval.csv").write_text(text)
+    first, broken, last = haloquest.Reader("haloquest", tmp_path).samples("eval")
+    assert isinstance(broken, BrokenSample)
+    assert (broken.id, broken.reason[: len(reason)]) == ("haloquest/eval/row 2", reason)
+    for record in (first, last):
+        assert isinstance(record, RawSample)
+        assert record.sample.annotations["qa"]["question"] == "Is it red, or blue?"
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="has several columns 'question'; which one is meant is unknown"):
+        table(tmp_path, heading=(*HEADING, "question"))
+
+
 def test_a_table_that_is_wrong_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds no table of questions; expected ROOT/haloquest-<split>\.csv"):
         haloquest.Reader("haloquest", tmp_path).splits()
