@@ -35,20 +35,36 @@ def _packed(numbers: Any) -> Any:
         return numbers
 
 
+def is_empty(outline: Any) -> bool:
+    """Returns whether a published outline is none: null, no polygon, or one polygon without a number.
+
+    >>> is_empty(None), is_empty([]), is_empty([[]]), is_empty([[1, 2]])
+    (True, True, True, False)
+    """
+    return outline is None or (
+        isinstance(outline, list) and (not outline or (len(outline) == 1 and _is_bare(outline[0])))
+    )
+
+
+def _is_bare(polygon: Any) -> bool:
+    return isinstance(polygon, array | list) and not polygon
+
+
 def run_lengths(outline: Any, owner: str, width: int, height: int) -> dict[str, Any] | None:
     """Returns `{"size": [height, width], "counts": text}` for a published outline; None where there is none.
 
     The pixels are those that `pycocotools.coco.COCO.annToRLE` gives. `owner` names the annotation in errors.
     Raises `BadSample`.
     """
-    if outline is None or outline == []:
+    if is_empty(outline):
         return None
     if isinstance(outline, list):
-        return _encoded(_polygons(outline, owner, width, height), width, height)
+        return _encoded(_polygons(outline, owner, width, height), owner, width, height)
     if isinstance(outline, dict) and outline.get("size") == [height, width]:
         counts = outline.get("counts")
         if isinstance(counts, array) and _covers(counts, width, height):
-            return _encoded({"size": [height, width], "counts": [int(count) for count in counts]}, width, height)
+            runs = {"size": [height, width], "counts": [int(count) for count in counts]}
+            return _encoded(runs, owner, width, height)
         if _is_short_text(counts) and _covers(array("d", _decompressed(counts)), width, height):
             return {"size": [height, width], "counts": counts}
     raise BadSample(
@@ -58,23 +74,27 @@ def run_lengths(outline: Any, owner: str, width: int, height: int) -> dict[str, 
 
 def _polygons(outline: list[Any], owner: str, width: int, height: int) -> list[list[float]]:
     for polygon in outline:
-        if not isinstance(polygon, array) or len(polygon) % 2 or not 4 <= len(polygon) < _LONGEST:
+        # pycocotools takes four numbers for a box, and a list that begins with them for a list of boxes.
+        if not isinstance(polygon, array) or len(polygon) % 2 or not 6 <= len(polygon) < _LONGEST:
             shape = f"{len(polygon)} numbers" if isinstance(polygon, array | list) else shown(polygon)
             raise BadSample(f"{owner} has a polygon of {shape}, expected x and y of three or more points")
         # A little outside is drawn as pycocotools draws it; far outside it would take memory without end.
         if not all(map(math.isfinite, polygon)) or not (
-            all(-width <= x <= 2 * width for x in polygon[::2])
-            and all(-height <= y <= 2 * height for y in polygon[1::2])
+            -width <= min(polygon[::2]) <= max(polygon[::2]) <= 2 * width
+            and -height <= min(polygon[1::2]) <= max(polygon[1::2]) <= 2 * height
         ):
             raise BadSample(f"{owner} has a polygon that lies outside its image of {width}×{height} pixels")
     return [list(polygon) for polygon in outline]
 
 
-def _encoded(outline: Any, width: int, height: int) -> dict[str, Any]:
+def _encoded(outline: Any, owner: str, width: int, height: int) -> dict[str, Any]:
     from pycocotools import mask
 
-    encoded = mask.frPyObjects(outline, height, width)
-    merged = mask.merge(encoded) if isinstance(encoded, list) else encoded
+    try:
+        encoded = mask.frPyObjects(outline, height, width)
+        merged = mask.merge(encoded) if isinstance(encoded, list) else encoded
+    except Exception as error:  # here the annotation's name is known, and pycocotools says none
+        raise BadSample(f"{owner} has a segmentation that pycocotools cannot draw: {error}") from None
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
 
 

@@ -74,7 +74,7 @@ def test_outlines_are_the_pixels_of_pycocotools(write: Callable[..., Path], outl
     assert np.array_equal(mask.decode(entry["segmentation"]), expected)
 
 
-@pytest.mark.parametrize("outline", [None, []])
+@pytest.mark.parametrize("outline", [None, [], [[]]])
 def test_an_outline_may_be_missing(write: Callable[..., Path], outline: Any) -> None:
     assert "segmentation" not in sound(write(outline))["objects"][0]
 
@@ -83,7 +83,10 @@ def test_an_outline_may_be_missing(write: Callable[..., Path], outline: Any) -> 
     ("outline", "reason"),
     [
         ([[1, 2, 3, 4, 5]], "annotation 3 has a polygon of 5 numbers, expected x and y of three or more points"),
-        ([[]], "annotation 3 has a polygon of 0 numbers"),
+        ([[10, 10, 30, 30]], "annotation 3 has a polygon of 4 numbers, expected x and y of three or more points"),
+        ([[10, 10, 30, 30], SQUARE], "annotation 3 has a polygon of 4 numbers, expected x and y of three or more"),
+        ([SQUARE, [10, 10, 30, 30]], "annotation 3 has a polygon of 4 numbers, expected x and y of three or more"),
+        ([SQUARE, []], "annotation 3 has a polygon of 0 numbers"),
         (["abc"], "annotation 3 has a polygon of 'abc'"),
         ([[1, "2", 3, 4, 5, 6]], "annotation 3 has a polygon of 6 numbers"),
         ([[0, 0, 1e9, 0, 5, 5]], "annotation 3 has a polygon that lies outside its image of 40×30 pixels"),
@@ -101,6 +104,18 @@ def test_a_broken_outline_breaks_its_sample(write: Callable[..., Path], outline:
     record = read(write(outline))
     assert isinstance(record, BrokenSample)
     assert record.reason.startswith(reason)
+
+
+def test_what_pycocotools_refuses_is_told_with_the_annotation(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise TypeError("Argument 'bb' has incorrect type")
+
+    monkeypatch.setattr(mask, "frPyObjects", refuse)
+    record = read(write([SQUARE]))
+    assert isinstance(record, BrokenSample)
+    assert record.reason.startswith("annotation 3 has a segmentation that pycocotools cannot draw: Argument 'bb'")
 
 
 def test_the_real_outlines_and_keypoints(assets: Path) -> None:
