@@ -8,7 +8,7 @@ set instead, in a layout that one of the readers reads.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol, cast, get_args, runtime_checkable
 
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.registry import Registry
@@ -101,6 +101,24 @@ class Reader(Protocol):
 
         Raises `DatasetError` for a folder that cannot be read.
         """
+        ...
+
+
+BoxForm = Literal["xywh", "xyxy", "fraction"]
+"""Form of a published box: corner and size, two corners, or corner and size in fractions of the image."""
+BOX_FORMS: tuple[BoxForm, ...] = get_args(BoxForm)
+
+
+@runtime_checkable
+class BoxReader(Reader, Protocol):
+    """Reader of boxes that people write in several forms, which compares annotations with each other."""
+
+    def read_boxes_as(self, form: BoxForm) -> None:
+        """Takes boxes to be of this form, whatever area and outline say of them."""
+        ...
+
+    def remarks(self) -> tuple[str, ...]:
+        """Returns sentences on what contradicts itself in the splits read so far, but does not forbid to use them."""
         ...
 
 

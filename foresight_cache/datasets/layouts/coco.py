@@ -7,15 +7,19 @@ ROOT/<split>/<file_name>    or    ROOT/images/<split>/<file_name>
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, ListedSample, RawSample
+from foresight_cache.datasets import DEFAULT_RULES, BoxForm, BrokenSample, FolderRules, ListedSample, RawSample
 from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.coco_boxes import BoxTally
+from foresight_cache.datasets.parts.coco_categories import Categories, refuse_other_categories
 from foresight_cache.datasets.parts.coco_document import CocoDocument
+from foresight_cache.datasets.parts.coco_ids import has_id
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
 from foresight_cache.datasets.parts.counted_files import take_inventory
+from foresight_cache.datasets.parts.listed_samples import broken_sample
 from foresight_cache.datasets.parts.safe_paths import name_below, path_inside, stem
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.records import is_text
@@ -36,6 +40,9 @@ class Reader:
         self._name = name
         self._root = root
         self._rules = rules
+        self._form: BoxForm | None = None
+        self._categories: dict[str, tuple[Path, Categories]] = {}
+        self._remarks: dict[str, tuple[str, ...]] = {}
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
@@ -60,14 +67,41 @@ class Reader:
             )
         folder = self._image_folder(split)
         document = CocoDocument.load(self._root / "annotations", split)
+        self._compare_categories(split, document)
         prefix = f"{self._name}/{split}"
         ids = [_sample_id(image, index, prefix) for index, image in enumerate(document.images)]
         _refuse_shared_ids(ids, document.path)
-        for image, sample_id in zip(document.images, ids, strict=True):
-            yield self._sample(image, sample_id, split, folder, document)
-        for image_id, count in document.strays.items():
-            reason = f"{count} annotations are of an image_id {image_id} that is not listed under 'images'"
-            yield BrokenSample(id=f"{prefix}/image_id {image_id}", reason=reason)
+        entries = zip(document.images, ids, strict=True)
+        images = [_image(entry, folder, sample_id, self._rules) for entry, sample_id in entries]
+        self._remarks[split] = (*_tell_strays(document), *self._check_boxes(document, images))
+        for image, sample_id in zip(images, ids, strict=True):
+            yield self._sample(image, sample_id, split, document)
+
+    def read_boxes_as(self, form: BoxForm) -> None:
+        """Takes boxes to be of this form, whatever area and outline say of them."""
+        self._form = form
+
+    def remarks(self) -> tuple[str, ...]:
+        """Returns sentences on what contradicts itself in the splits read so far, but does not forbid to use them."""
+        return tuple(remark for remarks in self._remarks.values() for remark in remarks)
+
+    def _compare_categories(self, split: str, document: CocoDocument) -> None:
+        """Raises `DatasetError` where a split that was read before numbers the categories in another way."""
+        for path, categories in self._categories.values():
+            refuse_other_categories(path, categories, document.path, document.categories)
+        self._categories[split] = document.path, document.categories
+
+    def _check_boxes(self, document: CocoDocument, images: "Sequence[_Image | BrokenSample]") -> tuple[str, ...]:
+        """Returns what is to be said of boxes that contradict their annotation. Raises `DatasetError`."""
+        if self._form is not None:
+            return ()
+        tally = BoxTally()
+        for image in images:
+            if isinstance(image, _Image):
+                for entry in document.by_image.get(image.id, ()):
+                    tally.add(entry, image.width, image.height)
+        remark = tally.check(document.path)
+        return (remark,) if remark else ()
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
@@ -81,32 +115,58 @@ class Reader:
         missing = " and no ".join(map(str, folders))
         raise DatasetError(f"the images of split {split!r} are missing: there is no folder {missing}")
 
-    def _sample(self, image: Any, sample_id: str, split: str, folder: Path, document: CocoDocument) -> ListedSample:
-        path: Path | None
+    def _sample(self, image: "_Image | BrokenSample", sample_id: str, split: str, document: CocoDocument) -> ListedSample:
+        if isinstance(image, BrokenSample):
+            return image
         try:
-            width, height = image_size(image)
-            path = path_inside(
-                folder, image.get("file_name"), "the entry under 'images'", follow_links=self._rules.follow_links
-            )
-            annotations: dict[str, Any] = {"objects": objects_of(image["id"], document, width, height)}
+            objects = objects_of(image.id, document, image.width, image.height, self._form or "xywh")
+            annotations: dict[str, Any] = {"objects": objects}
             if document.captions is not None:
-                annotations["captions"] = captions_of(image["id"], document.captions)
+                annotations["captions"] = captions_of(image.id, document.captions)
         except BadSample as error:
-            name = image.get("file_name") if isinstance(image, dict) else None
-            path = folder / name if is_text(name) and not Path(name).is_absolute() else None
-            return BrokenSample(id=sample_id, reason=str(error), path=path)
+            return broken_sample(sample_id, error, image.path)
         sample = Sample(
             id=sample_id,
             dataset=self._name,
             split=split,
             group=sample_id,
             media="image",
-            file_name=name_below(self._root, path),
-            width=width,
-            height=height,
+            file_name=name_below(self._root, image.path),
+            width=image.width,
+            height=image.height,
             annotations=annotations,
         )
-        return RawSample(sample=sample, path=path)
+        return RawSample(sample=sample, path=image.path)
+
+
+class _Image(NamedTuple):
+    """Sound entry under `images`."""
+
+    id: Hashable
+    path: Path
+    width: int
+    height: int
+
+
+def _image(entry: Any, folder: Path, sample_id: str, rules: FolderRules) -> _Image | BrokenSample:
+    """Returns an entry under `images` with its path and size, or the sample to report where it is not sound."""
+    name = entry.get("file_name") if isinstance(entry, dict) else None
+    try:
+        if not has_id(entry):
+            raise BadSample("the entry under 'images' has no integer or text under 'id'")
+        path = path_inside(folder, name, "the entry under 'images'", follow_links=rules.follow_links)
+        return _Image(entry["id"], path, *image_size(entry, path))
+    except BadSample as error:
+        listed = folder / name if is_text(name) and not Path(name).is_absolute() else None
+        return broken_sample(sample_id, error, listed)
+
+
+def _tell_strays(document: CocoDocument) -> tuple[str, ...]:
+    """Returns what is to be said of annotations that are of no image of the split."""
+    if not document.strays:
+        return ()
+    count, ids = sum(document.strays.values()), ", ".join(list(document.strays)[:3])
+    return (f"{document.path.name}: {count:,} annotations are of images that it does not list, such as {ids}",)
 
 
 def _sample_id(image: Any, index: int, prefix: str) -> str:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
+from foresight_cache.datasets.parts.coco_categories import categories_of, refuse_other_categories, refuse_repeats
+from foresight_cache.datasets.parts.coco_ids import KnownIds, has_id, plain_id
+from foresight_cache.datasets.parts.coco_keypoints import has_keypoints, keypoints_of_file
 from foresight_cache.datasets.parts.segmentation import pack_outlines
 from foresight_cache.errors import DatasetError
-from foresight_cache.records import is_text, shown
+from foresight_cache.records import shown
 
 Captions = Mapping[Hashable, list[Any]]
 """Captions by image id, not checked yet."""
@@ -27,38 +30,40 @@ class CocoDocument:
     images: list[Any]
     categories: Mapping[int, str]
     """Names by id."""
+    category_ids: KnownIds
     by_image: Mapping[Hashable, list[dict[str, Any]]]
-    """Entries under `annotations` by the id of their image; images without any are missing."""
+    """Entries of objects under `annotations` by the id of their image; images without any are missing."""
     strays: Mapping[str, int]
     """Numbers of annotations by the id of an image that is not listed."""
     captions: Captions | None
-    """Captions by image; None where there is no file of them. Those of images that are not listed are not used."""
-    keypoints: Mapping[tuple[Hashable, Hashable], Any]
-    """Keypoints by the ids of image and annotation."""
+    """Captions by image; None where there are none of any. Those of images that are not listed are not used."""
+    keypoints: Mapping[int, Any]
+    """Keypoints by `id()` of the entry that they belong to."""
 
     @classmethod
     def load(cls, folder: Path, split: str) -> Self:
         """Returns the document of a split. Raises `DatasetError`."""
         path = folder / f"instances_{split}.json"
         document = _read(path, ("images", "annotations", "categories"))
-        by_image, strays = _by_image(document)
-        ids = (entry.get("id") for entries in by_image.values() for entry in entries)
-        _refuse_repeats(path, "annotation id", (number for number in ids if isinstance(number, int | str)))
-        _refuse_repeats(path, "image id", (image["id"] for image in document["images"] if has_id(image)))
+        refuse_repeats(path, "image id", (image["id"] for image in document["images"] if has_id(image)))
+        images = KnownIds(image["id"] for image in document["images"] if has_id(image))
+        captions = _captions(folder / f"captions_{split}.json", document, images)
+        by_image, strays = _by_image(document["annotations"], images)
+        _refuse_failed_join(path, images, by_image, strays)
+        ids = (plain_id(entry.get("id")) for entries in by_image.values() for entry in entries)
+        refuse_repeats(path, "annotation id", (number for number in ids if number is not None))
+        categories = categories_of(document["categories"], path)
+        keypoints_path = folder / f"person_keypoints_{split}.json"
         return cls(
             path=path,
             images=document["images"],
-            categories=_categories(document["categories"], path),
+            categories=categories,
+            category_ids=KnownIds(categories),
             by_image=by_image,
             strays=strays,
-            captions=_captions(folder / f"captions_{split}.json"),
-            keypoints=_keypoints(folder / f"person_keypoints_{split}.json"),
+            captions=captions,
+            keypoints=_keypoints(keypoints_path, path, categories, by_image, images),
         )
-
-
-def has_id(image: Any) -> bool:
-    """Returns whether an entry under `images` has an id that annotations can refer to."""
-    return isinstance(image, dict) and isinstance(image.get("id"), int | str)
 
 
 def _read(path: Path, lists: Iterable[str]) -> dict[str, list[Any]]:
@@ -74,59 +79,84 @@ def _read(path: Path, lists: Iterable[str]) -> dict[str, list[Any]]:
     return cast(dict[str, list[Any]], document)
 
 
-def _by_image(document: Mapping[str, list[Any]]) -> tuple[dict[Hashable, list[dict[str, Any]]], Counter[str]]:
-    """Returns the annotations of each listed image, and how many there are of each image that is not listed."""
-    listed = {image["id"] for image in document["images"] if has_id(image)}
+def _by_image(entries: list[Any], images: KnownIds) -> tuple[dict[Hashable, list[dict[str, Any]]], Counter[str]]:
+    """Returns the objects of each listed image, and how many there are of each image that is not listed."""
     by_image: dict[Hashable, list[dict[str, Any]]] = {}
     strays: Counter[str] = Counter()
-    for entry in document["annotations"]:
+    for entry in entries:
         image_id = entry.get("image_id") if isinstance(entry, dict) else None
-        if isinstance(image_id, int | str) and image_id in listed:
-            by_image.setdefault(image_id, []).append(entry)
-        else:
+        image = images.find(image_id)
+        if image is None:
             strays[shown(image_id)] += 1
+        elif not _is_caption(entry):
+            by_image.setdefault(image, []).append(entry)
     return by_image, strays
 
 
-def _categories(entries: list[Any], path: Path) -> dict[int, str]:
-    for entry in entries:
-        if not (isinstance(entry, dict) and type(entry.get("id")) is int and is_text(entry.get("name"))):
-            raise DatasetError(f"{path} has a category {shown(entry)}; expected an integer 'id' and a text 'name'")
-    _refuse_repeats(path, "category id", (entry["id"] for entry in entries))
-    return {entry["id"]: entry["name"] for entry in entries}
+def _refuse_failed_join(path: Path, images: KnownIds, by_image: Mapping[Hashable, Any], strays: Counter[str]) -> None:
+    """Raises `DatasetError` where most images get no annotation while there are annotations of no image.
+
+    They would pass for empty scenes. Annotations that are left over in a part of a set take nothing from its images.
+    """
+    empty = len(images) - len(by_image)
+    if strays and 2 * empty > len(images):
+        raise DatasetError(
+            f"{path}: {strays.total():,} annotations are of an image_id that is not listed under 'images', such as "
+            f"{', '.join(list(strays)[:3])}, and {empty:,} of {len(images):,} images have none, which would be taken "
+            "for empty; correct the ids"
+        )
 
 
-def _captions(path: Path) -> Captions | None:
-    if not path.is_file():
+def _is_caption(entry: Any) -> bool:
+    """Returns whether an entry under `annotations` describes its whole image in words."""
+    return isinstance(entry, dict) and "caption" in entry and "bbox" not in entry and "category_id" not in entry
+
+
+def _captions(path: Path, document: Mapping[str, list[Any]], images: KnownIds) -> Captions | None:
+    """Returns captions of a file of their own and of those among the annotations; None where there are none."""
+    own = [entry for entry in document["annotations"] if _is_caption(entry)]
+    others = _read(path, ("annotations",))["annotations"] if path.is_file() else None
+    if others is None and not own:
         return None
-    captions: dict[Hashable, list[Any]] = {}
-    for entry in _read(path, ("annotations",))["annotations"]:
-        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int | str):
-            captions.setdefault(entry["image_id"], []).append(entry.get("caption"))
+    captions: dict[Hashable, list[Any]] = _captions_by_image(own, images)
+    others = [entry for entry in others or () if isinstance(entry, dict)]
+    by_image = _captions_by_image(others, images)
+    _refuse_none_joined(path, "captions", others, len(by_image), images)
+    for image, texts in by_image.items():  # one that stands in both files is one caption
+        known = captions.setdefault(image, [])
+        known += [text for text in texts if text not in known] if known else texts
     return captions
 
 
-def _keypoints(path: Path) -> dict[tuple[Hashable, Hashable], Any]:
-    if not path.is_file():
-        return {}
-    return {
-        (entry["image_id"], entry["id"]): entry["keypoints"]
-        for entry in _read(path, ("annotations",))["annotations"]
-        if isinstance(entry, dict) and _has_keypoints(entry)
+def _captions_by_image(entries: Iterable[dict[str, Any]], images: KnownIds) -> dict[Hashable, list[Any]]:
+    captions: dict[Hashable, list[Any]] = {}
+    for entry in entries:
+        if (image := images.find(entry.get("image_id"))) is not None:
+            captions.setdefault(image, []).append(entry.get("caption"))
+    return captions
+
+
+def _keypoints(
+    path: Path, instances: Path, categories: Mapping[int, str], by_image: Mapping[Hashable, Any], images: KnownIds
+) -> dict[int, Any]:
+    """Returns keypoints of the annotations themselves and of a file of their own."""
+    joined = {
+        id(entry): entry["keypoints"] for entries in by_image.values() for entry in entries if has_keypoints(entry)
     }
+    if path.is_file():
+        document = _read(path, ("annotations",))
+        refuse_other_categories(instances, categories, path, categories_of(document.get("categories") or [], path))
+        others = [entry for entry in document["annotations"] if has_keypoints(entry)]
+        found = keypoints_of_file(path, others, by_image, images)
+        _refuse_none_joined(path, "keypoints", others, len(found), images)
+        joined |= found
+    return joined
 
 
-def _has_keypoints(entry: dict[str, Any]) -> bool:
-    """Returns whether an entry has at least one keypoint; COCO lists every person, most of them without any."""
-    known = all(isinstance(entry.get(key), int | str) for key in ("image_id", "id"))
-    return known and "keypoints" in entry and entry.get("num_keypoints") != 0
-
-
-def _refuse_repeats(path: Path, kind: str, values: Iterable[Hashable]) -> None:
-    repeated = [value for value, times in Counter(values).items() if times > 1]
-    if repeated:
-        more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
+def _refuse_none_joined(path: Path, kind: str, entries: list[dict[str, Any]], joined: int, images: KnownIds) -> None:
+    """Raises `DatasetError` where a file has something to say, but of no image that is listed."""
+    if entries and images and not joined:
         raise DatasetError(
-            f"{path} uses the same {kind} more than once: {', '.join(map(shown, repeated[:5]))}{more}; "
-            "which entry is meant is unknown; mend the file"
+            f"{path} has {kind} of none of the {len(images):,} images listed, but of others such as image_id "
+            f"{shown(entries[0].get('image_id'))}; get the file of this split, or take it away"
         )

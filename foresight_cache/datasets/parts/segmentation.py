@@ -46,6 +46,17 @@ def is_empty(outline: Any) -> bool:
     )
 
 
+def extents(outline: Any) -> tuple[float, float, float, float] | None:
+    """Returns left, top, right and bottom of an outline of polygons; None of run lengths and of what is no outline."""
+    if not isinstance(outline, list) or is_empty(outline):
+        return None
+    if not all(isinstance(polygon, array) and len(polygon) >= 6 for polygon in outline):
+        return None
+    left, top = (min(min(polygon[axis::2]) for polygon in outline) for axis in (0, 1))
+    right, bottom = (max(max(polygon[axis::2]) for polygon in outline) for axis in (0, 1))
+    return (left, top, right, bottom) if math.isfinite(right + bottom - left - top) else None
+
+
 def _is_bare(polygon: Any) -> bool:
     return isinstance(polygon, array | list) and not polygon
 
@@ -96,6 +107,14 @@ def _encoded(outline: Any, owner: str, width: int, height: int) -> dict[str, Any
     except Exception as error:  # here the annotation's name is known, and pycocotools says none
         raise BadSample(f"{owner} has a segmentation that pycocotools cannot draw: {error}") from None
     return {"size": [height, width], "counts": merged["counts"].decode("ascii")}
+
+
+def box_of(run_lengths: dict[str, Any]) -> list[float]:
+    """Returns the corners `[x0, y0, x1, y1]` of the pixels that compressed run lengths cover."""
+    from pycocotools import mask
+
+    x, y, width, height = map(float, mask.toBbox(run_lengths))
+    return [x, y, x + width, y + height]
 
 
 def _is_short_text(counts: Any) -> TypeGuard[str]:

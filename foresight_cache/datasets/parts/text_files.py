@@ -1,4 +1,4 @@
-"""Reads text and JSON files of a dataset as a whole, and tables row by row; what cannot be read is an error of the dataset."""
+"""Reads text, JSON and tables of a dataset; what cannot be read as a whole is an error of the dataset."""
 
 import csv
 import json
@@ -46,7 +46,8 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str
                     yield dict(zip(heading, row, strict=True))
                 elif row:  # an empty line is no row
                     yield BadSample(
-                        f"its row has {len(row)} columns, the heading has {len(heading)}; quote fields that hold a comma"
+                        f"its row has {len(row)} columns, the heading has {len(heading)}; quote fields that "
+                        "hold a comma"
                     )
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} is not a table of comma-separated text: {error}; get it again") from None

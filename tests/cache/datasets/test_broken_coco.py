@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from foresight_cache.datasets import BrokenSample, RawSample
+from foresight_cache.datasets.layouts.coco import Reader
 from foresight_cache.errors import DatasetError
 from tests.support.coco_sets import Document, read, reasons, small
 
@@ -33,7 +34,7 @@ from tests.support.coco_sets import Document, read, reasons, small
         ({"iscrowd": 2}, "annotation 5 has iscrowd 2, expected 0 or 1"),
         ({"area": -1}, "annotation 5 has area -1, expected a number of pixels"),
         ({"area": "big"}, "annotation 5 has area 'big', expected a number of pixels"),
-        ({"id": None}, "an annotation has id None, expected an integer"),
+        ({"id": None}, "an annotation has id None, expected an integer or a text"),
     ],
 )
 def test_a_broken_annotation_breaks_its_sample_alone(
@@ -60,9 +61,9 @@ def test_a_broken_annotation_breaks_its_sample_alone(
         ({"file_name": "a\0.jpg"}, "a\0", "the entry under 'images' has file_name 'a\\x00.jpg', expected"),
         ({"file_name": ""}, "images[0]", "the entry under 'images' has file_name '', expected the name of a file"),
         (
-            {"width": 0},
+            {"width": -640},
             "COCO_val2014_000000000042",
-            "the entry under 'images' has width 0, expected a positive integer",
+            "the entry under 'images' has width -640, expected a positive integer",
         ),
         ({"height": "4"}, "COCO_val2014_000000000042", "the entry under 'images' has height '4', expected a positive"),
     ],
@@ -82,12 +83,29 @@ def test_a_broken_image_entry_is_named(
 
 
 def test_annotations_of_images_that_are_not_listed_are_told(folder: Callable[..., Path]) -> None:
+    """A part of a set lists fewer images than it has annotations of, and takes nothing from these by it."""
     document = small()
     document["annotations"] += [{"id": 70, "image_id": 99}, {"id": 71, "image_id": 99}, "nonsense"]
-    assert reasons(folder(document)) == {
-        "coco/val2014/image_id 99": "2 annotations are of an image_id 99 that is not listed under 'images'",
-        "coco/val2014/image_id None": "1 annotations are of an image_id None that is not listed under 'images'",
-    }
+    reader = Reader("coco", folder(document))
+    assert all(isinstance(listed, RawSample) for listed in reader.samples("val2014"))
+    assert reader.remarks() == (
+        "instances_val2014.json: 3 annotations are of images that it does not list, such as 99, None",
+    )
+
+
+@pytest.mark.parametrize(("change", "told"), [(lambda image: image + 900, "942"), (lambda image: f"#{image}", "'#42'")])
+def test_annotations_that_leave_the_images_empty_are_refused(
+    folder: Callable[..., Path], change: Callable[[int], Any], told: str
+) -> None:
+    document = small()
+    for entry in document["annotations"]:
+        entry["image_id"] = change(entry["image_id"])
+    with pytest.raises(DatasetError) as caught:
+        read(folder(document))
+    assert str(caught.value).endswith(
+        f"instances_val2014.json: 2 annotations are of an image_id that is not listed under 'images', such as {told}, "
+        "and 2 of 2 images have none, which would be taken for empty; correct the ids"
+    )
 
 
 def test_an_entry_without_an_id_is_told(folder: Callable[..., Path]) -> None:

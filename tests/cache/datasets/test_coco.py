@@ -106,7 +106,7 @@ def test_outlines_never_fill_the_memory(folder: Callable[..., Path]) -> None:
     """They are most of a real file, and as Python objects several times as large as in it."""
     document = small()
     document["annotations"] += [
-        {**document["annotations"][0], "id": number, "segmentation": [[number + 0.25] * 5000]}
+        {**document["annotations"][1], "id": number, "segmentation": [[number + 0.25] * 5000]}
         for number in range(100, 200)
     ]
     root = folder(document)

@@ -31,7 +31,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
         (tmp_path / "val").mkdir()
         (tmp_path / "annotations").mkdir()
         image = {"id": 1, "file_name": "a.png", "width": WIDTH, "height": HEIGHT}
-        annotation = {"id": 3, "image_id": 1, "category_id": 1, "bbox": [5, 5, 9, 9], "area": 9, "iscrowd": 0}
+        annotation = {"id": 3, "image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 30], "area": 9, "iscrowd": 0}
         if outline is not None:
             annotation["segmentation"] = outline
         categories = [{"id": 1, "name": "person"}]
