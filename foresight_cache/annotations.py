@@ -88,7 +88,7 @@ _OBJECT: dict[str, Callable[[Any], bool]] = {
     "category_id": lambda value: type(value) is int and abs(value) < _LARGEST,
     "crowd": _is_flag,
     "area": lambda value: _is_number(value) and value >= 0,
-    "annotation_id": lambda value: type(value) is int and abs(value) < _LARGEST,
+    "annotation_id": lambda value: is_text(value) or (type(value) is int and abs(value) < _LARGEST),
 }
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from foresight_cache import datasets
-from foresight_cache.datasets import ListedSample, RawSample, Reader
+from foresight_cache.datasets import BoxReader, ListedSample, RawSample, Reader
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import DatasetError
 from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count_splits
@@ -36,6 +36,8 @@ class Listing:
     """Number of groups of the selected samples, before those of equal media are joined."""
     unmatched: int
     """Number of selected samples in whose names the manifest's pattern of groups is not found; 0 without one."""
+    remarks: tuple[str, ...]
+    """Sentences on annotations that contradict each other, or of which most tasks use none."""
     source: str
     """SHA-256 over the annotations of the samples, before anything of their media is known."""
 
@@ -43,6 +45,8 @@ class Listing:
 def list_samples(request: PreparationRequest, root: Path) -> Listing:
     """Returns what a raw folder lists, counted and selected. Raises `DatasetError`."""
     reader = datasets.reader(request.manifest.family)(request.manifest.name, root, request.options.folder_rules)
+    if isinstance(reader, BoxReader) and request.options.boxes is not None:
+        reader.read_boxes_as(request.options.boxes)
     splits = _splits(request, reader)
     selection = request.options.selection
     if not selection.partial:
@@ -68,6 +72,7 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         absent=absent,
         groups=groups,
         unmatched=unmatched,
+        remarks=(*(reader.remarks() if isinstance(reader, BoxReader) else ()), *_tell_crowds(selected)),
         source=source,
     )
 
@@ -82,6 +87,18 @@ def check_listing(request: PreparationRequest, listing: Listing) -> None:
 def _classes(samples: Iterable[ListedSample]) -> tuple[str, ...]:
     annotations = (listed.sample.annotations for listed in samples if isinstance(listed, RawSample))
     return tuple(sorted({each["class"]["name"] for each in annotations if "class" in each}))
+
+
+def _tell_crowds(samples: Iterable[ListedSample]) -> tuple[str, ...]:
+    """Returns what is to be said where every object counts as a crowd, which most tasks leave out."""
+    annotations = [listed.sample.annotations for listed in samples if isinstance(listed, RawSample)]
+    crowds = [entry["crowd"] for kinds in annotations for entry in kinds.get("objects", ())]
+    if not crowds or not all(crowds):
+        return ()
+    return (
+        f"{len(crowds):,} objects, all of them crowds (iscrowd 1), which the tasks of boxes and numbers leave out; "
+        "tools write iscrowd 1 for brush masks of single objects too: give these 0",
+    )
 
 
 def _count_groups(request: PreparationRequest, selected: Sequence[ListedSample]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from foresight_cache.datasets import FolderRules
+from foresight_cache.datasets import BOX_FORMS, BoxForm, FolderRules
 from foresight_cache.datasets.inventory import DATA_KINDS, DOUBTS
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.option_help import Flag
@@ -55,6 +55,13 @@ class PreparationOptions:
         tuple[Path, ...],
         Flag(help="Folder outside the raw dataset that links in it may lead into. May be repeated.", unset="none"),
     ] = ()
+    boxes: Annotated[
+        BoxForm | None,
+        Flag(
+            help="Form of the boxes in a COCO file: corner and size (xywh), corners (xyxy), or fractions of the image.",
+            unset="xywh, unless area and outline say otherwise",
+        ),
+    ] = None
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
         tuple[Path, ...],
@@ -75,6 +82,8 @@ class PreparationOptions:
         for folder in self.follow_links:
             if not folder.is_dir():
                 raise UsageError(f"--follow-links is {folder}, which is no folder")
+        if self.boxes is not None and self.boxes not in BOX_FORMS:
+            raise UnknownName("form of boxes", self.boxes, BOX_FORMS)
         if not 0 <= self.max_bad <= 1:
             raise UsageError(f"--max-bad is {self.max_bad}, expected a share from 0 to 1, such as 0.01")
 

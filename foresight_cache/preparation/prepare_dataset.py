@@ -63,6 +63,8 @@ class PreparationSummary:
     """Number of groups that were listed, before those of equal media are joined; None where nothing was listed."""
     unmatched: int
     """Number of samples in whose names the manifest's pattern of groups is not found."""
+    remarks: tuple[str, ...]
+    """Sentences on annotations that contradict each other, or of which most tasks use none."""
     duplicates: int | None
     """Number of samples that share media and group with another one; None where nothing was packed."""
     already_there: bool
@@ -232,6 +234,7 @@ def _summary(
         absent=listing.absent if listing else AbsentSamples(),
         groups=listing.groups if listing else None,
         unmatched=listing.unmatched if listing else 0,
+        remarks=listing.remarks if listing else (),
         duplicates=repeated,
         already_there=already_there,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache import datasets
+from foresight_cache.datasets import BoxReader
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError, UnknownName, UsageError
 from foresight_cache.preparation.options import PreparationOptions
@@ -39,6 +40,9 @@ class PreparationRequest:
                 f"--seed is {self.options.seed}, but {name!r} is not generated, so that a seed changes nothing"
             )
 
+        if self.options.boxes is not None and not issubclass(datasets.reader(self.manifest.family), BoxReader):
+            raise UsageError(f"--boxes is {self.options.boxes}, but {self.manifest.family!r} has no boxes to read so")
+
     @property
     def folder(self) -> Path | None:
         """The raw folder; None for a generated set, whose `root` is a file of material for its generator."""
@@ -58,6 +62,7 @@ class PreparationRequest:
             "pass-over": sorted(set(self.options.pass_over)) or None,
             "frame-gaps": self.options.frame_gaps or None,
             "follow-links": bool(self.options.follow_links) or None,  # where they lead to is one machine's affair
+            "boxes": self.options.boxes,
             "deep": self.options.deep or None,
             "also": [other.digest for other in self.also] or None,
         }

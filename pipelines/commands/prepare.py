@@ -73,6 +73,7 @@ def _json(summary: "PreparationSummary") -> dict[str, Any]:
         "emptied_classes": summary.absent.emptied,
         "groups": summary.groups,
         "without_group": summary.unmatched,
+        "remarks": summary.remarks,
         "duplicates": summary.duplicates,
         "left_out": [{"id": bad.id, "reason": bad.reason} for bad in shards.quarantined],
     }
@@ -137,6 +138,7 @@ def _findings(summary: "PreparationSummary") -> list[str]:
         lines.append(f"{len(steps):,} {have} numbers at a step, such as {folder!a}: every {step:,}")
     if summary.groups is not None and (summary.groups < summary.shards.samples or summary.shards.manifest.get("group")):
         lines.append(_groups(summary, summary.groups))
+    lines += summary.remarks
     if bad := len(summary.shards.quarantined):
         lines.append(f"{bad:,} could not be used and {'is' if bad == 1 else 'are'} left out")
     if summary.absent.ids:
