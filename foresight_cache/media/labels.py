@@ -48,7 +48,21 @@ def check_labels(labels_HW: Labels, sample: Sample) -> None:
     if spec["ignore"] is not None:
         known[spec["ignore"]] = True
     if not known[labels_HW].all():
-        raise BadSample(f"its labels have the value {labels_HW[~known[labels_HW]][0]}, expected at most {highest}")
+        value = int(labels_HW[~known[labels_HW]][0])
+        raise BadSample(
+            f"its labels have the value {value}, expected at most {highest}{_remedy(labels_HW, value, spec['ignore'])}"
+        )
+
+
+def _remedy(labels_HW: Labels, value: int, ignore: int | None) -> str:
+    """Returns what to do about a value that tools are known to leave, or an empty text."""
+    if value == 255 and ignore == 0:
+        return (
+            "; if it means 'unlabelled' write 0 for it, and if 0 is a class, add 1 to all labels so that 255 becomes 0"
+        )
+    if value == 255 and ignore is None and not ((labels_HW > 0) & (labels_HW < 255)).any():
+        return "; a mask of 0 and 255 alone shows one object: write 1 for 255"
+    return ""
 
 
 def fit_labels(labels_HW: Labels, placement: Placement, border: int) -> Labels:

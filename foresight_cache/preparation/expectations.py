@@ -7,8 +7,14 @@ from pathlib import Path
 
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError
+from foresight_cache.preparation.causes import EXAMPLES, causes_of, tell_cause
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.shards import Quarantined
+
+_CAUSES = 5
+"""Causes of bad samples that are told."""
+_SYSTEMATIC = 10
+"""Inverse of the share of a set from which on bad samples of one cause are no accidents."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,20 +72,40 @@ def check_checksums(manifest: Manifest, root: Path) -> None:
             )
 
 
-def check_bad_samples(request: PreparationRequest, quarantined: Sequence[Quarantined], good: int) -> None:
-    """Raises `DatasetError` where more samples are bad than was allowed, or none is good."""
+def check_bad_samples(
+    request: PreparationRequest, quarantined: Sequence[Quarantined], good: int, absent: int = 0
+) -> None:
+    """Raises `DatasetError` where more samples are bad than was allowed, or none is good.
+
+    `absent` is the number of bad samples of which nothing but files is missing.
+    """
     bad = len(quarantined)
     # The small addition keeps 0.29 × 100 from being 28.999….
     allowed = int(request.options.max_bad * (bad + good) + 1e-9)
     if good and bad <= allowed:
         return
-    first = "".join(f"\n  {sample.id}: {sample.reason}" for sample in quarantined[:5])
-    more = f"\n  … and {bad - 5} more" if bad > 5 else ""
-    advice = f"mend them, or leave them out with --max-bad {_share_above(bad, bad + good)}" if good else "none is left"
+    causes = sorted(causes_of(quarantined), key=len, reverse=True)
+    lines = [line for samples in causes[:_CAUSES] for line in tell_cause(samples)]
+    told = "".join(f"\n  {line}" for line in lines)
+    rest = sum(map(len, causes[_CAUSES:]))
+    more = f"\n  … and {rest:,} more" if rest else ""
     raise DatasetError(
-        f"{bad} of {bad + good} samples of {request.manifest.name!r} cannot be used, "
-        f"--max-bad {request.options.max_bad:g} allows {allowed}; {advice}:{first}{more}"
+        f"{bad:,} of {bad + good:,} samples of {request.manifest.name!r} cannot be used, "
+        f"--max-bad {request.options.max_bad:g} allows {allowed:,}; {_advice(causes, good, absent)}:{told}{more}"
     )
+
+
+def _advice(causes: Sequence[Sequence[Quarantined]], good: int, absent: int) -> str:
+    """Returns what to do about bad samples; `causes` has the samples of the most frequent one first.
+
+    What is wrong with many for one reason is no accident of single samples: what is left would be another set.
+    """
+    bad, most = sum(map(len, causes)), len(causes[0])
+    if most > EXAMPLES and _SYSTEMATIC * most >= bad + good:
+        if 2 * absent > bad:
+            return "get the files that are missing, or prepare what is there with --partial"
+        return f"{'all' if most == bad else f'{most:,}'} for one reason, which has to be mended in the set itself"
+    return f"mend them, or leave them out with --max-bad {_share_above(bad, bad + good)}" if good else "none is left"
 
 
 def _share_above(bad: int, listed: int) -> str:

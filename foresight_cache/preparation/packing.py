@@ -20,7 +20,6 @@ from foresight_cache.shards.members import (
     Members,
     frame_member,
     frames_of,
-    labels_of,
     media_member_extension,
 )
 
@@ -29,7 +28,7 @@ Read = Callable[[Path], Content]
 
 
 def pack_sample(raw: RawSample, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
-    """Reads a sample's files and checks headers, sizes and annotations; with `deep`, decodes all pixels too.
+    """Reads a sample's files and checks headers, sizes, labels and annotations; with `deep`, decodes all pixels too.
 
     Width and height that the reader does not know come from the media. `read` returns the content of image files.
     Raises `BadSample`.
@@ -101,7 +100,7 @@ def _measured_clip(sample: Sample, facts: ClipFacts) -> Sample:
 
 
 def _read_labels(raw: RawSample, sample: Sample) -> dict[str, Content]:
-    """Returns dense labels by suffix, each of the size of what it labels. Raises `BadSample`."""
+    """Returns dense labels by suffix, each of the size and with values of what it labels. Raises `BadSample`."""
     if raw.labels is None:
         return {}
     if raw.labels.is_dir():
@@ -117,21 +116,22 @@ def _read_labels(raw: RawSample, sample: Sample) -> dict[str, Content]:
     for suffix, data in labels.items():
         try:
             size = labels_size(data)
+            labels_HW = decode_labels(data)
         except BadSample as error:
             raise BadSample(f"its labels ({suffix}): {error}") from None
         if sample.width and size != (sample.height, sample.width):
             raise BadSample(
                 f"its labels ({suffix}) have {size[1]}×{size[0]} pixels, the media {sample.width}×{sample.height}"
             )
+        # Small beside the media, and values that the set does not know would end the extraction of all samples.
+        check_labels(labels_HW, sample)
     return labels
 
 
 def _decode(sample: Sample, members: Members) -> None:
-    """Raises `BadSample` for pixels that cannot be decoded and for labels that the annotations do not know."""
+    """Raises `BadSample` for pixels that cannot be decoded."""
     if sample.media == "clip":
         _facts(members, deep=True)
     else:
         for frame in frames_of(members):
             decode_image(frame)
-    for labels in labels_of(members):
-        check_labels(decode_labels(labels), sample)

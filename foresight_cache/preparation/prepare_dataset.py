@@ -181,7 +181,7 @@ def _check_absent_samples(request: PreparationRequest, listing: Listing) -> None
         check_spelling(request.manifest, AbsentSamples.of(hopeless), listing.inventory)
     results = [pack_or_quarantine(listed, Arena(), deep=False) for listed in hopeless]
     bad = [result for result in results if isinstance(result, Quarantined)]
-    check_bad_samples(request, bad, len(samples) - len(bad))
+    check_bad_samples(request, bad, len(samples) - len(bad), sum(map(is_absent, hopeless)))
 
 
 def _existing_summary(request: PreparationRequest) -> PreparationSummary:

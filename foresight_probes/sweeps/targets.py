@@ -64,7 +64,7 @@ def load_targets(
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
     classes: dict[str, ClassCounts] = {}
     for name, by_row in targets.items():
-        _require_targets(name, by_row, split, len(rows))
+        _require_targets(name, by_row, split, [cache.rows[row] for row in rows])
         counts = None if division.refit is not None else require_question(name, tasks[name], by_row, split)
         classes |= {name: counts} if counts else {}
     grids = {finest_grid(cache, row) for row in rows} or {Grid(1, 1, 1)}
@@ -92,13 +92,29 @@ def _load_tasks(names: tuple[str, ...], context: TaskContext) -> dict[str, Task]
     return {name: registry.load(name, context) for name in names}
 
 
-def _require_targets(name: str, targets: Mapping[int, Tensor], split: Split, count: int) -> None:
+def _require_targets(
+    name: str, targets: Mapping[int, Tensor], split: Split, samples: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raises `ProbeError` where a side has no target, or none that holds anything, as sets of no objects do."""
+    # Targets that are made when they are read would all be made for this; they are pixels, and never empty.
+    filled = {row for row in targets if isinstance(targets, DenseTargets) or targets[row].numel()}
     for side in SIDES:
-        if not targets.keys() & set(split.rows(side)):
+        if not filled & set(split.rows(side)):
             raise ProbeError(
-                f"no sample of the {side} split has an annotation for the task {name!r} ({len(targets)} of "
-                f"{count} samples have one); extract samples that are annotated for it"
+                f"no sample of the {side} split has an annotation for the task {name!r} ({len(filled)} of "
+                f"{len(samples)} samples have one){_why_none(samples) or '; extract samples that are annotated for it'}"
             )
+
+
+def _why_none(samples: Sequence[Mapping[str, Any]]) -> str:
+    """Returns why objects give no target where all of them are crowds, which tasks leave out; else an empty text."""
+    crowds = [thing.get("crowd") for sample in samples for thing in sample["annotations"].get("objects", ())]
+    if not crowds or not all(crowds):
+        return ""
+    return (
+        f": all {len(crowds):,} objects are crowds (iscrowd 1), which it leaves out; tools write iscrowd 1 for brush "
+        "masks of single objects too: give these 0 and prepare the set again"
+    )
 
 
 def _targets(cache: Cache, task: Task, rows: list[int]) -> Mapping[int, Tensor]:

@@ -41,6 +41,7 @@ def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Js
 
     Example: foresight prepare coco --root data/coco --split val2017 --out shards/coco
     """
+    from foresight_cache.preparation.causes import causes_of, tell_cause
     from foresight_cache.preparation.prepare_dataset import prepare
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
@@ -51,8 +52,9 @@ def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Js
         print_json(_json(summary))
     else:
         print(_text(summary, out))
-    for bad in summary.shards.quarantined:
-        say(f"left out: {bad.id}: {bad.reason}")
+    for samples in causes_of(summary.shards.quarantined):
+        for line in tell_cause(samples):
+            say(f"left out: {line}")
 
 
 def _json(summary: "PreparationSummary") -> dict[str, Any]:
