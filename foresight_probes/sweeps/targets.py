@@ -64,7 +64,7 @@ def load_targets(
     targets = {name: _targets(cache, task, rows) for name, task in tasks.items()}
     classes: dict[str, ClassCounts] = {}
     for name, by_row in targets.items():
-        _require_targets(name, by_row, split, [cache.rows[row] for row in rows])
+        _require_targets(name, tasks[name], by_row, split, [cache.rows[row] for row in rows])
         counts = None if division.refit is not None else require_question(name, tasks[name], by_row, split)
         classes |= {name: counts} if counts else {}
     grids = {finest_grid(cache, row) for row in rows} or {Grid(1, 1, 1)}
@@ -93,17 +93,21 @@ def _load_tasks(names: tuple[str, ...], context: TaskContext) -> dict[str, Task]
 
 
 def _require_targets(
-    name: str, targets: Mapping[int, Tensor], split: Split, samples: Sequence[Mapping[str, Any]]
+    name: str, task: Task, targets: Mapping[int, Tensor], split: Split, samples: Sequence[Mapping[str, Any]]
 ) -> None:
     """Raises `ProbeError` where a side has no target, or none that holds anything, as sets of no objects do."""
-    # Targets that are made when they are read would all be made for this; they are pixels, and never empty.
-    filled = {row for row in targets if isinstance(targets, DenseTargets) or targets[row].numel()}
+    filled = {row for row in targets if isinstance(targets, DenseTargets) or _holds_something(task, targets[row])}
     for side in SIDES:
         if not filled & set(split.rows(side)):
             raise ProbeError(
                 f"no sample of the {side} split has an annotation for the task {name!r} ({len(filled)} of "
                 f"{len(samples)} samples have one){_why_none(samples) or '; extract samples that are annotated for it'}"
             )
+
+
+def _holds_something(task: Task, target: Tensor) -> bool:
+    """Returns whether a target holds an answer: not one of no objects, or of none that counts."""
+    return target.numel() > 0 and (not task.has_classes or task.classes_of(target).numel() > 0)
 
 
 def _why_none(samples: Sequence[Mapping[str, Any]]) -> str:

@@ -1,18 +1,24 @@
 """Samples that cannot be used: the reason for each, and how many of them a preparation accepts."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from foresight_cache.errors import DatasetError
+from foresight_cache.errors import BadSample, DatasetError, UsageError
+from foresight_cache.media.labels import check_labels
 from foresight_cache.preparation import expectations
-from foresight_cache.shards import open_shards
+from foresight_cache.preparation.causes import causes_of
+from foresight_cache.samples import Sample
+from foresight_cache.shards import Quarantined, open_shards, read_shard
 from tests.support.preparing import edit, ids, prepare, refusal
+from tests.support.three_images import HEIGHT, WIDTH
 
 
 def _cut(path: Path) -> None:
@@ -95,14 +101,50 @@ def test_too_many_bad_samples_stop_it(raw: Path, tmp_path: Path) -> None:
     assert "--max-bad 0 allows 0" in refusal(DatasetError, root=raw, out=tmp_path / "s")
 
 
-def test_many_bad_samples_are_counted_and_none_left_is_said(raw: Path, tmp_path: Path) -> None:
+def test_one_reason_of_many_samples_is_told_once(raw: Path, tmp_path: Path) -> None:
     for path in (raw / "train").iterdir():
-        path.unlink()
+        path.write_bytes(b"<html>")
     message = refusal(DatasetError, root=raw, out=tmp_path / "s", max_bad=1)
     assert message.startswith(
-        "6 of 6 samples of 'coco' cannot be used, --max-bad 1 allows 6; none is left:\n  coco/train"
+        "6 of 6 samples of 'coco' cannot be used, --max-bad 1 allows 6; all for one reason, which has to be mended "
+        "in the set itself:\n  6 for one reason, such as\n    coco/train/000000000000: train/000000000000.png: the"
     )
-    assert message.endswith("\n  … and 1 more")
+    assert message.count("\n") == 4, "the number and three examples"
+
+
+def test_many_missing_files_are_a_part_of_a_set(raw: Path, tmp_path: Path) -> None:
+    for number in range(5):
+        (raw / "train" / f"{number:012d}.png").unlink()
+    message = refusal(DatasetError, root=raw, out=tmp_path / "s")
+    assert "; get the files that are missing, or prepare what is there with --partial:\n  5 for one" in message
+    assert ids(prepare("coco", root=raw, out=tmp_path / "s", partial=True)) == ["coco/train/000000000005"]
+
+
+def test_other_reasons_stand_beside_the_one_of_many(raw: Path, tmp_path: Path) -> None:
+    for number in range(1, 5):
+        (raw / "train" / f"{number:012d}.png").write_bytes(b"")
+    edit(raw, lambda document: document["images"][0].update(width=-1))
+    message = refusal(DatasetError, root=raw, out=tmp_path / "s", max_bad=0.5)
+    assert "--max-bad 0.5 allows 3; 4 for one reason, which has to be mended in the set itself:\n  4 for one" in message
+    assert message.endswith(
+        "coco/train/000000000000: the entry under 'images' has width -1, expected a positive integer"
+    )
+    assert len(ids(prepare("coco", root=raw, out=tmp_path / "s", max_bad=0.9))) == 1, "who insists is obeyed"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("train/a.png: the file is empty", "train/b.png: the file is empty", True),
+        ("annotation 5 has bbox [1, 2, 3, 4], which", "annotation 77 has bbox [-1, 2.5, 3, 4], which", True),
+        ("its labels have the value 255, expected", "its labels have the value 151, expected", True),
+        ("train/a.png: the file is empty", "train/b.png: the image is damaged: cut", False),
+        ("annotation 5 has area -1, expected", "annotation 5 has iscrowd 2, expected", False),
+    ],
+)
+def test_reasons_of_one_cause(one: str, other: str, same: bool) -> None:
+    samples = [Quarantined(id=f"set/train/{name}", reason=reason) for name, reason in (("a", one), ("b", other))]
+    assert len(causes_of(samples)) == (1 if same else 2)
 
 
 def test_a_share_is_counted_exactly(raw: Path, tmp_path: Path) -> None:
@@ -135,3 +177,67 @@ def test_an_empty_split_is_told(raw: Path, tmp_path: Path) -> None:
         "choose another with --split or get the annotations again"
     )
     assert not (tmp_path / "s").exists()
+
+
+def _labels(ade: Path, labels_HW: np.ndarray) -> None:
+    for path in (ade / "annotations" / "validation").iterdir():
+        Image.fromarray(labels_HW.astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(("value", "remedy"), [(255, "; if it means 'unlabelled' write 0 for it, and if"), (151, "")])
+def test_labels_past_the_classes_are_found_before_anything_is_extracted(
+    ade: Path, tmp_path: Path, value: int, remedy: str
+) -> None:
+    labels_HW = np.zeros((HEIGHT, WIDTH), np.uint8)
+    labels_HW[:8] = value
+    _labels(ade, labels_HW)
+    message = refusal(DatasetError, dataset="ade20k", root=ade, out=tmp_path / "s", partial=True)
+    assert message.startswith("3 of 3 samples of 'ade20k' cannot be used, --max-bad 0 allows 0; none is left:")
+    assert message.count(f"its labels have the value {value}, expected at most 150{remedy}") == 3
+    assert remedy or "unlabelled" not in message
+    labels_HW[:8] = 150
+    _labels(ade, labels_HW)
+    assert len(ids(prepare("ade20k", root=ade, out=tmp_path / "s", partial=True))) == 3
+
+
+def test_masks_of_black_and_white_are_told() -> None:
+    common = {"id": "d/s/a", "dataset": "d", "split": "s", "group": "g", "media": "image", "file_name": "a"}
+    spec = {"classes": ["background", "object 1"], "ignore": None}
+    sample = Sample(**common, width=4, height=1, annotations={"labels": spec})  # type: ignore[arg-type]
+    with pytest.raises(
+        BadSample, match="the value 255, expected at most 1; a mask of 0 and 255 alone shows one object"
+    ):
+        check_labels(np.array([[0, 255, 0, 255]], np.uint8), sample)
+    with pytest.raises(BadSample, match="the value 255, expected at most 1$"):
+        check_labels(np.array([[0, 255, 1, 255]], np.uint8), sample)
+
+
+def test_objects_that_are_all_crowds_are_told(raw: Path, tmp_path: Path) -> None:
+    def crowd(document: dict[str, Any]) -> None:
+        for entry in document["annotations"]:
+            entry["iscrowd"] = 1
+
+    assert prepare("coco", root=raw, out=tmp_path / "single").remarks == ()
+    edit(raw, crowd)
+    count = len(json.loads((raw / "annotations" / "instances_train.json").read_text())["annotations"])
+    (remark,) = prepare("coco", root=raw, out=tmp_path / "s").remarks
+    assert remark.startswith(f"{count} objects, all of them crowds (iscrowd 1), which the tasks of boxes and numbers")
+
+
+def test_the_form_of_boxes_is_part_of_the_request(raw: Path, tmp_path: Path) -> None:
+    def as_corners(document: dict[str, Any]) -> None:
+        for entry in document["annotations"]:
+            x, y, width, height = entry["bbox"]
+            entry["bbox"] = [x, y, x + width, y + height]
+
+    prepare("coco", root=raw, out=tmp_path / "before")
+    edit(raw, as_corners)
+    assert "read them with --boxes xyxy" in refusal(DatasetError, root=raw, out=tmp_path / "s")
+    prepare("coco", root=raw, out=tmp_path / "s", boxes="xyxy")
+    before, after = (next(iter(read_shard(open_shards(tmp_path / name), 0)))[0] for name in ("before", "s"))
+    assert before.annotations == after.annotations
+    assert "boxes" in refusal(UsageError, root=raw, out=tmp_path / "s")
+    assert "unknown form of boxes 'corners'" in refusal(UsageError, root=raw, out=tmp_path / "t", boxes="corners")
+    assert refusal(UsageError, dataset="ade20k", root=raw, out=tmp_path / "t", boxes="xyxy") == (
+        "--boxes is xyxy, but 'ade20k' has no boxes to read so"
+    )

@@ -244,6 +244,28 @@ def test_no_annotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         train(cache, tasks=["boxes"], out=tmp_path / "runs")
 
 
+@pytest.mark.parametrize("task", ["boxes", "counting", "detection"])
+def test_objects_that_are_all_crowds_are_not_called_absent(tmp_path: Path, task: str) -> None:
+    cache = scenes.write(tmp_path / "cache", 40)
+    objects = [thing for row in cache.rows for thing in row["annotations"]["objects"]]
+    for thing in objects:
+        thing.update(crowd=True, category="disc", category_id=1, area=9.0)
+    with pytest.raises(ProbeError) as caught:
+        train(cache, tasks=[task], out=tmp_path / "runs")
+    assert str(caught.value).startswith(
+        f"no sample of the train split has an annotation for the task {task!r} (0 of 40 samples have one): all "
+        f"{len(objects)} objects are crowds (iscrowd 1), which it leaves out; tools write iscrowd 1 for brush masks"
+    )
+
+
+def test_scenes_without_an_object_are_none_to_detect(tmp_path: Path) -> None:
+    cache = scenes.write(tmp_path / "cache", 40)
+    for row in cache.rows:
+        row["annotations"]["objects"].clear()
+    with pytest.raises(ProbeError, match=r"\(0 of 40 samples have one\); extract samples that are annotated for it"):
+        train(cache, tasks=["detection"], out=tmp_path / "runs")
+
+
 def test_a_damaged_result_stops_with_its_name(cache: "scenes.Cache", tmp_path: Path) -> None:
     chosen = {"tasks": ["boxes"], "points": ["vit.block_01"], "heads": ["token-linear"], "out": tmp_path}
     train(cache, options=QUICK, **chosen)
