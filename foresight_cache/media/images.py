@@ -150,14 +150,23 @@ def _orientation(image: Image.Image, data: bytes) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return Image.fromarray(_clear_as_white(_eight_bits(np.asarray(image)), image)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    if image.mode.startswith("I"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.mode == "F":
         raise BadSample("the image has floating-point pixels, of which black and white are not known")
     return image.convert("RGB")
+
+
+def _clear_as_white(grey_HW: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:
+    """Returns grey of 8 bits with white where the image's 16 bits are the value that it declares transparent.
+
+    Pillow's own conversion to RGBA would clip 16 bits at 255.
+    """
+    clear = image.info.get("transparency")
+    return grey_HW if not isinstance(clear, int) else np.where(np.asarray(image) == clear, np.uint8(255), grey_HW)
 
 
 def _eight_bits(grey: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -85,6 +85,14 @@ def test_cmyk_becomes_rgb() -> None:
     assert np.abs(decode_image(encoded(image, "JPEG", quality=100)).astype(int) - [255, 0, 0]).max() <= 3
 
 
+@pytest.mark.parametrize("clear", [0, 514, 65535])
+def test_what_is_transparent_of_sixteen_bits_shows_white(clear: int) -> None:
+    """By hand: 257 steps of 16 bits are one of 8; only the value that is declared clear is white."""
+    wide = np.array([[0, 257, 514, 32768, 65535]], np.uint16)
+    expected = [255 if value == clear else grey for value, grey in zip(wide[0], (0, 1, 2, 128, 255), strict=True)]
+    assert decode_image(encoded(Image.fromarray(wide), transparency=clear))[0, :, 0].tolist() == expected
+
+
 def test_what_is_transparent_shows_white() -> None:
     image = Image.new("RGBA", (3, 1), (200, 0, 0, 0))
     image.putpixel((1, 0), (200, 0, 0, 255))
