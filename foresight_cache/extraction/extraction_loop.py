@@ -101,8 +101,11 @@ def check_share_of_bad(cache: Cache, allowed: float) -> None:
     """Raises `DatasetError` where more than this share of the samples is quarantined."""
     bad = [row for row in cache.rows if row["status"] == "bad"]
     if len(bad) > allowed * len(cache):
+        share = f"{len(bad)} of {len(cache)} samples of {cache.path}"
+        told = f"{share} could not be used, the first because {bad[0]['reason']}"
+        if len(bad) == len(cache):  # to accept them all would be to accept an empty cache
+            raise DatasetError(f"{told}; none is extracted; see 'foresight inspect --bad'")
         raise DatasetError(
-            f"{len(bad)} of {len(cache)} samples of {cache.path} could not be used, the first because "
-            f"{bad[0]['reason']}; the others are extracted; see 'foresight inspect --bad', "
+            f"{told}; the others are extracted; see 'foresight inspect --bad', "
             f"or accept them with --max-bad {len(bad) / len(cache):.2g}"
         )
