@@ -89,7 +89,8 @@ class Reader(Protocol):
         ...
 
     def samples(self, split: str) -> Iterator[ListedSample]:
-        """Yields everything that the annotations list, in a fixed order, ids unique. Opens no media file.
+        """Yields everything that the annotations list, in a fixed order, ids unique. Opens no media file
+        but for its size, where annotations need one and leave it out.
 
         Raises `DatasetError` where the split is not there or its annotations as a whole are not as published;
         a sample that is wrong by itself becomes a `BrokenSample`.

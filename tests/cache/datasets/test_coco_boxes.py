@@ -68,6 +68,17 @@ def test_another_form_is_found_and_read_when_told(folder: Callable[..., Path], f
         assert entry["area"] == pytest.approx((corners[2] - corners[0]) * (corners[3] - corners[1]))
 
 
+def test_an_area_in_fractions_becomes_pixels(folder: Callable[..., Path]) -> None:
+    entries = [annotation(number, "fraction") for number in range(4)]
+    for entry in entries:
+        entry["area"] = entry["bbox"][2] * entry["bbox"][3]
+    reader = Reader("coco", folder(document(entries)))
+    reader.read_boxes_as("fraction")
+    assert [entry["area"] for entry in objects(reader)] == pytest.approx(
+        [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in CORNERS]
+    )
+
+
 @pytest.mark.parametrize("also", [(), ("area",), ("segmentation",)])
 def test_boxes_of_coco_are_believed(folder: Callable[..., Path], also: Any) -> None:
     reader = Reader("coco", folder(document([annotation(number, "xywh", *also) for number in range(4)])))

@@ -119,8 +119,10 @@ def test_ids_that_are_written_in_another_way_are_joined(write: Write, change: Ca
 def test_text_and_number_are_two_ids_where_both_are_listed(write: Write) -> None:
     images = [*IMAGES, {**IMAGES[0], "id": "1", "file_name": "text.jpg"}]
     objects = [*OBJECTS, {**OBJECTS[0], "id": 4, "image_id": "1"}]
+    objects += [{**OBJECTS[0], "id": 5, "image_id": "01"}]  # which of the two is meant is unknown
     reader = write(instances={"images": images, "annotations": objects})
     assert [len(objects) for objects in kinds(reader, "objects")] == [2, 1, 1]
+    assert reader.remarks() == ("instances_val.json: 1 annotations are of images that it does not list, such as '01'",)
 
 
 def test_ids_and_categories_may_be_text(write: Write) -> None:
