@@ -19,9 +19,8 @@ from foresight_cache.datasets.parts.coco_document import CocoDocument
 from foresight_cache.datasets.parts.coco_ids import has_id
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
 from foresight_cache.datasets.parts.counted_files import take_inventory
-from foresight_cache.datasets.parts.listed_samples import broken_sample
 from foresight_cache.datasets.parts.safe_paths import name_below, path_inside, stem
-from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.records import is_text
 from foresight_cache.samples import Sample, is_safe_name
 
@@ -115,7 +114,9 @@ class Reader:
         missing = " and no ".join(map(str, folders))
         raise DatasetError(f"the images of split {split!r} are missing: there is no folder {missing}")
 
-    def _sample(self, image: "_Image | BrokenSample", sample_id: str, split: str, document: CocoDocument) -> ListedSample:
+    def _sample(
+        self, image: "_Image | BrokenSample", sample_id: str, split: str, document: CocoDocument
+    ) -> ListedSample:
         if isinstance(image, BrokenSample):
             return image
         try:
@@ -124,7 +125,7 @@ class Reader:
             if document.captions is not None:
                 annotations["captions"] = captions_of(image.id, document.captions)
         except BadSample as error:
-            return broken_sample(sample_id, error, image.path)
+            return _broken(sample_id, error, image.path)
         sample = Sample(
             id=sample_id,
             dataset=self._name,
@@ -158,7 +159,11 @@ def _image(entry: Any, folder: Path, sample_id: str, rules: FolderRules) -> _Ima
         return _Image(entry["id"], path, *image_size(entry, path))
     except BadSample as error:
         listed = folder / name if is_text(name) and not Path(name).is_absolute() else None
-        return broken_sample(sample_id, error, listed)
+        return _broken(sample_id, error, listed)
+
+
+def _broken(sample_id: str, error: BadSample, path: Path | None) -> BrokenSample:
+    return BrokenSample(id=sample_id, reason=str(error), absent=isinstance(error, AbsentFiles), path=path)
 
 
 def _tell_strays(document: CocoDocument) -> tuple[str, ...]:

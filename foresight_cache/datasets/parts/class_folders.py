@@ -148,9 +148,11 @@ class ClassFolders(ABC):
             held = self._walked_splits[split] = _WalkedSplit([], set(), [])
             for walked in walk(self._folder(split), follow_links=self._rules.follow_links):
                 walked.folders[:] = [name for name in walked.folders if not is_hidden(name)]
-                held.linked_folders += [walked.prefix + name for name in walked.linked_folders if not is_hidden(name)]
-                held.names += [walked.prefix + name if name else walked.prefix[:-1] for name in self.media_names(walked)]
-                held.links.update(walked.prefix + name for name in walked.links)
+                held.linked_folders.extend(
+                    f"{walked.prefix}{name}" for name in walked.linked_folders if not is_hidden(name)
+                )
+                held.names.extend(f"{walked.prefix}{name}".removesuffix(os.sep) for name in self.media_names(walked))
+                held.links.update(f"{walked.prefix}{name}" for name in walked.links)
         return self._walked_splits[split]
 
     @cached_property
