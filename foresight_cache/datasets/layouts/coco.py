@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from foresight_cache.datasets import DEFAULT_RULES, BoxForm, BrokenSample, FolderRules, ListedSample, RawSample
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.datasets.parts.coco_boxes import BoxTally
-from foresight_cache.datasets.parts.coco_categories import Categories, refuse_other_categories
+from foresight_cache.datasets.parts.coco_categories import Categories, peek_categories, refuse_other_categories
 from foresight_cache.datasets.parts.coco_document import CocoDocument
 from foresight_cache.datasets.parts.coco_ids import has_id
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
@@ -40,7 +40,7 @@ class Reader:
         self._root = root
         self._rules = rules
         self._form: BoxForm | None = None
-        self._categories: dict[str, tuple[Path, Categories]] = {}
+        self._categories: dict[Path, Categories] = {}
         self._remarks: dict[str, tuple[str, ...]] = {}
 
     def splits(self) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class Reader:
             )
         folder = self._image_folder(split)
         document = CocoDocument.load(self._root / "annotations", split)
-        self._compare_categories(split, document)
+        self._compare_categories(splits, document)
         prefix = f"{self._name}/{split}"
         ids = [_sample_id(image, index, prefix) for index, image in enumerate(document.images)]
         _refuse_shared_ids(ids, document.path)
@@ -84,11 +84,16 @@ class Reader:
         """Returns sentences on what contradicts itself in the splits read so far, but does not forbid to use them."""
         return tuple(remark for remarks in self._remarks.values() for remark in remarks)
 
-    def _compare_categories(self, split: str, document: CocoDocument) -> None:
-        """Raises `DatasetError` where a split that was read before numbers the categories in another way."""
-        for path, categories in self._categories.values():
-            refuse_other_categories(path, categories, document.path, document.categories)
-        self._categories[split] = document.path, document.categories
+    def _compare_categories(self, splits: Iterable[str], document: CocoDocument) -> None:
+        """Raises `DatasetError` where another split, asked for or not, numbers the categories in another way."""
+        for split in splits:
+            path = self._root / "annotations" / f"instances_{split}.json"
+            if path not in self._categories:
+                self._categories[path] = document.categories if path == document.path else peek_categories(path)
+            (first, known), (second, others) = sorted(
+                ((path, self._categories[path]), (document.path, document.categories)), key=lambda pair: pair[0]
+            )
+            refuse_other_categories(first, known, second, others)
 
     def _check_boxes(self, document: CocoDocument, images: "Sequence[_Image | BrokenSample]") -> tuple[str, ...]:
         """Returns what is to be said of boxes that contradict their annotation. Raises `DatasetError`."""

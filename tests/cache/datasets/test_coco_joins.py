@@ -1,6 +1,7 @@
 """Facts that several COCO files say: joined where they agree, refused with both sides where they do not."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from foresight_cache.datasets import RawSample
 from foresight_cache.datasets.layouts.coco import Reader
+from foresight_cache.datasets.parts.coco_categories import peek_categories
 from foresight_cache.errors import DatasetError
 
 CAR, PERSON = {"id": 1, "name": "car"}, {"id": 2, "name": "person"}
@@ -171,6 +173,13 @@ class TestCategories:
         both = folder / "instances_train.json", folder / "instances_val.json"
         assert refusal(reader).startswith(told.format(*both))
 
+    def test_of_a_split_that_is_not_asked_for(self, write: Write, categories: list[Any], told: str) -> None:
+        write(split="train", instances={"annotations": OBJECTS, "categories": [CAR, PERSON]})
+        objects = [{**OBJECTS[0], "category_id": categories[0]["id"]}]
+        reader = write(split="val", instances={"annotations": objects, "categories": categories})
+        with pytest.raises(DatasetError, match=re.escape(told.format("", "").split(" in ")[0])):
+            list(reader.samples("val"))
+
     def test_of_keypoints(self, write: Write, categories: list[Any], told: str) -> None:
         reader = write(person_keypoints={"annotations": [OF_PERSON], "categories": categories})
         folder = reader._root / "annotations"
@@ -182,3 +191,24 @@ def test_splits_may_have_different_categories(write: Write) -> None:
     write(split="train", instances={"annotations": OBJECTS[:1], "categories": [CAR]})
     reader = write(split="val", instances={"annotations": OBJECTS[1:], "categories": [PERSON]})
     assert [len(list(reader.samples(split))) for split in reader.splits()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"categories" : [{"id": 1, "name": "car"}, {"id": 2, "name": "person"}], "images": []}',
+        '{"annotations": [{"categories": ["x"], "note": "\\"categories\\": [1]"}], "categories":\n[{"id": 1, '
+        '"name": "car"}, {"id": 2, "name": "person"}]}',
+        '{"categories": [{"id": 1, "name": "car", "note": "' + "é" * 700_000 + '"}, {"id": 2, "name": "person"}]}',
+    ],
+    ids=["first", "after others of the name", "longer than what is read at once"],
+)
+def test_categories_are_found_without_reading_the_rest(tmp_path: Path, text: str) -> None:
+    (tmp_path / "instances.json").write_text(text, encoding="utf-8")
+    assert peek_categories(tmp_path / "instances.json") == {1: "car", 2: "person"}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"categories": [{"id": 1,', "no JSON"])
+def test_a_file_without_categories_contradicts_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "instances.json").write_text(text)
+    assert peek_categories(tmp_path / "instances.json") == {}
