@@ -18,7 +18,9 @@ def clips_by_stem(folder: Path) -> dict[str, list[Path]]:
     paths_by_stem: dict[str, list[Path]] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            stem = entry.name if entry.is_dir() else Path(entry.name).stem
+            # The entry itself raises an error for a link that leads to itself.
+            is_folder = Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+            stem = entry.name if is_folder else Path(entry.name).stem
             paths_by_stem.setdefault(stem, []).append(folder / entry.name)
     return paths_by_stem
 
