@@ -165,9 +165,11 @@ class Cache:
         """Returns what the cache is, as labelled texts."""
         model, data = self.fingerprint["model"], self.fingerprint["dataset"]
         bad = sum(row.status == "bad" for commit in self.commits for row in commit.rows)
+        seen = {"prompt": f"{model['prompt']!r}, which visual tokens see"} if model.get("sees_prompt") else {}
         return {
             "place": self.path,
             "model": f"{model['name']} ({model['weights']} weights, {model['dtype']})",
+            **seen,
             "dataset": f"{data['name']}, input size {self.fingerprint['input']['size']}",
             "samples": f"{len(self)} of {self.layout.samples}" + (f", {bad} of them bad" if bad else ""),
             "shards": f"{len(self.commits)} of {len(self.layout.shards)} committed",

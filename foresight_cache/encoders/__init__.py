@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 from foresight_cache.encoders.weights import model_files
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.option_help import Flag
-from foresight_cache.points import Point
+from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Grid, Media
 
@@ -70,7 +70,7 @@ class LoadOptions:
 class Encoder(ABC):
     """A frozen model whose intermediate tokens can be read in raster order.
 
-    What a family can do is declared here: `taps`, `media`, `takes_prompt`, `patch_multiple`.
+    What a family can do is declared here: `taps`, `media`, `takes_prompt`, `sees_prompt`, `patch_multiple`.
     """
 
     family: ClassVar[str]
@@ -81,6 +81,8 @@ class Encoder(ABC):
     """Media that the family takes."""
     takes_prompt: ClassVar[bool] = False
     """True for a family that has a prompt, in which several images may stand."""
+    sees_prompt: ClassVar[bool] = False
+    """True where visual tokens see what comes after them, so that each sample's whole prompt is always run."""
     taps: tuple[Tap, ...]
     """All taps in the order of computation; a forward pass stops at the last one that is requested."""
     patch_multiple: int
@@ -134,9 +136,9 @@ class Encoder(ABC):
         """Makes model inputs on the CPU of a batch of uint8 arrays [T, H, W, C], already resized; T = 1 for an image.
 
         `texts` are the user's words to each sample; without them, what follows the last visual token is left out,
-        which no visual token of a causal model can see. Safe to call in another thread than `forward`. Sizes may
-        differ within the batch. Raises `UsageError` for a size that is not possible, for an image of several frames
-        and for media that the family does not take.
+        which no visual token of a causal model can see; where one `sees_prompt`, the prompt is run as it is. Safe to
+        call in another thread than `forward`. Sizes may differ within the batch. Raises `UsageError` for a size that
+        is not possible, for an image of several frames and for media that the family does not take.
         """
 
     @abstractmethod
@@ -151,7 +153,7 @@ class Encoder(ABC):
         """Raises `UsageError` for a readout that a tap cannot have."""
         taps = {tap.name: tap for tap in self.taps}
         for point in points:
-            if point.readout == "last_query" and not point.tap.startswith("llm."):
+            if point.readout in OF_TEXT and not point.tap.startswith("llm."):
                 raise UsageError(f"{point} is not possible: the prompt's tokens exist at llm.* taps only")
             if point.readout == "cls" and not taps[point.tap].leading:
                 having = ", ".join(name for name, tap in taps.items() if tap.leading) or f"no tap of {self.family}"

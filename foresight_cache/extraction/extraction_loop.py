@@ -52,7 +52,7 @@ def extract(
     with deferred_interrupts() as check, CacheWriter(out, plan.wanted, plan.merged) as cache:
         while True:
             work = raw_batches(plan, cache.pending(plan.names))
-            prepare = partial(prepare_batch, inputs=plan.inputs, with_text=options.with_text)
+            prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(options.points))
             with (
                 closing(prefetch(work, prepare, threads=workers)) as ready,
                 closing(ShardRecorder(cache, plan.inputs.row, workers, advance)) as recorder,

@@ -1,6 +1,6 @@
 """Samples on their way into a model: their grids, pixels, labels, words, and the tensors made of these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from foresight_cache.geometry import Placement, placement_for
 from foresight_cache.media.clips import decode_clip
 from foresight_cache.media.images import decode_image, fit_image
 from foresight_cache.media.labels import check_labels, decode_labels, fit_labels
+from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.samples import Grid, Media, Sample
 from foresight_cache.shards.members import frames_of, labelled_frames, labels_of
 
@@ -127,6 +128,10 @@ class Inputs:
             frames.append(fit_labels(labels, placement, unknown))
         return np.stack(frames).reshape(-1, 1)
 
+    def runs_text(self, points: Iterable[Point]) -> bool:
+        """Tells whether the prompt is run to its end for these points, and not only to the last visual token."""
+        return self.encoder.sees_prompt or any(point.readout in OF_TEXT for point in points)
+
     def text(self, annotations: Mapping[str, Any]) -> str:
         """Returns the user's prompt for a sample. Raises `BadSample` where it has no question that the prompt needs."""
         return render_prompt(self.encoder.options.prompt, annotations)
@@ -144,8 +149,9 @@ class Inputs:
             return self.encoder.preprocess(clips, "clip", texts)
         if self._in_one_prompt:
             return self.encoder.preprocess(clips, "images", texts)
-        # Frames of a clip stand alone and have no words: only tokens are kept of them.
-        return self.encoder.preprocess([frame[np.newaxis] for clip in clips for frame in clip], "image", texts)
+        # Frames of a clip stand alone: only tokens are kept of them.
+        words = texts and [text for clip, text in zip(clips, texts, strict=True) for _ in clip]
+        return self.encoder.preprocess([frame[np.newaxis] for clip in clips for frame in clip], "image", words)
 
     def regrouped(
         self, features: "Mapping[str, Sequence[torch.Tensor]]", frames: Sequence[int]

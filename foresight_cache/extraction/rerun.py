@@ -70,7 +70,7 @@ def _features(
 ) -> "dict[str, list[torch.Tensor]]":
     """Tokens [N, D] of the samples with these indices, computed together."""
     pixels = [cache[PIXELS].stored(index).reshape(*cache[PIXELS].grid_of(index), 3).copy() for index in batch]
-    with_text = any(Point.parse(name).readout == "last_query" for name in cache.points)
+    with_text = inputs.runs_text(map(Point.parse, cache.points))
     texts = [inputs.text(cache.rows[index]["annotations"]) for index in batch] if with_text else None
     features = inputs.encoder.forward(inputs.preprocess(pixels, texts), points)
     return inputs.regrouped(features, [len(clip) for clip in pixels])

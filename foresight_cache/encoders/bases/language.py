@@ -97,6 +97,7 @@ class LanguageEncoder(TransformersEncoder):
         return {
             **super().identity(),
             "prompt": self.options.prompt,
+            **({"sees_prompt": True} if self.sees_prompt else {}),
             "chat_template_digest": records.digest(self.processor.chat_template),
             "prompt_tokens_digest": records.digest(self._prompt_tokens),
             **{name: loading.processor_settings(part, self.pixel_settings) for name, part in processors.items()},
@@ -113,7 +114,7 @@ class LanguageEncoder(TransformersEncoder):
             inputs = self.prompt_inputs(frames, "image", prompts, counts) | {"images": torch.tensor(counts)}
         else:
             inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips))
-        if texts is not None:
+        if texts is not None or self.sees_prompt:
             return inputs
         return end_at_last_visual(inputs, self.is_visual(inputs["input_ids"]), self.padding_id)
 

@@ -91,7 +91,7 @@ def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples:
     import torch
 
     encoder, points = inputs.encoder, [str(point) for point in options.points]
-    model_inputs = _model_inputs(inputs, samples, with_text=options.with_text)
+    model_inputs = _model_inputs(inputs, samples, with_text=inputs.runs_text(options.points))
     seconds = []
     try:
         for _ in range(1 + _REPEATS):  # the first one warms up
