@@ -129,6 +129,10 @@ class Encoder(ABC):
     def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         """Returns the grid of an input of this size in pixels. Raises `UsageError` where the size is not possible."""
 
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        """Returns the height and width, from the upper left corner, that the tokens of such an input see."""
+        return height, width
+
     @abstractmethod
     def preprocess(
         self, clips: Sequence["np.ndarray"], media: PromptMedia, texts: Sequence[str] | None = None

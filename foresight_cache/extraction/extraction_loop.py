@@ -55,7 +55,7 @@ def extract(
             prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(options.points))
             with (
                 closing(prefetch(work, prepare, threads=workers)) as ready,
-                closing(ShardRecorder(cache, plan.inputs.row, workers, advance)) as recorder,
+                closing(ShardRecorder(cache, plan.inputs, workers, advance)) as recorder,
                 BackgroundWorker(waiting=1) as behind,
             ):
                 _computed(times.waiting("input", ready), halving, recorder, behind, times, check)

@@ -107,6 +107,11 @@ class Inputs:
             return decode_clip(members, self.spec.sampling.indices(sample), fitted)
         return fitted(decode_image(frames_of(members)[0]))[np.newaxis]
 
+    def seen(self, pixels_THWC: np.ndarray) -> np.ndarray:
+        """Returns the part of a sample's pixels that its tokens see: a tower may leave some at the right and below."""
+        height, width = self.encoder.seen_size(*pixels_THWC.shape[1:3])
+        return pixels_THWC[:, :height, :width]
+
     def labels(self, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
         """Returns the dense labels of the resized pixels, uint8 [T·H·W, 1]; a frame without labels is all `ignore`.
 

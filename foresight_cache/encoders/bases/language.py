@@ -16,7 +16,7 @@ from foresight_cache.encoders import PromptMedia, Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.errors import ModelError, UsageError
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import Media
 
 
 def is_language(tap: Tap) -> bool:
@@ -35,6 +35,8 @@ class LanguageEncoder(TransformersEncoder):
     """Name of the processor's class in transformers."""
     pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
     """Settings of the image and video processor that a stored value depends on."""
+    around_raster: tuple[int, int] = (0, 0)
+    """Tokens among the visual ones of an image or a clip that stand before and after its raster, and are left out."""
     takes_prompt = True
     kept_on_host = frozenset({"images"})
 
@@ -55,10 +57,6 @@ class LanguageEncoder(TransformersEncoder):
 
         An image is an array [1, H, W, C], a clip [T, H, W, C].
         """
-
-    @abstractmethod
-    def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        """Returns the grid of the visual tokens of each image and clip in the language model."""
 
     @abstractmethod
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -114,6 +112,7 @@ class LanguageEncoder(TransformersEncoder):
             inputs = self.prompt_inputs(frames, "image", prompts, counts) | {"images": torch.tensor(counts)}
         else:
             inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips))
+        self._check_counts(inputs)
         if texts is not None or self.sees_prompt:
             return inputs
         return end_at_last_visual(inputs, self.is_visual(inputs["input_ids"]), self.padding_id)
@@ -121,10 +120,10 @@ class LanguageEncoder(TransformersEncoder):
     def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if not is_language(tap):
             return self.vision_tokens(tap, hidden, inputs)
-        counts = [grid.tokens for grid in self.merged_grids(inputs)]
+        counts = [grid.tokens for grid in self.token_grids("merged", inputs)]
         visual_BN = self.is_visual(inputs["input_ids"])
-        images = inputs["images"].tolist() if "images" in inputs else [1] * len(visual_BN)
-        positions = visual_positions(visual_BN, counts, images).to(hidden.device, non_blocking=True)
+        positions = visual_positions(visual_BN, counts, images_in(inputs), self.around_raster[0])
+        positions = positions.to(hidden.device, non_blocking=True)
         return list(torch.split(hidden.flatten(0, 1)[positions], counts))
 
     def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -143,6 +142,22 @@ class LanguageEncoder(TransformersEncoder):
         for other in others:  # a tensor of ids would have to be copied to the device first
             visual_BN = visual_BN | (ids_BN == other)
         return visual_BN
+
+    def visual_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+        """Returns how many visual tokens of the sequence each image and clip has, with those around its raster."""
+        return [grid.tokens + sum(self.around_raster) for grid in self.token_grids("merged", inputs)]
+
+    def _check_counts(self, inputs: Mapping[str, torch.Tensor]) -> None:
+        """Raises `ModelError` where a prompt has more or fewer visual tokens than its images' grids."""
+        remaining = iter(self.visual_counts(inputs))
+        found = self.is_visual(inputs["input_ids"]).sum(dim=1).tolist()
+        for number, (count, images) in enumerate(zip(found, images_in(inputs), strict=True), start=1):
+            expected = sum(next(remaining) for _ in range(images))
+            if count != expected:
+                raise ModelError(
+                    f"the prompt to number {number} of {len(found)} inputs has {count} visual tokens, expected the "
+                    f"{expected} of its grid; processor and configuration of this {self.family} do not fit together"
+                )
 
     @property
     def padding_id(self) -> int:
@@ -191,20 +206,29 @@ def language_taps(width: int, layers: int) -> tuple[Tap, ...]:
     )
 
 
-def visual_positions(visual_BN: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
-    """Returns the positions, in the flattened sequences, of the first `counts` visual tokens of each image.
+def images_in(inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    """Returns how many images or clips each prompt has."""
+    return inputs["images"].tolist() if "images" in inputs else [1] * len(inputs["input_ids"])
+
+
+def visual_positions(
+    visual_BN: torch.Tensor, counts: Sequence[int], images: Sequence[int], skipped: int = 0
+) -> torch.Tensor:
+    """Returns the positions, in the flattened sequences, of `counts` visual tokens of each image, after `skipped` ones.
 
     `images` says how many there are in each row; those of a row have equal shares of its visual tokens.
 
     >>> visual = torch.tensor([[False, True, True, True], [True, False, True, False]])
     >>> visual_positions(visual, [2, 2], [1, 1]).tolist(), visual_positions(visual, [2, 1, 1], [1, 2]).tolist()
     ([1, 2, 4, 6], [1, 2, 4, 6])
+    >>> visual_positions(visual, [2, 1], [1, 1], skipped=1).tolist()
+    [2, 3, 6]
     """
     starts = range(0, visual_BN.numel(), visual_BN.shape[1])
     remaining = iter(counts)
     return torch.cat(
         [
-            share[: next(remaining)] + start
+            share[skipped : skipped + next(remaining)] + start
             for row, number, start in zip(visual_BN, images, starts, strict=True)
             for share in row.nonzero()[:, 0].chunk(number)
         ]

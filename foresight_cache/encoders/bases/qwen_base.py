@@ -12,6 +12,7 @@ from foresight_cache.encoders import Tap, TapLevel
 from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 from foresight_cache.encoders.capture import order
+from foresight_cache.encoders.capture.counts import check_total
 from foresight_cache.encoders.weights import loading
 from foresight_cache.errors import BadSample
 from foresight_cache.samples import Grid, Media
@@ -119,15 +120,15 @@ class QwenEncoder(LanguageEncoder):
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(row[0]) for row in _vision_inputs(inputs)[1]]
 
-    def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        return [Grid(t, h // self._merge, w // self._merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
+    def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        merge = self._merge if level == "merged" else 1
+        return [Grid(t, h // merge, w // merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
 
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        grid_thw = _vision_inputs(inputs)[1]
-        positions = self._raster_positions(tap, grid_thw)
-        share = self._merge**2 if tap.level == "merged" else 1
-        tokens = hidden if positions is None else hidden[positions]
-        return list(torch.split(tokens, [int(count) // share for count in grid_thw.prod(dim=1)]))
+        counts = [grid.tokens for grid in self.token_grids(tap.level, inputs)]
+        check_total(len(hidden), sum(counts), tap.name)
+        positions = self._raster_positions(tap, _vision_inputs(inputs)[1])
+        return list(torch.split(hidden if positions is None else hidden[positions], counts))
 
     def _raster_positions(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
         """Returns the position at a tap of each raster token, on the device; made once for all taps of a batch."""

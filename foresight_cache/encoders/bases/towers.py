@@ -9,6 +9,7 @@ import torch
 
 from foresight_cache.encoders import Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
+from foresight_cache.encoders.capture.counts import check_total
 
 
 def normalise(frames_THWC: np.ndarray, processor: Any) -> torch.Tensor:
@@ -65,6 +66,7 @@ class Tower:
         """Returns the raster tokens [N, D] of samples with so many frames each."""
         if hidden.dim() == 4:
             hidden = hidden.flatten(2).transpose(1, 2)
+        check_total(len(hidden), sum(frames), f"{tap.name}, counted in frames,")
         tokens = hidden[:, tap.leading :]
         return [part.flatten(0, 1) for part in torch.split(tokens, list(frames))]
 

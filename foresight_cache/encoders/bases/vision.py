@@ -88,6 +88,10 @@ class VisionEncoder(TransformersEncoder):
     def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - likewise
         return Grid(frames, height // self.patch_multiple, width // self.patch_multiple)
 
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        side = self.patch_multiple
+        return height // side * side, width // side * side
+
     def preprocess(
         self,
         clips: Sequence[np.ndarray],
@@ -100,6 +104,9 @@ class VisionEncoder(TransformersEncoder):
 
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(size[0]) for size in inputs["sizes"]]
+
+    def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        return [self.possible_grid(level, *size) for size in inputs["sizes"].tolist()]
 
     def split_by_size(
         self, inputs: Mapping[str, torch.Tensor]
