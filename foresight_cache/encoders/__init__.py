@@ -15,7 +15,7 @@ from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.option_help import Flag
 from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.registry import Registry
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import ClipTimes, Grid, Media
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,8 @@ class Encoder(ABC):
     """True for a family that has a prompt, in which several images may stand."""
     sees_prompt: ClassVar[bool] = False
     """True where visual tokens see what comes after them, so that each sample's whole prompt is always run."""
+    is_told_times: ClassVar[bool] = False
+    """True for a family that is told when the frames of a clip are shown."""
     taps: tuple[Tap, ...]
     """All taps in the order of computation; a forward pass stops at the last one that is requested."""
     patch_multiple: int
@@ -125,6 +127,18 @@ class Encoder(ABC):
     def max_pixels(self) -> int:
         """The most pixels that a natively sized frame can have."""
 
+    def native_clip_size(self, frames: int, height: int, width: int) -> tuple[int, int]:  # noqa: ARG002 - see below
+        """Returns what `native_size` does for a clip of which so many frames are taken; as of images unless told."""
+        return self.native_size(height, width)
+
+    def max_clip_tokens(self, level: TapLevel, frames: int) -> int:
+        """Returns the most tokens of a natively sized clip of at most this many frames on a level."""
+        return self.max_tokens(level, frames)
+
+    def max_clip_pixels(self, frames: int) -> int:
+        """Returns the most pixels of a natively sized clip of at most this many frames, of all of them together."""
+        return frames * self.max_pixels
+
     @abstractmethod
     def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         """Returns the grid of an input of this size in pixels. Raises `UsageError` where the size is not possible."""
@@ -135,12 +149,17 @@ class Encoder(ABC):
 
     @abstractmethod
     def preprocess(
-        self, clips: Sequence["np.ndarray"], media: PromptMedia, texts: Sequence[str] | None = None
+        self,
+        clips: Sequence["np.ndarray"],
+        media: PromptMedia,
+        texts: Sequence[str] | None = None,
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> Mapping[str, "torch.Tensor"]:
         """Makes model inputs on the CPU of a batch of uint8 arrays [T, H, W, C], already resized; T = 1 for an image.
 
         `texts` are the user's words to each sample; without them, what follows the last visual token is left out,
-        which no visual token of a causal model can see; where one `sees_prompt`, the prompt is run as it is. Safe to
+        which no visual token of a causal model can see; where one `sees_prompt`, the prompt is run as it is. `times`
+        are those of the frames of each clip, for a model that `is_told_times`; None where nothing says them. Safe to
         call in another thread than `forward`. Sizes may differ within the batch. Raises `UsageError` for a size that
         is not possible, for an image of several frames and for media that the family does not take.
         """

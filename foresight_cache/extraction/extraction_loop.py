@@ -94,7 +94,7 @@ def _features(batch: PreparedBatch, halving: Halving) -> "dict[str, list[torch.T
     points = [point for point in batch.shard.points if point not in (PIXELS, LABELS)]
     if not batch.positions or not points:
         return {}
-    return halving.forward(batch.pixels, batch.texts, batch.model_inputs, points)
+    return halving.forward(batch.pixels, batch.texts, batch.times, batch.model_inputs, points)
 
 
 def check_share_of_bad(cache: Cache, allowed: float) -> None:

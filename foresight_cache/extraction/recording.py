@@ -44,7 +44,7 @@ class ShardRecorder:
         check_extremes(
             {point: bounds for point, (bounds,) in extremes.items()}, [sample.id for sample in batch.samples]
         )
-        rows = [self._inputs.row(sample) for sample in batch.samples]
+        rows = list(map(self._inputs.row, batch.samples, batch.times))
         check_counts(features, self._cache.layout.points, rows)
         self._add(shard, batch, features)
         shard.rows |= dict(batch.bad) | dict(zip(batch.positions, rows, strict=True))

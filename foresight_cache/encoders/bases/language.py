@@ -16,7 +16,7 @@ from foresight_cache.encoders import PromptMedia, Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.errors import ModelError, UsageError
-from foresight_cache.samples import Media
+from foresight_cache.samples import ClipTimes, Media
 
 
 def is_language(tap: Tap) -> bool:
@@ -51,11 +51,16 @@ class LanguageEncoder(TransformersEncoder):
 
     @abstractmethod
     def prompt_inputs(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
+        self,
+        clips: Sequence[np.ndarray],
+        media: Media,
+        texts: Sequence[str],
+        counts: Sequence[int],
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Makes the inputs of whole prompts, each with its text and its count of the images or clips, in their order.
 
-        An image is an array [1, H, W, C], a clip [T, H, W, C].
+        An image is an array [1, H, W, C], a clip [T, H, W, C]; `times` are those of each clip's frames.
         """
 
     @abstractmethod
@@ -102,7 +107,11 @@ class LanguageEncoder(TransformersEncoder):
         }
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
+        self,
+        clips: Sequence[np.ndarray],
+        media: PromptMedia,
+        texts: Sequence[str] | None = None,
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> dict[str, torch.Tensor]:
         self.check_clips(clips, media)
         prompts = [self.options.prompt] * len(clips) if texts is None else texts
@@ -111,7 +120,7 @@ class LanguageEncoder(TransformersEncoder):
             frames = [frame[np.newaxis] for clip in clips for frame in clip]
             inputs = self.prompt_inputs(frames, "image", prompts, counts) | {"images": torch.tensor(counts)}
         else:
-            inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips))
+            inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips), times)
         self._check_counts(inputs)
         if texts is not None or self.sees_prompt:
             return inputs

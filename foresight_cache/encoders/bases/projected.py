@@ -14,7 +14,7 @@ from foresight_cache.encoders.bases.towers import TOWERS, Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 from foresight_cache.encoders.capture.counts import check_total
 from foresight_cache.errors import ModelError
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import ClipTimes, Grid, Media
 
 
 class ProjectedEncoder(LanguageEncoder):
@@ -127,7 +127,12 @@ class ProjectedEncoder(LanguageEncoder):
         return height // self._patch * self._patch, width // self._patch * self._patch
 
     def prompt_inputs(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
+        self,
+        clips: Sequence[np.ndarray],
+        media: Media,
+        texts: Sequence[str],
+        counts: Sequence[int],
+        times: Sequence[ClipTimes | None] | None = None,  # noqa: ARG002 - it is told of none
     ) -> dict[str, torch.Tensor]:
         firsts = np.cumsum([0, *counts[:-1]])
         rows = [

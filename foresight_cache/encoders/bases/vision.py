@@ -14,7 +14,7 @@ from foresight_cache.encoders import PromptMedia, Tap, TapLevel
 from foresight_cache.encoders.bases.towers import Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
-from foresight_cache.samples import Grid
+from foresight_cache.samples import ClipTimes, Grid
 
 
 class VisionEncoder(TransformersEncoder):
@@ -97,6 +97,7 @@ class VisionEncoder(TransformersEncoder):
         clips: Sequence[np.ndarray],
         media: PromptMedia,
         texts: Sequence[str] | None = None,  # noqa: ARG002 - it has no prompt
+        times: Sequence[ClipTimes | None] | None = None,  # noqa: ARG002 - nor times
     ) -> dict[str, torch.Tensor]:
         self.check_clips(clips, media)
         pixels = [normalise(clip, self.processor).flatten() for clip in clips]

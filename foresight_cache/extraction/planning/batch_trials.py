@@ -106,9 +106,9 @@ def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples:
 
 
 def _model_inputs(inputs: Inputs, samples: Sequence[Packed], *, with_text: bool) -> "Mapping[str, torch.Tensor]":
-    pixels = [inputs.pixels(sample, _as_bytes(members)) for sample, members in samples]
+    decoded = [inputs.decoded(sample, _as_bytes(members)) for sample, members in samples]
     texts = [inputs.text(sample.annotations) for sample, _ in samples] if with_text else None
-    return inputs.preprocess(pixels, texts)
+    return inputs.preprocess([pixels for pixels, _ in decoded], texts, [times for _, times in decoded])
 
 
 def _as_bytes(members: Members) -> dict[str, bytes]:

@@ -37,7 +37,7 @@ def leave_class_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def take_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Visual tokens are what follows the first one, as if no text stood between them."""
 
-    def run(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
+    def run(visual: torch.Tensor, counts: Sequence[int], *_: Any) -> torch.Tensor:
         starts = visual.int().argmax(dim=1) + torch.arange(len(visual)) * visual.shape[1]
         return torch.cat([start + torch.arange(count) for start, count in zip(starts, counts, strict=True)])
 
@@ -47,7 +47,7 @@ def take_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     """Visual tokens are the first of the sequence."""
 
-    def first(visual: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
+    def first(visual: torch.Tensor, counts: Sequence[int], *_: Any) -> torch.Tensor:
         return torch.cat([torch.arange(count) + number * visual.shape[1] for number, count in enumerate(counts)])
 
     monkeypatch.setattr(language, "visual_positions", first)
