@@ -43,6 +43,8 @@ class Tap:
     """Channels, read from the model's configuration."""
     leading: int = 0
     """Class and register tokens that stand before the raster tokens; the first one is the class token."""
+    trailing: int = 0
+    """Tokens that stand behind the raster tokens, such as those that a detector has for its objects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,10 +28,19 @@ def leave_class_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def from_the_first(tap: Tap, hidden: torch.Tensor, frames: Sequence[int]) -> list[torch.Tensor]:
         hidden = hidden.flatten(2).transpose(1, 2) if hidden.dim() == 4 else hidden
-        tokens = hidden[:, : hidden.shape[1] - tap.leading]
+        tokens = hidden[:, : hidden.shape[1] - tap.leading - tap.trailing]
         return [part.flatten(0, 1) for part in tokens.split(list(frames))]
 
     monkeypatch.setattr(Tower, "raster_tokens", staticmethod(from_the_first))
+
+
+def take_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Returns as many tokens as there are patches, up to the last one."""
+
+    def to_the_last(tap: Tap, hidden: torch.Tensor, frames: Sequence[int]) -> list[torch.Tensor]:
+        return [part.flatten(0, 1) for part in hidden[:, tap.leading + tap.trailing :].split(list(frames))]
+
+    monkeypatch.setattr(Tower, "raster_tokens", staticmethod(to_the_last))
 
 
 def take_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,11 +73,14 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
             "clip": TOWER,
             "dinov2": TOWER,
             "dinov2_with_registers": TOWER,
+            "dinov3_vit": TOWER,
+            "yolos": TOWER,
             "owlvit": TOWER,
             "llava_next": TOWER,
             "internvl": {*TOWER, "merger"},
         },
     ),
+    "tokens behind the patches taken": (take_the_last, "three of a size", {"yolos": TOWER}),
     "one run of visual tokens": (
         take_one_run,
         "clip",
