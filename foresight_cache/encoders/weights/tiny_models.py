@@ -158,6 +158,10 @@ RECIPE = "normal by name, unit variance, 1"
 """Name of the rule of `randomise`, for digests; to be changed together with it."""
 
 
+_INPUT_AXES = {"gate_up_proj": 2, "down_proj": 2, "mm_input_projection_weight": 0}
+"""Axis of the inputs in linear maps that are no modules of their own, by name: experts, and Gemma's projector."""
+
+
 def randomise(model: nn.Module, seed: int) -> None:
     """Draws all weights anew so that features keep their scale and stay distinct through any depth.
 
@@ -181,5 +185,7 @@ def _deviation(module: nn.Module, name: str) -> float | None:
     """Returns the standard deviation of a new weight, or None where it stays as it is."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
         return 0.1 if name == "bias" else float(module.weight[0].numel() ** -0.5)
+    if name in _INPUT_AXES:
+        return float(module.get_parameter(name).shape[_INPUT_AXES[name]] ** -0.5)
     is_scale = "norm" in type(module).__name__.lower() or name.startswith("lambda")
     return None if is_scale else 0.5  # embeddings of tokens, of positions, of the class
