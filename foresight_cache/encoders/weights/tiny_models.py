@@ -90,6 +90,34 @@ def byte_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
     )
 
 
+def gemma_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
+    """Makes a `GemmaTokenizer`: the real class with one token per byte, its special tokens, then `others`.
+
+    `named` are special tokens that are attributes of the tokenizer as well.
+
+    >>> tokenizer = gemma_tokenizer("<start_of_turn>")
+    >>> tokenizer("<bos><start_of_turn>Hi")["input_ids"]
+    [2, 261, 77, 110]
+    """
+    from transformers import GemmaTokenizer
+
+    own = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+    tokens = [*own, *(f"<0x{byte:02X}>" for byte in range(256)), *others]
+    return GemmaTokenizer(
+        vocab={token: number for number, token in enumerate(tokens)},
+        merges=[],
+        additional_special_tokens=list(others),
+        model_max_length=32768,
+        **dict(named or {}),
+    )
+
+
+def gemma_language_config(tokenizer: Any) -> dict[str, Any]:
+    """Returns the settings of a Gemma, whose heads have a width of their own."""
+    own = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
+    return {**language_config(tokenizer), **own, "head_dim": 48}
+
+
 def language_config(tokenizer: Any) -> dict[str, Any]:
     """Returns the settings of a language model with grouped-query attention."""
     return {

@@ -1,6 +1,5 @@
 """Controls: without one correction, these proofs fail and no other. The windows are in `test_window_controls`."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,12 +7,14 @@ import pytest
 import torch
 
 from foresight_cache import encoders
-from foresight_cache.encoders import LoadOptions, Tap
+from foresight_cache.encoders import LoadOptions, Tap, gemma3, paligemma
 from foresight_cache.encoders.bases import language
+from foresight_cache.encoders.bases.single_view import SingleViewEncoder
 from foresight_cache.encoders.bases.towers import Tower
 from foresight_cache.encoders.capture import order
 from foresight_cache.samples import Grid
 from tests.support.order_proofs import PROOFS, make
+from tests.support.references import reference_of
 
 
 def leave_merge_groups(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +63,17 @@ def begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language, "visual_positions", first)
 
 
+def look_back_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens see what stands before them and nothing else."""
+    for module in (gemma3, paligemma):
+        monkeypatch.setattr(module.Family, "token_types", SingleViewEncoder.token_types)
+
+
+def cut_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stands after the last visual token."""
+    monkeypatch.setattr(paligemma.Family, "sees_prompt", False)
+
+
 GROUPED = {"patch embedding", "merger", "tower", "windowed tower"}
 TOWER = {"tower", "windowed tower"}
 MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, set[str]]]] = {
@@ -80,6 +92,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
             "dinov3_vit": TOWER,
             "yolos": TOWER,
             "owlvit": TOWER,
+            "llava": TOWER,
             "llava_next": TOWER,
             "internvl": {*TOWER, "merger"},
         },
@@ -94,13 +107,19 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
         begin_at_zero,
         "mixed sizes",
         {
-            family: {"language model"}
-            for family in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "llava_next", "llava_onevision", "internvl")
+            **{family: {"language model"} for family in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")},
+            **{family: {"language model"} for family in ("llava", "llava_next", "llava_onevision", "internvl")},
+            **{"gemma3": {"language model"}, "paligemma": set()},  # whose images begin its prompt
         },
     ),
+    "attention that looks back only": (
+        look_back_only,
+        "square",
+        {"gemma3": {"language model"}, "paligemma": set(), "llava": set()},  # PaliGemma's configuration says it as well
+    ),
+    "a prompt that is cut though it is seen": (cut_the_prompt, "square", {"paligemma": {"language model"}}),
 }
 """Mistakes by name: how it is made, a batch, and per family the proofs that must fail."""
-REFERENCES = {"qwen": "qwen_base", "llava": "projected", "internvl": "projected"}
 
 
 @pytest.mark.parametrize(
@@ -108,9 +127,8 @@ REFERENCES = {"qwen": "qwen_base", "llava": "projected", "internvl": "projected"
 )
 def test_a_missing_correction_fails_its_proofs(mistake: str, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     break_it, batch, expected = MISTAKES[mistake]
-    name = next((module for start, module in REFERENCES.items() if family.startswith(start)), "vision")
-    reference: Any = importlib.import_module(f"tests.support.references.{name}")
     encoder = encoders.load(f"tiny:{family}", LoadOptions(dtype="float32", device="cpu"))
+    reference: Any = reference_of(type(encoder))
     break_it(monkeypatch)
     failed = set()
     for proof, prove in PROOFS.items():

@@ -19,6 +19,11 @@ def kind_of(encoder: Any, clip: np.ndarray, media: Media) -> Media:
     return media if len(clip) > 1 or is_internvl(encoder) else "image"
 
 
+def has_tiles(encoder: Any, _kind: Media) -> bool:
+    """Returns True where the processor has tokens of tiles, or a newline, after those of the view."""
+    return not is_internvl(encoder)
+
+
 def is_internvl(encoder: Any) -> bool:
     return encoder.family == "internvl"
 

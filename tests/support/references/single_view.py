@@ -1,0 +1,96 @@
+"""LLaVA 1.5, PaliGemma and Gemma 3 run by hand: their own processors and calls, and pooling by loops."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+from foresight_cache.samples import Media
+
+
+def full_attention(encoder: Any) -> Any:
+    return nullcontext()
+
+
+def kind_of(_encoder: Any, _clip: np.ndarray, media: Media) -> Media:
+    """Returns the media that the prompt speaks of, which is always an image."""
+    return media
+
+
+def has_tiles(_encoder: Any, _kind: Media) -> bool:
+    """Returns True where the processor has tokens of tiles after those of the view."""
+    return False
+
+
+def inputs(encoder: Any, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str]) -> Any:
+    """Returns what the real processor makes of one image and what is said of it."""
+    (clip,), (words,) = clips, texts
+    if encoder.family == "paligemma":
+        prompt = f"<image>{words}"
+    else:
+        turn = {"role": "user", "content": [{"type": media}, {"type": "text", "text": words}]}
+        prompt = encoder.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
+    options = {"do_resize": False, "return_tensors": "pt"}
+    if encoder.family == "llava":
+        options["do_center_crop"] = False
+    prepared = encoder.processor(text=[prompt], images=[clip[0]], **options)
+    return {name: value for name, value in prepared.items() if name in GIVEN}
+
+
+GIVEN = ("input_ids", "attention_mask", "pixel_values", "token_type_ids")
+"""What a model is given of it: without what it should answer."""
+
+
+@torch.no_grad()
+def merge(encoder: Any, tokens_THWD: torch.Tensor) -> torch.Tensor:
+    """Applies the projector to each token, or to the mean of each square of tokens, in raster order."""
+    projector = encoder.model.model.multi_modal_projector
+    if encoder.family != "gemma3":
+        return projector(tokens_THWD).flatten(0, 2)
+    (view_HWD,) = tokens_THWD
+    side = len(view_HWD) // 4
+    squares = [view_HWD[side * y : side * y + side, side * x : side * x + side] for y in range(4) for x in range(4)]
+    means = torch.stack([square.reshape(side * side, -1).mean(0) for square in squares])
+    return projector.mm_soft_emb_norm(means) @ projector.mm_input_projection_weight
+
+
+@torch.no_grad()
+def own_merged(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[torch.Tensor]:
+    """Returns what the model itself gives its language model."""
+    prepared = [inputs(encoder, [clip], media, [""]) for clip in clips]
+    return [encoder.model.get_image_features(each["pixel_values"]).pooler_output[0] for each in prepared]
+
+
+@torch.no_grad()
+def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> dict[str, list[torch.Tensor]]:
+    """Returns the tower's own `output_hidden_states`, without the class token, for the real processor's pixels."""
+    taps: dict[str, list[torch.Tensor]] = {}
+    for clip in clips:
+        pixels = inputs(encoder, [clip], media, [""])["pixel_values"]
+        outputs = encoder.model.model.vision_tower(pixels, output_hidden_states=True)
+        count = encoder.grid("patch", *clip.shape[:3]).tokens
+        tokens = [state[0, -count:] for state in outputs.hidden_states]
+        names = {f"vit.block_{number:02d}": block for number, block in enumerate(tokens) if number}
+        names["vit.pre_merge"] = tokens[-2] if encoder.family == "llava" else outputs.last_hidden_state[0]
+        for name, value in names.items():
+            taps.setdefault(name, []).append(value)
+    return taps
+
+
+@torch.no_grad()
+def hidden_states(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> list[list[torch.Tensor]]:
+    """Returns `output_hidden_states` at the visual tokens of each sample, for the whole prompt."""
+    samples = []
+    for clip in clips:
+        prepared = inputs(encoder, [clip], media, [encoder.options.prompt])
+        states = encoder.model(**prepared, output_hidden_states=True, use_cache=False).hidden_states
+        visual = prepared["input_ids"][0] == encoder.model.config.image_token_id
+        samples.append([state[0, visual] for state in states])
+    return [list(layer) for layer in zip(*samples, strict=True)]
+
+
+@torch.no_grad()
+def final_norm(encoder: Any, tokens_ND: torch.Tensor) -> torch.Tensor:
+    return encoder.model.model.language_model.norm(tokens_ND)
