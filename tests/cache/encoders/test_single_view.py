@@ -67,7 +67,7 @@ def test_the_class_token_of_llava_goes_before_its_patches(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("family", "sees_later_tokens"), [(Llava, False), (PaliGemma, True), (Gemma3, True)])
 def test_tokens_of_an_image_that_see_what_comes_later_in_it(family: Any, sees_later_tokens: bool) -> None:
-    """The first token of an image after one layer, where its last token is another one, which the tower has not seen."""
+    """The first token of an image after one layer, where only its last token, after the tower, is another one."""
     encoder: Any = family.load(f"tiny:{family.family}", FLOAT)
     inputs = encoder.preprocess(*make(encoder, "square"))
     before = encoder.forward(inputs, ["llm.layer_01"])["llm.layer_01"][0]
