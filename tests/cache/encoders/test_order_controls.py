@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from foresight_cache import encoders
-from foresight_cache.encoders import LoadOptions, Tap, gemma3, paligemma
+from foresight_cache.encoders import LoadOptions, Tap, gemma3, llava_next_video, paligemma
 from foresight_cache.encoders.bases import language
 from foresight_cache.encoders.bases.single_view import SingleViewEncoder
 from foresight_cache.encoders.bases.towers import Tower
@@ -69,6 +69,18 @@ def look_back_only(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module.Family, "token_types", SingleViewEncoder.token_types)
 
 
+def pool_columns_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patches of a frame are pooled as if they stood column by column, and are given back so."""
+    correct = llava_next_video.Family._pooled
+
+    def exchanged(self: Any, frames_TND: torch.Tensor) -> torch.Tensor:
+        pooled = correct(self, frames_TND)
+        side = round(pooled.shape[1] ** 0.5)
+        return pooled.unflatten(1, (side, side)).transpose(1, 2).flatten(1, 2)
+
+    monkeypatch.setattr(llava_next_video.Family, "_pooled", exchanged)
+
+
 def cut_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing stands after the last visual token."""
     monkeypatch.setattr(paligemma.Family, "sees_prompt", False)
@@ -94,6 +106,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
             "owlvit": TOWER,
             "llava": TOWER,
             "llava_next": TOWER,
+            "llava_next_video": {*TOWER, "merger"},
             "internvl": {*TOWER, "merger"},
         },
     ),
@@ -108,7 +121,8 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
         "mixed sizes",
         {
             **{family: {"language model"} for family in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")},
-            **{family: {"language model"} for family in ("llava", "llava_next", "llava_onevision", "internvl")},
+            **{family: {"language model"} for family in ("llava", "llava_next", "llava_next_video")},
+            **{family: {"language model"} for family in ("llava_onevision", "internvl")},
             **{"gemma3": {"language model"}, "paligemma": set()},  # whose images begin its prompt
         },
     ),
@@ -117,6 +131,7 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
         "square",
         {"gemma3": {"language model"}, "paligemma": set(), "llava": set()},  # PaliGemma's configuration says it as well
     ),
+    "a pool of columns for rows": (pool_columns_for_rows, "clip", {"llava_next_video": {"merger", "language model"}}),
     "a prompt that is cut though it is seen": (cut_the_prompt, "square", {"paligemma": {"language model"}}),
 }
 """Mistakes by name: how it is made, a batch, and per family the proofs that must fail."""
