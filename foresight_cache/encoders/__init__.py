@@ -72,15 +72,19 @@ class LoadOptions:
 class Encoder(ABC):
     """A frozen model whose intermediate tokens can be read in raster order.
 
-    What a family can do is declared here: `taps`, `media`, `takes_prompt`, `sees_prompt`, `patch_multiple`.
+    What a family can do is declared here: `taps`, `media`, `sizes`, `takes_prompt`, `sees_prompt`, `patch_multiple`.
     """
 
     family: ClassVar[str]
     """Name of the family, which is that of its file."""
+    model_class: ClassVar[str]
+    """Name of the model's class in transformers."""
     options: LoadOptions
     device: "torch.device"
     media: ClassVar[tuple[Media, ...]]
     """Media that the family takes."""
+    sizes: ClassVar[str]
+    """Sizes in pixels that the family takes, in words."""
     takes_prompt: ClassVar[bool] = False
     """True for a family that has a prompt, in which several images may stand."""
     sees_prompt: ClassVar[bool] = False

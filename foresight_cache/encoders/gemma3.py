@@ -26,6 +26,7 @@ class Family(SiglipViewEncoder):
     family = "gemma3"
     model_class = "Gemma3ForConditionalGeneration"
     processor_class = "Gemma3Processor"
+    sizes = "the tower's, such as 896"
 
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:

@@ -19,6 +19,7 @@ class Family(SingleViewEncoder):
     family = "llava"
     model_class = "LlavaForConditionalGeneration"
     processor_class = "LlavaProcessor"
+    sizes = "the tower's, such as 336"
     takes_class_token = True
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images

@@ -20,6 +20,7 @@ class Family(LlavaEncoder):
     family = "llava_next"
     model_class = "LlavaNextForConditionalGeneration"
     processor_class = "LlavaNextProcessor"
+    sizes = "the tower's, such as 336"
     media = ("image",)
     takes_class_token = True
 

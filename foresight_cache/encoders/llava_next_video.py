@@ -25,6 +25,7 @@ class Family(LlavaEncoder):
     family = "llava_next_video"
     model_class = "LlavaNextVideoForConditionalGeneration"
     processor_class = "LlavaNextVideoProcessor"
+    sizes = "the tower's, such as 336"
     media = ("image", "clip")
 
     @classmethod

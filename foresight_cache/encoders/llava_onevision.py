@@ -23,6 +23,7 @@ class Family(LlavaEncoder):
     family = "llava_onevision"
     model_class = "LlavaOnevisionForConditionalGeneration"
     processor_class = "LlavaOnevisionProcessor"
+    sizes = "the tower's, such as 384"
     media = ("image", "clip")
 
     def media_in_prompt(self, media: Media, frames: int) -> Media:

@@ -22,6 +22,7 @@ class Family(SiglipViewEncoder):
     family = "paligemma"
     model_class = "PaliGemmaForConditionalGeneration"
     processor_class = "PaliGemmaProcessor"
+    sizes = "the tower's, such as 224"
     sees_prompt = True
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images

@@ -25,6 +25,7 @@ class Family(QwenEncoder):
     processor_class = "Qwen3VLProcessor"
     is_told_times = True
     sizes_of_clips = ClipBudget
+    sizes = "multiples of 32; native"
 
     @classmethod
     def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:

@@ -23,6 +23,7 @@ class Family(VisionEncoder):
 
     family = "yolos"
     model_class = "YolosForObjectDetection"
+    sizes = "multiples of the patch, or the trained size; native"
     tower = Tower(patches="embeddings.patch_embeddings", blocks="encoder.layer", leading=1, norm="layernorm")
     tower_path = "vit"
     resampling = {}  # noqa: RUF012

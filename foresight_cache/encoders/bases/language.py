@@ -25,7 +25,7 @@ def is_language(tap: Tap) -> bool:
 
 
 class LanguageEncoder(TransformersEncoder):
-    """A `...ForConditionalGeneration` with `model.language_model` and a processor with a chat template.
+    """A `...ForConditionalGeneration` with a language model in its `model` and a processor with a chat template.
 
     Inputs have, beside what the vision tower takes, `input_ids` and `attention_mask` [B, N], padded on the right. Where
     prompts have several images, `images` [B] says how many.
@@ -35,6 +35,8 @@ class LanguageEncoder(TransformersEncoder):
     """Name of the processor's class in transformers."""
     pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
     """Settings of the image and video processor that a stored value depends on."""
+    language_path: ClassVar[str] = "language_model"
+    """Path of the language model in the multimodal one."""
     around_raster: tuple[int, int] = (0, 0)
     """Tokens among the visual ones of an image or a clip that stand before and after its raster, and are left out."""
     takes_prompt = True
@@ -91,7 +93,7 @@ class LanguageEncoder(TransformersEncoder):
     def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:
         loading.leave_out(model, "lm_head")
         if deepest.startswith("vit."):
-            loading.leave_out(cls.tapped_module(model), "language_model")
+            loading.leave_out(cls.tapped_module(model), cls.language_path)
 
     def identity(self) -> Mapping[str, Any]:
         processors = {"image_processor": self.processor.image_processor}
@@ -202,11 +204,11 @@ class LanguageEncoder(TransformersEncoder):
         return ids
 
 
-def language_taps(width: int, layers: int) -> tuple[Tap, ...]:
+def language_taps(width: int, layers: int, path: str = LanguageEncoder.language_path) -> tuple[Tap, ...]:
     """Returns the taps of a language model with so many layers and a final norm."""
 
     def tap(name: str, module: str, side: Any = "output") -> Tap:
-        return Tap(name=name, module=f"language_model.{module}", side=side, level="merged", width=width)
+        return Tap(name=name, module=f"{path}.{module}", side=side, level="merged", width=width)
 
     return (
         tap("llm.embed", "layers.0", "input"),

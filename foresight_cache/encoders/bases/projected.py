@@ -28,6 +28,8 @@ class ProjectedEncoder(LanguageEncoder):
     """
 
     kept_on_host = frozenset({"frames", "images"})
+    tower_path: ClassVar[str] = "vision_tower"
+    projector_path: ClassVar[str] = "multi_modal_projector"
     takes_class_token: ClassVar[bool] = False
     """True where the tower's class token may go into the language model as well, which one image then has."""
 
@@ -64,10 +66,11 @@ class ProjectedEncoder(LanguageEncoder):
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:
         vision, text = config.vision_config, config.text_config
-        block_taps = cls.tower(config).block_taps(vision.num_hidden_layers, vision.hidden_size, prefix="vision_tower.")
+        prefix = f"{cls.tower_path}."
+        block_taps = cls.tower(config).block_taps(vision.num_hidden_layers, vision.hidden_size, prefix=prefix)
         projected = Tap(
             name="vit.post_merge",
-            module="multi_modal_projector",
+            module=cls.projector_path,
             side="output",
             level="merged",
             width=text.hidden_size,
@@ -77,7 +80,7 @@ class ProjectedEncoder(LanguageEncoder):
             *block_taps,
             cls.pre_merge_tap(config, block_taps),
             projected,
-            *language_taps(text.hidden_size, text.num_hidden_layers),
+            *language_taps(text.hidden_size, text.num_hidden_layers, cls.language_path),
         )
 
     @classmethod
@@ -85,7 +88,7 @@ class ProjectedEncoder(LanguageEncoder):
         """Returns the tap of what enters the projector; `block_taps` are those of the tower before it."""
         return Tap(
             name="vit.pre_merge",
-            module="multi_modal_projector",
+            module=cls.projector_path,
             side="input",
             level="patch",
             width=config.vision_config.hidden_size,
@@ -151,7 +154,7 @@ class ProjectedEncoder(LanguageEncoder):
         features = self.visual_features(inputs)
         check_total(len(features), sum(self.visual_counts(inputs)), "what enters the language model")
         if any(is_language(tap) for tap in taps):
-            decoder: Any = self.tapped_module(self.model).get_submodule("language_model")
+            decoder: Any = self.tapped_module(self.model).get_submodule(self.language_path)
             embedded = decoder.embed_tokens(inputs["input_ids"])
             visual = self.is_visual(inputs["input_ids"])
             embedded = embedded.masked_scatter(visual[..., None], features.to(embedded.dtype))

@@ -29,6 +29,7 @@ class QwenEncoder(LanguageEncoder):
     """
 
     media = ("image", "clip")
+    sizes = "multiples of 28; native"
     time_inputs: ClassVar[tuple[str, ...]] = ()
     """Inputs of the model, made by its processor, that say when the frames of a clip are shown."""
     sizes_of_clips: ClassVar[type[ClipSizes]] = FrameBudget

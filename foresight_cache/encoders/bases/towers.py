@@ -68,11 +68,11 @@ class Tower:
         return [part.flatten(0, 1) for part in torch.split(tokens, list(frames))]
 
 
+_SIGLIP = Tower(patches="embeddings.patch_embedding", blocks="encoder.layers", leading=0, norm="post_layernorm")
 TOWERS = {
     "clip_vision_model": Tower(patches="embeddings.patch_embedding", blocks="encoder.layers", leading=1),
-    "siglip_vision_model": Tower(
-        patches="embeddings.patch_embedding", blocks="encoder.layers", leading=0, norm="post_layernorm"
-    ),
+    "siglip_vision_model": _SIGLIP,
+    "smolvlm_vision": _SIGLIP,
     "internvl_vision": Tower(
         patches="embeddings.patch_embeddings", blocks="encoder.layer", leading=1, norm="layernorm"
     ),

@@ -29,8 +29,6 @@ class TransformersEncoder(Encoder):
     Subclasses say how a pass is run, where its tokens are and which sizes are possible.
     """
 
-    model_class: ClassVar[str]
-    """Name of the model's class in transformers."""
     kept_on_host: ClassVar[frozenset[str]] = frozenset()
     """Inputs that the model itself does not take; to read them from the device would wait for it."""
 

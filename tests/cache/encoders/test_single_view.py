@@ -1,4 +1,4 @@
-"""LLaVA 1.5, PaliGemma and Gemma 3: grids of the published sizes, class tokens, and what sees what."""
+"""LLaVA 1.5, PaliGemma, Gemma 3 and SmolVLM: grids of the published sizes, class tokens, and what sees what."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from foresight_cache.encoders import LoadOptions
 from foresight_cache.encoders.gemma3 import Family as Gemma3
 from foresight_cache.encoders.llava import Family as Llava
 from foresight_cache.encoders.paligemma import Family as PaliGemma
+from foresight_cache.encoders.smolvlm import Family as SmolVLM
 from foresight_cache.encoders.weights.tiny_models import make as make_config
 from foresight_cache.errors import ModelError, UsageError
 from foresight_cache.samples import Grid
@@ -30,6 +31,8 @@ SIGLIP = {"model_type": "siglip_vision_model", "patch_size": 14, "hidden_size": 
         ("PaliGemmaConfig", {"vision_config": {**SIGLIP, "image_size": 448}}, 448, 32, 32),
         ("PaliGemmaConfig", {"vision_config": {**SIGLIP, "image_size": 896}}, 896, 64, 64),
         ("Gemma3Config", {"vision_config": {**SIGLIP, "image_size": 896}}, 896, 64, 16),
+        ("SmolVLMConfig", {"vision_config": {"image_size": 512, "patch_size": 16}, "scale_factor": 4}, 512, 32, 8),
+        ("SmolVLMConfig", {"vision_config": {"image_size": 384, "patch_size": 14}, "scale_factor": 3}, 384, 27, 9),
     ],
 )
 def test_grids_of_the_published_sizes(
@@ -99,11 +102,24 @@ def test_the_prompt_of_paligemma_is_part_of_what_is_measured() -> None:
     assert plain["prompt_tokens_digest"] != other["prompt_tokens_digest"]
 
 
-@pytest.mark.parametrize("family", [Gemma3, PaliGemma])
+def test_a_smolvlm_that_was_saved_with_its_own_processor(tmp_path: Path) -> None:
+    """Which cannot be made without a package for videos, while its files hold all that images need."""
+    tiny: Any = encoders.load("tiny:smolvlm", FLOAT)
+    tiny.model.save_pretrained(tmp_path)
+    single_view.smolvlm_processor(tiny).save_pretrained(tmp_path)
+    assert "SmolVLMVideoProcessor" in (tmp_path / "processor_config.json").read_text()
+    loaded = encoders.load(str(tmp_path), FLOAT)
+    clips, media = make(tiny, "square")
+    point = "llm.layer_02@last_query"
+    expected, captured = (each.forward(each.preprocess(clips, media, ["So?"]), [point]) for each in (tiny, loaded))
+    assert_close(captured[point][0], expected[point][0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("family", [Gemma3, PaliGemma, SmolVLM])
 def test_another_tower_is_refused(family: Any) -> None:
     config, _ = family.tiny()
     config.vision_config = make_config("CLIPVisionConfig")
-    with pytest.raises(ModelError, match="has a vision tower of type 'clip_vision_model', expected 'siglip_vision_mod"):
+    with pytest.raises(ModelError, match="has a vision tower of type 'clip_vision_model', expected '(siglip|smol)"):
         family.taps_of(config)
 
 

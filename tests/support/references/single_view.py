@@ -1,12 +1,14 @@
-"""LLaVA 1.5, PaliGemma and Gemma 3 run by hand: their own processors and calls, and pooling by loops."""
+"""LLaVA 1.5, PaliGemma, Gemma 3 and SmolVLM run by hand: their own processors and calls, and pooling by loops."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 
+from foresight_cache.encoders.weights.tiny_models import make
 from foresight_cache.samples import Media
 
 
@@ -32,11 +34,20 @@ def inputs(encoder: Any, clips: Sequence[np.ndarray], media: Media, texts: Seque
     else:
         turn = {"role": "user", "content": [{"type": media}, {"type": "text", "text": words}]}
         prompt = encoder.processor.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
-    options = {"do_resize": False, "return_tensors": "pt"}
-    if encoder.family == "llava":
-        options["do_center_crop"] = False
-    prepared = encoder.processor(text=[prompt], images=[clip[0]], **options)
+    options = {"llava": {"do_center_crop": False}, "smolvlm": {"do_image_splitting": False}}.get(encoder.family, {})
+    processor = smolvlm_processor(encoder) if encoder.family == "smolvlm" else encoder.processor
+    prepared = processor(text=[prompt], images=[clip[0]], do_resize=False, return_tensors="pt", **options)
     return {name: value for name, value in prepared.items() if name in GIVEN}
+
+
+def smolvlm_processor(encoder: Any) -> Any:
+    """SmolVLM's own processor, which spells out how many frames a video has by a package that it asks for at once."""
+    from transformers.models.smolvlm import processing_smolvlm
+
+    parts = {"image_processor": encoder.processor.image_processor, "tokenizer": encoder.processor.tokenizer}
+    others = {"image_seq_len": 16, "chat_template": encoder.processor.chat_template}
+    with patch.object(processing_smolvlm, "num2words", str):
+        return make("SmolVLMProcessor", **parts, **others, video_processor=make("SmolVLMVideoProcessor"))
 
 
 GIVEN = ("input_ids", "attention_mask", "pixel_values", "token_type_ids")
@@ -45,13 +56,15 @@ GIVEN = ("input_ids", "attention_mask", "pixel_values", "token_type_ids")
 
 @torch.no_grad()
 def merge(encoder: Any, tokens_THWD: torch.Tensor) -> torch.Tensor:
-    """Applies the projector to each token, or to the mean of each square of tokens, in raster order."""
-    projector = encoder.model.model.multi_modal_projector
-    if encoder.family != "gemma3":
+    """Applies the projector to each token, or to the mean or all of each square of tokens, in raster order."""
+    projector = encoder.model.model.get_submodule(encoder.projector_path)
+    if encoder.family in ("llava", "paligemma"):
         return projector(tokens_THWD).flatten(0, 2)
     (view_HWD,) = tokens_THWD
     side = len(view_HWD) // 4
     squares = [view_HWD[side * y : side * y + side, side * x : side * x + side] for y in range(4) for x in range(4)]
+    if encoder.family == "smolvlm":
+        return projector.modality_projection(torch.stack([square.flatten() for square in squares]))
     means = torch.stack([square.reshape(side * side, -1).mean(0) for square in squares])
     return projector.mm_soft_emb_norm(means) @ projector.mm_input_projection_weight
 
@@ -69,7 +82,8 @@ def tower_without_windows(encoder: Any, clips: Sequence[np.ndarray], media: Medi
     taps: dict[str, list[torch.Tensor]] = {}
     for clip in clips:
         pixels = inputs(encoder, [clip], media, [""])["pixel_values"]
-        outputs = encoder.model.model.vision_tower(pixels, output_hidden_states=True)
+        views = pixels[0] if encoder.family == "smolvlm" else pixels
+        outputs = encoder.model.model.get_submodule(encoder.tower_path)(views, output_hidden_states=True)
         count = encoder.grid("patch", *clip.shape[:3]).tokens
         tokens = [state[0, -count:] for state in outputs.hidden_states]
         names = {f"vit.block_{number:02d}": block for number, block in enumerate(tokens) if number}
@@ -93,4 +107,4 @@ def hidden_states(encoder: Any, clips: Sequence[np.ndarray], media: Media) -> li
 
 @torch.no_grad()
 def final_norm(encoder: Any, tokens_ND: torch.Tensor) -> torch.Tensor:
-    return encoder.model.model.language_model.norm(tokens_ND)
+    return encoder.model.model.get_submodule(encoder.language_path).norm(tokens_ND)
