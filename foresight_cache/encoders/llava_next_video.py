@@ -30,7 +30,8 @@ class Family(LlavaEncoder):
 
     @classmethod
     def pre_merge_tap(cls, config: Any, block_taps: Sequence[Tap]) -> Tap:
-        return replace(block_taps[config.vision_feature_layer], name="vit.pre_merge")
+        selected: Tap = block_taps[config.vision_feature_layer]
+        return replace(selected, name="vit.pre_merge")
 
     def media_in_prompt(self, media: Media, frames: int) -> Media:
         return "image" if frames == 1 else media

@@ -1,7 +1,7 @@
 """Base of vision-language models: the prompt, and where visual tokens and the question end in its sequence."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,7 +126,7 @@ class LanguageEncoder(TransformersEncoder):
         self._check_counts(inputs)
         if texts is not None or self.sees_prompt:
             return inputs
-        return end_at_last_visual(inputs, self.is_visual(inputs["input_ids"]), self.padding_id)
+        return end_at_last_visual(inputs, self.is_seen(inputs["input_ids"]), self.padding_id)
 
     def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if not is_language(tap):
@@ -148,11 +148,11 @@ class LanguageEncoder(TransformersEncoder):
 
     def is_visual(self, ids_BN: torch.Tensor) -> torch.Tensor:
         """Returns the mask [B, N] of the tokens of images and clips in sequences of token ids."""
-        first, *others = sorted(self.visual_ids())
-        visual_BN = ids_BN == first
-        for other in others:  # a tensor of ids would have to be copied to the device first
-            visual_BN = visual_BN | (ids_BN == other)
-        return visual_BN
+        return are_any(ids_BN, self.visual_ids())
+
+    def is_seen(self, ids_BN: torch.Tensor) -> torch.Tensor:
+        """Returns the mask [B, N] of the tokens that visual ones may see though they stand behind them."""
+        return self.is_visual(ids_BN)
 
     def visual_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         """Returns how many visual tokens of the sequence each image and clip has, with those around its raster."""
@@ -215,6 +215,19 @@ def language_taps(width: int, layers: int, path: str = LanguageEncoder.language_
         *(tap(f"llm.layer_{number + 1:02d}", f"layers.{number}") for number in range(layers)),
         tap("llm.final_norm", "norm"),
     )
+
+
+def are_any(ids_BN: torch.Tensor, wanted: Iterable[int]) -> torch.Tensor:
+    """Returns the mask [B, N] of these ids in sequences of token ids.
+
+    >>> are_any(torch.tensor([[5, 9, 6]]), {9, 6}).tolist()
+    [[False, True, True]]
+    """
+    first, *others = sorted(wanted)
+    found_BN = ids_BN == first
+    for other in others:  # a tensor of ids would have to be copied to the device first
+        found_BN = found_BN | (ids_BN == other)
+    return found_BN
 
 
 def images_in(inputs: Mapping[str, torch.Tensor]) -> list[int]:

@@ -123,11 +123,8 @@ MISTAKES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, s
             **{family: {"language model"} for family in ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")},
             **{family: {"language model"} for family in ("llava", "llava_next", "llava_next_video")},
             **{family: {"language model"} for family in ("llava_onevision", "internvl")},
-            **{
-                "gemma3": {"language model"},
-                "smolvlm": {"language model"},
-                "paligemma": set(),
-            },  # whose images begin its prompt
+            **{family: {"language model"} for family in ("gemma3", "smolvlm", "molmo2")},
+            "paligemma": set(),  # whose images begin its prompt
         },
     ),
     "attention that looks back only": (

@@ -1,4 +1,4 @@
-"""LLaVA 1.5, PaliGemma, Gemma 3 and SmolVLM: grids of the published sizes, class tokens, and what sees what."""
+"""Families of one view and no tiles: grids of the published sizes, class tokens, and what sees what."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from foresight_cache import encoders
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.encoders.gemma3 import Family as Gemma3
 from foresight_cache.encoders.llava import Family as Llava
+from foresight_cache.encoders.molmo2 import Family as Molmo2
 from foresight_cache.encoders.paligemma import Family as PaliGemma
 from foresight_cache.encoders.smolvlm import Family as SmolVLM
 from foresight_cache.encoders.weights.tiny_models import make as make_config
@@ -31,6 +32,7 @@ SIGLIP = {"model_type": "siglip_vision_model", "patch_size": 14, "hidden_size": 
         ("PaliGemmaConfig", {"vision_config": {**SIGLIP, "image_size": 448}}, 448, 32, 32),
         ("PaliGemmaConfig", {"vision_config": {**SIGLIP, "image_size": 896}}, 896, 64, 64),
         ("Gemma3Config", {"vision_config": {**SIGLIP, "image_size": 896}}, 896, 64, 16),
+        ("Molmo2Config", {}, 378, 27, 14),
         ("SmolVLMConfig", {"vision_config": {"image_size": 512, "patch_size": 16}, "scale_factor": 4}, 512, 32, 8),
         ("SmolVLMConfig", {"vision_config": {"image_size": 384, "patch_size": 14}, "scale_factor": 3}, 384, 27, 9),
     ],
@@ -68,7 +70,10 @@ def test_the_class_token_of_llava_goes_before_its_patches(monkeypatch: pytest.Mo
         assert_close(captured["llm.final_norm@last_query"][number], states[-1][0, -1:], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("family", "sees_later_tokens"), [(Llava, False), (PaliGemma, True), (Gemma3, True)])
+@pytest.mark.parametrize(
+    ("family", "sees_later_tokens"),
+    [(Llava, False), (SmolVLM, False), (PaliGemma, True), (Gemma3, True), (Molmo2, True)],
+)
 def test_tokens_of_an_image_that_see_what_comes_later_in_it(family: Any, sees_later_tokens: bool) -> None:
     """The first token of an image after one layer, where only its last token, after the tower, is another one."""
     encoder: Any = family.load(f"tiny:{family.family}", FLOAT)
@@ -87,7 +92,7 @@ def with_another_last_token(encoder: Any, inputs: Any) -> torch.Tensor:
         hidden[0, visual[-1]] *= -1
         return ((hidden, *arguments[1:]), named) if arguments else ((), {**named, "hidden_states": hidden})
 
-    layer = encoder.model.model.language_model.layers[0]
+    layer = encoder.model.model.get_submodule(encoder.language_path).layers[0]
     handle = layer.register_forward_pre_hook(change, with_kwargs=True, prepend=True)
     try:
         return encoder.forward(inputs, ["llm.layer_01"])["llm.layer_01"][0]
@@ -121,6 +126,14 @@ def test_another_tower_is_refused(family: Any) -> None:
     config.vision_config = make_config("CLIPVisionConfig")
     with pytest.raises(ModelError, match="has a vision tower of type 'clip_vision_model', expected '(siglip|smol)"):
         family.taps_of(config)
+
+
+def test_a_molmo_that_pools_other_squares_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, processor = Molmo2.tiny()
+    processor.image_processor.pooling_size = [3, 3]
+    monkeypatch.setattr(Molmo2, "tiny", lambda: (config, processor))
+    with pytest.raises(ModelError, match=r"pools \[3, 3\] patches, expected 2 × 2$"):
+        Molmo2.load("tiny:molmo2", FLOAT)
 
 
 def test_a_gemma_that_looks_ahead_is_refused() -> None:
