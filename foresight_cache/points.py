@@ -13,6 +13,8 @@ from typing import Self
 from foresight_cache.errors import UnknownName, UsageError
 
 READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls")
+OF_TEXT = ("last_query",)
+"""Readouts of the prompt's own tokens, for which it is run to its end; they exist at `llm.*` taps only."""
 PIXELS = "pixels"
 """The resized input itself, uint8; every cache has it."""
 LABELS = "labels"

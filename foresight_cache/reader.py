@@ -81,8 +81,9 @@ class Cache:
 
         Columns: `id dataset split group media file_name width height annotations frames frames_per_second` of the
         sample, `status` (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`,
-        `grid_merged`), `frame_indices` (which of the sample's frames were taken), `shard`, and `slot`, the index on
-        the first axis of the arrays.
+        `grid_merged`), `frame_indices` (which of the sample's frames were taken), `frame_times` (seconds at which
+        these are shown), `reversed` (whether the clip was played backwards), `shard`, and `slot`, the index on the
+        first axis of the arrays.
         """
         import pandas as pd
 
@@ -165,9 +166,11 @@ class Cache:
         """Returns what the cache is, as labelled texts."""
         model, data = self.fingerprint["model"], self.fingerprint["dataset"]
         bad = sum(row.status == "bad" for commit in self.commits for row in commit.rows)
+        seen = {"prompt": f"{model['prompt']!r}, which visual tokens see"} if model.get("sees_prompt") else {}
         return {
             "place": self.path,
             "model": f"{model['name']} ({model['weights']} weights, {model['dtype']})",
+            **seen,
             "dataset": f"{data['name']}, input size {self.fingerprint['input']['size']}",
             "samples": f"{len(self)} of {self.layout.samples}" + (f", {bad} of them bad" if bad else ""),
             "shards": f"{len(self.commits)} of {len(self.layout.shards)} committed",

@@ -35,6 +35,10 @@ class SampleTableRow(TypedDict):
     grid_merged: Grid | None
     frame_indices: tuple[int, ...]
     """Frames of the original media that were taken, counted from 0, one per time step of the pixels."""
+    frame_times: tuple[float, ...] | None
+    """Seconds from the start at which the pixels' frames are shown; None of an image and where nothing says it."""
+    reversed: bool | None
+    """True where the clip was played backwards, False where it was not; None where `--reverse` was not asked for."""
     fit: Fit
     """Kind of fit of the original in the input."""
     shard: int
@@ -45,7 +49,7 @@ class SampleTableRow(TypedDict):
 COLUMNS = (
     *("id", "dataset", "split", "group", "media", "file_name", "width", "height", "annotations"),
     *("frames", "frames_per_second", "status", "reason", "grid_pixel", "grid_patch", "grid_merged"),
-    *("frame_indices", "shard", "slot"),
+    *("frame_indices", "frame_times", "reversed", "shard", "slot"),
 )
 """Columns of `Cache.samples`; the rest of a row is the same for all samples."""
 
@@ -76,6 +80,8 @@ def _table_row(row: SampleRow, shard: int, slot: int, fit: Fit) -> SampleTableRo
         "grid_patch": grids.get("patch"),
         "grid_merged": grids.get("merged"),
         "frame_indices": row.frames,
+        "frame_times": times.seconds if (times := row.times) else None,
+        "reversed": row.reversed,
         "fit": fit,
         "shard": shard,
         "slot": slot,

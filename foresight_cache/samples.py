@@ -105,6 +105,29 @@ def _check_time(values: Mapping[str, Any]) -> None:
         raise BadSample(f"sample {values['id']!r} is an image of {frames!r} frames at {rate!r} per second")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipTimes:
+    """When the frames that were taken of a clip are shown."""
+
+    frames: int
+    """Frames of the clip."""
+    frames_per_second: float
+    """Mean rate of the clip."""
+    indices: tuple[int, ...]
+    """Numbers of the frames in the clip, ascending."""
+    measured: tuple[float, ...] | None = None
+    """Seconds at which they are shown, from the clip's first frame on; None where all follow at the mean rate."""
+
+    @property
+    def seconds(self) -> tuple[float, ...]:
+        """Seconds from the first frame of the clip on.
+
+        >>> ClipTimes(frames=8, frames_per_second=4.0, indices=(1, 5)).seconds
+        (0.25, 1.25)
+        """
+        return self.measured or tuple(index / self.frames_per_second for index in self.indices)
+
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 from foresight_cache.encoders.weights import model_files
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.option_help import Flag
-from foresight_cache.points import Point
+from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.registry import Registry
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import ClipTimes, Grid, Media
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +43,8 @@ class Tap:
     """Channels, read from the model's configuration."""
     leading: int = 0
     """Class and register tokens that stand before the raster tokens; the first one is the class token."""
+    trailing: int = 0
+    """Tokens that stand behind the raster tokens, such as those that a detector has for its objects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,17 +72,25 @@ class LoadOptions:
 class Encoder(ABC):
     """A frozen model whose intermediate tokens can be read in raster order.
 
-    What a family can do is declared here: `taps`, `media`, `takes_prompt`, `patch_multiple`.
+    What a family can do is declared here: `taps`, `media`, `sizes`, `takes_prompt`, `sees_prompt`, `patch_multiple`.
     """
 
     family: ClassVar[str]
     """Name of the family, which is that of its file."""
+    model_class: ClassVar[str]
+    """Name of the model's class in transformers."""
     options: LoadOptions
     device: "torch.device"
     media: ClassVar[tuple[Media, ...]]
     """Media that the family takes."""
+    sizes: ClassVar[str]
+    """Sizes in pixels that the family takes, in words."""
     takes_prompt: ClassVar[bool] = False
     """True for a family that has a prompt, in which several images may stand."""
+    sees_prompt: ClassVar[bool] = False
+    """True where visual tokens see what comes after them, so that each sample's whole prompt is always run."""
+    is_told_times: ClassVar[bool] = False
+    """True for a family that is told when the frames of a clip are shown."""
     taps: tuple[Tap, ...]
     """All taps in the order of computation; a forward pass stops at the last one that is requested."""
     patch_multiple: int
@@ -123,20 +133,41 @@ class Encoder(ABC):
     def max_pixels(self) -> int:
         """The most pixels that a natively sized frame can have."""
 
+    def native_clip_size(self, frames: int, height: int, width: int) -> tuple[int, int]:  # noqa: ARG002 - see below
+        """Returns what `native_size` does for a clip of which so many frames are taken; as of images unless told."""
+        return self.native_size(height, width)
+
+    def max_clip_tokens(self, level: TapLevel, frames: int) -> int:
+        """Returns the most tokens of a natively sized clip of at most this many frames on a level."""
+        return self.max_tokens(level, frames)
+
+    def max_clip_pixels(self, frames: int) -> int:
+        """Returns the most pixels of a natively sized clip of at most this many frames, of all of them together."""
+        return frames * self.max_pixels
+
     @abstractmethod
     def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         """Returns the grid of an input of this size in pixels. Raises `UsageError` where the size is not possible."""
 
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        """Returns the height and width, from the upper left corner, that the tokens of such an input see."""
+        return height, width
+
     @abstractmethod
     def preprocess(
-        self, clips: Sequence["np.ndarray"], media: PromptMedia, texts: Sequence[str] | None = None
+        self,
+        clips: Sequence["np.ndarray"],
+        media: PromptMedia,
+        texts: Sequence[str] | None = None,
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> Mapping[str, "torch.Tensor"]:
         """Makes model inputs on the CPU of a batch of uint8 arrays [T, H, W, C], already resized; T = 1 for an image.
 
         `texts` are the user's words to each sample; without them, what follows the last visual token is left out,
-        which no visual token of a causal model can see. Safe to call in another thread than `forward`. Sizes may
-        differ within the batch. Raises `UsageError` for a size that is not possible, for an image of several frames
-        and for media that the family does not take.
+        which no visual token of a causal model can see; where one `sees_prompt`, the prompt is run as it is. `times`
+        are those of the frames of each clip, for a model that `is_told_times`; None where nothing says them. Safe to
+        call in another thread than `forward`. Sizes may differ within the batch. Raises `UsageError` for a size that
+        is not possible, for an image of several frames and for media that the family does not take.
         """
 
     @abstractmethod
@@ -151,7 +182,7 @@ class Encoder(ABC):
         """Raises `UsageError` for a readout that a tap cannot have."""
         taps = {tap.name: tap for tap in self.taps}
         for point in points:
-            if point.readout == "last_query" and not point.tap.startswith("llm."):
+            if point.readout in OF_TEXT and not point.tap.startswith("llm."):
                 raise UsageError(f"{point} is not possible: the prompt's tokens exist at llm.* taps only")
             if point.readout == "cls" and not taps[point.tap].leading:
                 having = ", ".join(name for name, tap in taps.items() if tap.leading) or f"no tap of {self.family}"

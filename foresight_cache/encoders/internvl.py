@@ -24,6 +24,7 @@ class Family(ProjectedEncoder):
     family = "internvl"
     model_class = "InternVLForConditionalGeneration"
     processor_class = "InternVLProcessor"
+    sizes = "the tile's, such as 448"
     media = ("image", "clip")
 
     @classmethod

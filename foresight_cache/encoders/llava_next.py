@@ -1,7 +1,9 @@
 """LLaVA-NeXT: a CLIP tower, a projector and a causal language model; images only.
 
 `vit.pre_merge` is what enters the projector: the output of the last block but one (as the configuration says),
-without the class token. No tokens are merged, so that patches and merged tokens lie on one grid.
+without the class token. Where `vision_feature_select_strategy` is `full`, that token goes into the language model as
+well, before the patches of its image, and is kept nowhere but as `@cls`. No tokens are merged, so that patches and
+merged tokens lie on one grid.
 """
 
 from typing import Any
@@ -18,11 +20,13 @@ class Family(LlavaEncoder):
     family = "llava_next"
     model_class = "LlavaNextForConditionalGeneration"
     processor_class = "LlavaNextProcessor"
+    sizes = "the tower's, such as 336"
     media = ("image",)
+    takes_class_token = True
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:  # noqa: ARG002 - there are only images
         token = self.processor.image_token
-        return token, token * (self.merged_grid_side(1) ** 2 + 1)
+        return token, token * (self.merged_grid_side(1) ** 2 + sum(self.around_raster))
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:

@@ -23,6 +23,7 @@ class Family(LlavaEncoder):
     family = "llava_onevision"
     model_class = "LlavaOnevisionForConditionalGeneration"
     processor_class = "LlavaOnevisionProcessor"
+    sizes = "the tower's, such as 384"
     media = ("image", "clip")
 
     def media_in_prompt(self, media: Media, frames: int) -> Media:
@@ -30,7 +31,7 @@ class Family(LlavaEncoder):
 
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
         token = self.processor.image_token if media == "image" else self.processor.video_token
-        return token, token * (frames * self.merged_grid_side(frames) ** 2 + 1)
+        return token, token * (frames * self.merged_grid_side(frames) ** 2 + sum(self.around_raster))
 
     def merged_grid_side(self, frames: int) -> int:
         side = self._size // self._patch

@@ -9,7 +9,6 @@ last block, before the merger's own norm.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from foresight_cache.encoders import Tap
@@ -17,7 +16,7 @@ from foresight_cache.encoders.bases.qwen_base import QwenEncoder
 from foresight_cache.encoders.capture import order
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import Grid
 
 
 class Family(QwenEncoder):
@@ -26,17 +25,11 @@ class Family(QwenEncoder):
     family = "qwen2_5_vl"
     model_class = "Qwen2_5_VLForConditionalGeneration"
     processor_class = "Qwen2_5_VLProcessor"
+    is_told_times = True
+    time_inputs = ("second_per_grid_ts",)
 
     def identity(self) -> Mapping[str, Any]:
         return {**super().identity(), "tokens_per_second": self.config.vision_config.tokens_per_second}
-
-    def prompt_inputs(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
-    ) -> dict[str, torch.Tensor]:
-        inputs = super().prompt_inputs(clips, media, texts, counts)
-        if media == "clip":
-            inputs["second_per_grid_ts"] = torch.full((len(texts),), self._second_per_grid)
-        return inputs
 
     def order_at(self, tap: Tap, grids: Sequence[Grid]) -> torch.Tensor | None:
         if tap.name == "vit.patch_embed":

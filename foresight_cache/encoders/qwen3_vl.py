@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from foresight_cache.encoders.bases.clip_sizes import ClipBudget
 from foresight_cache.encoders.bases.qwen_base import QwenEncoder
 from foresight_cache.encoders.weights import tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
@@ -22,6 +23,9 @@ class Family(QwenEncoder):
     family = "qwen3_vl"
     model_class = "Qwen3VLForConditionalGeneration"
     processor_class = "Qwen3VLProcessor"
+    is_told_times = True
+    sizes_of_clips = ClipBudget
+    sizes = "multiples of 32; native"
 
     @classmethod
     def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:

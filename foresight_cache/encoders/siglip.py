@@ -18,6 +18,7 @@ class Family(VisionEncoder):
 
     family = "siglip"
     model_class = "SiglipVisionModel"
+    sizes = "multiples of the patch, or the trained size; native"
     tower = TOWERS["siglip_vision_model"]
 
     @classmethod

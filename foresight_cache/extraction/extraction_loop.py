@@ -52,10 +52,10 @@ def extract(
     with deferred_interrupts() as check, CacheWriter(out, plan.wanted, plan.merged) as cache:
         while True:
             work = raw_batches(plan, cache.pending(plan.names))
-            prepare = partial(prepare_batch, inputs=plan.inputs, with_text=options.with_text)
+            prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(options.points))
             with (
                 closing(prefetch(work, prepare, threads=workers)) as ready,
-                closing(ShardRecorder(cache, plan.inputs.row, workers, advance)) as recorder,
+                closing(ShardRecorder(cache, plan.inputs, workers, advance)) as recorder,
                 BackgroundWorker(waiting=1) as behind,
             ):
                 _computed(times.waiting("input", ready), halving, recorder, behind, times, check)
@@ -94,7 +94,7 @@ def _features(batch: PreparedBatch, halving: Halving) -> "dict[str, list[torch.T
     points = [point for point in batch.shard.points if point not in (PIXELS, LABELS)]
     if not batch.positions or not points:
         return {}
-    return halving.forward(batch.pixels, batch.texts, batch.model_inputs, points)
+    return halving.forward(batch.pixels, batch.texts, batch.times, batch.model_inputs, points)
 
 
 def check_share_of_bad(cache: Cache, allowed: float) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foresight_cache.errors import FeatureError
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import POOLED_GRID, PointLayout
 from foresight_cache.format.shard_object import checksum
 
 if TYPE_CHECKING:
@@ -46,15 +48,38 @@ def check_extremes(extremes_B2: Mapping[str, np.ndarray], ids: Sequence[str]) ->
                 )
 
 
+def check_counts(
+    features: Mapping[str, Sequence[np.ndarray]], points: Mapping[str, PointLayout], rows: Sequence[SampleRow]
+) -> None:
+    """Raises `FeatureError` where a sample's tokens [N, D] at a point are not as many as its grid there has.
+
+    `rows` are those of the samples, `points` the layouts by name.
+    """
+    for point, samples in features.items():
+        if len(samples) != len(rows):
+            raise FeatureError(f"{point} has features of {len(samples)} samples, {len(rows)} were computed; {_ADVICE}")
+        level = points[point].level
+        for tokens, row in zip(samples, rows, strict=True):
+            expected = POOLED_GRID if level == "pooled" else row.grids[level]
+            if len(tokens) != expected.tokens:
+                raise FeatureError(
+                    f"{point} of sample {row.sample.id} has {len(tokens)} tokens, expected {expected.tokens}, those of "
+                    f"its grid {expected.t} × {expected.h} × {expected.w}; {_ADVICE}; look at the model and its encoder"
+                )
+
+
 class DuplicateGuard:
-    """Guard against different inputs of a shard with identical features, a sign of stale outputs."""
+    """Guard against inputs of a shard that look different and have identical features, a sign of stale outputs."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, bytes], tuple[str, bytes]] = {}
 
     def check(self, sample: str, pixels: np.ndarray, features: Mapping[str, np.ndarray]) -> None:
-        """Adds one sample. Raises `FeatureError`; samples with the same pixels may have the same features."""
-        picture = checksum(pixels.reshape(-1))
+        """Adds one sample, with what the model sees of it. Raises `FeatureError` where another one has its features.
+
+        Samples with the same pixels may have the same features.
+        """
+        picture = checksum(np.ascontiguousarray(pixels).reshape(-1))
         for point, tokens in features.items():
             key = point, checksum(tokens.reshape(-1).view(np.uint8))
             other, other_picture = self._seen.setdefault(key, (sample, picture))

@@ -1,6 +1,6 @@
 """Samples on their way into a model: their grids, pixels, labels, words, and the tensors made of these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import POOLED_GRID, DType, Level, PointLayout
 from foresight_cache.geometry import Placement, placement_for
-from foresight_cache.media.clips import decode_clip
+from foresight_cache.media.clips import decode_timed_clip
+from foresight_cache.media.frame_times import clip_times
 from foresight_cache.media.images import decode_image, fit_image
 from foresight_cache.media.labels import check_labels, decode_labels, fit_labels
-from foresight_cache.samples import Grid, Media, Sample
+from foresight_cache.points import OF_TEXT, Point
+from foresight_cache.samples import ClipTimes, Grid, Media, Sample
 from foresight_cache.shards.members import frames_of, labelled_frames, labels_of
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Inputs:
                 f"{self.encoder.family} takes images and these shards hold clips; "
                 "give it each frame by --clips-as images"
             )
+        if self.media == "image" and self.spec.reverse != "none":
+            raise UsageError("--reverse plays clips backwards and these shards hold images; leave it out")
         if self._in_one_prompt and not self.encoder.takes_prompt:
             raise UsageError(f"{self.encoder.family} has no prompt; give it each frame by --clips-as images")
 
@@ -72,10 +76,18 @@ class Inputs:
             return PointLayout.fixed(level, dtype, common[level].tokens, width)
         return PointLayout.ragged(level, dtype, self._most_tokens(level), width)
 
-    def row(self, sample: Sample) -> SampleRow:
-        """Returns the row of a good sample in the sample table."""
-        frames = tuple(self.spec.sampling.indices(sample))
-        return SampleRow(sample=sample, status="ok", reason=None, grids=self.grids(sample), frames=frames)
+    def row(self, sample: Sample, times: ClipTimes | None = None) -> SampleRow:
+        """Returns the row of a good sample in the sample table; `times` are those of the frames of a clip."""
+        frames = tuple(self.spec.frames(sample))
+        return SampleRow(
+            sample=sample,
+            status="ok",
+            reason=None,
+            grids=self.grids(sample),
+            frames=frames,
+            seconds=times.measured if times else None,
+            reversed=self.spec.reverses(sample),
+        )
 
     def batches(self, samples: Sequence[Sample], budget: int) -> list[list[int]]:
         """Returns the positions of the samples of a shard that go through the model together, see `batching`.
@@ -96,15 +108,25 @@ class Inputs:
 
     def pixels(self, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
         """Returns the sampled frames, resized, uint8 [T, H, W, 3]. Raises `BadSample`."""
+        return self.decoded(sample, members)[0]
+
+    def decoded(self, sample: Sample, members: Mapping[str, bytes]) -> tuple[np.ndarray, ClipTimes | None]:
+        """Returns what `pixels` does, and when these frames are shown, where they are of a clip. Raises `BadSample`."""
         placement = self._placement(sample)
 
         def fitted(frame: np.ndarray) -> np.ndarray:
             _check_size(sample, frame, f"the {sample.media} is")
             return fit_image(frame, placement)
 
-        if self.media == "clip":
-            return decode_clip(members, self.spec.sampling.indices(sample), fitted)
-        return fitted(decode_image(frames_of(members)[0]))[np.newaxis]
+        if self.media == "image":
+            return fitted(decode_image(frames_of(members)[0]))[np.newaxis], None
+        clip = decode_timed_clip(members, self.spec.frames(sample), fitted)
+        return clip.pixels, clip_times(sample, self.spec.sampling.indices(sample), clip.seconds)
+
+    def seen(self, pixels_THWC: np.ndarray) -> np.ndarray:
+        """Returns the part of a sample's pixels that its tokens see: a tower may leave some at the right and below."""
+        height, width = self.encoder.seen_size(*pixels_THWC.shape[1:3])
+        return pixels_THWC[:, :height, :width]
 
     def labels(self, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
         """Returns the dense labels of the resized pixels, uint8 [T·H·W, 1]; a frame without labels is all `ignore`.
@@ -117,7 +139,7 @@ class Inputs:
         placement = self._placement(sample)
         unknown = (sample.annotations.get("labels") or {}).get("ignore") or 0
         frames = []
-        for index in self.spec.sampling.indices(sample):
+        for index in self.spec.frames(sample):
             if index not in encoded:
                 frames.append(np.full((placement.height, placement.width), unknown, np.uint8))
                 continue
@@ -127,25 +149,33 @@ class Inputs:
             frames.append(fit_labels(labels, placement, unknown))
         return np.stack(frames).reshape(-1, 1)
 
+    def runs_text(self, points: Iterable[Point]) -> bool:
+        """Tells whether the prompt is run to its end for these points, and not only to the last visual token."""
+        return self.encoder.sees_prompt or any(point.readout in OF_TEXT for point in points)
+
     def text(self, annotations: Mapping[str, Any]) -> str:
         """Returns the user's prompt for a sample. Raises `BadSample` where it has no question that the prompt needs."""
         return render_prompt(self.encoder.options.prompt, annotations)
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], texts: Sequence[str] | None = None
+        self,
+        clips: Sequence[np.ndarray],
+        texts: Sequence[str] | None = None,
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> "Mapping[str, torch.Tensor]":
         """Returns the model's inputs for a batch of resized pixels [T, H, W, 3] and the user's words to each.
 
-        No samples have no inputs.
+        `times` say when the frames of each clip are shown. No samples have no inputs.
         """
         if not clips:
             return {}
         if self._as_clip:
-            return self.encoder.preprocess(clips, "clip", texts)
+            return self.encoder.preprocess(clips, "clip", texts, times)
         if self._in_one_prompt:
             return self.encoder.preprocess(clips, "images", texts)
-        # Frames of a clip stand alone and have no words: only tokens are kept of them.
-        return self.encoder.preprocess([frame[np.newaxis] for clip in clips for frame in clip], "image", texts)
+        # Frames of a clip stand alone: only tokens are kept of them.
+        words = texts and [text for clip, text in zip(clips, texts, strict=True) for _ in clip]
+        return self.encoder.preprocess([frame[np.newaxis] for clip in clips for frame in clip], "image", words)
 
     def regrouped(
         self, features: "Mapping[str, Sequence[torch.Tensor]]", frames: Sequence[int]
@@ -179,15 +209,20 @@ class Inputs:
             return POOLED_GRID.tokens
         if self.spec.size.fixed:
             return self.grids_of(Grid(self._most_frames, *self.spec.size.fixed))[level].tokens
+        frames = self._most_frames
         if level == "pixel":
-            return self._most_frames * self.encoder.max_pixels
+            return self.encoder.max_clip_pixels(frames) if self._as_clip else frames * self.encoder.max_pixels
         if self._as_clip:
-            return self.encoder.max_tokens(level, self._most_frames)
-        return self._most_frames * self.encoder.max_tokens(level, 1)
+            return self.encoder.max_clip_tokens(level, frames)
+        return frames * self.encoder.max_tokens(level, 1)
 
     def _size(self, sample: Sample) -> tuple[int, int]:
         """Height and width that a sample is resized to."""
-        return self.spec.size.fixed or self.encoder.native_size(sample.height, sample.width)
+        if self.spec.size.fixed:
+            return self.spec.size.fixed
+        if self._as_clip:
+            return self.encoder.native_clip_size(self.spec.sampling.count(sample), sample.height, sample.width)
+        return self.encoder.native_size(sample.height, sample.width)
 
     def _placement(self, sample: Sample) -> Placement:
         return placement_for((sample.height, sample.width), self._size(sample), self.spec.fit)

@@ -39,8 +39,3 @@ class ExtractionOptions:
         pooled = [str(point) for point in self.points if point.readout != "tokens"]
         if pooled and self.inputs.clips_as == "images":
             raise UsageError(f"{', '.join(pooled)}: a clip whose frames are images of their own has tokens only")
-
-    @property
-    def with_text(self) -> bool:
-        """True if the prompt is run to its end, and not only to the last visual token."""
-        return any(point.readout == "last_query" for point in self.points)

@@ -7,7 +7,7 @@ import numpy as np
 
 from foresight_cache.errors import ModelError
 from foresight_cache.extraction.inputs import Inputs
-from foresight_cache.samples import Grid
+from foresight_cache.samples import ClipTimes, Grid
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,7 @@ class Halving:
         self,
         clips: Sequence[np.ndarray],
         texts: Sequence[str] | None,
+        times: Sequence[ClipTimes | None],
         model_inputs: "Mapping[str, torch.Tensor]",
         points: Sequence[str],
     ) -> "dict[str, list[torch.Tensor]]":
@@ -52,15 +53,21 @@ class Halving:
                 f"the memory of {self._device} does not hold a single sample of {tokens} patches; "
                 "use a smaller --size, fewer --points or another --device"
             )
-        return self._halves(clips, texts, points)
+        return self._halves(clips, texts, times, points)
 
     def _halves(
-        self, clips: Sequence[np.ndarray], texts: Sequence[str] | None, points: Sequence[str]
+        self,
+        clips: Sequence[np.ndarray],
+        texts: Sequence[str] | None,
+        times: Sequence[ClipTimes | None],
+        points: Sequence[str],
     ) -> "dict[str, list[torch.Tensor]]":
         self._halved += 1
         middle = len(clips) // 2
         halves = [
-            self.forward(clips[half], words, self._inputs.preprocess(clips[half], words), points)
+            self.forward(
+                clips[half], words, times[half], self._inputs.preprocess(clips[half], words, times[half]), points
+            )
             for half in (slice(middle), slice(middle, None))
             for words in [texts if texts is None else texts[half]]
         ]

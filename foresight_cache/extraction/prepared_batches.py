@@ -11,7 +11,7 @@ from foresight_cache.extraction.cache_plan import CachePlan
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS
-from foresight_cache.samples import Sample
+from foresight_cache.samples import ClipTimes, Sample
 from foresight_cache.shards import read_shard
 from foresight_cache.writer import PendingShard
 
@@ -42,6 +42,8 @@ class PreparedBatch:
     """Resized pixels of each sample, uint8 [T, H, W, 3]."""
     texts: Sequence[str] | None
     """The user's words to each sample, where they are run."""
+    times: Sequence[ClipTimes | None]
+    """When the frames of each clip are shown."""
     labels: Sequence[np.ndarray | None]
     """Dense labels of each sample's pixels, uint8 [N, 1]; None where it has none."""
     model_inputs: "Mapping[str, torch.Tensor]"
@@ -64,17 +66,18 @@ def raw_batches(plan: CachePlan, pending: Iterator[PendingShard]) -> Iterator[Ra
 
 def prepare_batch(batch: RawBatch, inputs: Inputs, *, with_text: bool) -> PreparedBatch:
     """Returns a batch decoded, resized and preprocessed; runs in a thread."""
-    good: list[tuple[int, Sample, np.ndarray, np.ndarray | None, str]] = []
+    good: list[tuple[int, Sample, np.ndarray, ClipTimes | None, np.ndarray | None, str]] = []
     bad: list[tuple[int, SampleRow]] = []
     for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
         try:
             text = inputs.text(sample.annotations) if with_text else ""
             labels = inputs.labels(sample, members) if LABELS in batch.shard.points else None
-            good.append((position, sample, inputs.pixels(sample, members), labels, text))
+            good.append((position, sample, *inputs.decoded(sample, members), labels, text))
         except BadSample as error:
             row = SampleRow(sample=sample, status="bad", reason=str(error), grids={})
             bad.append((position, row))
     pixels = [pixels for _, _, pixels, *_ in good]
+    times = [times for _, _, _, times, *_ in good]
     texts = [text for *_, text in good] if with_text else None
     return PreparedBatch(
         shard=batch.shard,
@@ -82,8 +85,9 @@ def prepare_batch(batch: RawBatch, inputs: Inputs, *, with_text: bool) -> Prepar
         samples=[sample for _, sample, *_ in good],
         pixels=pixels,
         labels=[labels for *_, labels, _ in good],
+        times=times,
         texts=texts,
-        model_inputs=inputs.preprocess(pixels, texts),
+        model_inputs=inputs.preprocess(pixels, texts, times),
         bad=bad,
         is_last=batch.is_last,
     )

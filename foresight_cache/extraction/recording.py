@@ -1,23 +1,21 @@
 """Computed batches become committed shards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
 
-from foresight_cache.extraction.feature_checks import DuplicateGuard, check_extremes
+from foresight_cache.extraction.feature_checks import DuplicateGuard, check_counts, check_extremes
 from foresight_cache.extraction.host_copies import HostCopies
+from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.prepared_batches import PreparedBatch
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.runtime.progress import Advance
-from foresight_cache.samples import Sample
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
 
-RowOf = Callable[[Sample], SampleRow]
-"""Function that makes the row of a good sample."""
 Computed = tuple[HostCopies, HostCopies]
 """The features of a batch by point and sample, and their extremes by point."""
 
@@ -28,8 +26,8 @@ class ShardRecorder:
     The points of a batch are checked, hashed and written side by side. One thread at a time may call it.
     """
 
-    def __init__(self, cache: CacheWriter, row_of: RowOf, threads: int, advance: Advance) -> None:
-        self._cache, self._row_of, self._advance = cache, row_of, advance
+    def __init__(self, cache: CacheWriter, inputs: Inputs, threads: int, advance: Advance) -> None:
+        self._cache, self._inputs, self._advance = cache, inputs, advance
         self._threads = ThreadPoolExecutor(threads)
         self._stack = ExitStack()
         self._shard: _OpenShard | None = None
@@ -46,8 +44,10 @@ class ShardRecorder:
         check_extremes(
             {point: bounds for point, (bounds,) in extremes.items()}, [sample.id for sample in batch.samples]
         )
+        rows = list(map(self._inputs.row, batch.samples, batch.times))
+        check_counts(features, self._cache.layout.points, rows)
         self._add(shard, batch, features)
-        shard.rows |= dict(batch.bad) | dict(zip(batch.positions, map(self._row_of, batch.samples), strict=True))
+        shard.rows |= dict(batch.bad) | dict(zip(batch.positions, rows, strict=True))
         shard.halved += halved
         if batch.is_last:
             shard.writer.commit([shard.rows[position] for position in sorted(shard.rows)], halved=shard.halved)
@@ -66,7 +66,7 @@ class ShardRecorder:
 
     def _add(self, shard: "_OpenShard", batch: PreparedBatch, features: Mapping[str, Sequence[np.ndarray]]) -> None:
         added = [
-            self._threads.submit(partial(_add_features, shard, batch, point, samples))
+            self._threads.submit(partial(_add_features, shard, batch, self._inputs, point, samples))
             for point, samples in features.items()
         ]
         added.append(self._threads.submit(partial(_add_pictures, shard, batch)))
@@ -86,10 +86,12 @@ class _OpenShard:
         self.halved = 0
 
 
-def _add_features(shard: _OpenShard, batch: PreparedBatch, point: str, samples: Sequence[np.ndarray]) -> None:
+def _add_features(
+    shard: _OpenShard, batch: PreparedBatch, inputs: Inputs, point: str, samples: Sequence[np.ndarray]
+) -> None:
     for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
         if "@last" not in point:  # a prompt ends alike for all images, and so may their last patches
-            shard.duplicates.check(sample.id, pixels, {point: tokens})
+            shard.duplicates.check(sample.id, inputs.seen(pixels), {point: tokens})
         shard.writer.add(position, point, tokens)
 
 

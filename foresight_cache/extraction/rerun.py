@@ -14,7 +14,7 @@ from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.fingerprint import differences, refusal
 from foresight_cache.points import PIXELS, Point
 from foresight_cache.reader import Cache
-from foresight_cache.samples import Media
+from foresight_cache.samples import ClipTimes, Media
 
 if TYPE_CHECKING:
     import torch
@@ -70,10 +70,16 @@ def _features(
 ) -> "dict[str, list[torch.Tensor]]":
     """Tokens [N, D] of the samples with these indices, computed together."""
     pixels = [cache[PIXELS].stored(index).reshape(*cache[PIXELS].grid_of(index), 3).copy() for index in batch]
-    with_text = any(Point.parse(name).readout == "last_query" for name in cache.points)
+    with_text = inputs.runs_text(map(Point.parse, cache.points))
     texts = [inputs.text(cache.rows[index]["annotations"]) for index in batch] if with_text else None
-    features = inputs.encoder.forward(inputs.preprocess(pixels, texts), points)
+    features = inputs.encoder.forward(inputs.preprocess(pixels, texts, _times(cache, batch)), points)
     return inputs.regrouped(features, [len(clip) for clip in pixels])
+
+
+def _times(cache: Cache, indices: Sequence[int]) -> list[ClipTimes | None]:
+    """When the frames of these samples are shown, exactly as they were told."""
+    rows = [row for commit in cache.commits for row in commit.rows]
+    return [rows[index].times for index in indices]
 
 
 def _difference(point: str, stored: Sequence[np.ndarray], again: Sequence[np.ndarray]) -> Difference:

@@ -15,11 +15,13 @@ from foresight_cache.records import (
     shown,
     with_digest,
 )
-from foresight_cache.samples import Grid, Sample
+from foresight_cache.samples import ClipTimes, Grid, Sample
 
 Status = Literal["ok", "bad"]
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _LARGEST_SIDE = 2**31
+_OF_CLIPS = ("frames", "seconds", "reversed")
+"""Fields of the rows of clips; the last two are there where they say something."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +37,29 @@ class SampleRow:
     """Grids by level (`pixel`, `patch`, `merged`); empty for a bad sample."""
     frames: tuple[int, ...] = (0,)
     """Frames of a clip that were taken, counted from 0, one per time step of the pixels."""
+    seconds: tuple[float, ...] | None = None
+    """Times at which these frames are shown, ascending; None where all of a clip's follow at its mean rate."""
+    reversed: bool | None = None
+    """True where the clip was played backwards; None where none of the cache was to be."""
+
+    @property
+    def times(self) -> ClipTimes | None:
+        """When the pixels' frames are shown; None of an image and where the clip's rate is not known.
+
+        A clip that was played backwards is shown at the times of the clip as it was, which say nothing of it.
+        """
+        rate = self.sample.frames_per_second
+        if rate is None or self.status == "bad":
+            return None
+        indices = tuple(sorted(self.frames))
+        return ClipTimes(frames=self.sample.frames, frames_per_second=rate, indices=indices, measured=self.seconds)
 
     def to_json(self) -> dict[str, Any]:
-        frames = {"frames": list(self.frames)} if self.sample.media == "clip" else {}
+        frames: dict[str, Any] = {"frames": list(self.frames)} if self.sample.media == "clip" else {}
+        if self.seconds is not None:
+            frames["seconds"] = list(self.seconds)
+        if self.reversed is not None:
+            frames["reversed"] = self.reversed
         return {
             "sample": self.sample.to_json(),
             "status": self.status,
@@ -50,7 +72,8 @@ class SampleRow:
     def from_json(cls, record: Any, path: str) -> Self:
         """Returns the row of a record. Raises `ValueError` and `BadSample` where it is not of format 1."""
         is_clip = isinstance(record, dict) and "frames" in record
-        row = JsonObject.of(record, path, ("sample", "status", "reason", "grids", *(("frames",) if is_clip else ())))
+        of_clips = tuple(name for name in _OF_CLIPS if is_clip and name in record)
+        row = JsonObject.of(record, path, ("sample", "status", "reason", "grids", *of_clips))
         status = row.choice("status", _STATUSES)
         grids = row.inner("grids", None if status == "ok" else ())
         if status == "ok" and row.values["reason"] is not None:
@@ -66,7 +89,22 @@ class SampleRow:
             reason=row.text("reason") if status == "bad" else None,
             grids={level: _grid(grids, level) for level in grids.values},
             frames=_frames(row) if is_clip else (0,),
+            seconds=_seconds(row) if "seconds" in of_clips else None,
+            reversed=_reversed(row) if "reversed" in of_clips else None,
         )
+
+
+def _seconds(row: JsonObject) -> tuple[float, ...]:
+    seconds = row.items("seconds")
+    if len(seconds) != len(row.items("frames")) or not all(type(time) in (int, float) for time in seconds):
+        raise ValueError(f"{row.path}.seconds is {ascii(seconds)[:60]}, expected a number for each of the frames")
+    return tuple(seconds)
+
+
+def _reversed(row: JsonObject) -> bool:
+    if type(row.values["reversed"]) is not bool:
+        raise ValueError(f"{row.path}.reversed is {ascii(row.values['reversed'])[:60]}, expected true or false")
+    return row.values["reversed"]
 
 
 def _frames(row: JsonObject) -> tuple[int, ...]:

@@ -47,6 +47,16 @@ def clip_facts(members: Mapping[str, bytes], *, deep: bool = False) -> ClipFacts
     return ClipFacts(frames=video.frames, frames_per_second=video.frames_per_second, height=height, width=width)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodedClip:
+    """Frames of a clip, and when all of its frames are shown."""
+
+    pixels: Pixels
+    """Frames [T, H, W, 3], uint8, RGB, upright."""
+    seconds: Sequence[float] | None
+    """Times of all frames of the clip from the first one on; None where nothing says them."""
+
+
 def decode_clip(
     members: Mapping[str, bytes], indices: Sequence[int], keep: Callable[[Pixels], Pixels] = lambda pixels: pixels
 ) -> Pixels:
@@ -56,17 +66,25 @@ def decode_clip(
     more than one frame of full size is held. Raises `BadSample` as `clip_facts` does, and for an index that the clip
     does not have.
     """
+    return decode_timed_clip(members, indices, keep).pixels
+
+
+def decode_timed_clip(
+    members: Mapping[str, bytes], indices: Sequence[int], keep: Callable[[Pixels], Pixels]
+) -> DecodedClip:
+    """Returns what `decode_clip` does, and the times of all frames. Raises what it raises."""
     media = frames_of(members)
     sizes: list[tuple[int, int]] = []
+    seconds: list[float] | None = None
     if _is_folder(members):
         _refuse_beyond(indices, len(media))
         kept = {index: keep(_noted(decode_image(media[index]), sizes)) for index in sorted(set(indices))}
     else:
         video = VideoFile(media[0], max_pixels=MAX_PIXELS)
         _refuse_beyond(indices, video.frames)
-        kept = video.pictures(indices, lambda pixels: keep(_noted(pixels, sizes)))
+        kept, seconds = video.pictures(indices, lambda pixels: keep(_noted(pixels, sizes))), video.seconds
     _one_size(sizes)
-    return np.stack([kept[index] for index in indices])
+    return DecodedClip(pixels=np.stack([kept[index] for index in indices]), seconds=seconds)
 
 
 def _is_folder(members: Mapping[str, bytes]) -> bool:

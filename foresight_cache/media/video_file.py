@@ -68,6 +68,15 @@ class VideoFile:
         rate = self._stream.average_rate
         return round(float(rate), 3) if rate else None
 
+    @property
+    def seconds(self) -> list[float] | None:
+        """Times at which the frames are shown, in order, from the first one on; None where packets have no times."""
+        base = self._stream.time_base
+        if not base or not self._positions:
+            return None
+        first = self._time(self._positions[0])
+        return [float((self._time(position) - first) * Fraction(base)) for position in self._positions]
+
     def pictures(self, numbers: Collection[int], keep: Callable[[Pixels], Pixels]) -> dict[int, Pixels]:
         """Returns what `keep` makes of each frame of these numbers, by number; it is given upright uint8 [H, W, 3].
 

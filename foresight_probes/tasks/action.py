@@ -17,6 +17,8 @@ class Task(Classification):
     annotations = ("action",)
 
     def answer(self, sample: Mapping[str, Any]) -> int | None:
+        if sample.get("reversed"):  # played backwards, it shows another one
+            return None
         class_id: int | None = sample["annotations"].get("action", {}).get("class_id")
         return class_id
 

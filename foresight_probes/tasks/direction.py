@@ -16,6 +16,8 @@ class Task(Classification):
     annotations = ("motion", "action")
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
+        if sample.get("reversed"):  # played backwards, it shows another one
+            return None
         annotations = sample["annotations"]
         moving = {thing["direction"] for thing in annotations.get("motion", {}).get("objects", ())}
         if moving:

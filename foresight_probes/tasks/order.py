@@ -9,24 +9,31 @@ import torch
 from torch import Tensor
 
 from foresight_probes.batches import Features
+from foresight_probes.tasks import TaskContext
 from foresight_probes.tasks.kinds.classification import Classification
 
 
 class Task(Classification):
-    """Predicts whether a clip is reversed, which is half of them, chosen by a hash of their names.
+    """Predicts whether a clip is reversed, which is half of them.
 
-    The time steps that are turned around are those of the features, which the model computed from the clip as it was.
-    So the task asks whether features tell which of two time steps came first, by what is seen in them or by the
-    model's own positions in time.
+    In a cache that was extracted with `--reverse half` the model itself saw these clips played backwards, and the task
+    asks what it encoded of that. In any other cache the time steps of the features are turned around, which the model
+    computed from the clip as it was; half of the clips is chosen by a hash of their names. Then the task asks whether
+    features tell which of two time steps came first, by what is seen in them or by the model's own positions in time.
     """
 
     heads = ("temporal-linear",)
-    transforms_batch = True
-    plants_answers = True
+
+    def __init__(self, context: TaskContext) -> None:
+        super().__init__(context)
+        played = any(sample.get("reversed") is not None for sample in context.samples)
+        self.transforms_batch = self.plants_answers = not played
 
     def answer(self, sample: Mapping[str, Any]) -> str | None:
         if not any(grid and grid[0] > 1 for level in ("patch", "merged") for grid in [sample.get(f"grid_{level}")]):
             return None
+        if (played := sample.get("reversed")) is not None:
+            return "reversed" if played else "forward"
         return "reversed" if hashlib.sha256(f"order {sample['id']}".encode()).digest()[0] % 2 else "forward"
 
     def transform_batch(self, features: Features, targets: Sequence[Tensor]) -> tuple[Features, Sequence[Tensor]]:

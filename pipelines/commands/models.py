@@ -24,8 +24,11 @@ DType = Annotated[
 ]
 
 
+Table = Annotated[bool, typer.Option("--table", help="Print the families as the Markdown table of the documentation.")]
+
+
 @app.callback()
-def run(context: typer.Context, json_output: Json = False) -> None:
+def run(context: typer.Context, table: Table = False, json_output: Json = False) -> None:
     """List the model families and where features can be taken from them.
 
     A family is chosen by the model itself: by the model_type of its config.json. 'tiny:' before its name is a small
@@ -42,6 +45,9 @@ def run(context: typer.Context, json_output: Json = False) -> None:
     rows = [{"family": encoder.family, "media": list(encoder.media), "taps": _kinds(encoder)} for encoder in encoders]
     if json_output:
         print_json(rows)
+        return
+    if table:
+        print("\n".join(_markdown(encoders)))
         return
     width = max(len(encoder.family) for encoder in encoders)
     for row in rows:
@@ -117,6 +123,23 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         for row in rows
     ]
     return text_table(("tap", "grid", "width", "per sample", "class token", "alias"), cells)
+
+
+def _markdown(encoders: "list[Encoder]") -> list[str]:
+    """Lines of a table of families: classes, media, sizes, and whether visual tokens see all of the prompt."""
+    rows = [
+        (
+            f"`{encoder.family}`",
+            f"`{encoder.model_class}`",
+            ", ".join(f"{media}s" for media in encoder.media),
+            encoder.sizes,
+            ("yes" if encoder.sees_prompt else "no") if encoder.takes_prompt else "",
+        )
+        for encoder in encoders
+    ]
+    head = ("family", "class of `transformers`", "takes", "sizes in pixels", "tokens see all of the prompt")
+    first, *others = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return [first, "|" + "---|" * len(head), *others]
 
 
 def _kinds(encoder: "Encoder") -> list[str]:

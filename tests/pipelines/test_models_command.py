@@ -1,6 +1,7 @@
 """`foresight models`, and models that are no Qwen through the commands."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from foresight_cache import encoders, open_cache
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.errors import UsageError
 from tests.support.command import foresight, said
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs/models.md"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,20 @@ def test_models_lists_every_family_with_its_taps() -> None:
     assert rows["llava_next"]["media"] == ["image"]
     text = foresight("models").stdout
     assert all(family in text for family in encoders.names())
+
+
+def test_the_documentation_has_the_table_of_this_version() -> None:
+    table = foresight("models", "--table").stdout
+    assert len(table.splitlines()) == 2 + len(encoders.names())
+    assert "| `paligemma` | `PaliGemmaForConditionalGeneration` | images | the tower's, such as 224 | yes |" in table
+    assert table in DOCUMENTATION.read_text(encoding="utf-8"), "put what `foresight models --table` prints there"
+
+
+def test_sizes_in_the_table_are_those_of_the_families() -> None:
+    for name in encoders.names():
+        encoder = encoders.describe(f"tiny:{name}", LoadOptions(device="cpu"))
+        numbers = re.findall(r"multiples of (\d+)", encoder.sizes)
+        assert numbers in ([], [str(encoder.patch_multiple)]), name
 
 
 def test_show_knows_the_seven_billion_from_its_configuration(seven_billion: Path) -> None:
@@ -76,8 +93,6 @@ def test_show_takes_a_size(seven_billion: Path) -> None:
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(arguments: tuple[str, ...], message: str) -> None:
-    import re
-
     assert re.search(message, said("models", "show", *arguments, status=2))
 
 

@@ -6,6 +6,7 @@ merger or without a language model has nothing to prove there.
 """
 
 from collections.abc import Sequence
+from math import isqrt
 from types import ModuleType
 from typing import Any
 
@@ -65,9 +66,11 @@ def prove_patch_embedding(encoder: Encoder, reference: ModuleType, clips: Sequen
 
 @torch.no_grad()
 def embed_crop(encoder: Any, clip: np.ndarray, media: Media, t: int, y: int, x: int) -> torch.Tensor:
-    """Applies the weights of the model's first convolution to one crop of its size, normalised by hand."""
-    first = next(module for module in encoder.model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d))
-    weight, side = first.weight, first.weight.shape[-1]
+    """Applies the weights of the model's first layer to one crop of its size, normalised by hand."""
+    first = first_layer(encoder)
+    weight = first.weight
+    is_linear = weight.dim() == 2  # of patches that were cut out before
+    side = isqrt(weight.shape[1] // 3) if is_linear else weight.shape[-1]
     steps = weight.shape[2] if weight.dim() == 5 else 1
     frames = [clip[min(steps * t + step, len(clip) - 1)] for step in range(steps)]
     rows, columns = slice(side * y, side * y + side), slice(side * x, side * x + side)
@@ -76,9 +79,19 @@ def embed_crop(encoder: Any, clip: np.ndarray, media: Media, t: int, y: int, x: 
     if encoder.takes_prompt:
         settings = settings.image_processor if media == "image" else settings.video_processor
     normal = (crop / 255 - torch.tensor(settings.image_mean)) / torch.tensor(settings.image_std)
-    channels_first = normal.permute(3, 0, 1, 2)  # [channel, frame, row, column]
-    seen = weight.flatten(1) @ channels_first.flatten()
+    # [frame, row, column, channel], of which a convolution has the channels first
+    pixels = normal if is_linear else normal.permute(3, 0, 1, 2)
+    seen = weight.flatten(1) @ pixels.flatten()
     return seen if first.bias is None else seen + first.bias
+
+
+def first_layer(encoder: Any) -> Any:
+    """The first convolution, or without one the first linear map."""
+    for kinds in ((torch.nn.Conv2d, torch.nn.Conv3d), (torch.nn.Linear,)):
+        found = next((module for module in encoder.model.modules() if isinstance(module, kinds)), None)
+        if found is not None:
+            return found
+    raise AssertionError(f"{encoder.family} has no layer that embeds patches")
 
 
 def prove_merger(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:

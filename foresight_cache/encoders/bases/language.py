@@ -1,7 +1,7 @@
 """Base of vision-language models: the prompt, and where visual tokens and the question end in its sequence."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from foresight_cache.encoders import PromptMedia, Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.errors import ModelError, UsageError
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import ClipTimes, Media
 
 
 def is_language(tap: Tap) -> bool:
@@ -25,7 +25,7 @@ def is_language(tap: Tap) -> bool:
 
 
 class LanguageEncoder(TransformersEncoder):
-    """A `...ForConditionalGeneration` with `model.language_model` and a processor with a chat template.
+    """A `...ForConditionalGeneration` with a language model in its `model` and a processor with a chat template.
 
     Inputs have, beside what the vision tower takes, `input_ids` and `attention_mask` [B, N], padded on the right. Where
     prompts have several images, `images` [B] says how many.
@@ -35,6 +35,10 @@ class LanguageEncoder(TransformersEncoder):
     """Name of the processor's class in transformers."""
     pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
     """Settings of the image and video processor that a stored value depends on."""
+    language_path: ClassVar[str] = "language_model"
+    """Path of the language model in the multimodal one."""
+    around_raster: tuple[int, int] = (0, 0)
+    """Tokens among the visual ones of an image or a clip that stand before and after its raster, and are left out."""
     takes_prompt = True
     kept_on_host = frozenset({"images"})
 
@@ -49,16 +53,17 @@ class LanguageEncoder(TransformersEncoder):
 
     @abstractmethod
     def prompt_inputs(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
+        self,
+        clips: Sequence[np.ndarray],
+        media: Media,
+        texts: Sequence[str],
+        counts: Sequence[int],
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Makes the inputs of whole prompts, each with its text and its count of the images or clips, in their order.
 
-        An image is an array [1, H, W, C], a clip [T, H, W, C].
+        An image is an array [1, H, W, C], a clip [T, H, W, C]; `times` are those of each clip's frames.
         """
-
-    @abstractmethod
-    def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        """Returns the grid of the visual tokens of each image and clip in the language model."""
 
     @abstractmethod
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -88,7 +93,7 @@ class LanguageEncoder(TransformersEncoder):
     def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:
         loading.leave_out(model, "lm_head")
         if deepest.startswith("vit."):
-            loading.leave_out(cls.tapped_module(model), "language_model")
+            loading.leave_out(cls.tapped_module(model), cls.language_path)
 
     def identity(self) -> Mapping[str, Any]:
         processors = {"image_processor": self.processor.image_processor}
@@ -97,13 +102,18 @@ class LanguageEncoder(TransformersEncoder):
         return {
             **super().identity(),
             "prompt": self.options.prompt,
+            **({"sees_prompt": True} if self.sees_prompt else {}),
             "chat_template_digest": records.digest(self.processor.chat_template),
             "prompt_tokens_digest": records.digest(self._prompt_tokens),
             **{name: loading.processor_settings(part, self.pixel_settings) for name, part in processors.items()},
         }
 
     def preprocess(
-        self, clips: Sequence[np.ndarray], media: PromptMedia, texts: Sequence[str] | None = None
+        self,
+        clips: Sequence[np.ndarray],
+        media: PromptMedia,
+        texts: Sequence[str] | None = None,
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> dict[str, torch.Tensor]:
         self.check_clips(clips, media)
         prompts = [self.options.prompt] * len(clips) if texts is None else texts
@@ -112,18 +122,19 @@ class LanguageEncoder(TransformersEncoder):
             frames = [frame[np.newaxis] for clip in clips for frame in clip]
             inputs = self.prompt_inputs(frames, "image", prompts, counts) | {"images": torch.tensor(counts)}
         else:
-            inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips))
-        if texts is not None:
+            inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips), times)
+        self._check_counts(inputs)
+        if texts is not None or self.sees_prompt:
             return inputs
-        return end_at_last_visual(inputs, self.is_visual(inputs["input_ids"]), self.padding_id)
+        return end_at_last_visual(inputs, self.is_seen(inputs["input_ids"]), self.padding_id)
 
     def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if not is_language(tap):
             return self.vision_tokens(tap, hidden, inputs)
-        counts = [grid.tokens for grid in self.merged_grids(inputs)]
+        counts = [grid.tokens for grid in self.token_grids("merged", inputs)]
         visual_BN = self.is_visual(inputs["input_ids"])
-        images = inputs["images"].tolist() if "images" in inputs else [1] * len(visual_BN)
-        positions = visual_positions(visual_BN, counts, images).to(hidden.device, non_blocking=True)
+        positions = visual_positions(visual_BN, counts, images_in(inputs), self.around_raster[0])
+        positions = positions.to(hidden.device, non_blocking=True)
         return list(torch.split(hidden.flatten(0, 1)[positions], counts))
 
     def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -137,11 +148,27 @@ class LanguageEncoder(TransformersEncoder):
 
     def is_visual(self, ids_BN: torch.Tensor) -> torch.Tensor:
         """Returns the mask [B, N] of the tokens of images and clips in sequences of token ids."""
-        first, *others = sorted(self.visual_ids())
-        visual_BN = ids_BN == first
-        for other in others:  # a tensor of ids would have to be copied to the device first
-            visual_BN = visual_BN | (ids_BN == other)
-        return visual_BN
+        return are_any(ids_BN, self.visual_ids())
+
+    def is_seen(self, ids_BN: torch.Tensor) -> torch.Tensor:
+        """Returns the mask [B, N] of the tokens that visual ones may see though they stand behind them."""
+        return self.is_visual(ids_BN)
+
+    def visual_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
+        """Returns how many visual tokens of the sequence each image and clip has, with those around its raster."""
+        return [grid.tokens + sum(self.around_raster) for grid in self.token_grids("merged", inputs)]
+
+    def _check_counts(self, inputs: Mapping[str, torch.Tensor]) -> None:
+        """Raises `ModelError` where a prompt has more or fewer visual tokens than its images' grids."""
+        remaining = iter(self.visual_counts(inputs))
+        found = self.is_visual(inputs["input_ids"]).sum(dim=1).tolist()
+        for number, (count, images) in enumerate(zip(found, images_in(inputs), strict=True), start=1):
+            expected = sum(next(remaining) for _ in range(images))
+            if count != expected:
+                raise ModelError(
+                    f"the prompt to number {number} of {len(found)} inputs has {count} visual tokens, expected the "
+                    f"{expected} of its grid; processor and configuration of this {self.family} do not fit together"
+                )
 
     @property
     def padding_id(self) -> int:
@@ -177,11 +204,11 @@ class LanguageEncoder(TransformersEncoder):
         return ids
 
 
-def language_taps(width: int, layers: int) -> tuple[Tap, ...]:
+def language_taps(width: int, layers: int, path: str = LanguageEncoder.language_path) -> tuple[Tap, ...]:
     """Returns the taps of a language model with so many layers and a final norm."""
 
     def tap(name: str, module: str, side: Any = "output") -> Tap:
-        return Tap(name=name, module=f"language_model.{module}", side=side, level="merged", width=width)
+        return Tap(name=name, module=f"{path}.{module}", side=side, level="merged", width=width)
 
     return (
         tap("llm.embed", "layers.0", "input"),
@@ -190,20 +217,42 @@ def language_taps(width: int, layers: int) -> tuple[Tap, ...]:
     )
 
 
-def visual_positions(visual_BN: torch.Tensor, counts: Sequence[int], images: Sequence[int]) -> torch.Tensor:
-    """Returns the positions, in the flattened sequences, of the first `counts` visual tokens of each image.
+def are_any(ids_BN: torch.Tensor, wanted: Iterable[int]) -> torch.Tensor:
+    """Returns the mask [B, N] of these ids in sequences of token ids.
+
+    >>> are_any(torch.tensor([[5, 9, 6]]), {9, 6}).tolist()
+    [[False, True, True]]
+    """
+    first, *others = sorted(wanted)
+    found_BN = ids_BN == first
+    for other in others:  # a tensor of ids would have to be copied to the device first
+        found_BN = found_BN | (ids_BN == other)
+    return found_BN
+
+
+def images_in(inputs: Mapping[str, torch.Tensor]) -> list[int]:
+    """Returns how many images or clips each prompt has."""
+    return inputs["images"].tolist() if "images" in inputs else [1] * len(inputs["input_ids"])
+
+
+def visual_positions(
+    visual_BN: torch.Tensor, counts: Sequence[int], images: Sequence[int], skipped: int = 0
+) -> torch.Tensor:
+    """Returns the positions, in the flattened sequences, of `counts` visual tokens of each image, after `skipped` ones.
 
     `images` says how many there are in each row; those of a row have equal shares of its visual tokens.
 
     >>> visual = torch.tensor([[False, True, True, True], [True, False, True, False]])
     >>> visual_positions(visual, [2, 2], [1, 1]).tolist(), visual_positions(visual, [2, 1, 1], [1, 2]).tolist()
     ([1, 2, 4, 6], [1, 2, 4, 6])
+    >>> visual_positions(visual, [2, 1], [1, 1], skipped=1).tolist()
+    [2, 3, 6]
     """
     starts = range(0, visual_BN.numel(), visual_BN.shape[1])
     remaining = iter(counts)
     return torch.cat(
         [
-            share[: next(remaining)] + start
+            share[skipped : skipped + next(remaining)] + start
             for row, number, start in zip(visual_BN, images, starts, strict=True)
             for share in row.nonzero()[:, 0].chunk(number)
         ]

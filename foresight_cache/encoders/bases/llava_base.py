@@ -5,6 +5,7 @@ taken here: as language models are causal, its tokens are what they are in front
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -16,6 +17,10 @@ class LlavaEncoder(ProjectedEncoder):
 
     The model's own code does so for a single view. The newline is not a raster token, and not `last_vision`.
     """
+
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        super().__init__(*arguments, **others)
+        self.around_raster = (self.around_raster[0], 1)
 
     def merged_grid_side(self, frames: int) -> int:  # noqa: ARG002 - of an image, and of each frame unless pooled
         return self._size // self._patch

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from foresight_cache.encoders import Tap, TapLevel
 from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps
 from foresight_cache.encoders.bases.towers import TOWERS, Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
+from foresight_cache.encoders.capture.counts import check_total
 from foresight_cache.errors import ModelError
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import ClipTimes, Grid, Media
 
 
 class ProjectedEncoder(LanguageEncoder):
@@ -27,15 +28,20 @@ class ProjectedEncoder(LanguageEncoder):
     """
 
     kept_on_host = frozenset({"frames", "images"})
+    tower_path: ClassVar[str] = "vision_tower"
+    projector_path: ClassVar[str] = "multi_modal_projector"
+    takes_class_token: ClassVar[bool] = False
+    """True where the tower's class token may go into the language model as well, which one image then has."""
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
         self.patch_multiple = self._patch
+        self.around_raster = (self.class_tokens(self.config), 0)
 
-    @staticmethod
-    def tower(config: Any) -> Tower:
-        """Returns the modules of the vision tower. Raises `ModelError` where they are not known."""
-        kind = config.vision_config.model_type
+    @classmethod
+    def tower(cls, config: Any) -> Tower:
+        """Returns the modules of the vision tower. Raises `ModelError` where they or their tokens are not known."""
+        kind, selected = config.vision_config.model_type, config.vision_feature_select_strategy
         if kind not in TOWERS:
             raise ModelError(
                 f"{config.model_type} has a vision tower of type {kind!r}, expected one of {', '.join(TOWERS)}"
@@ -44,25 +50,50 @@ class ProjectedEncoder(LanguageEncoder):
             raise ModelError(
                 f"{config.model_type} joins the features of layers {config.vision_feature_layer}, expected those of one"
             )
+        usable = _usable_selections(TOWERS[kind].leading, takes_class_token=cls.takes_class_token)
+        if selected not in usable:
+            raise ModelError(
+                f"{config.model_type} selects the features {selected!r} of a tower with {TOWERS[kind].leading} class "
+                f"tokens (vision_feature_select_strategy), where {' or '.join(map(repr, usable))} is supported"
+            )
         return TOWERS[kind]
+
+    @classmethod
+    def class_tokens(cls, config: Any) -> int:
+        """Returns how many class tokens of a frame go into the language model, before its patches."""
+        return cls.tower(config).leading if config.vision_feature_select_strategy == "full" else 0
 
     @classmethod
     def taps_of(cls, config: Any) -> tuple[Tap, ...]:
         vision, text = config.vision_config, config.text_config
-        block_taps = cls.tower(config).block_taps(vision.num_hidden_layers, vision.hidden_size, prefix="vision_tower.")
-        projector = "multi_modal_projector"
+        prefix = f"{cls.tower_path}."
+        block_taps = cls.tower(config).block_taps(vision.num_hidden_layers, vision.hidden_size, prefix=prefix)
+        projected = Tap(
+            name="vit.post_merge",
+            module=cls.projector_path,
+            side="output",
+            level="merged",
+            width=text.hidden_size,
+            leading=cls.class_tokens(config),
+        )
         return (
             *block_taps,
             cls.pre_merge_tap(config, block_taps),
-            Tap(name="vit.post_merge", module=projector, side="output", level="merged", width=text.hidden_size),
-            *language_taps(text.hidden_size, text.num_hidden_layers),
+            projected,
+            *language_taps(text.hidden_size, text.num_hidden_layers, cls.language_path),
         )
 
     @classmethod
     def pre_merge_tap(cls, config: Any, block_taps: Sequence[Tap]) -> Tap:  # noqa: ARG003 - other families look there
         """Returns the tap of what enters the projector; `block_taps` are those of the tower before it."""
-        width = config.vision_config.hidden_size
-        return Tap(name="vit.pre_merge", module="multi_modal_projector", side="input", level="patch", width=width)
+        return Tap(
+            name="vit.pre_merge",
+            module=cls.projector_path,
+            side="input",
+            level="patch",
+            width=config.vision_config.hidden_size,
+            leading=cls.class_tokens(config),
+        )
 
     @abstractmethod
     def placeholder_tokens(self, media: Media, frames: int) -> tuple[str, str]:
@@ -95,8 +126,16 @@ class ProjectedEncoder(LanguageEncoder):
         side = self._size // self._patch if level == "patch" else self.merged_grid_side(frames)
         return Grid(frames, side, side)
 
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        return height // self._patch * self._patch, width // self._patch * self._patch
+
     def prompt_inputs(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
+        self,
+        clips: Sequence[np.ndarray],
+        media: Media,
+        texts: Sequence[str],
+        counts: Sequence[int],
+        times: Sequence[ClipTimes | None] | None = None,  # noqa: ARG002 - it is told of none
     ) -> dict[str, torch.Tensor]:
         firsts = np.cumsum([0, *counts[:-1]])
         rows = [
@@ -113,8 +152,9 @@ class ProjectedEncoder(LanguageEncoder):
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
         features = self.visual_features(inputs)
+        check_total(len(features), sum(self.visual_counts(inputs)), "what enters the language model")
         if any(is_language(tap) for tap in taps):
-            decoder: Any = self.tapped_module(self.model).get_submodule("language_model")
+            decoder: Any = self.tapped_module(self.model).get_submodule(self.language_path)
             embedded = decoder.embed_tokens(inputs["input_ids"])
             visual = self.is_visual(inputs["input_ids"])
             embedded = embedded.masked_scatter(visual[..., None], features.to(embedded.dtype))
@@ -123,8 +163,8 @@ class ProjectedEncoder(LanguageEncoder):
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(count) for count in inputs["frames"]]
 
-    def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        return [self.grid("merged", t, self._size, self._size) for t in self.frame_counts(inputs)]
+    def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        return [self.possible_grid(level, t, self._size, self._size) for t in self.frame_counts(inputs)]
 
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         return self.tower(self.config).raster_tokens(tap, hidden, self.frame_counts(inputs))
@@ -150,6 +190,13 @@ class ProjectedEncoder(LanguageEncoder):
     @cached_property
     def _patch(self) -> int:
         return _square_side(self.config.vision_config.patch_size)
+
+
+def _usable_selections(class_tokens: int, *, takes_class_token: bool) -> tuple[str, ...]:
+    """Returns the strategies that leave patches whole; `default` drops the first token, `full` none."""
+    if not class_tokens:
+        return ("full",)
+    return ("default", "full") if takes_class_token else ("default",)
 
 
 def _square_side(size: Any) -> int:

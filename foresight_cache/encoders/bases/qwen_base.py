@@ -2,25 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from math import isqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from foresight_cache.encoders import Tap, TapLevel
+from foresight_cache.encoders.bases.clip_sizes import ClipSizes, FrameBudget, of_narrowest, refuse_narrow
 from foresight_cache.encoders.bases.language import LanguageEncoder, is_language, language_taps
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
 from foresight_cache.encoders.capture import order
+from foresight_cache.encoders.capture.counts import check_total
 from foresight_cache.encoders.weights import loading
-from foresight_cache.errors import BadSample
-from foresight_cache.samples import Grid, Media
+from foresight_cache.samples import ClipTimes, Grid, Media
 
-FRAMES_PER_SECOND = 2.0
-"""Rate at which clips are taken to be sampled, which timestamps and temporal positions follow from."""
-
-_MAX_ASPECT = 200
-"""Greatest ratio of the longer to the shorter side that the processor accepts."""
+ASSUMED_RATE = 2.0
+"""Frames per second at which the frames of a clip are taken to be shown where nothing says its rate."""
 
 
 class QwenEncoder(LanguageEncoder):
@@ -32,11 +29,25 @@ class QwenEncoder(LanguageEncoder):
     """
 
     media = ("image", "clip")
-    pixel_settings = (*loading.PIXEL_SETTINGS, "patch_size", "temporal_patch_size", "merge_size", "size")
+    sizes = "multiples of 28; native"
+    time_inputs: ClassVar[tuple[str, ...]] = ()
+    """Inputs of the model, made by its processor, that say when the frames of a clip are shown."""
+    sizes_of_clips: ClassVar[type[ClipSizes]] = FrameBudget
+    """Kind of rule for the native sizes of clips."""
+    pixel_settings = (
+        *loading.PIXEL_SETTINGS,
+        "patch_size",
+        "temporal_patch_size",
+        "merge_size",
+        "size",
+        "max_video_tokens",
+    )
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
         if self.processor is not None:
+            # Versions of transformers before 5.20 do not have it.
+            self._caps_clips: bool | None = getattr(self.processor.video_processor, "cap_pixels_per_frame", None)
             # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
             self.processor.video_processor.cap_pixels_per_frame = False
         self.patch_multiple = self._patch * self._merge
@@ -66,19 +77,25 @@ class QwenEncoder(LanguageEncoder):
         )
 
     def identity(self) -> Mapping[str, Any]:
-        return {**super().identity(), "second_per_grid": self._second_per_grid}
+        return {
+            **super().identity(),
+            "caps_clips": self._caps_clips,
+            **({"assumed_rate": ASSUMED_RATE} if self.is_told_times else {}),
+        }
 
     def native_size(self, height: int, width: int) -> tuple[int, int]:
         """Raises `BadSample` where one side is more than 200 times the other."""
         from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-        if max(height, width) > _MAX_ASPECT * min(height, width):
-            raise BadSample(
-                f"media of {height}×{width} pixels is too narrow; one side may be {_MAX_ASPECT} times the other"
-            )
+        refuse_narrow(height, width)
         low, high = self._pixel_bounds
         size: tuple[int, int] = smart_resize(height, width, self.patch_multiple, min_pixels=low, max_pixels=high)
         return size
+
+    def native_clip_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
+        """Returns the size that the model's own video processor gives a clip. Raises `BadSample` as `native_size`."""
+        refuse_narrow(height, width)
+        return self.clip_sizes.size(frames, height, width)
 
     def max_tokens(self, level: TapLevel, frames: int) -> int:
         side = self._patch if level == "patch" else self.patch_multiple
@@ -86,27 +103,47 @@ class QwenEncoder(LanguageEncoder):
 
     @property
     def max_pixels(self) -> int:
-        budget = self._pixel_bounds[1]
-        # The narrowest strip keeps one unit of height, whatever the budget.
-        return max(budget, self.patch_multiple * isqrt(_MAX_ASPECT * budget))
+        return of_narrowest(self._pixel_bounds[1], self.patch_multiple)
+
+    def max_clip_tokens(self, level: TapLevel, frames: int) -> int:
+        side = self._patch if level == "patch" else self.patch_multiple
+        return max(
+            self._temporal_steps(count) * (self.clip_sizes.max_frame_pixels(count) // side**2)
+            for count in range(1, frames + 1)
+        )
+
+    def max_clip_pixels(self, frames: int) -> int:
+        return max(count * self.clip_sizes.max_frame_pixels(count) for count in range(1, frames + 1))
+
+    @cached_property
+    def clip_sizes(self) -> ClipSizes:
+        """Rule by which the model's own video processor chooses the size of a clip."""
+        return self.sizes_of_clips(self.processor.video_processor, self.patch_multiple, cap=self._caps_clips)
 
     def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
         side = self._patch if level == "patch" else self.patch_multiple
         return Grid(self._temporal_steps(frames), height // side, width // side)
 
     def prompt_inputs(
-        self, clips: Sequence[np.ndarray], media: Media, texts: Sequence[str], counts: Sequence[int]
+        self,
+        clips: Sequence[np.ndarray],
+        media: Media,
+        texts: Sequence[str],
+        counts: Sequence[int],
+        times: Sequence[ClipTimes | None] | None = None,
     ) -> dict[str, torch.Tensor]:
         prepared = self.processor(
             text=[self.render_turn(media, text, count) for text, count in zip(texts, counts, strict=True)],
-            **(_image_arguments(clips) if media == "image" else _video_arguments(clips)),
+            **(_image_arguments(clips) if media == "image" else _video_arguments(clips, times)),
             padding=True,
             padding_side="right",
             return_mm_token_type_ids=True,
             return_tensors="pt",
         )
         pixels = ("pixel_values", "image_grid_thw") if media == "image" else ("pixel_values_videos", "video_grid_thw")
-        return {name: prepared[name] for name in (*pixels, "input_ids", "attention_mask", "mm_token_type_ids")}
+        times_of = self.time_inputs if media == "clip" else ()
+        names = (*pixels, "input_ids", "attention_mask", "mm_token_type_ids", *times_of)
+        return {name: torch.as_tensor(prepared[name]) for name in names}
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
         multimodal = self.tapped_module(self.model)
@@ -119,15 +156,15 @@ class QwenEncoder(LanguageEncoder):
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(row[0]) for row in _vision_inputs(inputs)[1]]
 
-    def merged_grids(self, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
-        return [Grid(t, h // self._merge, w // self._merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
+    def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        merge = self._merge if level == "merged" else 1
+        return [Grid(t, h // merge, w // merge) for t, h, w in _vision_inputs(inputs)[1].tolist()]
 
     def vision_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        grid_thw = _vision_inputs(inputs)[1]
-        positions = self._raster_positions(tap, grid_thw)
-        share = self._merge**2 if tap.level == "merged" else 1
-        tokens = hidden if positions is None else hidden[positions]
-        return list(torch.split(tokens, [int(count) // share for count in grid_thw.prod(dim=1)]))
+        counts = [grid.tokens for grid in self.token_grids(tap.level, inputs)]
+        check_total(len(hidden), sum(counts), tap.name)
+        positions = self._raster_positions(tap, _vision_inputs(inputs)[1])
+        return list(torch.split(hidden if positions is None else hidden[positions], counts))
 
     def _raster_positions(self, tap: Tap, grid_thw: torch.Tensor) -> torch.Tensor | None:
         """Returns the position at a tap of each raster token, on the device; made once for all taps of a batch."""
@@ -149,11 +186,6 @@ class QwenEncoder(LanguageEncoder):
     def _temporal_steps(self, frames: int) -> int:
         """Returns the temporal grid steps; the processor repeats the last frame until its patches are full."""
         return -(-frames // self._temporal_patch)
-
-    @property
-    def _second_per_grid(self) -> float:
-        """Seconds between two temporal grid steps of a clip."""
-        return self._temporal_patch / FRAMES_PER_SECOND
 
     @cached_property
     def _patch(self) -> int:
@@ -185,15 +217,22 @@ def _image_arguments(clips: Sequence[np.ndarray]) -> dict[str, Any]:
     return {"images": [frame for clip in clips for frame in clip], "images_kwargs": options}
 
 
-def _video_arguments(clips: Sequence[np.ndarray]) -> dict[str, Any]:
-    metadata = [
-        {"fps": FRAMES_PER_SECOND, "total_num_frames": len(clip), "frames_indices": list(range(len(clip)))}
-        for clip in clips
-    ]
+def _video_arguments(clips: Sequence[np.ndarray], times: Sequence[ClipTimes | None] | None) -> dict[str, Any]:
+    known = times or [None] * len(clips)
     options = {
         "do_resize": False,
         "do_sample_frames": False,
         "input_data_format": "channels_last",
-        "video_metadata": metadata,
+        "video_metadata": [_metadata(len(clip), of_clip) for clip, of_clip in zip(clips, known, strict=True)],
     }
     return {"videos": list(clips), "videos_kwargs": options}
+
+
+def _metadata(taken: int, times: ClipTimes | None) -> dict[str, Any]:
+    """Returns what the processor is told of a clip of which so many frames were taken, from which it makes times."""
+    if times is None:
+        return {"fps": ASSUMED_RATE, "total_num_frames": taken, "frames_indices": list(range(taken))}
+    rate = times.frames_per_second
+    if times.measured is not None:  # the processor divides by the rate, which leaves seconds as they are
+        return {"fps": 1.0, "total_num_frames": times.frames / rate, "frames_indices": list(times.measured)}
+    return {"fps": rate, "total_num_frames": times.frames, "frames_indices": list(times.indices)}

@@ -9,6 +9,7 @@ import torch
 
 from foresight_cache.encoders import Tap
 from foresight_cache.encoders.bases.transformers_encoder import Hidden
+from foresight_cache.encoders.capture.counts import check_total
 
 
 def normalise(frames_THWC: np.ndarray, processor: Any) -> torch.Tensor:
@@ -27,53 +28,51 @@ def normalise(frames_THWC: np.ndarray, processor: Any) -> torch.Tensor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tower:
-    """The modules of a kind of vision tower, and the tokens that stand before its raster tokens."""
+    """The modules of a kind of vision tower, and the tokens that stand around its raster tokens."""
 
     patches: str
     """Path of the module that embeds patches; it returns [T, N, D] or, as convolutions do, [T, D, rows, columns]."""
     blocks: str
-    """Path of the list of blocks, which return [T, leading + N, D]."""
+    """Path of the list of blocks, which return [T, leading + N + trailing, D]."""
     leading: int
     """Class and register tokens; the class token is the first."""
+    trailing: int = 0
+    """Tokens behind the raster tokens."""
     norm: str | None = None
     """Path of a final norm over all tokens, where the tower has one."""
 
     def block_taps(self, depth: int, width: int, prefix: str = "") -> tuple[Tap, ...]:
         """Returns the taps of the patch embedding and of all blocks."""
 
-        def tap(name: str, module: str, leading: int) -> Tap:
-            return Tap(
-                name=name, module=f"{prefix}{module}", side="output", level="patch", width=width, leading=leading
-            )
-
-        return (
-            tap("vit.patch_embed", self.patches, 0),
-            *(tap(f"vit.block_{k + 1:02d}", f"{self.blocks}.{k}", self.leading) for k in range(depth)),
-        )
+        embed = Tap(name="vit.patch_embed", module=f"{prefix}{self.patches}", side="output", level="patch", width=width)
+        blocks = (self._tap(f"vit.block_{k + 1:02d}", f"{prefix}{self.blocks}.{k}", width) for k in range(depth))
+        return (embed, *blocks)
 
     def all_taps(self, depth: int, width: int) -> tuple[Tap, ...]:
         """Returns all taps of a tower that stands alone."""
+        last = self._tap("vit.pre_merge", f"{self.blocks}.{depth - 1}", width)
+        norm = [self._tap("vit.final_norm", self.norm, width)] if self.norm else []
+        return (*self.block_taps(depth, width), last, *norm)
 
-        def tap(name: str, module: str) -> Tap:
-            return Tap(name=name, module=module, side="output", level="patch", width=width, leading=self.leading)
-
-        norm = [tap("vit.final_norm", self.norm)] if self.norm else []
-        return (*self.block_taps(depth, width), tap("vit.pre_merge", f"{self.blocks}.{depth - 1}"), *norm)
+    def _tap(self, name: str, module: str, width: int) -> Tap:
+        around = {"leading": self.leading, "trailing": self.trailing}
+        return Tap(name=name, module=module, side="output", level="patch", width=width, **around)
 
     @staticmethod
     def raster_tokens(tap: Tap, hidden: Hidden, frames: Sequence[int]) -> list[torch.Tensor]:
         """Returns the raster tokens [N, D] of samples with so many frames each."""
         if hidden.dim() == 4:
             hidden = hidden.flatten(2).transpose(1, 2)
-        tokens = hidden[:, tap.leading :]
+        check_total(len(hidden), sum(frames), f"{tap.name}, counted in frames,")
+        tokens = hidden[:, tap.leading : hidden.shape[1] - tap.trailing]
         return [part.flatten(0, 1) for part in torch.split(tokens, list(frames))]
 
 
+_SIGLIP = Tower(patches="embeddings.patch_embedding", blocks="encoder.layers", leading=0, norm="post_layernorm")
 TOWERS = {
     "clip_vision_model": Tower(patches="embeddings.patch_embedding", blocks="encoder.layers", leading=1),
-    "siglip_vision_model": Tower(
-        patches="embeddings.patch_embedding", blocks="encoder.layers", leading=0, norm="post_layernorm"
-    ),
+    "siglip_vision_model": _SIGLIP,
+    "smolvlm_vision": _SIGLIP,
     "internvl_vision": Tower(
         patches="embeddings.patch_embeddings", blocks="encoder.layer", leading=1, norm="layernorm"
     ),

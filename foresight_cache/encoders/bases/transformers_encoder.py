@@ -12,7 +12,7 @@ from torch import nn
 from foresight_cache import records
 from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, PromptMedia, Tap, TapLevel
 from foresight_cache.encoders.bases.pruning import deepest_tap, prune
-from foresight_cache.encoders.capture import readouts
+from foresight_cache.encoders.capture import counts, readouts
 from foresight_cache.encoders.capture.hooks import capture
 from foresight_cache.encoders.weights import loading, model_files, tiny_models
 from foresight_cache.errors import ModelError, UnknownName, UsageError
@@ -29,8 +29,6 @@ class TransformersEncoder(Encoder):
     Subclasses say how a pass is run, where its tokens are and which sizes are possible.
     """
 
-    model_class: ClassVar[str]
-    """Name of the model's class in transformers."""
     kept_on_host: ClassVar[frozenset[str]] = frozenset()
     """Inputs that the model itself does not take; to read them from the device would wait for it."""
 
@@ -103,6 +101,10 @@ class TransformersEncoder(Encoder):
     @abstractmethod
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         """Returns the frames, or temporal steps, of each sample."""
+
+    @abstractmethod
+    def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        """Returns the grid on a level of each image and clip among the inputs, which are on the CPU."""
 
     @abstractmethod
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
@@ -266,7 +268,9 @@ class TransformersEncoder(Encoder):
     ) -> dict[str, list[torch.Tensor]]:
         values: dict[str, list[torch.Tensor]] = {}
         if set(kept) - {"last_query", "cls"}:
-            tokens = readouts.concat_images(self.raster_tokens(tap, hidden, inputs), inputs.get("images"))
+            images = self.raster_tokens(tap, hidden, inputs)
+            counts.check_samples([len(image) for image in images], self.token_grids(tap.level, inputs), tap.name)
+            tokens = readouts.concat_images(images, inputs.get("images"))
             values = {"tokens": tokens, "last_vision": readouts.last(tokens)}
         if "mean" in kept:
             values["mean"] = readouts.mean(tokens)

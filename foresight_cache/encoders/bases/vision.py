@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from math import ceil, floor, sqrt
+from math import ceil, floor, prod, sqrt
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from foresight_cache.encoders import PromptMedia, Tap, TapLevel
 from foresight_cache.encoders.bases.towers import Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
-from foresight_cache.samples import Grid
+from foresight_cache.samples import ClipTimes, Grid
 
 
 class VisionEncoder(TransformersEncoder):
@@ -30,7 +30,10 @@ class VisionEncoder(TransformersEncoder):
     """
 
     media = ("image", "clip")
+    sizes = "multiples of the patch; native"
     kept_on_host = frozenset({"sizes"})
+    pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
+    """Settings of the image processor that a stored value depends on."""
     tower: ClassVar[Tower]
     tower_path: ClassVar[str] = ""
     """Path of the tower in the model; empty where the model is the tower."""
@@ -56,10 +59,13 @@ class VisionEncoder(TransformersEncoder):
         return cls.tower.all_taps(config.num_hidden_layers, config.hidden_size)
 
     def identity(self) -> Mapping[str, Any]:
-        return {**super().identity(), "image_processor": loading.processor_settings(self.processor)}
+        return {
+            **super().identity(),
+            "image_processor": loading.processor_settings(self.processor, self.pixel_settings),
+        }
 
     def native_size(self, height: int, width: int) -> tuple[int, int]:
-        if (height, width) == (self._trained, self._trained):
+        if (height, width) == self._trained_size:
             return height, width
         side, most = self.patch_multiple, self._patches
         rows, columns = height / side, width / side
@@ -74,7 +80,7 @@ class VisionEncoder(TransformersEncoder):
         return rows * side, columns * side
 
     def nearest_size(self, height: int, width: int) -> tuple[int, int]:
-        if (height, width) == (self._trained, self._trained):
+        if (height, width) == self._trained_size:
             return height, width
         return super().nearest_size(height, width)
 
@@ -83,16 +89,21 @@ class VisionEncoder(TransformersEncoder):
 
     @property
     def max_pixels(self) -> int:
-        return self._trained**2
+        return prod(self._trained_size)
 
     def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:  # noqa: ARG002 - likewise
         return Grid(frames, height // self.patch_multiple, width // self.patch_multiple)
+
+    def seen_size(self, height: int, width: int) -> tuple[int, int]:
+        side = self.patch_multiple
+        return height // side * side, width // side * side
 
     def preprocess(
         self,
         clips: Sequence[np.ndarray],
         media: PromptMedia,
         texts: Sequence[str] | None = None,  # noqa: ARG002 - it has no prompt
+        times: Sequence[ClipTimes | None] | None = None,  # noqa: ARG002 - nor times
     ) -> dict[str, torch.Tensor]:
         self.check_clips(clips, media)
         pixels = [normalise(clip, self.processor).flatten() for clip in clips]
@@ -100,6 +111,9 @@ class VisionEncoder(TransformersEncoder):
 
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(size[0]) for size in inputs["sizes"]]
+
+    def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
+        return [self.possible_grid(level, *size) for size in inputs["sizes"].tolist()]
 
     def split_by_size(
         self, inputs: Mapping[str, torch.Tensor]
@@ -118,17 +132,20 @@ class VisionEncoder(TransformersEncoder):
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:  # noqa: ARG002 - hooks stop it
         height, width = inputs["sizes"][0, 1:].tolist()
-        self.model(inputs["pixels"].view(-1, 3, height, width), **self.resampling)
+        pixels = inputs["pixels"].view(-1, 3, height, width).to(self.model.dtype)
+        self.model(pixels, **self.resampling)
 
     def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         return self.tower.raster_tokens(tap, hidden, self.frame_counts(inputs))
 
     @cached_property
-    def _trained(self) -> int:
-        """Pixels along a side of the inputs that the model was trained at."""
-        return int(self.config.image_size)
+    def _trained_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the inputs that the model was trained at."""
+        size = self.config.image_size
+        height, width = size if isinstance(size, list | tuple) else (size, size)
+        return int(height), int(width)
 
     @cached_property
     def _patches(self) -> int:
         """Patches that the model was trained at."""
-        return (self._trained // self.patch_multiple) ** 2
+        return prod(side // self.patch_multiple for side in self._trained_size)

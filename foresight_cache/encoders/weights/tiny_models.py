@@ -90,6 +90,34 @@ def byte_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
     )
 
 
+def gemma_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any:
+    """Makes a `GemmaTokenizer`: the real class with one token per byte, its special tokens, then `others`.
+
+    `named` are special tokens that are attributes of the tokenizer as well.
+
+    >>> tokenizer = gemma_tokenizer("<start_of_turn>")
+    >>> tokenizer("<bos><start_of_turn>Hi")["input_ids"]
+    [2, 261, 77, 110]
+    """
+    from transformers import GemmaTokenizer
+
+    own = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+    tokens = [*own, *(f"<0x{byte:02X}>" for byte in range(256)), *others]
+    return GemmaTokenizer(
+        vocab={token: number for number, token in enumerate(tokens)},
+        merges=[],
+        additional_special_tokens=list(others),
+        model_max_length=32768,
+        **dict(named or {}),
+    )
+
+
+def gemma_language_config(tokenizer: Any) -> dict[str, Any]:
+    """Returns the settings of a Gemma, whose heads have a width of their own."""
+    own = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": 0}
+    return {**language_config(tokenizer), **own, "head_dim": 48}
+
+
 def language_config(tokenizer: Any) -> dict[str, Any]:
     """Returns the settings of a language model with grouped-query attention."""
     return {
@@ -158,6 +186,10 @@ RECIPE = "normal by name, unit variance, 1"
 """Name of the rule of `randomise`, for digests; to be changed together with it."""
 
 
+_INPUT_AXES = {"gate_up_proj": 2, "down_proj": 2, "mm_input_projection_weight": 0}
+"""Axis of the inputs in linear maps that are no modules of their own, by name: experts, and Gemma's projector."""
+
+
 def randomise(model: nn.Module, seed: int) -> None:
     """Draws all weights anew so that features keep their scale and stay distinct through any depth.
 
@@ -181,5 +213,7 @@ def _deviation(module: nn.Module, name: str) -> float | None:
     """Returns the standard deviation of a new weight, or None where it stays as it is."""
     if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
         return 0.1 if name == "bias" else float(module.weight[0].numel() ** -0.5)
+    if name in _INPUT_AXES:
+        return float(module.get_parameter(name).shape[_INPUT_AXES[name]] ** -0.5)
     is_scale = "norm" in type(module).__name__.lower() or name.startswith("lambda")
     return None if is_scale else 0.5  # embeddings of tokens, of positions, of the class

@@ -91,7 +91,7 @@ def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples:
     import torch
 
     encoder, points = inputs.encoder, [str(point) for point in options.points]
-    model_inputs = _model_inputs(inputs, samples, with_text=options.with_text)
+    model_inputs = _model_inputs(inputs, samples, with_text=inputs.runs_text(options.points))
     seconds = []
     try:
         for _ in range(1 + _REPEATS):  # the first one warms up
@@ -106,9 +106,9 @@ def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples:
 
 
 def _model_inputs(inputs: Inputs, samples: Sequence[Packed], *, with_text: bool) -> "Mapping[str, torch.Tensor]":
-    pixels = [inputs.pixels(sample, _as_bytes(members)) for sample, members in samples]
+    decoded = [inputs.decoded(sample, _as_bytes(members)) for sample, members in samples]
     texts = [inputs.text(sample.annotations) for sample, _ in samples] if with_text else None
-    return inputs.preprocess(pixels, texts)
+    return inputs.preprocess([pixels for pixels, _ in decoded], texts, [times for _, times in decoded])
 
 
 def _as_bytes(members: Members) -> dict[str, bytes]:

@@ -1,7 +1,5 @@
 """Every family in its `tiny:` form, and the reference that it may bring along."""
 
-import importlib
-import pkgutil
 from types import ModuleType
 
 import pytest
@@ -10,7 +8,7 @@ import torch
 from foresight_cache import encoders
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.encoders.qwen2_5_vl import Family
-from tests.support import references
+from tests.support.references import reference_of
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,13 +29,8 @@ def qwen() -> Family:
 
 @pytest.fixture(scope="session")
 def reference(encoder: Encoder) -> ModuleType:
-    """The model run by hand: `support/references/<name>.py`, by the family or else by the shape that it derives from.
-
-    Without one, a family is held to the black-box tests only.
-    """
-    shapes = [kind.__module__.rpartition(".")[2] for kind in type(encoder).__mro__]
-    known = {module.name for module in pkgutil.iter_modules(references.__path__)}
-    name = next((name for name in (encoder.family, *shapes) if name in known), None)
-    if name is None:
+    """The model run by hand. Without one, a family is held to the black-box tests only."""
+    found = reference_of(type(encoder))
+    if found is None:
         pytest.skip(f"{encoder.family} has no reference in tests/support/references")
-    return importlib.import_module(f"{references.__name__}.{name}")
+    return found

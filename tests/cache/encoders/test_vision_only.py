@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -11,6 +12,7 @@ from foresight_cache import encoders
 from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import UsageError
 from tests.support.order_proofs import make, tokens
+from tests.support.references import vision
 
 FLOAT = LoadOptions(dtype="float32", device="cpu")
 
@@ -42,6 +44,7 @@ def test_a_trained_size_that_is_no_multiple_of_the_patch() -> None:
 WHOLE = {
     "clip": ("CLIPConfig", "CLIPModel"),
     "siglip": ("SiglipConfig", "SiglipModel"),
+    "siglip2": ("Siglip2Config", "Siglip2Model"),
     "owlvit": ("OwlViTConfig", "OwlViTForObjectDetection"),
 }
 
@@ -54,17 +57,39 @@ def test_the_tower_of_a_whole_model(family: str, tmp_path: Path) -> None:
     tower: Any = encoders.load(f"tiny:{family}", FLOAT)
     config_class, model_class = (getattr(transformers, name) for name in WHOLE[family])
     small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    vision = {**tower.config.to_dict(), "projection_dim": 32}
+    large = {**tower.config.to_dict(), "projection_dim": 32}
     torch.manual_seed(0)
-    whole = model_class(config_class(vision_config=vision, text_config=small, projection_dim=32)).eval()
+    whole = model_class(config_class(vision_config=large, text_config=small, projection_dim=32)).eval()
     whole.save_pretrained(tmp_path)
     tower.processor.save_pretrained(tmp_path)
     loaded: Encoder = encoders.load(str(tmp_path), FLOAT)
     assert loaded.family == family
     clips, media = make(loaded, "square")
     captured = tokens(loaded, clips, media, "vit.block_03")["vit.block_03"][0]
-    pixels = tower.processor(clips[0][0], do_resize=False, do_center_crop=False, return_tensors="pt")["pixel_values"]
     inside = next(module for name, module in whole.named_modules() if name.endswith("vision_model"))
     with torch.no_grad():
-        states = inside(pixels, output_hidden_states=True, interpolate_pos_encoding=True).hidden_states
+        states = vision.run(inside, tower.processor, family, clips[0][0]).hidden_states
     assert_close(captured, states[3][0, -len(captured) :], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (100, 100), (128, 128), (30, 3000), (17, 900), (400, 31)])
+def test_native_sizes_of_siglip2_are_its_own_processors(size: tuple[int, int]) -> None:
+    siglip2: Any = encoders.load("tiny:siglip2", FLOAT)
+    prepared = siglip2.processor(np.zeros((*size, 3), np.uint8), return_tensors="pt")
+    height, width = siglip2.native_size(*size)
+    assert [height // 16, width // 16] == prepared["spatial_shapes"][0].tolist()
+
+
+def test_more_patches_are_another_fingerprint() -> None:
+    siglip2: Any = encoders.load("tiny:siglip2", FLOAT)
+    before = siglip2.identity()
+    siglip2.processor.max_num_patches = 100
+    assert siglip2.identity() != before
+
+
+def test_a_detector_trained_at_sizes_that_are_no_square() -> None:
+    yolos = encoders.load("tiny:yolos", FLOAT)
+    assert yolos.native_size(96, 128) == (96, 128)
+    assert yolos.native_size(960, 1280) == (96, 128)  # 60 × 80 patches, times √(48 / 4800)
+    assert yolos.native_size(1280, 960) == (128, 96)
+    assert (yolos.max_pixels, yolos.max_tokens("patch", 2)) == (96 * 128, 2 * 6 * 8)

@@ -175,7 +175,7 @@ def test_a_clip_that_cannot_be_decoded_is_quarantined_alone(mixed: ShardSet, enc
 
 def test_native_sizes_keep_the_aspect_ratio_of_clips(mixed: ShardSet, encoder: Encoder, tmp_path: Path) -> None:
     cache = extracted(mixed, encoder, tmp_path / "C", "native", frames=2)
-    assert [row["grid_pixel"] for row in cache.rows[:3]] == [(2, 56, 56), (2, 56, 112), (2, 56, 56)]
+    assert [row["grid_pixel"] for row in cache.rows[:3]] == [(2, 280, 392), (2, 252, 420), (2, 280, 392)]
 
 
 @pytest.mark.parametrize(

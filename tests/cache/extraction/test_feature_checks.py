@@ -3,7 +3,10 @@ import pytest
 import torch
 
 from foresight_cache.errors import FeatureError
-from foresight_cache.extraction.feature_checks import DuplicateGuard, check_extremes, extremes
+from foresight_cache.extraction.feature_checks import DuplicateGuard, check_counts, check_extremes, extremes
+from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.layout import PointLayout
+from foresight_cache.samples import Grid, Sample
 
 GOOD = torch.arange(12.0).reshape(4, 3)
 
@@ -52,3 +55,33 @@ def test_the_same_image_twice_may_have_the_same_features() -> None:
     guard = DuplicateGuard()
     guard.check("a", pixels(1), features(1))
     guard.check("b", pixels(1), features(1))
+
+
+def row(name: str) -> SampleRow:
+    record = Sample(
+        id=name, dataset="d", split="train", group=name, media="image", file_name="a.png", width=4, height=6
+    )
+    grids = {"pixel": Grid(1, 6, 4), "patch": Grid(1, 3, 2), "merged": Grid(1, 2, 1)}
+    return SampleRow(sample=record, status="ok", reason=None, grids=grids)
+
+
+POINTS = {
+    "vit.pre_merge": PointLayout.fixed("patch", "float32", 6, 3),
+    "llm.embed": PointLayout.fixed("merged", "float32", 2, 3),
+    "llm.embed@mean": PointLayout.fixed("pooled", "float32", 1, 3),
+}
+
+
+def found(point: str, *counts: int) -> dict[str, list[np.ndarray]]:
+    return {point: [np.zeros((count, 3), np.float32) for count in counts]}
+
+
+@pytest.mark.parametrize(("point", "expected"), [("vit.pre_merge", 6), ("llm.embed", 2), ("llm.embed@mean", 1)])
+def test_each_sample_has_as_many_tokens_as_its_grid(point: str, expected: int) -> None:
+    rows = [row("a"), row("b")]
+    check_counts(found(point, expected, expected), POINTS, rows)
+    for count in (expected + 1, expected - 1):
+        with pytest.raises(FeatureError, match=rf"^{point} of sample b has {count} tokens, expected {expected}, those"):
+            check_counts(found(point, expected, count), POINTS, rows)
+    with pytest.raises(FeatureError, match=f"{point} has features of 1 samples, 2 were computed"):
+        check_counts(found(point, expected), POINTS, rows)

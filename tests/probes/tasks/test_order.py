@@ -34,3 +34,18 @@ class TestOrder:
         assert list(targets) == answers
         turned, _ = task.transform_batch(clip(values, grids), answers[::-1])
         assert turned.tokens[..., 0].tolist() == [[0, 1, 2, 3, 4, 5], [8, 9, 6, 7, 10, 11]]
+
+    def test_clips_that_were_played_backwards_are_told_by_the_table_and_left_alone(self) -> None:
+        rows = [row | {"reversed": number % 3 == 0} for number, row in enumerate(self.rows(9))]
+        task = load("order", *rows)
+        assert [task.answer(row) == "reversed" for row in rows] == [row["reversed"] for row in rows]  # type: ignore[attr-defined]
+        assert not task.transforms_batch
+        assert not task.plants_answers
+        assert load("order", *self.rows(3)).transforms_batch
+
+    def test_what_a_clip_shows_backwards_is_no_answer_of_the_clip(self) -> None:
+        action = {"action": {"label": "a", "template": "t", "class": "c", "class_id": 3, "direction": "left"}}
+        for played, direction, class_id in ((None, "left", 3), (False, "left", 3), (True, None, None)):
+            row = sample(**action) | {"reversed": played}
+            assert load("direction", row).answer(row) == direction  # type: ignore[attr-defined]
+            assert load("action", row).answer(row) == class_id  # type: ignore[attr-defined]

@@ -19,6 +19,11 @@ def kind_of(encoder: Any, clip: np.ndarray, media: Media) -> Media:
     return media if len(clip) > 1 or is_internvl(encoder) else "image"
 
 
+def has_tiles(encoder: Any, kind: Media) -> bool:
+    """Returns True where the processor has tokens of tiles, or a newline, after those of the view."""
+    return not is_internvl(encoder) and (kind == "image" or encoder.family == "llava_onevision")
+
+
 def is_internvl(encoder: Any) -> bool:
     return encoder.family == "internvl"
 
@@ -35,6 +40,8 @@ def inputs(encoder: Any, clips: Sequence[np.ndarray], media: Media, texts: Seque
     )
     if is_internvl(encoder) and media == "image":
         media_arguments["crop_to_patches"] = False
+    if encoder.family == "llava_next_video" and media == "clip":
+        media_arguments["do_center_crop"] = False
     return encoder.processor(
         text=prompts,
         **media_arguments,
@@ -58,6 +65,10 @@ def merge(encoder: Any, tokens_THWD: torch.Tensor) -> torch.Tensor:
             for x in range(width // 2)
         ]
         return projector(torch.stack(squares))
+    if encoder.family == "llava_next_video":
+        if steps > 1:  # the mean of each square
+            tokens_THWD = tokens_THWD.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).mean((2, 4))
+        return projector(tokens_THWD).flatten(0, 2)
     projected = projector(tokens_THWD)
     return (projected if steps == 1 else torch.stack([_pooled(frame) for frame in projected])).flatten(0, 2)
 

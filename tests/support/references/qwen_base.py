@@ -16,6 +16,11 @@ def kind_of(_encoder: Any, _clip: np.ndarray, media: Media) -> Media:
     return media
 
 
+def has_tiles(_encoder: Any, _kind: Media) -> bool:
+    """Returns True where the processor has tokens of tiles after those of the view."""
+    return False
+
+
 @torch.no_grad()
 def merge(encoder: Any, tokens_THWD: torch.Tensor) -> torch.Tensor:
     """Applies the model's merger to each 2×2 square of tokens, in raster order."""
