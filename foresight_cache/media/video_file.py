@@ -6,10 +6,10 @@ Neither the container's own count nor its seeking is trusted: both are approxima
 """
 
 import io
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from fractions import Fraction
-from typing import cast
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -41,7 +41,7 @@ _CONVERSION = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpol
 
 
 class VideoFile:
-    """Video whose packets are read and not yet decoded. Whatever FFmpeg raises becomes `BadSample`."""
+    """Video whose packets are read and not yet decoded, for a `with` block. What FFmpeg raises becomes `BadSample`."""
 
     def __init__(self, data: bytes, *, max_pixels: int) -> None:
         """Raises `BadSample` for bytes that are not a video, are cut off, or has frames of more than `max_pixels`."""
@@ -49,13 +49,28 @@ class VideoFile:
             raise BadSample(f"the file is empty; {_EXPECTED}")
         refuse_cut_off(data)
         try:
-            container = _container(data)
-            self._stream = _video_stream(container, max_pixels)
-            self._packets = read_packets(container, self._stream, len(data))
-            self._pictureless = without_picture(self._packets, self._stream)
+            self._container = _container(data)
+            with ExitStack() as opened:
+                opened.push(self)
+                self._stream = _video_stream(self._container, max_pixels)
+                self._packets = read_packets(self._container, self._stream, len(data))
+                self._pictureless = without_picture(self._packets, self._stream)
+                self._find_frames()
+                opened.pop_all()
         except FFmpegError as error:
             raise BadSample(f"the file cannot be read ({error.strerror}); {_EXPECTED}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Gives back the memory of the file and the decoder, which Python's collector would find much later."""
+        self._container.close()
+
+    def _find_frames(self) -> None:
+        """Raises `BadSample`."""
         self._decoder = self._stream.codec_context
+        self._matrices: dict[int, list[int] | None] = {}
         self._first = first_keyframe(self._packets)
         self._positions = self._shown_positions()
         self.frames = len(self._positions) or self._count_by_decoding()
@@ -90,10 +105,16 @@ class VideoFile:
         for number in numbers:
             numbers_by_start.setdefault(begin(number), set()).add(number)
         return {
-            number: keep(_upright(frame))
+            number: keep(_upright(frame, self._matrix(frame)))
             for start, run in numbers_by_start.items()
             for number, frame in self._frames_from(start, run)
         }
+
+    def _matrix(self, frame: VideoFrame) -> list[int] | None:
+        """Returns a frame's display matrix, read once: a frame that is asked stays until the collector finds it."""
+        if frame.rotation not in self._matrices:
+            self._matrices[frame.rotation] = _display_matrix(frame)
+        return self._matrices[frame.rotation]
 
     def _frames_from(self, start: int, numbers: set[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Yields frames of these numbers, decoded from the packet at `start` on. Raises `BadSample`."""
@@ -209,16 +230,21 @@ def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
     return streams[0]
 
 
-def _upright(frame: VideoFrame) -> Pixels:
-    """Returns RGB [H, W, 3], turned as the video's display matrix says. Raises `BadSample` for a slanting one.
+def _display_matrix(frame: VideoFrame) -> list[int] | None:
+    """Returns the nine numbers by which a frame is turned, if any."""
+    matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
+    return None if matrix is None else np.frombuffer(matrix, np.int32).tolist()
+
+
+def _upright(frame: VideoFrame, matrix: Sequence[int] | None) -> Pixels:
+    """Returns RGB [H, W, 3], turned as the display matrix says. Raises `BadSample` for a slanting one.
 
     The matrix takes a point (p, q) of the coded picture to (a·p + c·q, b·p + d·q), p to the right and q down.
     """
     pixels = cast(Pixels, frame.to_ndarray(format="rgb24", interpolation=_CONVERSION, threads=1))
-    matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
-    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+    a, b, _, c, d, *_ = matrix
     if b == c == 0 and a and d:
         return pixels[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1]
     if a == d == 0 and b and c:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from foresight_cache.records import canonical_json
@@ -58,11 +58,12 @@ class ShardTar:
         _write_all(self._file.fileno(), blocks)
 
 
-def write_shard(folder: Path, number: int, first_slot: int, samples: Sequence[Packed]) -> ShardInfo:
-    """Writes one tar of samples, each with its members; it appears whole or not at all."""
+def write_shard(folder: Path, number: int, first_slot: int, samples: Iterable[Packed]) -> ShardInfo:
+    """Writes one tar of samples, one after the other, each with its members; it appears whole or not at all."""
     tar = ShardTar(folder, number, first_slot)
     try:
-        tar.add(samples)
+        for sample in samples:
+            tar.add([sample])
     except BaseException:
         tar.drop()
         raise
