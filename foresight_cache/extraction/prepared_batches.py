@@ -12,7 +12,7 @@ from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS
 from foresight_cache.samples import ClipTimes, Sample
-from foresight_cache.shards import read_shard
+from foresight_cache.shards import ShardSamples, open_shard
 from foresight_cache.writer import PendingShard
 
 if TYPE_CHECKING:
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawBatch:
-    """Samples of one shard that go through the model together."""
+    """Samples of one shard that go through the model together; their files are read one sample after the other."""
 
     shard: PendingShard
+    content: ShardSamples
     positions: Sequence[int]
-    samples: Sequence[Sample]
-    members: Sequence[Mapping[str, bytes]]
     is_last: bool
     """True if it is the shard's last batch."""
 
@@ -56,19 +55,18 @@ class PreparedBatch:
 def raw_batches(plan: CachePlan, pending: Iterator[PendingShard]) -> Iterator[RawBatch]:
     """Yields all batches of all pending shards, in order. A shard has samples, so it has a batch."""
     for shard in pending:
-        content = list(read_shard(plan.shards, shard.number))
-        planned = plan.inputs.batches([sample for sample, _ in content], plan.options.execution.batch_tokens)
+        content = open_shard(plan.shards, shard.number)
+        planned = plan.inputs.batches(content.samples, plan.options.execution.batch_tokens)
         for positions in planned:
-            samples, members = zip(*(content[position] for position in positions), strict=True)
-            is_last = positions is planned[-1]
-            yield RawBatch(shard=shard, positions=positions, samples=samples, members=members, is_last=is_last)
+            yield RawBatch(shard=shard, content=content, positions=positions, is_last=positions is planned[-1])
 
 
 def prepare_batch(batch: RawBatch, inputs: Inputs, *, with_text: bool) -> PreparedBatch:
-    """Returns a batch decoded, resized and preprocessed; runs in a thread."""
+    """Returns a batch decoded, resized and preprocessed; runs in a thread. Raises `ShardError`."""
     good: list[tuple[int, Sample, np.ndarray, ClipTimes | None, np.ndarray | None, str]] = []
     bad: list[tuple[int, SampleRow]] = []
-    for position, sample, members in zip(batch.positions, batch.samples, batch.members, strict=True):
+    for position in batch.positions:
+        sample, members = batch.content.samples[position], batch.content.members(position)
         try:
             text = inputs.text(sample.annotations) if with_text else ""
             labels = inputs.labels(sample, members) if LABELS in batch.shard.points else None

@@ -40,11 +40,11 @@ def clip_facts(members: Mapping[str, bytes], *, deep: bool = False) -> ClipFacts
         sizes = [decode_image(frame).shape[:2] if deep else image_size(frame) for frame in media]
         height, width = _one_size(sizes)
         return ClipFacts(frames=len(media), frames_per_second=None, height=height, width=width)
-    video = VideoFile(media[0], max_pixels=MAX_PIXELS)
-    sizes_seen: list[tuple[int, int]] = []
-    video.pictures(range(video.frames) if deep else range(1), lambda pixels: _noted(pixels, sizes_seen)[:0])
-    height, width = _one_size(sizes_seen)
-    return ClipFacts(frames=video.frames, frames_per_second=video.frames_per_second, height=height, width=width)
+    with VideoFile(media[0], max_pixels=MAX_PIXELS) as video:
+        sizes_seen: list[tuple[int, int]] = []
+        video.pictures(range(video.frames) if deep else range(1), lambda pixels: _noted(pixels, sizes_seen)[:0])
+        height, width = _one_size(sizes_seen)
+        return ClipFacts(frames=video.frames, frames_per_second=video.frames_per_second, height=height, width=width)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +80,9 @@ def decode_timed_clip(
         _refuse_beyond(indices, len(media))
         kept = {index: keep(_noted(decode_image(media[index]), sizes)) for index in sorted(set(indices))}
     else:
-        video = VideoFile(media[0], max_pixels=MAX_PIXELS)
-        _refuse_beyond(indices, video.frames)
-        kept, seconds = video.pictures(indices, lambda pixels: keep(_noted(pixels, sizes))), video.seconds
+        with VideoFile(media[0], max_pixels=MAX_PIXELS) as video:
+            _refuse_beyond(indices, video.frames)
+            kept, seconds = video.pictures(indices, lambda pixels: keep(_noted(pixels, sizes))), video.seconds
     _one_size(sizes)
     return DecodedClip(pixels=np.stack([kept[index] for index in indices]), seconds=seconds)
 

@@ -6,16 +6,15 @@ Neither the container's own count nor its seeking is trusted: both are approxima
 """
 
 import io
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from fractions import Fraction
-from itertools import islice
-from typing import cast
+from typing import Self, cast
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.packet import Packet
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -26,19 +25,23 @@ from av.video.stream import VideoStream
 from foresight_cache.errors import BadSample
 from foresight_cache.media.containers import refuse_cut_off
 from foresight_cache.media.images import Pixels
+from foresight_cache.media.packets import (
+    first_keyframe,
+    in_order_of_showing,
+    need_decoding,
+    read_packets,
+    without_picture,
+)
 
 _CONTAINERS = "matroska,mov,avi"
 """FFmpeg's names of the containers that are tried; others, such as playlists, open further files."""
 _EXPECTED = "expected a video: webm, mp4 or avi"
-_MOST_FRAMES = 1_000_000
 _CONVERSION = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT)
 """Conversion to RGB with the same bits on every processor."""
-_SHOWN_VP8 = 0x10
-"""Bit of a VP8 packet's first byte; without it, the packet's picture is only built upon."""
 
 
 class VideoFile:
-    """Video whose packets are read and not yet decoded. Whatever FFmpeg raises becomes `BadSample`."""
+    """Video whose packets are read and not yet decoded, for a `with` block. What FFmpeg raises becomes `BadSample`."""
 
     def __init__(self, data: bytes, *, max_pixels: int) -> None:
         """Raises `BadSample` for bytes that are not a video, are cut off, or has frames of more than `max_pixels`."""
@@ -46,16 +49,33 @@ class VideoFile:
             raise BadSample(f"the file is empty; {_EXPECTED}")
         refuse_cut_off(data)
         try:
-            container = _container(data)
-            self._stream = _video_stream(container, max_pixels)
-            self._packets = _packets(container, self._stream)
+            self._container = _container(data)
+            with ExitStack() as opened:
+                opened.push(self)
+                self._stream = _video_stream(self._container, max_pixels)
+                self._packets = read_packets(self._container, self._stream, len(data))
+                self._pictureless = without_picture(self._packets, self._stream)
+                self._find_frames()
+                opened.pop_all()
         except FFmpegError as error:
             raise BadSample(f"the file cannot be read ({error.strerror}); {_EXPECTED}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Gives back the memory of the file and the decoder, which Python's collector would find much later."""
+        self._container.close()
+
+    def _find_frames(self) -> None:
+        """Raises `BadSample`."""
         self._decoder = self._stream.codec_context
-        self._positions = _positions(self._packets, self._stream)
+        self._matrices: dict[int, list[int] | None] = {}
+        self._first = first_keyframe(self._packets)
+        self._positions = self._shown_positions()
         self.frames = len(self._positions) or self._count_by_decoding()
         if not self.frames:
-            raise BadSample("the video has no frames")
+            raise BadSample(self._why_empty())
         self._numbers = {self._packets[position].pts: number for number, position in enumerate(self._positions)}
 
     @property
@@ -85,7 +105,7 @@ class VideoFile:
         try:
             return self._pictures(numbers, self._keyframe_before, keep)
         except BadSample:  # some streams can only be decoded as a whole, such as those that refresh bit by bit
-            return self._pictures(numbers, lambda _: 0, keep)
+            return self._pictures(numbers, lambda _: self._first, keep)
 
     def _pictures(
         self, numbers: Collection[int], begin: Callable[[int], int], keep: Callable[[Pixels], Pixels]
@@ -94,10 +114,16 @@ class VideoFile:
         for number in numbers:
             numbers_by_start.setdefault(begin(number), set()).add(number)
         return {
-            number: keep(_upright(frame))
+            number: keep(_upright(frame, self._matrix(frame)))
             for start, run in numbers_by_start.items()
             for number, frame in self._frames_from(start, run)
         }
+
+    def _matrix(self, frame: VideoFrame) -> list[int] | None:
+        """Returns a frame's display matrix, read once: a frame that is asked stays until the collector finds it."""
+        if frame.rotation not in self._matrices:
+            self._matrices[frame.rotation] = _display_matrix(frame)
+        return self._matrices[frame.rotation]
 
     def _frames_from(self, start: int, numbers: set[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Yields frames of these numbers, decoded from the packet at `start` on. Raises `BadSample`."""
@@ -105,7 +131,7 @@ class VideoFile:
         try:
             for count, frame in enumerate(self._decoded(start)):
                 number = self._numbers.get(frame.pts) if self._positions else count
-                if frame.is_corrupt:
+                if frame.is_corrupt and number is not None:
                     problem = "its data are damaged"
                     break
                 if number in left:
@@ -120,22 +146,69 @@ class VideoFile:
     def _decoded(self, start: int) -> Iterator[VideoFrame]:
         """Yields all frames from the packet at `start` on, in the order of showing. Raises `FFmpegError`."""
         self._decoder.flush_buffers()
-        for packet in (*self._packets[start:], None):
-            yield from self._decoder.decode(packet)
+        for position, packet in enumerate(self._packets[start:], start):
+            with suppress(*([FFmpegError] if position in self._pictureless else [])):
+                yield from self._decoder.decode(packet)
+        yield from self._decoder.decode(None)
+
+    def _shown_positions(self) -> list[int]:
+        """Returns each frame's packet by position, in the order of showing; none where only decoding tells the order.
+
+        What is decoded or shown before the first keyframe may have nothing to build upon, and then a player leaves it
+        out. Raises `BadSample`.
+        """
+        positions = in_order_of_showing(self._packets, self._stream, self._pictureless)
+        if not positions:
+            return []
+        begin = self._time(self._first)
+        surely = [position for position in positions if position >= self._first and self._time(position) >= begin]
+        if need_decoding(self._packets, self._stream):
+            surely = []
+        if len(surely) == len(positions):
+            return positions
+        times = {self._time(position) for position in surely} | self._times_that_come_out(begin, whole=not surely)
+        return [position for position in positions if self._time(position) in times]
+
+    def _times_that_come_out(self, begin: int, *, whole: bool) -> set[int]:
+        """Returns times of frames that come out of the decoder: of the `whole` video, or of what is before `begin`.
+
+        Damage before `begin`, the time of the first keyframe, is of frames with nothing to build upon. Raises
+        `BadSample`.
+        """
+        times: set[int] = set()
+        for frame in self._decoded_from_first():
+            is_early = (frame.pts or 0) < begin
+            if not is_early and not whole:
+                break
+            if not (is_early and frame.is_corrupt):
+                times.add(frame.pts or 0)
+        return times
 
     def _count_by_decoding(self) -> int:
+        """Raises `BadSample`."""
+        return sum(1 for _ in self._decoded_from_first())
+
+    def _decoded_from_first(self) -> Iterator[VideoFrame]:
+        """Yields all frames that come out. Raises `BadSample`."""
         try:
-            return sum(1 for _ in self._decoded(0))
+            yield from self._decoded(self._first)
         except FFmpegError as error:
             raise BadSample(f"the video cannot be decoded: {error.strerror}") from None
+
+    def _why_empty(self) -> str:
+        if self._packets and all(packet.is_discard for packet in self._packets):
+            return "the video's edit list shows none of its frames"
+        if self._packets and not any(packet.is_keyframe for packet in self._packets):
+            return "none of the video's frames can be decoded: it has no keyframe, from which the others are built"
+        return "the video has no frames"
 
     def _keyframe_before(self, number: int) -> int:
         """Returns the packet to begin with: the last keyframe that is neither decoded nor shown after the frame."""
         if not self._positions:
-            return 0
+            return self._first
         position = self._positions[number]
         keyframes = (n for n, packet in enumerate(self._packets[: position + 1]) if packet.is_keyframe)
-        return max((n for n in keyframes if self._time(n) <= self._time(position)), default=0)
+        return max((n for n in keyframes if self._time(n) <= self._time(position)), default=self._first)
 
     def _time(self, position: int) -> int:
         """Returns the time at which a packet's frame is shown, in the stream's time base."""
@@ -166,42 +239,21 @@ def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
     return streams[0]
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> "list[Packet[VideoStream]]":
-    """Returns the packets in the order of decoding. Raises `FFmpegError` and `BadSample`."""
-    packets = list(islice((packet for packet in container.demux(stream) if packet.size), _MOST_FRAMES + 1))
-    if len(packets) > _MOST_FRAMES:
-        raise BadSample(f"the video has more than the {_MOST_FRAMES} frames that are counted")
-    if "mov" in container.format.name and len(packets) < stream.frames:  # the count of avi holds frames left out, too
-        raise BadSample(f"the video lists {stream.frames} frames, only {len(packets)} of them are there")
-    return packets
+def _display_matrix(frame: VideoFrame) -> list[int] | None:
+    """Returns the nine numbers by which a frame is turned, if any."""
+    matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
+    return None if matrix is None else np.frombuffer(matrix, np.int32).tolist()
 
 
-def _positions(packets: "list[Packet[VideoStream]]", stream: VideoStream) -> list[int]:
-    """Returns each frame's packet by position, in the order of showing; none where times are missing or ambiguous."""
-    if stream.container.format.name == "avi" and stream.codec_context.has_b_frames:
-        return []  # avi has times of decoding only
-    vp8 = stream.codec_context.name == "vp8"
-    shown = [
-        position
-        for position, packet in enumerate(packets)
-        if not packet.is_discard and not (vp8 and not memoryview(packet)[0] & _SHOWN_VP8)
-    ]
-    times = {position: packets[position].pts for position in shown}
-    if None in times.values() or len(set(times.values())) < len(shown):
-        return []
-    return sorted(shown, key=lambda position: times[position] or 0)
-
-
-def _upright(frame: VideoFrame) -> Pixels:
-    """Returns RGB [H, W, 3], turned as the video's display matrix says. Raises `BadSample` for a slanting one.
+def _upright(frame: VideoFrame, matrix: Sequence[int] | None) -> Pixels:
+    """Returns RGB [H, W, 3], turned as the display matrix says. Raises `BadSample` for a slanting one.
 
     The matrix takes a point (p, q) of the coded picture to (a·p + c·q, b·p + d·q), p to the right and q down.
     """
     pixels = cast(Pixels, frame.to_ndarray(format="rgb24", interpolation=_CONVERSION, threads=1))
-    matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
-    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+    a, b, _, c, d, *_ = matrix
     if b == c == 0 and a and d:
         return pixels[:: 1 if d > 0 else -1, :: 1 if a > 0 else -1]
     if a == d == 0 and b and c:

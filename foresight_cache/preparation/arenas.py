@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from threading import Lock
 
-_SIZE = 16 << 20
+ARENA_SIZE = 16 << 20
 """Bytes of an arena; only what was ever written to occupies memory."""
 
 
@@ -16,10 +16,8 @@ class Arena:
     """Block of memory that files are read into, one after the other; what does not fit gets memory of its own."""
 
     def __init__(self) -> None:
-        self._memory = memoryview(bytearray(_SIZE))
+        self._memory = memoryview(bytearray(ARENA_SIZE))
         self._used = 0
-        self.holders = 0
-        """Number of holders that have not given it back yet."""
 
     def read(self, path: Path) -> bytes | memoryview:
         """Returns a file's content, valid until the arena is given back. Raises `OSError`."""
@@ -37,32 +35,23 @@ class Arena:
 
     def reset(self) -> None:
         """Forgets all content, which nobody may read any more."""
-        self._used = self.holders = 0
+        self._used = 0
 
 
 class ArenaPool:
-    """Pool of free arenas. An arena is used again when all who hold it have given it back, in any thread."""
+    """Pool of free arenas, which are used again when they are given back, in any thread."""
 
     def __init__(self) -> None:
         self._free: list[Arena] = []
         self._lock = Lock()
 
     def acquire(self) -> Arena:
-        """Returns an empty arena, held once."""
+        """Returns an empty arena."""
         with self._lock:
-            arena = self._free.pop() if self._free else Arena()
-            arena.holders = 1
-        return arena
-
-    def hold(self, arena: Arena) -> None:
-        """Adds a holder, who has to give the arena back too."""
-        with self._lock:
-            arena.holders += 1
+            return self._free.pop() if self._free else Arena()
 
     def give_back(self, arena: Arena) -> None:
-        """Ends one holding; after the last the arena is free."""
+        """Takes back an arena, whose content nobody may read any more."""
+        arena.reset()
         with self._lock:
-            arena.holders -= 1
-            if not arena.holders:
-                arena.reset()
-                self._free.append(arena)
+            self._free.append(arena)

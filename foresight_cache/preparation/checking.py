@@ -1,17 +1,18 @@
-"""Packs and checks samples in threads, ahead of being written, a shard's worth at a time."""
+"""Packs and checks samples in threads, ahead of being written, a few megabytes at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from stat import S_ISDIR
 
 from foresight_cache.datasets import BrokenSample, ListedSample
 from foresight_cache.errors import BadSample
-from foresight_cache.preparation.arenas import Arena, ArenaPool
+from foresight_cache.preparation.arenas import ARENA_SIZE, Arena, ArenaPool
 from foresight_cache.preparation.packing import pack_sample
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.runtime.pipelining import prefetch
-from foresight_cache.runtime.progress import Advance
 from foresight_cache.samples import Media
 from foresight_cache.shards import Packed, Quarantined
 
@@ -29,67 +30,59 @@ class UsableSample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _CheckedChunk:
+class CheckedChunk:
     """Results for a chunk of samples, in order, and the memory that holds their files."""
 
     results: Sequence[UsableSample | Quarantined]
     arena: Arena
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CheckedShard:
-    """Usable samples of one shard, and the listed ones between them that are not usable."""
-
-    samples: Sequence[UsableSample]
-    quarantined: tuple[Quarantined, ...]
-    listed: int
-    """Number of listed samples up to the end of this shard, usable or not."""
-    arenas: Sequence[Arena]
     """Memory that these samples hold until they are written."""
 
 
-def checked_shards(
-    request: PreparationRequest,
-    samples: Sequence[ListedSample],
-    first: int,
-    pool: ArenaPool,
-    advance: Advance,
-) -> Iterator[CheckedShard]:
-    """Yields the shards in order, each full but the last; threads check ahead.
+def checked_chunks(
+    request: PreparationRequest, samples: Sequence[ListedSample], pool: ArenaPool
+) -> Generator[CheckedChunk]:
+    """Yields the samples checked, in order; `--workers` threads check ahead.
 
-    `first` is the number of listed samples before these.
+    Two chunks more than there are threads are in memory at a time, each of 16 MiB of files or a single sample.
     """
-    listed = first
-    usable: list[UsableSample] = []
-    quarantined: list[Quarantined] = []
-    arenas: list[Arena] = []
-    size = _CHUNK[request.manifest.media]
-    chunks = (samples[start : start + size] for start in range(0, len(samples), size))
-    with closing(
-        prefetch(chunks, partial(_check_chunk, pool, deep=request.options.deep), threads=request.options.workers)
-    ) as checked:
-        for chunk in checked:
-            for result in chunk.results:
-                listed += 1
-                if isinstance(result, Quarantined):
-                    quarantined.append(result)
-                    advance(1, 0)
-                    continue
-                usable.append(result)
-                advance(1, result.size)
-                if len(usable) == request.options.samples_per_shard:
-                    pool.hold(chunk.arena)
-                    arenas.append(chunk.arena)
-                    yield CheckedShard(samples=usable, quarantined=tuple(quarantined), listed=listed, arenas=arenas)
-                    usable, quarantined, arenas = [], [], []
-            arenas.append(chunk.arena)
-    if usable or quarantined:
-        yield CheckedShard(samples=usable, quarantined=tuple(quarantined), listed=listed, arenas=arenas)
+    chunks = _chunks(samples, _CHUNK[request.manifest.media])
+    check = partial(_check_chunk, pool, deep=request.options.deep)
+    with closing(prefetch(chunks, check, threads=request.options.workers)) as checked:
+        yield from checked
 
 
-def _check_chunk(pool: ArenaPool, samples: Iterable[ListedSample], *, deep: bool) -> _CheckedChunk:
+def _chunks(samples: Sequence[ListedSample], most: int) -> Iterator[list[ListedSample]]:
+    """Yields the samples in chunks of at most so many, whose files fit an arena unless it is a single sample."""
+    chunk: list[ListedSample] = []
+    size = 0
+    for listed in samples:
+        needed = _size(listed)
+        if chunk and (len(chunk) == most or size + needed > ARENA_SIZE):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(listed)
+        size += needed
+    if chunk:
+        yield chunk
+
+
+def _size(listed: ListedSample) -> int:
+    """Returns the bytes of a sample's media; 0 where packing will find out why they cannot be read."""
+    if isinstance(listed, BrokenSample):
+        return 0
+    try:
+        found = listed.path.stat()
+        if not S_ISDIR(found.st_mode):
+            return found.st_size
+        with os.scandir(listed.path) as entries:
+            return sum(entry.stat().st_size for entry in entries)
+    except OSError:
+        return 0
+
+
+def _check_chunk(pool: ArenaPool, samples: Iterable[ListedSample], *, deep: bool) -> CheckedChunk:
     arena = pool.acquire()
-    return _CheckedChunk(results=[pack_or_quarantine(listed, arena, deep=deep) for listed in samples], arena=arena)
+    return CheckedChunk(results=[pack_or_quarantine(listed, arena, deep=deep) for listed in samples], arena=arena)
 
 
 def pack_or_quarantine(listed: ListedSample, arena: Arena, *, deep: bool) -> UsableSample | Quarantined:

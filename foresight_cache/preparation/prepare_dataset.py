@@ -18,9 +18,10 @@ from foresight_cache.datasets import BrokenSample, ListedSample, RawSample, mani
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import UsageError
 from foresight_cache.preparation.arenas import Arena, ArenaPool
-from foresight_cache.preparation.checking import CheckedShard, checked_shards, pack_or_quarantine
+from foresight_cache.preparation.checking import checked_chunks, pack_or_quarantine
 from foresight_cache.preparation.duplicates import group_duplicates
 from foresight_cache.preparation.expectations import SplitCount, check_bad_samples
+from foresight_cache.preparation.filling import FilledShard, filled_shards
 from foresight_cache.preparation.leftovers import check_spelling
 from foresight_cache.preparation.listing import Listing, check_listing, generate_raw, list_samples
 from foresight_cache.preparation.options import PreparationOptions
@@ -38,7 +39,7 @@ from foresight_cache.preparation.selection import AbsentSamples, is_absent
 from foresight_cache.records import digest
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
-from foresight_cache.shards import Quarantined, ShardSet, open_shards, write_index, write_shard
+from foresight_cache.shards import Quarantined, ShardSet, open_shards, write_index
 from foresight_cache.shards.index import INDEX
 
 _DEFAULTS = PreparationOptions()
@@ -136,11 +137,13 @@ def _pack_shards(
         advance(len(note.shard.ids) + len(note.quarantined) if note.shard else 0, 0)
     first = finished[-1].listed if finished else 0
     pool = ArenaPool()
-    left = checked_shards(request, samples[first:], first, pool, advance)
-    write = partial(_write, request.out, request.options.samples_per_shard, identity, pool)
-    # Two, so that one shard is written while another waits for the disk.
-    with closing(prefetch(enumerate(left, start=len(finished)), write, threads=2)) as written:
-        finished += written
+    with (
+        closing(checked_chunks(request, samples[first:], pool)) as checked,
+        closing(filled_shards(request, checked, len(finished), first, pool, advance)) as filled,
+        # Two, so that one shard waits for the disk while another is filled.
+        closing(prefetch(enumerate(filled, len(finished)), partial(_finish, request.out, identity), threads=2)) as done,
+    ):
+        finished += done
     return finished
 
 
@@ -158,18 +161,11 @@ def _identity(request: PreparationRequest, listing: Listing, samples: Sequence[L
     )
 
 
-def _write(
-    out: Path, samples_per_shard: int, identity: str, pool: ArenaPool, numbered: tuple[int, CheckedShard]
-) -> FinishedShard:
-    number, checked = numbered
-    if not checked.samples:  # only quarantined samples come after the last shard
-        return FinishedShard(shard=None, quarantined=checked.quarantined, listed=checked.listed)
-    packed = [sample.packed for sample in checked.samples]
-    shard = write_shard(out, number, number * samples_per_shard, packed)
-    for arena in checked.arenas:
-        pool.give_back(arena)
-    finished = FinishedShard(shard=shard, quarantined=checked.quarantined, listed=checked.listed)
-    write_note(out, number, finished, identity)
+def _finish(out: Path, identity: str, numbered: tuple[int, FilledShard]) -> FinishedShard:
+    number, filled = numbered
+    finished = filled.finish()
+    if finished.shard is not None:
+        write_note(out, number, finished, identity)
     return finished
 
 

@@ -11,15 +11,18 @@ shards but the last have the same number of samples. The same samples give the s
 
 from foresight_cache.shards.index import open_shards, write_index
 from foresight_cache.shards.shard_set import Quarantined, ShardInfo, ShardSet
-from foresight_cache.shards.tar_reading import Unpacked, read_shard
-from foresight_cache.shards.tar_writing import Packed, write_shard
+from foresight_cache.shards.tar_reading import ShardSamples, Unpacked, open_shard, read_shard
+from foresight_cache.shards.tar_writing import Packed, ShardTar, write_shard
 
 __all__ = [
     "Packed",
     "Quarantined",
     "ShardInfo",
+    "ShardSamples",
     "ShardSet",
+    "ShardTar",
     "Unpacked",
+    "open_shard",
     "open_shards",
     "read_shard",
     "write_index",

@@ -15,8 +15,7 @@ from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
-from foresight_cache.shards import Packed, ShardSet, read_shard
-from foresight_cache.shards.members import Members
+from foresight_cache.shards import ShardSamples, ShardSet, open_shard
 
 if TYPE_CHECKING:
     import torch
@@ -45,10 +44,11 @@ def try_batches(shards: ShardSet, encoder: Encoder, options: ExtractionOptions) 
     Raises `DatasetError` where none of them can be used.
     """
     inputs = Inputs(encoder, options.inputs, shards.media)
-    samples, tokens = _alike(shards, inputs)
+    content = open_shard(shards, 0)
+    positions, tokens = _alike(content, inputs)
     trials: list[BatchTrial] = []
     for count in SIZES:
-        seconds = _median_forward_seconds(inputs, options, list(islice(cycle(samples), count)))
+        seconds = _median_forward_seconds(inputs, options, content, list(islice(cycle(positions), count)))
         per_sample = None if seconds is None else seconds / count
         trials.append(BatchTrial(samples=count, batch_tokens=count * tokens, seconds_per_sample=per_sample))
         if seconds is None or (_worse(trials[-1:], trials) and _worse(trials[-2:], trials)):
@@ -69,29 +69,31 @@ def _worse(last: Sequence[BatchTrial], trials: Sequence[BatchTrial]) -> bool:
     )
 
 
-def _alike(shards: ShardSet, inputs: Inputs) -> tuple[list[Packed], int]:
-    """Samples of one grid, and the patch tokens of each."""
-    groups: dict[Hashable, list[Packed]] = defaultdict(list)
+def _alike(content: ShardSamples, inputs: Inputs) -> tuple[list[int], int]:
+    """Returns the positions of samples of one grid, and the patch tokens of each. Raises `DatasetError`."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
     tokens: dict[Hashable, int] = {}
-    for sample, members in read_shard(shards, 0):
+    for position, sample in enumerate(content.samples):
         try:
             grids = inputs.grids(sample)
         except BadSample:
             continue
-        groups[grids["pixel"]].append((sample, members))
+        groups[grids["pixel"]].append(position)
         tokens[grids["pixel"]] = grids["patch"].tokens
     if not groups:
-        raise DatasetError(f"no sample of {shards.path / shards.shards[0].name} can be used; see 'foresight prepare'")
+        raise DatasetError(f"no sample of {content.path} can be used; see 'foresight prepare'")
     largest = max(groups, key=lambda size: len(groups[size]))
     return groups[largest][: SIZES[-1]], tokens[largest]
 
 
-def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples: Sequence[Packed]) -> float | None:
+def _median_forward_seconds(
+    inputs: Inputs, options: ExtractionOptions, content: ShardSamples, positions: Sequence[int]
+) -> float | None:
     """Of one forward pass over these samples; None where the memory does not hold them."""
     import torch
 
     encoder, points = inputs.encoder, [str(point) for point in options.points]
-    model_inputs = _model_inputs(inputs, samples, with_text=inputs.runs_text(options.points))
+    model_inputs = _model_inputs(inputs, content, positions, with_text=inputs.runs_text(options.points))
     seconds = []
     try:
         for _ in range(1 + _REPEATS):  # the first one warms up
@@ -105,12 +107,10 @@ def _median_forward_seconds(inputs: Inputs, options: ExtractionOptions, samples:
     return median(seconds[1:])
 
 
-def _model_inputs(inputs: Inputs, samples: Sequence[Packed], *, with_text: bool) -> "Mapping[str, torch.Tensor]":
-    decoded = [inputs.decoded(sample, _as_bytes(members)) for sample, members in samples]
-    texts = [inputs.text(sample.annotations) for sample, _ in samples] if with_text else None
+def _model_inputs(
+    inputs: Inputs, content: ShardSamples, positions: Sequence[int], *, with_text: bool
+) -> "Mapping[str, torch.Tensor]":
+    samples = [content.samples[position] for position in positions]
+    decoded = [inputs.decoded(content.samples[position], content.members(position)) for position in positions]
+    texts = [inputs.text(sample.annotations) for sample in samples] if with_text else None
     return inputs.preprocess([pixels for pixels, _ in decoded], texts, [times for _, times in decoded])
-
-
-def _as_bytes(members: Members) -> dict[str, bytes]:
-    """Members, which may be views of memory, as bytes."""
-    return {name: bytes(data) for name, data in members.items()}

@@ -31,7 +31,7 @@ from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.reader import open_cache
 from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.samples import Sample
-from foresight_cache.shards import Packed, read_shard, write_shard
+from foresight_cache.shards import open_shard, write_shard
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +69,9 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
     `free` bytes, or where none can be used. Raises what `extract` raises.
     """
     budget = MOST_BYTES if free is None else min(MOST_BYTES, free // 4)
-    samples = _chosen(plan, options, budget)
-    if not samples:
+    content = open_shard(plan.shards, min(plan.missing))
+    positions = _chosen(plan, options, content.samples, budget)
+    if not positions:
         return None
     timed = TimedForward(plan.encoder)
     with (
@@ -78,8 +79,9 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(plan.out)) as name,
     ):
         folder = Path(name)
-        written = write_shard(folder, 0, 0, samples)
-        few = replace(plan.shards, path=folder, samples_per_shard=len(samples), shards=(written,))
+        chosen = ((content.samples[position], content.members(position)) for position in positions)
+        written = write_shard(folder, 0, 0, chosen)
+        few = replace(plan.shards, path=folder, samples_per_shard=len(positions), shards=(written,))
         check()
         extract(few, plan.encoder, options, folder / "cache", forward=timed)
         ratios = _codec_ratios(folder / "cache")
@@ -88,7 +90,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         return None
     seconds = timed.seconds_per_token(BATCHES)
     return Pilot(
-        samples=len(samples),
+        samples=len(positions),
         batches=len(seconds),
         seconds_per_sample=median(seconds) * _first_tokens(plan, options) if seconds else 0.0,
         write_bytes_per_second=speed,
@@ -141,11 +143,10 @@ class TimedForward:
             torch.cuda.synchronize(self._encoder.device)
 
 
-def _chosen(plan: CachePlan, options: ExtractionOptions, budget: int) -> list[Packed]:
-    """Samples of whole batches, spread over those of the shard, whose features take at most `budget` bytes."""
-    content = list(read_shard(plan.shards, min(plan.missing)))
-    tokens = [_tokens(sample, plan.inputs) for sample, _ in content]
-    planned = plan.inputs.batches([sample for sample, _ in content], options.execution.batch_tokens)
+def _chosen(plan: CachePlan, options: ExtractionOptions, samples: Sequence[Sample], budget: int) -> list[int]:
+    """Positions in whole batches, spread over those of a shard, whose features take at most `budget` bytes."""
+    tokens = [_tokens(sample, plan.inputs) for sample in samples]
+    planned = plan.inputs.batches(samples, options.execution.batch_tokens)
     planned = [batch for batch in planned if tokens[batch[0]]]
     names = [name for name in plan.names if name in (*map(str, options.points), LABELS, PIXELS)]
     points = [plan.layout.points[name] for name in names]
@@ -155,7 +156,7 @@ def _chosen(plan: CachePlan, options: ExtractionOptions, budget: int) -> list[Pa
         fitting = batch[: budget // cost]
         budget -= len(fitting) * cost
         positions += fitting
-    return [content[position] for position in sorted(positions)]
+    return sorted(positions)
 
 
 def _tokens(sample: Sample, inputs: Inputs) -> TokenCounts | None:

@@ -1,8 +1,6 @@
 """Extraction needs the memory of a few batches, however many samples there are."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.peak_memory import peak_memory
 from tests.support.preparing import prepare
 
 FEW, MANY = 64, 1024
@@ -18,16 +17,6 @@ SIDE, SIZE = 168, 224
 
 So that what is kept by mistake shows beside a gigabyte of libraries: of all samples, the files are 90 MB, the
 pixels 150 MB, the model's inputs 600 MB.
-"""
-MEASURED = """
-import sys
-from pathlib import Path
-from pipelines import cli
-
-status = cli.run(sys.argv[1:])
-# Not ru_maxrss: that counts the process that started this one, too.
-print(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
-sys.exit(status)
 """
 
 
@@ -49,14 +38,7 @@ def peak(folder: Path, count: int) -> float:
     photographs(folder / "raw", count)
     prepare("coco", root=folder / "raw", split="train", out=folder / "S")
     words = ("extract", folder / "S", "--model", "tiny:qwen2_5_vl", "--points", "E1,E4", "--out", folder / "C")
-    run = subprocess.run(
-        [sys.executable, "-c", MEASURED, *map(str, words), "--size", str(SIZE)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert run.returncode == 0, run.stderr
-    return int(run.stdout.splitlines()[-1].split()[1]) / 1000
+    return peak_memory(*words, "--size", SIZE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -17,7 +17,7 @@ def write(folder: Path, *sizes: int) -> list[Path]:
 
 def test_files_are_read_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also an empty one, and those for which there is no room."""
-    monkeypatch.setattr(arenas, "_SIZE", 100)
+    monkeypatch.setattr(arenas, "ARENA_SIZE", 100)
     arena = Arena()
     paths = write(tmp_path, 40, 0, 50, 10, 9, 200)
     contents = [arena.read(path) for path in paths]
@@ -27,13 +27,11 @@ def test_files_are_read_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyP
         arena.read(tmp_path / "no")
 
 
-def test_memory_is_used_again_only_when_nobody_holds_it(tmp_path: Path) -> None:
+def test_memory_is_used_again_only_when_it_is_given_back(tmp_path: Path) -> None:
     pool = ArenaPool()
     (path,) = write(tmp_path, 40)
     arena = pool.acquire()
     content = arena.read(path)
-    pool.hold(arena)
-    pool.give_back(arena)
     assert pool.acquire() is not arena
     assert bytes(content) == path.read_bytes()
     pool.give_back(arena)

@@ -108,15 +108,15 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 SLOW = """
 import time
 from foresight_cache.preparation import prepare_dataset
-write = prepare_dataset.write_shard
-prepare_dataset.write_shard = lambda *arguments: (time.sleep(0.2), write(*arguments))[1]
+finish = prepare_dataset._finish
+prepare_dataset._finish = lambda *arguments: (time.sleep(0.2), finish(*arguments))[1]
 """
 
 
 def test_a_killed_preparation_is_gone_on_with(tmp_path: Path) -> None:
     out = tmp_path / "s"
     process = child(out, SLOW)
-    for number in (0, 1, 2):  # two are written at a time, so that the first need not be the first to be there
+    for number in (0, 1, 2):  # two are finished at a time, so that the first need not be the first to be there
         wait_for(out / f"shard-{number:06d}.tar", process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
