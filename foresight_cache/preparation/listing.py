@@ -16,6 +16,7 @@ from foresight_cache.preparation.leftovers import check_inventory, check_not_emp
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
 from foresight_cache.preparation.selection import AbsentSamples
+from foresight_cache.preparation.tags import TagTable
 from foresight_cache.records import canonical_json
 
 
@@ -60,7 +61,8 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
     counts = count_splits(request.manifest, {split: len(samples) for split, samples in by_split.items()})
     if not selection.partial:
         check_counts(request.manifest, counts, request.options.max_bad)
-    ordered = selection.order(chain.from_iterable(by_split.values()))
+    tagged, remarks = _tagged(request, list(chain.from_iterable(by_split.values())))
+    ordered = selection.order(tagged)
     selected = selection.select(ordered)
     absent = AbsentSamples.of(ordered) if selection.partial else AbsentSamples()
     groups, unmatched = _count_groups(request, selected)
@@ -74,7 +76,11 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         absent=absent,
         groups=groups,
         unmatched=unmatched,
-        remarks=(*(reader.remarks() if isinstance(reader, RemarkingReader) else ()), *_tell_crowds(selected)),
+        remarks=(
+            *(reader.remarks() if isinstance(reader, RemarkingReader) else ()),
+            *remarks,
+            *_tell_crowds(selected),
+        ),
         source=source,
     )
 
@@ -84,6 +90,14 @@ def check_listing(request: PreparationRequest, listing: Listing) -> None:
     check_inventory(listing.inventory, request.options.folder_rules)
     if listing.absent.ids and not listing.samples:
         refuse_absent_set(request.manifest, listing.absent, listing.inventory)
+
+
+def _tagged(
+    request: PreparationRequest, samples: Sequence[ListedSample]
+) -> tuple[Sequence[ListedSample], tuple[str, ...]]:
+    """Returns samples with the tags of the owner's table, where there is one, and remarks. Raises `DatasetError`."""
+    table = request.options.tags
+    return (samples, ()) if table is None else TagTable.load(table).tagged(samples)
 
 
 def _classes(samples: Iterable[ListedSample]) -> tuple[str, ...]:

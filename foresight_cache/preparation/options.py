@@ -78,6 +78,10 @@ class PreparationOptions:
             unset="xywh, unless area and outline say otherwise",
         ),
     ] = None
+    tags: Annotated[
+        Path | None,
+        Flag(help="Table of tags: CSV with the id or file name of a sample, then a column for each tag.", unset="none"),
+    ] = None
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[
         tuple[Path, ...],
