@@ -5,6 +5,7 @@ upper left corner, continuous: a box over the first pixel alone is `[0, 0, 1, 1]
 """
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from foresight_cache.errors import BadSample
@@ -160,6 +161,35 @@ def _motion(value: Any, _frame: _Frame) -> str | None:
     return next(problems, None)
 
 
+def _tracks(value: Any, frame: _Frame) -> str | None:
+    def is_numbers(numbers: Any) -> bool:
+        return _list_of(_is_count)(numbers) and all(one < other for one, other in pairwise(numbers))
+
+    needed: dict[str, Callable[[Any], bool]] = {
+        "frames_per_second": lambda rate: _is_number(rate) and rate > 0,
+        "frames": is_numbers,
+        "objects": lambda objects: isinstance(objects, list),
+    }
+    if problem := _fields(value, needed, {}):
+        return problem
+    boxes = _list_of(_or_none(lambda box: _is_box(box, frame)))
+    of_object: dict[str, Callable[[Any], bool]] = {
+        **{"category": is_text, "category_id": _OBJECT["category_id"], "annotation_id": _OBJECT["annotation_id"]},
+        "boxes": lambda own: boxes(own) and len(own) == len(value["frames"]),
+    }
+    problems = (
+        f".objects[{n}]{problem}"
+        for n, track in enumerate(value["objects"])
+        if (problem := _fields(track, of_object, {"name": is_text}))
+    )
+    return next(problems, None)
+
+
+def _tags(value: Any, _frame: _Frame) -> str | None:
+    texts = isinstance(value, dict) and all(is_text(name) and is_text(text) for name, text in value.items())
+    return None if texts else f" is {shown(value)}, expected a text for each tag"
+
+
 def _qa(value: Any, _frame: _Frame) -> str | None:
     needed: dict[str, Callable[[Any], bool]] = {
         "question": is_text,
@@ -177,6 +207,8 @@ _KINDS: dict[str, _Check] = {
     "labels": _labels,
     "action": _action,
     "motion": _motion,
+    "tracks": _tracks,
+    "tags": _tags,
     "qa": _qa,
 }
 

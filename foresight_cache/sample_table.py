@@ -7,6 +7,7 @@ from foresight_cache.format.commits import Commit, SampleRow, Status
 from foresight_cache.format.layout import POOLED_GRID, Level
 from foresight_cache.geometry import Fit
 from foresight_cache.samples import SCHEMA_VERSION, Grid, Media
+from foresight_cache.tracks import with_objects
 
 
 class SampleTableRow(TypedDict):
@@ -22,6 +23,7 @@ class SampleTableRow(TypedDict):
     width: int
     height: int
     annotations: Mapping[str, Any]
+    """Those of the record; a clip with `tracks` has the `objects` of the middle one of its frames that were taken."""
     frames: int
     """Frames of the original media: 1 of an image."""
     frames_per_second: float | None
@@ -71,7 +73,7 @@ def _table_row(row: SampleRow, shard: int, slot: int, fit: Fit) -> SampleTableRo
         "file_name": sample.file_name,
         "width": sample.width,
         "height": sample.height,
-        "annotations": sample.annotations,
+        "annotations": with_objects(sample.annotations, row.frames, sample.frames_per_second),
         "frames": sample.frames,
         "frames_per_second": sample.frames_per_second,
         "status": row.status,

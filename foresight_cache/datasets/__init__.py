@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, cast, get_args, runtime_checkable
 
+from foresight_cache.datasets.file_parts import MediaFile
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.registry import Registry
 from foresight_cache.samples import Sample
@@ -23,8 +24,8 @@ class RawSample:
 
     sample: Sample
     """Its record, with width and height 0 where only the media say them."""
-    path: Path
-    """The media file, inside the dataset's folder; or a folder of a clip's frames, image files in order of name."""
+    path: MediaFile
+    """The media file, inside the dataset's folder or one of its tars; or a folder of a clip's frames, image files."""
     labels: Path | None = None
     """Dense labels as a PNG; of a clip in frames a folder of PNGs, each named like the frame that it labels."""
     gaps: FrameGaps = "none"
@@ -111,15 +112,20 @@ BOX_FORMS: tuple[BoxForm, ...] = get_args(BoxForm)
 
 
 @runtime_checkable
-class BoxReader(Reader, Protocol):
+class RemarkingReader(Reader, Protocol):
+    """Reader that has something to say of what it read, though it can be used."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Returns sentences on what contradicts itself in the splits read so far, but does not forbid to use them."""
+        ...
+
+
+@runtime_checkable
+class BoxReader(RemarkingReader, Protocol):
     """Reader of boxes that people write in several forms, which compares annotations with each other."""
 
     def read_boxes_as(self, form: BoxForm) -> None:
         """Takes boxes to be of this form, whatever area and outline say of them."""
-        ...
-
-    def remarks(self) -> tuple[str, ...]:
-        """Returns sentences on what contradicts itself in the splits read so far, but does not forbid to use them."""
         ...
 
 

@@ -41,9 +41,9 @@ class PassedOver:
         """Number of files."""
         return self.suffixes.total()
 
-    def add(self, name: str, suffix: str) -> None:
-        """Counts one file by its path below the root."""
-        self.suffixes[suffix or "without suffix"] += 1
+    def add(self, name: str, suffix: str, count: int = 1) -> None:
+        """Counts so many files by the path of one below the root."""
+        self.suffixes[suffix or "without suffix"] += count
         if len(self.examples) < _MOST_EXAMPLES and all(
             name.split("/")[0] != each.split("/")[0] for each in self.examples
         ):
@@ -58,7 +58,8 @@ class PassedOver:
 class Inventory:
     """Number of files below a root by what becomes of them; each is counted once."""
 
-    root: Path
+    root: Path | str
+    """The folder, or the address that its files were fetched from."""
     listed: bool
     """True where annotations list the samples, so that other media are no oversight."""
     taken: int = 0
@@ -75,9 +76,9 @@ class Inventory:
         """Number of all of them."""
         return self.taken + self.refused + sum(each.count for each in self.passed_over.values())
 
-    def pass_over(self, kind: str, name: str, suffix: str) -> None:
-        """Counts a file, given as a path below the root, under one of `KINDS`."""
-        self.passed_over.setdefault(kind, PassedOver()).add(name, suffix)
+    def pass_over(self, kind: str, name: str, suffix: str, count: int = 1) -> None:
+        """Counts a file, given as a path below the root, or several like it, under one of `KINDS`."""
+        self.passed_over.setdefault(kind, PassedOver()).add(name, suffix, count)
 
     def lost(self, accepted: Collection[str]) -> dict[str, PassedOver]:
         """Returns what looks like data and is passed over, but for kinds that are accepted."""

@@ -22,6 +22,9 @@ def checked_fields(entries: Mapping[str, Entry], source: str) -> dict[str, Any]:
     Raises `ManifestError` with the name of the `source` and the line.
     """
     for name, entry in entries.items():
+        if _begins_program(entry.value):
+            problem = "has a program, 'pipe:…', which no manifest may run; give it on the command line, as --root"
+            fail_at_line(source, entry.line, f"{shown(name)} {problem}")
         if name not in _FIELDS:
             near = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ";"
@@ -55,6 +58,16 @@ def _value(name: str, entry: Entry, source: str) -> Any:
     if isinstance(entry.value, list):
         return tuple(entry.value)
     return entry.value.strip() if isinstance(entry.value, str) else entry.value
+
+
+def _begins_program(value: Any) -> bool:
+    """Returns whether a value is, or has among its items, what WebDataset's readers would run.
+
+    >>> _begins_program("pipe:cat a.tar"), _begins_program(["a", " pipe:ls"]), _begins_program("see pipe:")
+    (True, True, False)
+    """
+    items = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return any(isinstance(item, str) and item.lstrip().startswith("pipe:") for item in items)
 
 
 def _is_filled_text(value: Any) -> bool:

@@ -5,8 +5,9 @@ large pages it is the slowest step of a copy.
 """
 
 import os
-from pathlib import Path
 from threading import Lock
+
+from foresight_cache.datasets.file_parts import FilePart, MediaFile
 
 ARENA_SIZE = 16 << 20
 """Bytes of an arena; only what was ever written to occupies memory."""
@@ -19,15 +20,18 @@ class Arena:
         self._memory = memoryview(bytearray(ARENA_SIZE))
         self._used = 0
 
-    def read(self, path: Path) -> bytes | memoryview:
+    def read(self, file: MediaFile) -> bytes | memoryview:
         """Returns a file's content, valid until the arena is given back. Raises `OSError`."""
-        descriptor = os.open(path, os.O_RDONLY)
+        part = file if isinstance(file, FilePart) else None
+        descriptor = os.open(part.path if part else file, os.O_RDONLY)  # type: ignore[arg-type]
         try:
-            expected = os.fstat(descriptor).st_size
+            expected = part.size if part else os.fstat(descriptor).st_size
             free = self._memory[self._used :]
-            size = os.readv(descriptor, [free]) if 0 < expected < len(free) else 0
+            room = free[:expected] if part else free
+            start = part.start if part else 0
+            size = os.preadv(descriptor, [room], start) if 0 < expected < len(free) else 0
             if size != expected or not expected:  # too large, no plain file, or changing at this moment
-                return path.read_bytes()
+                return file.read_bytes()
         finally:
             os.close(descriptor)
         self._used += size

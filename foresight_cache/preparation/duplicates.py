@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
+from foresight_cache.datasets.file_parts import FilePart, MediaFile, size_of, tail_of
 from foresight_cache.datasets.parts.clip_files import frame_files
 from foresight_cache.errors import BadSample
 from foresight_cache.samples import Sample
@@ -107,40 +108,43 @@ def _repeated(positions: Iterable[int], key: Callable[[int], Hashable]) -> list[
     return sorted(position for equal in by_key.values() if len(equal) > 1 for position in equal)
 
 
-def _files(listed: ListedSample) -> list[Path]:
+def _files(listed: ListedSample) -> Sequence[MediaFile]:
     """Returns the media files of a sample; none where they cannot be listed."""
     if isinstance(listed, BrokenSample):
         return []
     try:
-        is_folder = listed.sample.media == "clip" and listed.path.is_dir()
-        return frame_files(listed.path, listed.follow_links) if is_folder else [listed.path]
+        if listed.sample.media == "clip" and isinstance(listed.path, Path) and listed.path.is_dir():
+            return frame_files(listed.path, listed.follow_links)
+        return [listed.path]
     except (OSError, BadSample):
         return []
 
 
-def _size(files: Sequence[Path]) -> int | None:
+def _size(files: Sequence[MediaFile]) -> int | None:
     try:
-        return sum(path.stat().st_size for path in files)
+        return sum(map(size_of, files))
     except OSError:
         return None
 
 
-def _tail(path: Path) -> bytes | None:
+def _tail(file: MediaFile) -> bytes | None:
     try:
-        with path.open("rb") as file:
-            file.seek(-min(_TAIL, path.stat().st_size), 2)
-            return file.read()
+        return tail_of(file, _TAIL)
     except OSError:
         return None
 
 
-def _digest(files: Sequence[Path]) -> str | None:
+def _digest(files: Sequence[MediaFile]) -> str | None:
     """Returns what `media_digest` will be of the packed files."""
     sha256 = hashlib.sha256()
     try:
-        for path in files:
-            with path.open("rb") as file:
-                hashlib.file_digest(file, lambda: sha256)  # goes on with this one
+        for file in files:
+            if isinstance(file, FilePart):
+                for block in file.blocks():
+                    sha256.update(block)
+                continue
+            with file.open("rb") as opened:
+                hashlib.file_digest(opened, lambda: sha256)  # goes on with this one
     except OSError:
         return None
     return sha256.hexdigest()

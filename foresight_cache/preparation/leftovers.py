@@ -1,6 +1,7 @@
 """Refuses raw folders whose files and samples do not fit: data that no sample has, and samples that have no data."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from foresight_cache.datasets import FolderRules
 from foresight_cache.datasets.inventory import KINDS, Inventory
@@ -53,7 +54,7 @@ def check_spelling(manifest: Manifest, absent: AbsentSamples, inventory: Invento
     """Raises `DatasetError` where no listed file is there, and most are under names that are spelled otherwise."""
     if "not-listed" not in inventory.passed_over:
         return
-    if how := spelled_otherwise(inventory.root, absent.file_names):
+    if how := spelled_otherwise(Path(inventory.root), absent.file_names):
         raise DatasetError(
             f"{_none_is_there(manifest, absent, inventory)}; {how}; correct the names in the annotations, or rename "
             "the files"

@@ -1,4 +1,4 @@
-"""Lists the samples of a raw folder, counted and selected, and generates such a folder for a synthetic set."""
+"""Lists the samples of a raw folder, counted and selected, and makes such a folder where it is drawn or fetched."""
 
 import hashlib
 import shutil
@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from foresight_cache import datasets
-from foresight_cache.datasets import BoxReader, ListedSample, RawSample, Reader
+from foresight_cache.datasets import BoxReader, ListedSample, RawSample, Reader, RemarkingReader
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import DatasetError
 from foresight_cache.preparation.expectations import SplitCount, check_checksums, check_counts, count_splits
@@ -16,6 +16,7 @@ from foresight_cache.preparation.leftovers import check_inventory, check_not_emp
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import RAW
 from foresight_cache.preparation.selection import AbsentSamples
+from foresight_cache.preparation.tags import TagTable
 from foresight_cache.records import canonical_json
 
 
@@ -53,12 +54,15 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         check_checksums(request.manifest, root)
     by_split = {split: list(_grouped_samples(request, reader, split)) for split in splits}
     inventory = reader.inventory(chain.from_iterable(by_split.values()), splits)
+    if request.address is not None:
+        inventory.root = request.address
     for split, samples in by_split.items():
         check_not_empty(request.manifest, split, samples, inventory)
     counts = count_splits(request.manifest, {split: len(samples) for split, samples in by_split.items()})
     if not selection.partial:
         check_counts(request.manifest, counts, request.options.max_bad)
-    ordered = selection.order(chain.from_iterable(by_split.values()))
+    tagged, remarks = _tagged(request, list(chain.from_iterable(by_split.values())))
+    ordered = selection.order(tagged)
     selected = selection.select(ordered)
     absent = AbsentSamples.of(ordered) if selection.partial else AbsentSamples()
     groups, unmatched = _count_groups(request, selected)
@@ -72,7 +76,11 @@ def list_samples(request: PreparationRequest, root: Path) -> Listing:
         absent=absent,
         groups=groups,
         unmatched=unmatched,
-        remarks=(*(reader.remarks() if isinstance(reader, BoxReader) else ()), *_tell_crowds(selected)),
+        remarks=(
+            *(reader.remarks() if isinstance(reader, RemarkingReader) else ()),
+            *remarks,
+            *_tell_crowds(selected),
+        ),
         source=source,
     )
 
@@ -82,6 +90,14 @@ def check_listing(request: PreparationRequest, listing: Listing) -> None:
     check_inventory(listing.inventory, request.options.folder_rules)
     if listing.absent.ids and not listing.samples:
         refuse_absent_set(request.manifest, listing.absent, listing.inventory)
+
+
+def _tagged(
+    request: PreparationRequest, samples: Sequence[ListedSample]
+) -> tuple[Sequence[ListedSample], tuple[str, ...]]:
+    """Returns samples with the tags of the owner's table, where there is one, and remarks. Raises `DatasetError`."""
+    table = request.options.tags
+    return (samples, ()) if table is None else TagTable.load(table).tagged(samples)
 
 
 def _classes(samples: Iterable[ListedSample]) -> tuple[str, ...]:
@@ -150,12 +166,17 @@ def _splits(request: PreparationRequest, reader: Reader) -> tuple[str, ...]:
     return (split,)
 
 
-def generate_raw(request: PreparationRequest) -> Path:
-    """Draws a generated set anew and returns its raw folder."""
+def make_raw(request: PreparationRequest) -> Path:
+    """Draws a generated set anew, or fetches tars, and returns the raw folder. Raises `DatasetError`."""
     root = request.out / RAW
+    if request.address is not None:
+        from foresight_cache.preparation.fetching import fetch_tars  # brings torch
+
+        fetch_tars(request.address, root)
+        return root
     shutil.rmtree(root, ignore_errors=True)
     count = request.options.selection.limit or request.manifest.count or 1
-    source = {"source": request.options.root} if request.options.root else {}
+    source = {"source": request.material} if request.material else {}
     datasets.generator(str(request.manifest.generator)).generate(root, count=count, seed=request.options.seed, **source)
     return root
 

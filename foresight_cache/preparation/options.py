@@ -10,6 +10,21 @@ from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.option_help import Flag
 from foresight_cache.preparation.selection import SampleSelection
 
+
+def path_or_address(text: str | None) -> Path | str | None:
+    """Returns a path as such, and a program or an address as the text that it is.
+
+    >>> path_or_address("data//coco"), path_or_address("s3://bucket/coco"), path_or_address("pipe:cat a.tar")
+    (PosixPath('data/coco'), 's3://bucket/coco', 'pipe:cat a.tar')
+    """
+    return text if text is None or is_address(text) else Path(text)
+
+
+def is_address(root: Path | str | None) -> bool:
+    """Returns whether a root is a program (`pipe:…`) or an address of a store (`s3://…`), and no path."""
+    return isinstance(root, str) and (root.startswith("pipe:") or "://" in root)
+
+
 ACCEPTABLE = (*DATA_KINDS, *DOUBTS)
 """Kinds that `--pass-over` accepts."""
 
@@ -19,9 +34,10 @@ class PreparationOptions:
     """Options for which samples are packed, how strictly they are checked, and by how many threads."""
 
     root: Annotated[
-        Path | None,
+        Path | str | None,
         Flag(
-            help="Folder of the raw dataset; must be given unless it is generated (moving-mnist may take a file).",
+            help="Folder of the raw dataset, or its tars, unless it is generated (moving-mnist may take a file).",
+            parse=path_or_address,
             unset="none",
         ),
     ] = None
@@ -61,6 +77,10 @@ class PreparationOptions:
             help="Form of the boxes in a COCO file: corner and size (xywh), corners (xyxy), or fractions of the image.",
             unset="xywh, unless area and outline say otherwise",
         ),
+    ] = None
+    tags: Annotated[
+        Path | None,
+        Flag(help="Table of tags: CSV with the id or file name of a sample, then a column for each tag.", unset="none"),
     ] = None
     deep: Annotated[bool, Flag(help="Decode all media, not only their headers.")] = False
     also: Annotated[

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import methodcaller
 from pathlib import Path
 
 from foresight_cache.annotations import check_annotations
 from foresight_cache.datasets import RawSample
+from foresight_cache.datasets.file_parts import MediaFile
 from foresight_cache.datasets.parts.clip_files import frame_files, frame_order
 from foresight_cache.errors import BadSample
 from foresight_cache.media.clips import ClipFacts, clip_facts
@@ -23,11 +25,11 @@ from foresight_cache.shards.members import (
     media_member_extension,
 )
 
-Read = Callable[[Path], Content]
+Read = Callable[[MediaFile], Content]
 """Function that returns the content of a file."""
 
 
-def pack_sample(raw: RawSample, *, deep: bool = False, read: Read = Path.read_bytes) -> Packed:
+def pack_sample(raw: RawSample, *, deep: bool = False, read: Read = methodcaller("read_bytes")) -> Packed:
     """Reads a sample's files and checks headers, sizes, labels and annotations; with `deep`, decodes all pixels too.
 
     Width and height that the reader does not know come from the media. `read` returns the content of image files.
@@ -51,17 +53,17 @@ def pack_sample(raw: RawSample, *, deep: bool = False, read: Read = Path.read_by
 
 
 def _read_media(raw: RawSample, read: Read) -> dict[str, Content]:
-    if raw.sample.media == "clip" and raw.path.is_dir():
-        return _read_frames(raw)
+    if raw.sample.media == "clip" and isinstance(raw.path, Path) and raw.path.is_dir():
+        return _read_frames(raw, raw.path)
     if raw.sample.media == "clip":
         return {media_member_extension(raw.path.name): raw.path.read_bytes()}
     return {media_member_extension(raw.path.name): read(raw.path)}
 
 
-def _read_frames(raw: RawSample) -> dict[str, Content]:
+def _read_frames(raw: RawSample, folder: Path) -> dict[str, Content]:
     """Returns the image files of a folder in order. Raises `BadSample`."""
-    order = frame_order(raw.path, raw.follow_links)
-    paths = [raw.path / name for name in order.names]
+    order = frame_order(folder, raw.follow_links)
+    paths = [folder / name for name in order.names]
     suffixes = {media_member_extension(path.name) for path in paths}
     if len(suffixes) > 1 or len(paths) > MOST_FRAMES:
         raise BadSample(
@@ -103,7 +105,7 @@ def _read_labels(raw: RawSample, sample: Sample) -> dict[str, Content]:
     """Returns dense labels by suffix, each of the size and with values of what it labels. Raises `BadSample`."""
     if raw.labels is None:
         return {}
-    if raw.labels.is_dir():
+    if raw.labels.is_dir() and isinstance(raw.path, Path):
         numbers = {path.stem: number for number, path in enumerate(frame_files(raw.path, raw.follow_links))}
         paths = {path.stem: path for path in frame_files(raw.labels, raw.follow_links)}
         if strays := sorted(paths.keys() - numbers.keys()):

@@ -23,7 +23,7 @@ from foresight_cache.preparation.duplicates import group_duplicates
 from foresight_cache.preparation.expectations import SplitCount, check_bad_samples
 from foresight_cache.preparation.filling import FilledShard, filled_shards
 from foresight_cache.preparation.leftovers import check_spelling
-from foresight_cache.preparation.listing import Listing, check_listing, generate_raw, list_samples
+from foresight_cache.preparation.listing import Listing, check_listing, list_samples, make_raw
 from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.request import PreparationRequest
 from foresight_cache.preparation.resuming import (
@@ -53,7 +53,7 @@ class PreparationSummary:
     splits: Mapping[str, int]
     """Number of samples in the shards, by split."""
     inventory: Inventory | None
-    """Number of files of the raw folder by what becomes of them; None for a generated set."""
+    """Number of files of the raw folder by what becomes of them; None for a set that is drawn or was fetched."""
     classes: tuple[str, ...]
     """Names of the classes that were listed."""
     counts: tuple[SplitCount, ...]
@@ -93,7 +93,7 @@ def prepare(
     with unfinished_folder(out):
         if (out / INDEX).exists():  # another process was quicker
             return _existing_summary(request)
-        listing = listing or _checked_listing(request, generate_raw(request))
+        listing = listing or _checked_listing(request, make_raw(request))
         summary = _pack(request, listing, advance)
         write_index(summary.shards)
     return summary
@@ -224,7 +224,7 @@ def _summary(
     return PreparationSummary(
         shards=shard_set,
         splits=dict(splits),
-        inventory=listing.inventory if listing and request.folder else None,
+        inventory=listing.inventory if listing and not request.manifest.generator else None,
         classes=listing.classes if listing else (),
         counts=listing.counts if listing else (),
         absent=listing.absent if listing else AbsentSamples(),

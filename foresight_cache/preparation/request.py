@@ -10,7 +10,8 @@ from foresight_cache import datasets
 from foresight_cache.datasets import BoxReader
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError, UnknownName, UsageError
-from foresight_cache.preparation.options import PreparationOptions
+from foresight_cache.preparation.options import PreparationOptions, is_address
+from foresight_cache.records import digest
 from foresight_cache.shards import ShardSet
 
 
@@ -43,10 +44,26 @@ class PreparationRequest:
         if self.options.boxes is not None and not issubclass(datasets.reader(self.manifest.family), BoxReader):
             raise UsageError(f"--boxes is {self.options.boxes}, but {self.manifest.family!r} has no boxes to read so")
 
+        if self.address is not None and (generator or not _reads_tars(self.manifest.family)):
+            raise UsageError(
+                f"--root is {self.options.root}, but {name!r} is read from a folder; programs and addresses are for "
+                "'webdataset' alone"
+            )
+
     @property
     def folder(self) -> Path | None:
-        """The raw folder; None for a generated set, whose `root` is a file of material for its generator."""
-        return None if self.manifest.generator else self.options.root
+        """The raw folder; None where it is made first, drawn or fetched."""
+        return None if self.manifest.generator or self.address else self.material
+
+    @property
+    def address(self) -> str | None:
+        """Program or address of a store that tars are fetched from; None for a set that lies here."""
+        return str(self.options.root) if is_address(self.options.root) else None
+
+    @property
+    def material(self) -> Path | None:
+        """Path that `root` is; of a generated set a file for its generator."""
+        return None if self.options.root is None or self.address else Path(self.options.root)
 
     @cached_property
     def packing_options(self) -> dict[str, Any]:
@@ -54,7 +71,7 @@ class PreparationRequest:
         options = {
             "split": self.options.split,
             "limit": self.options.selection.limit,
-            "root": _digest_of(self.options.root) if self.manifest.generator and self.options.root else None,
+            "root": self._root_digest(),
             "seed": self.options.seed if self.manifest.generator else None,
             "shuffle-seed": self.options.selection.shuffle_seed,
             "per-class": self.options.selection.per_class,
@@ -67,6 +84,18 @@ class PreparationRequest:
             "also": [other.digest for other in self.also] or None,
         }
         return {name: value for name, value in options.items() if value is not None}
+
+    def _root_digest(self) -> str | None:
+        """Returns what stands for a root that is no folder; an address may have a password in it."""
+        if self.address:
+            return digest(self.address)
+        return _digest_of(self.material) if self.manifest.generator and self.material else None
+
+
+def _reads_tars(family: str) -> bool:
+    from foresight_cache.datasets.parts.webdataset_reader import WebDatasetReader  # brings torch
+
+    return issubclass(datasets.reader(family), WebDatasetReader)
 
 
 def _digest_of(path: Path) -> str:

@@ -106,7 +106,7 @@ def _slot(slot: int | None) -> str:
 def _members(file: IO[bytes], path: Path, most: int) -> Iterator[tuple[str, str, _Place]]:
     """Yields key, suffix and place of each member; none is larger than the tar, whatever its header claims."""
     try:
-        with tarfile.open(fileobj=cast(IO[bytes], _Bounded(file, most)), mode="r:") as tar:
+        with tarfile.open(fileobj=cast(IO[bytes], BoundedFile(file, most)), mode="r:") as tar:
             for member in tar:
                 match = _MEMBER.fullmatch(member.name)
                 plain = member.isreg() and not member.issparse() and 0 <= member.size < most
@@ -119,7 +119,7 @@ def _members(file: IO[bytes], path: Path, most: int) -> Iterator[tuple[str, str,
         raise ShardError(f"{path} is not a whole tar: {error}; {AGAIN}") from None
 
 
-class _Bounded:
+class BoundedFile:
     """A file that is never asked for more than it can have: tarfile believes what a header claims and allocates it."""
 
     def __init__(self, file: IO[bytes], most: int) -> None:

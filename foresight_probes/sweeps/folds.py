@@ -15,6 +15,7 @@ from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import COPY, spread
+from foresight_probes.sweeps.tagged_parts import by_tags
 from foresight_probes.training.run_spec import RunSpec
 
 
@@ -50,7 +51,8 @@ def _pooled(plan: SweepPlan, point: str, run: RunSpec, mean_predictors: Mapping[
         breakdown = {name: _averaged([fold.breakdown[name] for fold in folds], weights) for name in copies}
         metrics = spread(list(breakdown.values()), options.confidence)
     else:
-        breakdown = task.breakdown(scores)
+        rows = {row["id"]: row for row in plan.cache.rows}
+        breakdown = task.breakdown(scores) | by_tags(task, scores, [rows[score.id] for score in samples])
         metrics = bootstrap(
             scores, groups, task.resampled_metrics, resamples=options.resamples, confidence=options.confidence
         )

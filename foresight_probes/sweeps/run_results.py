@@ -18,6 +18,7 @@ from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.sweeps.identity import provenance
 from foresight_probes.sweeps.plan import SweepPlan
+from foresight_probes.sweeps.tagged_parts import by_tags
 from foresight_probes.training.run_spec import RunSpec
 
 COPY = "copy "
@@ -53,7 +54,7 @@ def make_result(
         resamples=options.resamples,
         confidence=options.confidence,
     )
-    breakdown = task.breakdown(scores)
+    breakdown = task.breakdown(scores) | by_tags(task, scores, samples)
     if copies:
         breakdown = {f"{COPY}{number}": task.metrics(copy.scores) for number, copy in enumerate(copies, start=1)}
         metrics = spread(list(breakdown.values()), options.confidence)

@@ -2,12 +2,14 @@
 
 ROOT/annotations/instances_<split>.json
 ROOT/annotations/captions_<split>.json, person_keypoints_<split>.json    read too where they are
-ROOT/<split>/<file_name>    or    ROOT/images/<split>/<file_name>
+ROOT/<split>/<file_name>    or    ROOT/images/<split>/<file_name>    or    ROOT/images/<file_name>
+
+Exports of other tools are read as they are: `parts/coco_layouts.py` has the table.
 """
 
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,14 +19,13 @@ from foresight_cache.datasets.parts.coco_boxes import BoxTally
 from foresight_cache.datasets.parts.coco_categories import Categories, peek_categories, refuse_other_categories
 from foresight_cache.datasets.parts.coco_document import CocoDocument
 from foresight_cache.datasets.parts.coco_ids import has_id
+from foresight_cache.datasets.parts.coco_layouts import CocoSplit, find_splits
 from foresight_cache.datasets.parts.coco_objects import captions_of, image_size, objects_of
 from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.safe_paths import name_below, path_inside, stem
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.records import is_text
-from foresight_cache.samples import Sample, is_safe_name
-
-_LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split> or ROOT/images/<split>"
+from foresight_cache.samples import Sample
 
 
 class Reader:
@@ -45,32 +46,19 @@ class Reader:
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
-        folder = self._root / "annotations"
-        if not self._root.is_dir():
-            raise DatasetError(f"there is no folder {self._root}; {_LAYOUT}")
-        files = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        matches = [re.fullmatch(r"instances_(.+)\.json", file) for file in files]
-        splits = tuple(match[1] for match in matches if match and is_safe_name(match[1]))
-        if not splits:
-            missing = folder / "instances_*.json"
-            raise DatasetError(f"{self._root} is not a folder in COCO format: there is no {missing}; {_LAYOUT}")
-        return splits
+        return tuple(self._splits)
 
     def samples(self, split: str) -> Iterator[ListedSample]:
         """Yields the samples in the order of the JSON's images. Raises `DatasetError`."""
-        splits = self.splits()
-        if split not in splits:
-            file = self._root / "annotations" / f"instances_{split}.json"
-            raise DatasetError(
-                f"{self._root} has no split {split!r}: there is no {file}; splits there: {', '.join(splits)}"
-            )
-        folder = self._image_folder(split)
-        document = CocoDocument.load(self._root / "annotations", split)
-        self._compare_categories(splits, document)
+        files = self._files(split)
+        folder = files.images
+        document = CocoDocument.load(files)
+        self._compare_categories(document)
         prefix = f"{self._name}/{split}"
-        ids = [_sample_id(image, index, prefix) for index, image in enumerate(document.images)]
+        listed = [_renamed(image, files) for image in document.images]
+        ids = [_sample_id(image, index, prefix) for index, image in enumerate(listed)]
         _refuse_shared_ids(ids, document.path)
-        entries = zip(document.images, ids, strict=True)
+        entries = zip(listed, ids, strict=True)
         images = [_image(entry, folder, sample_id, self._rules) for entry, sample_id in entries]
         self._remarks[split] = (*_tell_strays(document), *self._check_boxes(document, images))
         for image, sample_id in zip(images, ids, strict=True):
@@ -84,10 +72,21 @@ class Reader:
         """Returns sentences on what contradicts itself in the splits read so far, but does not forbid to use them."""
         return tuple(remark for remarks in self._remarks.values() for remark in remarks)
 
-    def _compare_categories(self, splits: Iterable[str], document: CocoDocument) -> None:
+    @cached_property
+    def _splits(self) -> dict[str, CocoSplit]:
+        return find_splits(self._root)
+
+    def _files(self, split: str) -> CocoSplit:
+        """Returns the files of a split. Raises `DatasetError` where it is not there."""
+        if split in self._splits:
+            return self._splits[split]
+        file = next(iter(self._splits.values())).annotations
+        missing = f": there is no {file.with_name(f'instances_{split}.json')}" if "instances_" in file.name else ""
+        raise DatasetError(f"{self._root} has no split {split!r}{missing}; splits there: {', '.join(self._splits)}")
+
+    def _compare_categories(self, document: CocoDocument) -> None:
         """Raises `DatasetError` where another split, asked for or not, numbers the categories in another way."""
-        for split in splits:
-            path = self._root / "annotations" / f"instances_{split}.json"
+        for path in (files.annotations for files in self._splits.values()):
             if path not in self._categories:
                 self._categories[path] = document.categories if path == document.path else peek_categories(path)
             (first, known), (second, others) = sorted(
@@ -110,14 +109,6 @@ class Reader:
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
         return take_inventory(self._root, "image", samples, listed=True, follow_links=self._rules.follow_links)
-
-    def _image_folder(self, split: str) -> Path:
-        folders = (self._root / split, self._root / "images" / split)
-        for folder in folders:
-            if folder.is_dir():
-                return folder
-        missing = " and no ".join(map(str, folders))
-        raise DatasetError(f"the images of split {split!r} are missing: there is no folder {missing}")
 
     def _sample(
         self, image: "_Image | BrokenSample", sample_id: str, split: str, document: CocoDocument
@@ -152,6 +143,12 @@ class _Image(NamedTuple):
     path: Path
     width: int
     height: int
+
+
+def _renamed(entry: Any, files: CocoSplit) -> Any:
+    """Returns an entry under `images` with the name of its file below the folder of images."""
+    name = entry.get("file_name") if isinstance(entry, dict) else None
+    return {**entry, "file_name": files.name_below(name)} if files.own_folder_in_names and is_text(name) else entry
 
 
 def _image(entry: Any, folder: Path, sample_id: str, rules: FolderRules) -> _Image | BrokenSample:

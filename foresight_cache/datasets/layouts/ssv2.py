@@ -10,11 +10,13 @@ Annotations lie in ROOT or in its folder `labels` or `annotations`; clips in ROO
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from foresight_cache.datasets import DEFAULT_RULES, FolderRules, ListedSample
 from foresight_cache.datasets.inventory import Inventory
+from foresight_cache.datasets.parts.clip_boxes import ClipBoxes
 from foresight_cache.datasets.parts.clip_files import clips_by_stem, one_clip
 from foresight_cache.datasets.parts.counted_files import take_inventory
 from foresight_cache.datasets.parts.listed_samples import broken_sample, check_split, unmeasured_sample
@@ -65,13 +67,18 @@ _DIRECTION_OF = {name.lower(): direction for direction, names in DIRECTIONS.item
 class Reader:
     """Reader of the dataset family `ssv2`. Sample ids are `<name>/<split>/<clip id>`.
 
-    A clip of the test split has an action only where `test-answers.csv` says it.
+    A clip of the test split has an action only where `test-answers.csv` says it. Boxes of Something-Else are taken
+    along where they are.
     """
+
+    needs_boxes: ClassVar[bool] = False
+    """True where boxes have to be there."""
 
     def __init__(self, name: str, root: Path, rules: FolderRules = DEFAULT_RULES) -> None:
         self._name = name
         self._root = root
         self._rules = rules
+        self._remarks: dict[str, tuple[str, ...]] = {}
 
     def splits(self) -> tuple[str, ...]:
         """Returns the splits that have an annotation file. Raises `DatasetError` where there is none."""
@@ -89,6 +96,7 @@ class Reader:
         answers = self._answers() if split == "test" else {}
         folder = self._clip_folder()
         clips = clips_by_stem(folder)
+        boxes = self._boxes.of_split()
         for index, entry in enumerate(_entries(self._annotation_files()[split])):
             clip_id = _clip_id(entry)
             sample_id = f"{self._name}/{split}/{clip_id or f'records[{index}]'}"
@@ -97,6 +105,7 @@ class Reader:
                     raise BadSample(f"the entry {index} has no number or text without '/' under 'id'")
                 clip = one_clip(clip_id, clips.get(clip_id, []), folder, self._rules.follow_links)
                 annotations = _annotations({**entry, **answers.get(clip_id, {})}, classes, split)
+                annotations |= boxes.of(clip_id)
             except BadSample as error:
                 yield broken_sample(
                     sample_id, error, next(iter(clips.get(clip_id or "", ())), None), classes=_named_classes(entry)
@@ -105,10 +114,28 @@ class Reader:
                 yield unmeasured_sample(
                     sample_id, self._root, clip, "clip", annotations, rules=self._rules, gaps=self._rules.gaps()
                 )
+        if split != "test":  # of which none were published
+            boxes.check_joined(split)
+        self._remarks[split] = boxes.remarks()
+
+    def remarks(self) -> tuple[str, ...]:
+        """Returns sentences on boxes that are missing or contradict what is said of them, in the splits read so far."""
+        return tuple(f"{split}: {remark}" for split, remarks in self._remarks.items() for remark in remarks)
 
     def inventory(self, samples: Iterable[ListedSample], splits: Iterable[str]) -> Inventory:  # noqa: ARG002 - all
         """Counts every file below the root by what becomes of it, where these samples are listed."""
         return take_inventory(self._root, "clip", samples, listed=True, follow_links=self._rules.follow_links)
+
+    @cached_property
+    def _boxes(self) -> ClipBoxes:
+        """Returns the boxes of Something-Else. Raises `DatasetError` where they have to be there and are not."""
+        boxes = ClipBoxes.load(self._root / folder for folder in _ANNOTATION_FOLDERS)
+        if self.needs_boxes and not boxes.files:
+            raise DatasetError(
+                f"{self._root} has no boxes: there is no bounding_box_smthsmth_part1.json or other bounding_box….json; "
+                "get them from the homepage of Something-Else, or prepare the clips as 'ssv2'"
+            )
+        return boxes
 
     def _annotation_files(self) -> dict[str, Path]:
         """Returns the annotation files that are there, by split."""

@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 from foresight_cache.datasets.parts.coco_categories import categories_of, refuse_other_categories, refuse_repeats
 from foresight_cache.datasets.parts.coco_ids import KnownIds, has_id, plain_id
 from foresight_cache.datasets.parts.coco_keypoints import has_keypoints, keypoints_of_file
+from foresight_cache.datasets.parts.coco_layouts import CocoSplit
 from foresight_cache.datasets.parts.segmentation import pack_outlines
 from foresight_cache.errors import DatasetError
 from foresight_cache.records import shown
@@ -41,19 +42,18 @@ class CocoDocument:
     """Keypoints by `id()` of the entry that they belong to."""
 
     @classmethod
-    def load(cls, folder: Path, split: str) -> Self:
+    def load(cls, files: CocoSplit) -> Self:
         """Returns the document of a split. Raises `DatasetError`."""
-        path = folder / f"instances_{split}.json"
+        path = files.annotations
         document = _read(path, ("images", "annotations", "categories"))
         refuse_repeats(path, "image id", (image["id"] for image in document["images"] if has_id(image)))
         images = KnownIds(image["id"] for image in document["images"] if has_id(image))
-        captions = _captions(folder / f"captions_{split}.json", document, images)
+        captions = _captions(files.captions, document, images)
         by_image, strays = _by_image(document["annotations"], images)
         _refuse_failed_join(path, images, by_image, strays)
         ids = (plain_id(entry.get("id")) for entries in by_image.values() for entry in entries)
         refuse_repeats(path, "annotation id", (number for number in ids if number is not None))
         categories = categories_of(document["categories"], path)
-        keypoints_path = folder / f"person_keypoints_{split}.json"
         return cls(
             path=path,
             images=document["images"],
@@ -62,7 +62,7 @@ class CocoDocument:
             by_image=by_image,
             strays=strays,
             captions=captions,
-            keypoints=_keypoints(keypoints_path, path, categories, by_image, images),
+            keypoints=_keypoints(files.keypoints, path, categories, by_image, images),
         )
 
 
@@ -74,7 +74,7 @@ def _read(path: Path, lists: Iterable[str]) -> dict[str, list[Any]]:
         raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
     for key in lists:
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
-            kind = path.name.rsplit("_", 1)[0]
+            kind = path.stem.rpartition("_")[0] or "annotation"
             raise DatasetError(f"{path} is not a COCO {kind} file: expected a list under {key!r}")
     return cast(dict[str, list[Any]], document)
 
@@ -112,16 +112,17 @@ def _is_caption(entry: Any) -> bool:
     return isinstance(entry, dict) and "caption" in entry and "bbox" not in entry and "category_id" not in entry
 
 
-def _captions(path: Path, document: Mapping[str, list[Any]], images: KnownIds) -> Captions | None:
+def _captions(path: Path | None, document: Mapping[str, list[Any]], images: KnownIds) -> Captions | None:
     """Returns captions of a file of their own and of those among the annotations; None where there are none."""
     own = [entry for entry in document["annotations"] if _is_caption(entry)]
-    others = _read(path, ("annotations",))["annotations"] if path.is_file() else None
+    others = _read(path, ("annotations",))["annotations"] if path and path.is_file() else None
     if others is None and not own:
         return None
     captions: dict[Hashable, list[Any]] = _captions_by_image(own, images)
     others = [entry for entry in others or () if isinstance(entry, dict)]
     by_image = _captions_by_image(others, images)
-    _refuse_none_joined(path, "captions", others, len(by_image), images)
+    if path:
+        _refuse_none_joined(path, "captions", others, len(by_image), images)
     for image, texts in by_image.items():  # one that stands in both files is one caption
         known = captions.setdefault(image, [])
         known += [text for text in texts if text not in known] if known else texts
@@ -137,13 +138,17 @@ def _captions_by_image(entries: Iterable[dict[str, Any]], images: KnownIds) -> d
 
 
 def _keypoints(
-    path: Path, instances: Path, categories: Mapping[int, str], by_image: Mapping[Hashable, Any], images: KnownIds
+    path: Path | None,
+    instances: Path,
+    categories: Mapping[int, str],
+    by_image: Mapping[Hashable, Any],
+    images: KnownIds,
 ) -> dict[int, Any]:
     """Returns keypoints of the annotations themselves and of a file of their own."""
     joined = {
         id(entry): entry["keypoints"] for entries in by_image.values() for entry in entries if has_keypoints(entry)
     }
-    if path.is_file():
+    if path and path.is_file():
         document = _read(path, ("annotations",))
         refuse_other_categories(instances, categories, path, categories_of(document.get("categories") or [], path))
         others = [entry for entry in document["annotations"] if has_keypoints(entry)]

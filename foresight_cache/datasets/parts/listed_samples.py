@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.datasets import DEFAULT_RULES, BrokenSample, FolderRules, FrameGaps, RawSample
+from foresight_cache.datasets.file_parts import FilePart, MediaFile
 from foresight_cache.datasets.parts.safe_paths import name_below
 from foresight_cache.errors import AbsentFiles, BadSample, DatasetError
 from foresight_cache.samples import Media, Sample
@@ -19,7 +20,7 @@ def check_split(split: str, splits: Sequence[str], root: Path) -> None:
 def unmeasured_sample(
     sample_id: str,
     root: Path,
-    path: Path,
+    path: MediaFile,
     media: Media,
     annotations: Mapping[str, Any],
     *,
@@ -42,7 +43,7 @@ def unmeasured_sample(
         split=split,
         group=group or sample_id,
         media=media,
-        file_name=file_name or name_below(root, path),
+        file_name=file_name or name_below(root, path.path if isinstance(path, FilePart) else path),
         width=0,
         height=0,
         frames_per_second=frames_per_second,

@@ -25,6 +25,19 @@ def read_json(path: Path) -> Any:
         raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
 
 
+def read_heading(path: Path) -> list[str]:
+    """Returns the names of the columns of comma-separated text; none where it is empty. Raises `DatasetError`."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} is not a table of comma-separated text: {error}; get it again") from None
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error.strerror}; expected a table of comma-separated text"
+        ) from None
+
+
 def read_table(path: Path, required: Sequence[str]) -> Iterator[Mapping[str, str] | BadSample]:
     """Yields the rows of comma-separated text by heading; in place of a row of another length, the error to report.
 

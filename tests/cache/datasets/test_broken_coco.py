@@ -151,7 +151,10 @@ def test_two_files_that_would_be_one_sample(folder: Callable[..., Path]) -> None
         read(folder(document))
 
 
-LAYOUT = "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split> or ROOT/images/<split>"
+LAYOUT = (
+    "expected ROOT/annotations/instances_<split>.json, and images in ROOT/<split>, ROOT/images/<split> or ROOT/images; "
+    "or a folder as Roboflow, FiftyOne, Label Studio or labelme write it"
+)
 
 
 def test_what_is_missing_is_named(folder: Callable[..., Path], tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """A cache in an S3-compatible store: a real server on loopback."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +11,6 @@ from foresight_cache import open_cache
 from foresight_cache.errors import CacheError, CorruptCache, NotACache, UsageError
 from foresight_cache.verify import verify, verify_sample
 from tests.support import planted
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().makedirs("features", exist_ok=True)
-    yield "s3://features"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def test_a_cache_opens_from_an_object_store(bucket: str, tmp_path: Path) -> None:
