@@ -83,6 +83,8 @@ class Encoder(ABC):
     """True for a family that has a prompt, in which several images may stand."""
     taps: tuple[Tap, ...]
     """All taps in the order of computation; a forward pass stops at the last one that is requested."""
+    hindrance: str | None = None
+    """What keeps the weights of a model that was described from being loaded here; None where nothing is known."""
     patch_multiple: int
     """Pixels along a side of what one token of the coarsest grid sees (patch size times merge size)."""
 

@@ -14,7 +14,8 @@ from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, PromptM
 from foresight_cache.encoders.bases.pruning import deepest_tap, prune
 from foresight_cache.encoders.capture import readouts
 from foresight_cache.encoders.capture.hooks import capture
-from foresight_cache.encoders.weights import loading, model_files, tiny_models
+from foresight_cache.encoders.weights import loading, model_files, quantisation, tiny_models
+from foresight_cache.encoders.weights.accounting import COMMON_RULES, Rules
 from foresight_cache.errors import ModelError, UnknownName, UsageError
 from foresight_cache.points import Point
 from foresight_cache.samples import Grid
@@ -33,6 +34,8 @@ class TransformersEncoder(Encoder):
     """Name of the model's class in transformers."""
     kept_on_host: ClassVar[frozenset[str]] = frozenset()
     """Inputs that the model itself does not take; to read them from the device would wait for it."""
+    left_out_tensors: ClassVar[Rules] = {}
+    """Tensors of published checkpoints that no tap needs, beside those of parts that are left out of the model."""
 
     def __init__(
         self,
@@ -59,7 +62,8 @@ class TransformersEncoder(Encoder):
         self.device = model_files.pick_device(options.device)
         self.model = model
         if model is not None:
-            self.model = model.to(self.device).eval().requires_grad_(False)
+            placed = model if self._source.get("quantisation") else model.to(self.device)  # that is there
+            self.model = placed.eval().requires_grad_(False)
             if options.compiled:
                 self._compile()
 
@@ -163,11 +167,19 @@ class TransformersEncoder(Encoder):
         config, processor = loading.load_config(cls.model_class, path), cls.load_processor(path)
         name, revision = model_files.identifier(name), model_files.revision(path)
         if is_random:
+            config = quantisation.without(config)
             return cls._load_random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
         deepest = deepest_tap(cls.taps_of(config), taps)
         pruner = cls._pruner(config, deepest)
-        weights = loading.load_pretrained(cls.model_class, path, options.dtype, options.attention, pruner)
-        source = {"name": name, "revision": revision, "weights_digest": model_files.weights_digest(path)}
+        weights = loading.load_pretrained(
+            *(cls.model_class, path, options.dtype, options.attention, pruner),
+            rules={**COMMON_RULES, **cls.left_out_tensors},
+            device=model_files.pick_device(options.device),
+        )
+        source = {
+            **{"name": name, "revision": revision, "weights_digest": model_files.weights_digest(path)},
+            "quantisation": quantisation.identity(quantisation.settings_of(path)),
+        }
         return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
@@ -188,7 +200,8 @@ class TransformersEncoder(Encoder):
         deepest = deepest_tap(cls.taps_of(config), taps)
         pruner = cls._pruner(config, deepest)
         weights = loading.make_random(cls.model_class, config, options.dtype, options.attention, pruner, seed)
-        source = {"name": name, "revision": revision, "weights_digest": records.digest(recipe)}
+        digest = records.digest(recipe)
+        source = {"name": name, "revision": revision, "weights_digest": digest, "quantisation": None}
         return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
@@ -206,7 +219,10 @@ class TransformersEncoder(Encoder):
         if scheme == TINY:
             return cls(*cls.tiny(), options=options)
         path = model_files.directory(rest if scheme == RANDOM else model, ("config.json",))
-        return cls(loading.load_config(cls.model_class, path), None, options=options)
+        described = cls(loading.load_config(cls.model_class, path), None, options=options)
+        settings = quantisation.settings_of(path)
+        described.hindrance = quantisation.sentence(settings) if settings and scheme != RANDOM else None
+        return described
 
     def identity(self) -> Mapping[str, Any]:
         seed = tiny_models.seed_of(self.config)

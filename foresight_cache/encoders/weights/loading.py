@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from foresight_cache.encoders.weights import model_files, tiny_models
+from foresight_cache.encoders.weights import checkpoint_files, quantisation, tiny_models
+from foresight_cache.encoders.weights.accounting import Rules, check_account, check_numbers
+from foresight_cache.encoders.weights.model_files import first_line
 from foresight_cache.errors import ModelError, UsageError
 
 Pruner = Callable[[nn.Module], None]
@@ -21,6 +23,11 @@ PIXEL_SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", 
 class NotLoaded(nn.Module):
     """Stand-in for a module that was left out, so that hooks find something to be attached to."""
 
+    def __init__(self, parts: frozenset[str] = frozenset()) -> None:
+        """`parts` are the names of the modules and tensors right inside the one that was left out."""
+        super().__init__()
+        self.parts = parts
+
     def forward(self, *_args: object, **_kwargs: object) -> None:
         raise ModelError("a part of the model that was not loaded was run; load the model with all taps that are read")
 
@@ -29,8 +36,10 @@ def leave_out(root: nn.Module, path: str) -> None:
     """Replaces the module at a path by `NotLoaded`; does nothing where there is no such module."""
     parent, _, name = path.rpartition(".")
     owner = root.get_submodule(parent)
-    if name in dict(owner.named_children()):
-        setattr(owner, name, NotLoaded())
+    module = dict(owner.named_children()).get(name)
+    if module is not None and not isinstance(module, NotLoaded):
+        held = [*module.named_children(), *module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        setattr(owner, name, NotLoaded(frozenset(part for part, _ in held)))
 
 
 def load_config(model_class: str, path: Path) -> Any:
@@ -44,10 +53,47 @@ def load_config(model_class: str, path: Path) -> Any:
         ) from error
 
 
-def load_pretrained(model_class: str, path: Path, dtype: str, attention: str, prune_model: Pruner) -> Any:
-    """Loads a model from a directory's safetensors, on the CPU. Raises `ModelError` and `UsageError`."""
+def load_pretrained(
+    model_class: str, path: Path, dtype: str, attention: str, prune_model: Pruner, *, rules: Rules, device: torch.device
+) -> Any:
+    """Loads a model from a directory's safetensors, on the CPU, or on `device` where its weights are quantised.
+
+    Raises `UsageError`, and `ModelError` for each tensor that the files have and the model has not, or in another
+    shape, or the other way round, but for the parts that `prune_model` leaves out and for tensors that `rules` name.
+    """
+    quantised = quantisation.settings_of(path)
+    quantisation.check(quantised, str(path))
+    stored = checkpoint_files.check_weights(path)
+    if not quantised:
+        check_numbers(stored, path)
     with _quiet(), _attention_errors(attention):
-        return model_files.load_weights(_pruned_class(model_class, prune_model), path, getattr(torch, dtype), attention)
+        placed = {"device_map": {"": str(device)}} if quantised else {}
+        model, report = _loaded(_pruned_class(model_class, prune_model), path, dtype, attention, placed)
+    left_out = {name: module.parts for name, module in model.named_modules() if isinstance(module, NotLoaded)}
+    check_account(report, model, stored, left_out=left_out, rules=rules, path=path)
+    return model
+
+
+def _loaded(
+    model_class: Any, path: Path, dtype: str, attention: str, placed: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
+    """Returns a model, and what transformers says of loading it. Raises `ModelError`."""
+    from safetensors import SafetensorError
+
+    try:
+        loaded: tuple[Any, Mapping[str, Any]] = model_class.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # so that the report has them, which is read
+            output_loading_info=True,
+            **placed,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the weights in {path} do not load as {model_class.__name__}: {first_line(error)}") from error
+    return loaded
 
 
 def make_random(model_class: str, config: Any, dtype: str, attention: str, prune_model: Pruner, seed: int) -> Any:

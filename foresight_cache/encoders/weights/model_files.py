@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from foresight_cache.encoders.weights import checkpoint_files
 from foresight_cache.encoders.weights.digest_cache import file_digest
 from foresight_cache.errors import ModelError, UsageError
 
@@ -28,6 +29,8 @@ _T = TypeVar("_T")
 def model_type(model: str) -> str:
     """Returns the architecture that a model's configuration names, such as `qwen2_5_vl`. Raises `ModelError`."""
     path = _local(model)
+    if path:
+        checkpoint_files.check_directory(path)
     config = path / "config.json" if path else _from_hub(model, lambda hub: hub.hf_hub_download(model, "config.json"))
     return _model_type(Path(config))
 
@@ -43,8 +46,9 @@ def directory(model: str, files: Sequence[str] = SAFE_FILES) -> Path:
 
     Raises `ModelError`.
     """
-    path = _local(model)
-    return path or Path(_from_hub(model, lambda hub: hub.snapshot_download(model, allow_patterns=list(files))))
+    path = _local(model) or Path(_from_hub(model, lambda hub: hub.snapshot_download(model, allow_patterns=list(files))))
+    checkpoint_files.check_directory(path)
+    return path
 
 
 def revision(path: Path) -> str | None:
@@ -57,50 +61,11 @@ def revision(path: Path) -> str | None:
 
 
 def weights_digest(path: Path) -> str:
-    """Returns the SHA-256 over names and contents of a directory's safetensors files. Raises `ModelError`."""
+    """Returns the SHA-256 over names and contents of the files that a model is loaded from. Raises `ModelError`."""
     total = hashlib.sha256()
-    for file in weight_files(path):
+    for file in checkpoint_files.weight_files(path):
         total.update(f"{file.name}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
-
-
-def weight_files(path: Path) -> list[Path]:
-    """Lists a directory's safetensors files. Raises `ModelError` where there are none."""
-    files = sorted(path.glob("*.safetensors"))
-    if not files:
-        raise ModelError(
-            f"{path} has no *.safetensors weights; other formats can run code when they are read, "
-            f"so convert the model to safetensors first"
-        )
-    return files
-
-
-def load_weights(model_class: Any, path: Path, dtype: "torch.dtype", attention: str) -> Any:
-    """Loads a transformers model from a directory's safetensors, on the CPU. What the class lacks is not read.
-
-    Raises `ModelError` also where weights are missing, which transformers would replace by random ones.
-    """
-    from safetensors import SafetensorError
-
-    weight_files(path)
-    try:
-        model, report = model_class.from_pretrained(
-            path,
-            dtype=dtype,
-            attn_implementation=attention,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"the weights in {path} do not load as {model_class.__name__}: {_first_line(error)}"
-        ) from error
-    if missing := sorted(report["missing_keys"]):
-        raise ModelError(
-            f"the weights in {path} lack {len(missing)} tensors of {model_class.__name__}, such as {missing[0]}"
-        )
-    return model
 
 
 def load_processor(processor_class: Any, path: Path) -> Any:
@@ -108,7 +73,7 @@ def load_processor(processor_class: Any, path: Path) -> Any:
     try:
         return processor_class.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path} has no usable {processor_class.__name__}: {_first_line(error)}") from error
+        raise ModelError(f"{path} has no usable {processor_class.__name__}: {first_line(error)}") from error
 
 
 def pick_device(text: str) -> "torch.device":
@@ -182,12 +147,12 @@ def _from_hub(model: str, fetch: Callable[..., _T]) -> _T:
         ) from error
     except (OSError, ValueError, connection_error) as error:
         raise ModelError(
-            f"model {model!r} is not a local directory and could not be fetched from the hub ({_first_line(error)}); "
+            f"model {model!r} is not a local directory and could not be fetched from the hub ({first_line(error)}); "
             f"check the network, or download the model elsewhere and name its directory"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Returns what another library has to say, as part of one sentence."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__

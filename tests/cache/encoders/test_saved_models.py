@@ -105,8 +105,8 @@ def drop_processor(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (drop_weights, r"has no \*\.safetensors weights; .* convert the model to safetensors first"),
-        (cut_weights, "do not load as Qwen2_5_VLForConditionalGeneration"),
+        (drop_weights, r"has no \*\.safetensors weights but .* convert the model to safetensors first"),
+        (cut_weights, r"model\.safetensors cannot be read as safetensors weights: it is cut short"),
         (drop_tensors, "lack .* tensors of Qwen2_5_VLForConditionalGeneration, such as .*merger"),
         (drop_template, "chat template of this qwen2_5_vl cannot be used"),
         (break_template, "chat template of this qwen2_5_vl cannot be used"),
