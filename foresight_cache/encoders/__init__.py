@@ -142,6 +142,14 @@ class Encoder(ABC):
         """
 
     @abstractmethod
+    def check_prompt(self) -> None:
+        """Raises `UsageError` for a prompt in the options that the model would take for more than text."""
+
+    @abstractmethod
+    def check_text(self, text: str) -> None:
+        """Raises `BadSample` for words to a sample that are more than text to the model, or too long."""
+
+    @abstractmethod
     def forward(self, inputs: Mapping[str, "torch.Tensor"], points: Sequence[str]) -> dict[str, list["torch.Tensor"]]:
         """Runs one forward pass that stops at the deepest tap of `points`.
 

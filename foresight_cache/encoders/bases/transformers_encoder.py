@@ -154,18 +154,27 @@ class TransformersEncoder(Encoder):
         for clip in clips:
             self.grid("patch", 1 if media == "images" else len(clip), *clip.shape[1:3])
 
+    def check_prompt(self) -> None:
+        """Raises `UsageError` for a prompt that is more than text to the model; a family without one takes any."""
+
+    def check_text(self, text: str) -> None:
+        """Raises `BadSample` for words that are more than text to the model; a family without prompt takes any."""
+
     # Loading.
 
     @classmethod
     def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
         scheme, _, rest = model.partition(":")
         if scheme == TINY:
-            return cls._load_random(*cls.tiny(), options, taps, name=model, revision=None)
+            config, processor = cls.tiny()
+            cls(config, processor, options=options).check_prompt()
+            return cls._load_random(config, processor, options, taps, name=model, revision=None)
         is_random = scheme == RANDOM
         name = rest if is_random else model
         path = model_files.directory(name, model_files.TEXT_FILES if is_random else model_files.SAFE_FILES)
         config, processor = loading.load_config(cls.model_class, path), cls.load_processor(path)
         name, revision = model_files.identifier(name), model_files.revision(path)
+        cls(config, processor, options=options).check_prompt()  # before the weights, which take long
         if is_random:
             config = quantisation.without(config)
             return cls._load_random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
