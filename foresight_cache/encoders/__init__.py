@@ -61,6 +61,9 @@ class LoadOptions:
     attention: Annotated[
         str, Flag(help="Attention kernel, as in transformers: sdpa, eager, flash_attention_2 …", name="--attn")
     ] = "sdpa"
+    revision: Annotated[
+        str | None, Flag(help="Branch, tag or commit of a hub id, as in --model id@revision.", unset="main")
+    ] = None
     compiled: Annotated[
         bool, Flag(help="Use torch.compile on blocks and layers: slow to begin, for long runs.", name="--compile")
     ] = False
@@ -200,11 +203,13 @@ def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) ->
 
     Raises `UnknownName` and `ModelError`.
     """
+    model = model_files.at_revision(model, options.revision)
     return _family_class(model).load(model, options, taps)
 
 
 def describe(model: str, options: LoadOptions) -> Encoder:
     """Makes the encoder that a model text names, without its weights. Raises `UnknownName` and `ModelError`."""
+    model = model_files.at_revision(model, options.revision)
     return _family_class(model).describe(model, options)
 
 

@@ -14,7 +14,7 @@ from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, PromptM
 from foresight_cache.encoders.bases.pruning import deepest_tap, prune
 from foresight_cache.encoders.capture import readouts
 from foresight_cache.encoders.capture.hooks import capture
-from foresight_cache.encoders.weights import loading, model_files, quantisation, tiny_models
+from foresight_cache.encoders.weights import hub_snapshots, loading, model_files, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import COMMON_RULES, Rules
 from foresight_cache.errors import ModelError, UnknownName, UsageError
 from foresight_cache.points import Point
@@ -171,17 +171,24 @@ class TransformersEncoder(Encoder):
             return cls._load_random(config, processor, options, taps, name=model, revision=None)
         is_random = scheme == RANDOM
         name = rest if is_random else model
-        path = model_files.directory(name, model_files.TEXT_FILES if is_random else model_files.SAFE_FILES)
+        files = model_files.TEXT_FILES if is_random else model_files.SAFE_FILES
+        path = model_files.directory(name, files)
+        with hub_snapshots.told_if_partial(path, files):
+            return cls._load_directory(path, model_files.identifier(name), options, taps, is_random=is_random)
+
+    @classmethod
+    def _load_directory(
+        cls, path: Path, name: str, options: LoadOptions, taps: Sequence[str] | None, *, is_random: bool
+    ) -> Self:
         config, processor = loading.load_config(cls.model_class, path), cls.load_processor(path)
-        name, revision = model_files.identifier(name), model_files.revision(path)
         cls(config, processor, options=options).check_prompt()  # before the weights, which take long
+        revision = hub_snapshots.commit_of(path)
         if is_random:
             config = quantisation.without(config)
             return cls._load_random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
         deepest = deepest_tap(cls.taps_of(config), taps)
-        pruner = cls._pruner(config, deepest)
         weights = loading.load_pretrained(
-            *(cls.model_class, path, options.dtype, options.attention, pruner),
+            *(cls.model_class, path, options.dtype, options.attention, cls._pruner(config, deepest)),
             rules={**COMMON_RULES, **cls.left_out_tensors},
             device=model_files.pick_device(options.device),
         )

@@ -10,7 +10,7 @@ from torch import nn
 
 from foresight_cache.encoders.weights import checkpoint_files, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import Rules, check_account, check_numbers
-from foresight_cache.encoders.weights.model_files import first_line
+from foresight_cache.encoders.weights.hub_snapshots import first_line
 from foresight_cache.errors import ModelError, UsageError
 
 Pruner = Callable[[nn.Module], None]
