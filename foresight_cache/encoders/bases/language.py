@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -112,6 +112,7 @@ class LanguageEncoder(TransformersEncoder):
             **super().identity(),
             "prompt": self.options.prompt,
             "chat_template_digest": records.digest(self.processor.chat_template),
+            "tokenizer_digest": self._tokenizer_digest,
             "prompt_tokens_digest": records.digest(self._prompt_tokens),
             **{name: loading.processor_settings(part, self.pixel_settings) for name, part in processors.items()},
         }
@@ -168,6 +169,10 @@ class LanguageEncoder(TransformersEncoder):
         begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
         ids: list[int] = tokenizer(text, add_special_tokens=not begins)["input_ids"]
         return ids
+
+    @cached_property
+    def _tokenizer_digest(self) -> str:
+        return loading.tokenizer_digest(self.processor.tokenizer)
 
     def _text_flaw(self, text: str) -> str | None:
         marks = reserved_marks(self.processor, self.visual_ids())

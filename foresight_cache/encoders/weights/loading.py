@@ -1,5 +1,6 @@
 """Models with only the modules that some taps need: whatever comes later is neither read from disk nor in memory."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from foresight_cache.encoders.weights import attention as attentions
 from foresight_cache.encoders.weights import checkpoint_files, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import Rules, check_account, check_numbers
 from foresight_cache.encoders.weights.hub_snapshots import first_line
-from foresight_cache.errors import ModelError, UsageError
+from foresight_cache.errors import ModelError
+from foresight_cache.records import digest
 
 Pruner = Callable[[nn.Module], None]
 """Function that takes away, in place, what is not needed of a model that has just been made."""
@@ -66,9 +69,10 @@ def load_pretrained(
     stored = checkpoint_files.check_weights(path)
     if not quantised:
         check_numbers(stored, path)
-    with _quiet(), _attention_errors(attention):
+    with _quiet(), attentions.told(attention):
         placed = {"device_map": {"": str(device)}} if quantised else {}
         model, report = _loaded(_pruned_class(model_class, prune_model), path, dtype, attention, placed)
+    attentions.check_used(model, attention)
     left_out = {name: module.parts for name, module in model.named_modules() if isinstance(module, NotLoaded)}
     check_account(report, model, stored, left_out=left_out, rules=rules, path=path)
     return model
@@ -101,10 +105,11 @@ def make_random(model_class: str, config: Any, dtype: str, attention: str, prune
 
     A weight depends on the seed, its name and its shape, and not on what else is there. Raises `UsageError`.
     """
-    with torch.random.fork_rng(devices=[]), _quiet(), _attention_errors(attention):
+    with torch.random.fork_rng(devices=[]), _quiet(), attentions.told(attention):
         model = _pruned_class(model_class, prune_model).from_pretrained(
             None, config=config, state_dict={}, dtype=getattr(torch, dtype), attn_implementation=attention
         )
+    attentions.check_used(model, attention)
     tiny_models.randomise(model, seed)
     return model
 
@@ -122,6 +127,16 @@ def processor_settings(processor: Any, names: Sequence[str] = PIXEL_SETTINGS) ->
     """Returns the named settings of an image or video processor, as JSON values, and its class."""
     stored = processor.to_dict()
     return {"class": type(processor).__name__} | {name: _plain(stored.get(name)) for name in names}
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Returns the SHA-256 of what decides the tokens of a text, in hexadecimal; padding is no part of it."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        return digest([type(tokenizer).__name__, tokenizer.get_vocab(), sorted(tokenizer.all_special_tokens)])
+    stored = json.loads(tokenizer.backend_tokenizer.to_str())
+    return digest({name: value for name, value in stored.items() if name not in ("padding", "truncation", "version")})
 
 
 def _plain(value: Any) -> Any:
@@ -166,16 +181,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
-
-
-@contextmanager
-def _attention_errors(attention: str) -> Iterator[None]:
-    try:
-        yield
-    except (ImportError, ValueError, ModelError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        if "attention" not in reason.lower() and "attn" not in reason:
-            raise
-        raise UsageError(
-            f"--attn {attention} is not available here: {reason.rstrip('.:')}; choose another, such as sdpa"
-        ) from error

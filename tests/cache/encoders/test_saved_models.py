@@ -123,3 +123,17 @@ def test_a_damaged_directory_is_one_sentence(
     with pytest.raises(ModelError, match=message) as caught:
         encoders.load(str(path), FLOAT)
     assert "\n" not in str(caught.value)
+
+
+def test_another_tokenizer_is_another_identity(saved: Path, tmp_path: Path) -> None:
+    """Two bytes that change places: the prompt has neither, and a question may."""
+    path = shutil.copytree(saved, tmp_path / "other")
+    stored = json.loads((path / "tokenizer.json").read_text())
+    vocabulary = stored["model"]["vocab"]
+    vocabulary["Q"], vocabulary["Z"] = vocabulary["Z"], vocabulary["Q"]
+    (path / "tokenizer.json").write_text(json.dumps(stored))
+    before, after = (encoders.load(str(each), FLOAT, ["vit.block_01"]) for each in (saved, path))
+    old, new = before.identity(), after.identity()
+    assert {name for name in old if old[name] != new[name]} == {"name", "tokenizer_digest"}
+    after.preprocess([make(after, "one unit")[0][0]], "image", ["A question, padded"])
+    assert after.identity() == new, "padding is a state of the tokenizer and no part of it"
