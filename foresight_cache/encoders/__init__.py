@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
-from foresight_cache.encoders.weights import model_files
-from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.encoders.weights import model_files, near_forms
+from foresight_cache.errors import ModelError, UnknownName, UsageError
 from foresight_cache.option_help import Flag
 from foresight_cache.points import Point
 from foresight_cache.registry import Registry
@@ -195,7 +195,10 @@ def family_of(model: str) -> str:
     if not source.strip():
         raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
     # A vision tower that was saved alone, such as `clip_vision_model`, is of the family of the whole.
-    return _known(model_files.model_type(source).removesuffix("_vision_model"))
+    kind = model_files.model_type(source).removesuffix("_vision_model")
+    if instead := near_forms.advice(kind, names()):
+        raise ModelError(f"model {source!r} is of the type {kind!r}, which is not supported; {instead}")
+    return _known(kind)
 
 
 def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Encoder:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foresight_cache.encoders.weights import checkpoint_files, hub_snapshots
+from foresight_cache.encoders.weights import checkpoint_files, hub_snapshots, near_forms
 from foresight_cache.encoders.weights.digest_cache import file_digest
 from foresight_cache.encoders.weights.hub_snapshots import first_line
 from foresight_cache.errors import ModelError, UsageError
@@ -115,9 +115,13 @@ def _model_type(config: Path) -> str:
     try:
         architecture = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     except FileNotFoundError as error:
-        raise ModelError(f"{config.parent} has no config.json, so it is not a model's directory") from error
+        known = near_forms.what_it_is(config.parent)
+        told = f"is {known}" if known else "has no config.json, so it is not a model's directory"
+        raise ModelError(f"{config.parent} {told}") from error
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{config} cannot be read as a model's configuration: {error}") from error
     if not isinstance(architecture, str):
+        if known := near_forms.what_it_is(config.parent):
+            raise ModelError(f"{config.parent} is {known}")
         raise ModelError(f"{config} has no 'model_type', so the model's family is unknown")
     return architecture
