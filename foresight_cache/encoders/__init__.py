@@ -58,6 +58,13 @@ class LoadOptions:
     device: Annotated[
         str, Flag(help="Device of the model: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")
     ] = "auto"
+    device_map: Annotated[
+        Literal["one", "auto"],
+        Flag(
+            help="Keep the model on one device, or share it out over all GPUs and the host by accelerate (auto).",
+            name="--device-map",
+        ),
+    ] = "one"
     attention: Annotated[
         str, Flag(help="Attention kernel, as in transformers: sdpa, eager, flash_attention_2 …", name="--attn")
     ] = "sdpa"

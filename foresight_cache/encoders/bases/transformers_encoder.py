@@ -14,7 +14,7 @@ from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, PromptM
 from foresight_cache.encoders.bases.pruning import deepest_tap, prune
 from foresight_cache.encoders.capture import readouts
 from foresight_cache.encoders.capture.hooks import capture
-from foresight_cache.encoders.weights import hub_snapshots, loading, model_files, quantisation, tiny_models
+from foresight_cache.encoders.weights import hub_snapshots, loading, model_files, placement, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import COMMON_RULES, Rules
 from foresight_cache.errors import ModelError, UnknownName, UsageError
 from foresight_cache.points import Point
@@ -62,8 +62,8 @@ class TransformersEncoder(Encoder):
         self.device = model_files.pick_device(options.device)
         self.model = model
         if model is not None:
-            placed = model if self._source.get("quantisation") else model.to(self.device)  # that is there
-            self.model = placed.eval().requires_grad_(False)
+            is_placed = self._source.get("quantisation") or _is_shared_out(options)
+            self.model = (model if is_placed else model.to(self.device)).eval().requires_grad_(False)
             if options.compiled:
                 self._compile()
 
@@ -191,6 +191,7 @@ class TransformersEncoder(Encoder):
             *(cls.model_class, path, options.dtype, options.attention, cls._pruner(config, deepest)),
             rules={**COMMON_RULES, **cls.left_out_tensors},
             device=model_files.pick_device(options.device),
+            shared_out=_is_shared_out(options),
         )
         source = {
             **{"name": name, "revision": revision, "weights_digest": model_files.weights_digest(path)},
@@ -215,7 +216,9 @@ class TransformersEncoder(Encoder):
         recipe = [tiny_models.RECIPE, seed, options.dtype, loading.lasting_config(config.to_dict())]
         deepest = deepest_tap(cls.taps_of(config), taps)
         pruner = cls._pruner(config, deepest)
+        is_shared_out = _is_shared_out(options)
         weights = loading.make_random(cls.model_class, config, options.dtype, options.attention, pruner, seed)
+        weights = placement.share_out(weights) if is_shared_out else weights
         digest = records.digest(recipe)
         source = {"name": name, "revision": revision, "weights_digest": digest, "quantisation": None}
         return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
@@ -289,7 +292,8 @@ class TransformersEncoder(Encoder):
         values: dict[str, list[torch.Tensor]] = {}
         for tap in taps:
             kept = [point.readout for point in points if point.tap == tap.name]
-            for readout, tensors in self._readouts(tap, captured.pop(tap.name), inputs, kept).items():
+            hidden = captured.pop(tap.name).to(self.device, non_blocking=True)  # of a model on several devices
+            for readout, tensors in self._readouts(tap, hidden, inputs, kept).items():
                 values[str(Point(tap.name, readout))] = tensors
         return values
 
@@ -320,3 +324,7 @@ class TransformersEncoder(Encoder):
         if self.model is None or not {tap.name for tap in taps} <= set(names[:loaded]):
             raise ModelError(f"{taps[-1].name} was not loaded; load the model with all taps that are to be read")
         return taps
+
+
+def _is_shared_out(options: LoadOptions) -> bool:
+    return placement.is_shared_out(options.device_map, options.device, compiled=options.compiled)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from foresight_cache.encoders.weights import attention as attentions
-from foresight_cache.encoders.weights import checkpoint_files, quantisation, tiny_models
+from foresight_cache.encoders.weights import checkpoint_files, placement, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import Rules, check_account, check_numbers
 from foresight_cache.encoders.weights.hub_snapshots import first_line
 from foresight_cache.errors import ModelError
@@ -57,20 +57,28 @@ def load_config(model_class: str, path: Path) -> Any:
 
 
 def load_pretrained(
-    model_class: str, path: Path, dtype: str, attention: str, prune_model: Pruner, *, rules: Rules, device: torch.device
+    model_class: str,
+    path: Path,
+    dtype: str,
+    attention: str,
+    prune_model: Pruner,
+    *,
+    rules: Rules,
+    device: torch.device,
+    shared_out: bool,
 ) -> Any:
-    """Loads a model from a directory's safetensors, on the CPU, or on `device` where its weights are quantised.
+    """Loads a model from a directory's safetensors: on the CPU, or where `placement.loading_arguments` says.
 
     Raises `UsageError`, and `ModelError` for each tensor that the files have and the model has not, or in another
     shape, or the other way round, but for the parts that `prune_model` leaves out and for tensors that `rules` name.
     """
     quantised = quantisation.settings_of(path)
+    placed = placement.loading_arguments(device, shared_out=shared_out, quantised=quantised is not None)
     quantisation.check(quantised, str(path))
     stored = checkpoint_files.check_weights(path)
     if not quantised:
         check_numbers(stored, path)
     with _quiet(), attentions.told(attention):
-        placed = {"device_map": {"": str(device)}} if quantised else {}
         model, report = _loaded(_pruned_class(model_class, prune_model), path, dtype, attention, placed)
     attentions.check_used(model, attention)
     left_out = {name: module.parts for name, module in model.named_modules() if isinstance(module, NotLoaded)}
