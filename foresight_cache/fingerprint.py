@@ -5,19 +5,30 @@ from typing import Any
 
 from foresight_cache.records import canonical_json
 
+ORIGIN = ("model.name", "model.revision")
+"""Fields that say where weights were found; what they are, their digest says."""
+_WEIGHTS = "model.weights_digest"
+
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Returns one phrase for each field that differs, with both values.
+
+    The same weights under another name or revision differ in nothing.
 
     >>> differences({"model": {"dtype": "bfloat16"}}, {"model": {"dtype": "float32"}})
     ["model.dtype is 'bfloat16' in the cache and 'float32' here"]
     >>> differences({"seed": None, "frames": 1}, {"frames": 1})
     ['seed is None in the cache and absent here']
+    >>> old, new = ({"model": {"name": name, "weights_digest": "0a1b"}} for name in ("org/model", "copy"))
+    >>> differences(old, new)
+    []
     """
     old, new = dict(_leaves(stored)), dict(_leaves(wanted))
+    same = _WEIGHTS in old and _spelling(old, _WEIGHTS) == _spelling(new, _WEIGHTS)
+    alike = [name for name in ORIGIN if same and name in old and name in new]
     return [
         f"{name} is {_said(old, name)} in the cache and {_said(new, name)} here"
-        for name in sorted(old.keys() | new.keys())
+        for name in sorted((old.keys() | new.keys()).difference(alike))
         if _spelling(old, name) != _spelling(new, name)
     ]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
-from foresight_cache.encoders.weights import model_files
-from foresight_cache.errors import UnknownName, UsageError
+from foresight_cache.encoders.weights import model_files, near_forms
+from foresight_cache.errors import ModelError, UnknownName, UsageError
 from foresight_cache.option_help import Flag
 from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.registry import Registry
@@ -60,9 +60,19 @@ class LoadOptions:
     device: Annotated[
         str, Flag(help="Device of the model: auto (the first GPU, else the CPU), cpu, cuda, cuda:1 …")
     ] = "auto"
+    device_map: Annotated[
+        Literal["one", "auto"],
+        Flag(
+            help="Keep the model on one device, or share it out over all GPUs and the host by accelerate (auto).",
+            name="--device-map",
+        ),
+    ] = "one"
     attention: Annotated[
         str, Flag(help="Attention kernel, as in transformers: sdpa, eager, flash_attention_2 …", name="--attn")
     ] = "sdpa"
+    revision: Annotated[
+        str | None, Flag(help="Branch, tag or commit of a hub id, as in --model id@revision.", unset="main")
+    ] = None
     compiled: Annotated[
         bool, Flag(help="Use torch.compile on blocks and layers: slow to begin, for long runs.", name="--compile")
     ] = False
@@ -93,6 +103,8 @@ class Encoder(ABC):
     """True for a family that is told when the frames of a clip are shown."""
     taps: tuple[Tap, ...]
     """All taps in the order of computation; a forward pass stops at the last one that is requested."""
+    hindrance: str | None = None
+    """What keeps the weights of a model that was described from being loaded here; None where nothing is known."""
     patch_multiple: int
     """Pixels along a side of what one token of the coarsest grid sees (patch size times merge size)."""
 
@@ -171,6 +183,14 @@ class Encoder(ABC):
         """
 
     @abstractmethod
+    def check_prompt(self) -> None:
+        """Raises `UsageError` for a prompt in the options that the model would take for more than text."""
+
+    @abstractmethod
+    def check_text(self, text: str) -> None:
+        """Raises `BadSample` for words to a sample that are more than text to the model, or too long."""
+
+    @abstractmethod
     def forward(self, inputs: Mapping[str, "torch.Tensor"], points: Sequence[str]) -> dict[str, list["torch.Tensor"]]:
         """Runs one forward pass that stops at the deepest tap of `points`.
 
@@ -213,7 +233,10 @@ def family_of(model: str) -> str:
     if not source.strip():
         raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
     # A vision tower that was saved alone, such as `clip_vision_model`, is of the family of the whole.
-    return _known(model_files.model_type(source).removesuffix("_vision_model"))
+    kind = model_files.model_type(source).removesuffix("_vision_model")
+    if instead := near_forms.advice(kind, names()):
+        raise ModelError(f"model {source!r} is of the type {kind!r}, which is not supported; {instead}")
+    return _known(kind)
 
 
 def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Encoder:
@@ -221,11 +244,13 @@ def load(model: str, options: LoadOptions, taps: Sequence[str] | None = None) ->
 
     Raises `UnknownName` and `ModelError`.
     """
+    model = model_files.at_revision(model, options.revision)
     return _family_class(model).load(model, options, taps)
 
 
 def describe(model: str, options: LoadOptions) -> Encoder:
     """Makes the encoder that a model text names, without its weights. Raises `UnknownName` and `ModelError`."""
+    model = model_files.at_revision(model, options.revision)
     return _family_class(model).describe(model, options)
 
 

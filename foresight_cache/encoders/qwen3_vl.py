@@ -13,7 +13,7 @@ from torch import nn
 
 from foresight_cache.encoders.bases.clip_sizes import ClipBudget
 from foresight_cache.encoders.bases.qwen_base import QwenEncoder
-from foresight_cache.encoders.weights import tiny_models
+from foresight_cache.encoders.weights import loading, tiny_models
 from foresight_cache.encoders.weights.tiny_models import make
 
 
@@ -32,7 +32,8 @@ class Family(QwenEncoder):
         super().leave_out_untapped(model, deepest)
         if deepest.startswith("vit."):  # DeepStack is for the language model
             visual: Any = cls.tapped_module(model).get_submodule("visual")
-            visual.deepstack_visual_indexes, visual.deepstack_merger_list = [], nn.ModuleList()
+            visual.deepstack_visual_indexes = []
+            loading.leave_out(visual, "deepstack_merger_list")
 
     @classmethod
     def tiny(cls) -> tuple[Any, Any]:

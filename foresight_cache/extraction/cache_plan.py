@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.encoders import Encoder
+from foresight_cache.encoders.weights import attention
 from foresight_cache.extraction.disk_space import free_space_at
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
@@ -127,6 +128,9 @@ def fingerprint_of(inputs: Inputs, batch_tokens: int, dataset: str, manifest_sha
         "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
         "dataset": {"name": dataset, "manifest_sha256": manifest_sha256},
         "input": inputs.spec.to_json(inputs.media),
-        "execution": {"batch_tokens": batch_tokens, "device": encoder.device.type},
-        "libraries": {name: version(name) for name in libraries},
+        "execution": {
+            **{"batch_tokens": batch_tokens, "device": encoder.device.type},
+            "device_map": encoder.options.device_map,
+        },
+        "libraries": {name: version(name) for name in libraries} | attention.packages(encoder.options.attention),
     }

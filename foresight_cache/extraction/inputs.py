@@ -154,8 +154,13 @@ class Inputs:
         return self.encoder.sees_prompt or any(point.readout in OF_TEXT for point in points)
 
     def text(self, annotations: Mapping[str, Any]) -> str:
-        """Returns the user's prompt for a sample. Raises `BadSample` where it has no question that the prompt needs."""
-        return render_prompt(self.encoder.options.prompt, annotations)
+        """Returns the user's prompt for a sample.
+
+        Raises `BadSample` where it has no question that the prompt needs, or one with more than plain text in it.
+        """
+        text = render_prompt(self.encoder.options.prompt, annotations)
+        self.encoder.check_text(text)
+        return text
 
     def preprocess(
         self,

@@ -38,8 +38,14 @@ def load_options(cache: Cache, device: str) -> LoadOptions:
     """Returns the options that the cache's model was loaded with, on this device."""
     model = cache.fingerprint["model"]
     prompt = {"prompt": model["prompt"]} if "prompt" in model else {}
+    is_shared_out = device == "auto" and cache.fingerprint["execution"].get("device_map") == "auto"
     return LoadOptions(
-        dtype=model["dtype"], device=device, attention=model["attention"], compiled=model["compiled"], **prompt
+        device_map="auto" if is_shared_out else "one",
+        dtype=model["dtype"],
+        device=device,
+        attention=model["attention"],
+        compiled=model["compiled"],
+        **prompt,
     )
 
 

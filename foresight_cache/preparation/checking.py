@@ -8,6 +8,7 @@ from functools import partial
 from stat import S_ISDIR
 
 from foresight_cache.datasets import BrokenSample, ListedSample
+from foresight_cache.datasets.file_parts import FilePart
 from foresight_cache.errors import BadSample
 from foresight_cache.preparation.arenas import ARENA_SIZE, Arena, ArenaPool
 from foresight_cache.preparation.packing import pack_sample
@@ -71,6 +72,8 @@ def _size(listed: ListedSample) -> int:
     if isinstance(listed, BrokenSample):
         return 0
     try:
+        if isinstance(listed.path, FilePart):
+            return listed.path.size
         found = listed.path.stat()
         if not S_ISDIR(found.st_mode):
             return found.st_size

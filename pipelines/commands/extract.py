@@ -33,7 +33,8 @@ def run(
     from pipelines.output import cache_json, print_json
     from pipelines.progress_bar import progress
 
-    take_own_gpu(loading.device)
+    if loading.device_map == "one":  # else all GPUs are one model's
+        take_own_gpu(loading.device)
     shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
     times = StageTimes()
     with progress("extract", shard_set.samples, times=times) as advance:

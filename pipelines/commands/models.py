@@ -75,10 +75,13 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
     height, width = fixed if size else encoder.nearest_size(*fixed)
     rows = _rows(encoder, height, width)
     if json_output:
-        print_json({"model": model, "family": encoder.family, "size": [height, width], "taps": rows})
+        told = {"hindrance": encoder.hindrance} if encoder.hindrance else {}
+        print_json({"model": model, "family": encoder.family, "size": [height, width], "taps": rows, **told})
         return
     print(f"{model}: family {encoder.family}, an image of {height} × {width} pixels, {dtype}")
     print("\n".join(_table(rows)))
+    if encoder.hindrance:
+        print(f"its weights cannot be loaded here: they are {encoder.hindrance}")
 
 
 def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:

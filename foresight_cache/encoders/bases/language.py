@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +13,10 @@ from torch import nn
 
 from foresight_cache import records
 from foresight_cache.encoders import PromptMedia, Tap
+from foresight_cache.encoders.bases.plain_text import flaw, reserved_marks
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
-from foresight_cache.errors import ModelError, UsageError
+from foresight_cache.errors import BadSample, ModelError, UsageError
 from foresight_cache.samples import ClipTimes, Media
 
 
@@ -46,6 +47,7 @@ class LanguageEncoder(TransformersEncoder):
         super().__init__(*arguments, **others)
         self.render_turn: Callable[[Media, str, int], str] = lru_cache(maxsize=4096)(self._render_turn)
         """Returns the user turn of the model's own chat template with so many images or clips, then the text."""
+        self._flaw: Callable[[str], str | None] = lru_cache(maxsize=4096)(self._text_flaw)
         if self.model is not None:
             self._prompt_tokens = {media: self._checked_prompt(media) for media in self.media}
 
@@ -95,6 +97,18 @@ class LanguageEncoder(TransformersEncoder):
         if deepest.startswith("vit."):
             loading.leave_out(cls.tapped_module(model), cls.language_path)
 
+    def check_prompt(self) -> None:
+        if reason := self._flaw(self.options.prompt):
+            raise UsageError(
+                f"--prompt {self.options.prompt!r} {reason} (the chat template puts the image in its place)"
+            )
+        for media in self.media:
+            self._checked_prompt(media)
+
+    def check_text(self, text: str) -> None:
+        if reason := self._flaw(text):
+            raise BadSample(f"its prompt {reason}")
+
     def identity(self) -> Mapping[str, Any]:
         processors = {"image_processor": self.processor.image_processor}
         if "clip" in self.media:
@@ -104,6 +118,7 @@ class LanguageEncoder(TransformersEncoder):
             "prompt": self.options.prompt,
             **({"sees_prompt": True} if self.sees_prompt else {}),
             "chat_template_digest": records.digest(self.processor.chat_template),
+            "tokenizer_digest": self._tokenizer_digest,
             "prompt_tokens_digest": records.digest(self._prompt_tokens),
             **{name: loading.processor_settings(part, self.pixel_settings) for name, part in processors.items()},
         }
@@ -182,6 +197,14 @@ class LanguageEncoder(TransformersEncoder):
         ids: list[int] = tokenizer(text, add_special_tokens=not begins)["input_ids"]
         return ids
 
+    @cached_property
+    def _tokenizer_digest(self) -> str:
+        return loading.tokenizer_digest(self.processor.tokenizer)
+
+    def _text_flaw(self, text: str) -> str | None:
+        marks = reserved_marks(self.processor, self.visual_ids())
+        return flaw(text, self.processor.tokenizer, marks, self.config.text_config.max_position_embeddings)
+
     def _render_turn(self, media: Media, text: str, count: int) -> str:
         kind = "image" if media == "image" else "video"
         turn = {"role": "user", "content": [*[{"type": kind}] * count, {"type": "text", "text": text}]}
@@ -195,11 +218,11 @@ class LanguageEncoder(TransformersEncoder):
         """Returns token ids of the prompt, with one placeholder. Raises `ModelError` where it has none."""
         ids = self.token_ids(self.render_turn(media, self.options.prompt, 1))
         placeholder = self.placeholder_id(media)
-        if placeholder not in ids:
+        if (found := ids.count(placeholder)) != 1:
             kind = "image" if media == "image" else "video"
             raise ModelError(
-                f"the prompt of this {self.family} has no {kind} token {placeholder}: "
-                f"its tokenizer or its chat template is not the model's own"
+                f"the prompt of this {self.family} has {f'{found} times the' if found else 'no'} {kind} token "
+                f"{placeholder}: its tokenizer or its chat template is not the model's own"
             )
         return ids
 

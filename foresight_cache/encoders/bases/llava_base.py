@@ -33,7 +33,7 @@ class LlavaEncoder(ProjectedEncoder):
         if self.config.vision_feature_select_strategy == "default":
             states = states[:, 1:]
         projected = multimodal.get_submodule("multi_modal_projector")(states)
-        newline = multimodal.get_parameter("image_newline")[None]
+        newline = multimodal.get_parameter("image_newline")[None].to(projected.device)
         parts = torch.split(projected, self.frame_counts(inputs))
         return torch.cat([row for part in parts for row in (self.language_tokens(part), newline)])
 

@@ -157,7 +157,8 @@ class ProjectedEncoder(LanguageEncoder):
             decoder: Any = self.tapped_module(self.model).get_submodule(self.language_path)
             embedded = decoder.embed_tokens(inputs["input_ids"])
             visual = self.is_visual(inputs["input_ids"])
-            embedded = embedded.masked_scatter(visual[..., None], features.to(embedded.dtype))
+            visual = visual.to(embedded.device)
+            embedded = embedded.masked_scatter(visual[..., None], features.to(embedded))
             decoder(inputs_embeds=embedded, attention_mask=inputs["attention_mask"], use_cache=False)
 
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:

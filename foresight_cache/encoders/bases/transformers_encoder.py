@@ -14,7 +14,8 @@ from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, PromptM
 from foresight_cache.encoders.bases.pruning import deepest_tap, prune
 from foresight_cache.encoders.capture import counts, readouts
 from foresight_cache.encoders.capture.hooks import capture
-from foresight_cache.encoders.weights import loading, model_files, tiny_models
+from foresight_cache.encoders.weights import hub_snapshots, loading, model_files, placement, quantisation, tiny_models
+from foresight_cache.encoders.weights.accounting import COMMON_RULES, Rules
 from foresight_cache.errors import ModelError, UnknownName, UsageError
 from foresight_cache.points import Point
 from foresight_cache.samples import Grid
@@ -31,6 +32,8 @@ class TransformersEncoder(Encoder):
 
     kept_on_host: ClassVar[frozenset[str]] = frozenset()
     """Inputs that the model itself does not take; to read them from the device would wait for it."""
+    left_out_tensors: ClassVar[Rules] = {}
+    """Tensors of published checkpoints that no tap needs, beside those of parts that are left out of the model."""
 
     def __init__(
         self,
@@ -57,7 +60,8 @@ class TransformersEncoder(Encoder):
         self.device = model_files.pick_device(options.device)
         self.model = model
         if model is not None:
-            self.model = model.to(self.device).eval().requires_grad_(False)
+            is_placed = self._source.get("quantisation") or _is_shared_out(options)
+            self.model = (model if is_placed else model.to(self.device)).eval().requires_grad_(False)
             if options.compiled:
                 self._compile()
 
@@ -152,24 +156,49 @@ class TransformersEncoder(Encoder):
         for clip in clips:
             self.grid("patch", 1 if media == "images" else len(clip), *clip.shape[1:3])
 
+    def check_prompt(self) -> None:
+        """Raises `UsageError` for a prompt that is more than text to the model; a family without one takes any."""
+
+    def check_text(self, text: str) -> None:
+        """Raises `BadSample` for words that are more than text to the model; a family without prompt takes any."""
+
     # Loading.
 
     @classmethod
     def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
         scheme, _, rest = model.partition(":")
         if scheme == TINY:
-            return cls._load_random(*cls.tiny(), options, taps, name=model, revision=None)
+            config, processor = cls.tiny()
+            cls(config, processor, options=options).check_prompt()
+            return cls._load_random(config, processor, options, taps, name=model, revision=None)
         is_random = scheme == RANDOM
         name = rest if is_random else model
-        path = model_files.directory(name, model_files.TEXT_FILES if is_random else model_files.SAFE_FILES)
+        files = model_files.TEXT_FILES if is_random else model_files.SAFE_FILES
+        path = model_files.directory(name, files)
+        with hub_snapshots.told_if_partial(path, files):
+            return cls._load_directory(path, model_files.identifier(name), options, taps, is_random=is_random)
+
+    @classmethod
+    def _load_directory(
+        cls, path: Path, name: str, options: LoadOptions, taps: Sequence[str] | None, *, is_random: bool
+    ) -> Self:
         config, processor = loading.load_config(cls.model_class, path), cls.load_processor(path)
-        name, revision = model_files.identifier(name), model_files.revision(path)
+        cls(config, processor, options=options).check_prompt()  # before the weights, which take long
+        revision = hub_snapshots.commit_of(path)
         if is_random:
+            config = quantisation.without(config)
             return cls._load_random(config, processor, options, taps, name=f"{RANDOM}:{name}", revision=revision)
         deepest = deepest_tap(cls.taps_of(config), taps)
-        pruner = cls._pruner(config, deepest)
-        weights = loading.load_pretrained(cls.model_class, path, options.dtype, options.attention, pruner)
-        source = {"name": name, "revision": revision, "weights_digest": model_files.weights_digest(path)}
+        weights = loading.load_pretrained(
+            *(cls.model_class, path, options.dtype, options.attention, cls._pruner(config, deepest)),
+            rules={**COMMON_RULES, **cls.left_out_tensors},
+            device=model_files.pick_device(options.device),
+            shared_out=_is_shared_out(options),
+        )
+        source = {
+            **{"name": name, "revision": revision, "weights_digest": model_files.weights_digest(path)},
+            "quantisation": quantisation.identity(quantisation.settings_of(path)),
+        }
         return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
@@ -189,8 +218,11 @@ class TransformersEncoder(Encoder):
         recipe = [tiny_models.RECIPE, seed, options.dtype, loading.lasting_config(config.to_dict())]
         deepest = deepest_tap(cls.taps_of(config), taps)
         pruner = cls._pruner(config, deepest)
+        is_shared_out = _is_shared_out(options)
         weights = loading.make_random(cls.model_class, config, options.dtype, options.attention, pruner, seed)
-        source = {"name": name, "revision": revision, "weights_digest": records.digest(recipe)}
+        weights = placement.share_out(weights) if is_shared_out else weights
+        digest = records.digest(recipe)
+        source = {"name": name, "revision": revision, "weights_digest": digest, "quantisation": None}
         return cls(weights.config, processor, options=options, model=weights, source=source, deepest_loaded=deepest)
 
     @classmethod
@@ -208,7 +240,10 @@ class TransformersEncoder(Encoder):
         if scheme == TINY:
             return cls(*cls.tiny(), options=options)
         path = model_files.directory(rest if scheme == RANDOM else model, ("config.json",))
-        return cls(loading.load_config(cls.model_class, path), None, options=options)
+        described = cls(loading.load_config(cls.model_class, path), None, options=options)
+        settings = quantisation.settings_of(path)
+        described.hindrance = quantisation.sentence(settings) if settings and scheme != RANDOM else None
+        return described
 
     def identity(self) -> Mapping[str, Any]:
         seed = tiny_models.seed_of(self.config)
@@ -259,7 +294,8 @@ class TransformersEncoder(Encoder):
         values: dict[str, list[torch.Tensor]] = {}
         for tap in taps:
             kept = [point.readout for point in points if point.tap == tap.name]
-            for readout, tensors in self._readouts(tap, captured.pop(tap.name), inputs, kept).items():
+            hidden = captured.pop(tap.name).to(self.device, non_blocking=True)  # of a model on several devices
+            for readout, tensors in self._readouts(tap, hidden, inputs, kept).items():
                 values[str(Point(tap.name, readout))] = tensors
         return values
 
@@ -292,3 +328,7 @@ class TransformersEncoder(Encoder):
         if self.model is None or not {tap.name for tap in taps} <= set(names[:loaded]):
             raise ModelError(f"{taps[-1].name} was not loaded; load the model with all taps that are to be read")
         return taps
+
+
+def _is_shared_out(options: LoadOptions) -> bool:
+    return placement.is_shared_out(options.device_map, options.device, compiled=options.compiled)

@@ -14,6 +14,7 @@ from foresight_cache.encoders import PromptMedia, Tap, TapLevel
 from foresight_cache.encoders.bases.towers import Tower, normalise
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
+from foresight_cache.encoders.weights.accounting import Rules
 from foresight_cache.samples import ClipTimes, Grid
 
 
@@ -34,6 +35,15 @@ class VisionEncoder(TransformersEncoder):
     kept_on_host = frozenset({"sizes"})
     pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
     """Settings of the image processor that a stored value depends on."""
+    left_out_tensors: ClassVar[Rules] = {
+        "text tower, and what compares it with the image": (
+            r"(^|\.)(text_model|text_projection|visual_projection|logit_scale|logit_bias)(\.|$)"
+        ),
+        "heads of other tasks": (
+            r"^(classifier|class_head|box_head|objectness_head|layer_norm|decode_head|bbox_predictor"
+            r"|class_labels_classifier)\."
+        ),
+    }
     tower: ClassVar[Tower]
     tower_path: ClassVar[str] = ""
     """Path of the tower in the model; empty where the model is the tower."""

@@ -1,5 +1,6 @@
 """Models with only the modules that some taps need: whatever comes later is neither read from disk nor in memory."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from foresight_cache.encoders.weights import model_files, tiny_models
-from foresight_cache.errors import ModelError, UsageError
+from foresight_cache.encoders.weights import attention as attentions
+from foresight_cache.encoders.weights import checkpoint_files, placement, quantisation, tiny_models
+from foresight_cache.encoders.weights.accounting import Rules, check_account, check_numbers
+from foresight_cache.encoders.weights.hub_snapshots import first_line
+from foresight_cache.errors import ModelError
+from foresight_cache.records import digest
 
 Pruner = Callable[[nn.Module], None]
 """Function that takes away, in place, what is not needed of a model that has just been made."""
@@ -21,6 +26,11 @@ PIXEL_SETTINGS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", 
 class NotLoaded(nn.Module):
     """Stand-in for a module that was left out, so that hooks find something to be attached to."""
 
+    def __init__(self, parts: frozenset[str] = frozenset()) -> None:
+        """`parts` are the names of the modules and tensors right inside the one that was left out."""
+        super().__init__()
+        self.parts = parts
+
     def forward(self, *_args: object, **_kwargs: object) -> None:
         raise ModelError("a part of the model that was not loaded was run; load the model with all taps that are read")
 
@@ -29,8 +39,10 @@ def leave_out(root: nn.Module, path: str) -> None:
     """Replaces the module at a path by `NotLoaded`; does nothing where there is no such module."""
     parent, _, name = path.rpartition(".")
     owner = root.get_submodule(parent)
-    if name in dict(owner.named_children()):
-        setattr(owner, name, NotLoaded())
+    module = dict(owner.named_children()).get(name)
+    if module is not None and not isinstance(module, NotLoaded):
+        held = [*module.named_children(), *module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        setattr(owner, name, NotLoaded(frozenset(part for part, _ in held)))
 
 
 def load_config(model_class: str, path: Path) -> Any:
@@ -44,10 +56,56 @@ def load_config(model_class: str, path: Path) -> Any:
         ) from error
 
 
-def load_pretrained(model_class: str, path: Path, dtype: str, attention: str, prune_model: Pruner) -> Any:
-    """Loads a model from a directory's safetensors, on the CPU. Raises `ModelError` and `UsageError`."""
-    with _quiet(), _attention_errors(attention):
-        return model_files.load_weights(_pruned_class(model_class, prune_model), path, getattr(torch, dtype), attention)
+def load_pretrained(
+    model_class: str,
+    path: Path,
+    dtype: str,
+    attention: str,
+    prune_model: Pruner,
+    *,
+    rules: Rules,
+    device: torch.device,
+    shared_out: bool,
+) -> Any:
+    """Loads a model from a directory's safetensors: on the CPU, or where `placement.loading_arguments` says.
+
+    Raises `UsageError`, and `ModelError` for each tensor that the files have and the model has not, or in another
+    shape, or the other way round, but for the parts that `prune_model` leaves out and for tensors that `rules` name.
+    """
+    quantised = quantisation.settings_of(path)
+    placed = placement.loading_arguments(device, shared_out=shared_out, quantised=quantised is not None)
+    quantisation.check(quantised, str(path))
+    stored = checkpoint_files.check_weights(path)
+    if not quantised:
+        check_numbers(stored, path)
+    with _quiet(), attentions.told(attention):
+        model, report = _loaded(_pruned_class(model_class, prune_model), path, dtype, attention, placed)
+    attentions.check_used(model, attention)
+    left_out = {name: module.parts for name, module in model.named_modules() if isinstance(module, NotLoaded)}
+    check_account(report, model, stored, left_out=left_out, rules=rules, path=path)
+    return model
+
+
+def _loaded(
+    model_class: Any, path: Path, dtype: str, attention: str, placed: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
+    """Returns a model, and what transformers says of loading it. Raises `ModelError`."""
+    from safetensors import SafetensorError
+
+    try:
+        loaded: tuple[Any, Mapping[str, Any]] = model_class.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # so that the report has them, which is read
+            output_loading_info=True,
+            **placed,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the weights in {path} do not load as {model_class.__name__}: {first_line(error)}") from error
+    return loaded
 
 
 def make_random(model_class: str, config: Any, dtype: str, attention: str, prune_model: Pruner, seed: int) -> Any:
@@ -55,10 +113,11 @@ def make_random(model_class: str, config: Any, dtype: str, attention: str, prune
 
     A weight depends on the seed, its name and its shape, and not on what else is there. Raises `UsageError`.
     """
-    with torch.random.fork_rng(devices=[]), _quiet(), _attention_errors(attention):
+    with torch.random.fork_rng(devices=[]), _quiet(), attentions.told(attention):
         model = _pruned_class(model_class, prune_model).from_pretrained(
             None, config=config, state_dict={}, dtype=getattr(torch, dtype), attn_implementation=attention
         )
+    attentions.check_used(model, attention)
     tiny_models.randomise(model, seed)
     return model
 
@@ -76,6 +135,16 @@ def processor_settings(processor: Any, names: Sequence[str] = PIXEL_SETTINGS) ->
     """Returns the named settings of an image or video processor, as JSON values, and its class."""
     stored = processor.to_dict()
     return {"class": type(processor).__name__} | {name: _plain(stored.get(name)) for name in names}
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Returns the SHA-256 of what decides the tokens of a text, in hexadecimal; padding is no part of it."""
+    from transformers import PreTrainedTokenizerFast
+
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        return digest([type(tokenizer).__name__, tokenizer.get_vocab(), sorted(tokenizer.all_special_tokens)])
+    stored = json.loads(tokenizer.backend_tokenizer.to_str())
+    return digest({name: value for name, value in stored.items() if name not in ("padding", "truncation", "version")})
 
 
 def _plain(value: Any) -> Any:
@@ -120,16 +189,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
-
-
-@contextmanager
-def _attention_errors(attention: str) -> Iterator[None]:
-    try:
-        yield
-    except (ImportError, ValueError, ModelError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        if "attention" not in reason.lower() and "attn" not in reason:
-            raise
-        raise UsageError(
-            f"--attn {attention} is not available here: {reason.rstrip('.:')}; choose another, such as sdpa"
-        ) from error

@@ -1,41 +1,43 @@
 """Files of a model, what is in them, and the device that the model runs on.
 
-A model text is a local directory or a hub id. Only safetensors weights and text files are ever fetched or read:
-no pickle, and no code that comes with a model.
+A model text is a local directory or a hub id, which may have a revision behind it (`id@revision`). Only safetensors
+weights and text files are ever fetched or read: no pickle, and no code that comes with a model.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from foresight_cache.encoders.weights import checkpoint_files, hub_snapshots, near_forms
 from foresight_cache.encoders.weights.digest_cache import file_digest
+from foresight_cache.encoders.weights.hub_snapshots import first_line
 from foresight_cache.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import torch
 
-SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
 """Patterns of files that are fetched from a hub: weights without pickle, configuration, vocabulary, chat template."""
 TEXT_FILES = tuple(pattern for pattern in SAFE_FILES if pattern != "*.safetensors")
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_T = TypeVar("_T")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w.][\w./-]*)?")
 
 
 def model_type(model: str) -> str:
     """Returns the architecture that a model's configuration names, such as `qwen2_5_vl`. Raises `ModelError`."""
     path = _local(model)
-    config = path / "config.json" if path else _from_hub(model, lambda hub: hub.hf_hub_download(model, "config.json"))
-    return _model_type(Path(config))
+    if path:
+        checkpoint_files.check_directory(path)
+    return _model_type(path / "config.json" if path else hub_snapshots.config_file(model))
 
 
 def identifier(model: str) -> str:
     """Returns a model's name in a fingerprint: its hub id, or a local directory's name without the path to it."""
     path = _local(model)
-    return path.name if path else model
+    return path.name if path else hub_snapshots.split_revision(model)[0]
 
 
 def directory(model: str, files: Sequence[str] = SAFE_FILES) -> Path:
@@ -43,64 +45,27 @@ def directory(model: str, files: Sequence[str] = SAFE_FILES) -> Path:
 
     Raises `ModelError`.
     """
-    path = _local(model)
-    return path or Path(_from_hub(model, lambda hub: hub.snapshot_download(model, allow_patterns=list(files))))
+    path = _local(model) or hub_snapshots.snapshot(model, files)
+    checkpoint_files.check_directory(path)
+    return path
 
 
-def revision(path: Path) -> str | None:
-    """Returns the commit of a snapshot in the hub's cache; None for a directory of one's own.
-
-    >>> revision(Path("hub/models--org--name/snapshots/0a1b2c"))
-    '0a1b2c'
-    """
-    return path.name if path.parent.name == "snapshots" else None
+def at_revision(model: str, revision: str | None) -> str:
+    """Returns a model text with the revision of `--revision` behind it. Raises `UsageError` where it can have none."""
+    if revision is None:
+        return model
+    source = model.removeprefix("random:")
+    if model.startswith("tiny:") or Path(source).expanduser().exists() or "@" in source:
+        raise UsageError(f"--revision {revision!r} is for a hub id without one; the model is {model!r}")
+    return f"{model}@{revision}"
 
 
 def weights_digest(path: Path) -> str:
-    """Returns the SHA-256 over names and contents of a directory's safetensors files. Raises `ModelError`."""
+    """Returns the SHA-256 over names and contents of the files that a model is loaded from. Raises `ModelError`."""
     total = hashlib.sha256()
-    for file in weight_files(path):
+    for file in checkpoint_files.weight_files(path):
         total.update(f"{file.name}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
-
-
-def weight_files(path: Path) -> list[Path]:
-    """Lists a directory's safetensors files. Raises `ModelError` where there are none."""
-    files = sorted(path.glob("*.safetensors"))
-    if not files:
-        raise ModelError(
-            f"{path} has no *.safetensors weights; other formats can run code when they are read, "
-            f"so convert the model to safetensors first"
-        )
-    return files
-
-
-def load_weights(model_class: Any, path: Path, dtype: "torch.dtype", attention: str) -> Any:
-    """Loads a transformers model from a directory's safetensors, on the CPU. What the class lacks is not read.
-
-    Raises `ModelError` also where weights are missing, which transformers would replace by random ones.
-    """
-    from safetensors import SafetensorError
-
-    weight_files(path)
-    try:
-        model, report = model_class.from_pretrained(
-            path,
-            dtype=dtype,
-            attn_implementation=attention,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"the weights in {path} do not load as {model_class.__name__}: {_first_line(error)}"
-        ) from error
-    if missing := sorted(report["missing_keys"]):
-        raise ModelError(
-            f"the weights in {path} lack {len(missing)} tensors of {model_class.__name__}, such as {missing[0]}"
-        )
-    return model
 
 
 def load_processor(processor_class: Any, path: Path) -> Any:
@@ -108,7 +73,7 @@ def load_processor(processor_class: Any, path: Path) -> Any:
     try:
         return processor_class.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{path} has no usable {processor_class.__name__}: {_first_line(error)}") from error
+        raise ModelError(f"{path} has no usable {processor_class.__name__}: {first_line(error)}") from error
 
 
 def pick_device(text: str) -> "torch.device":
@@ -141,7 +106,7 @@ def _local(model: str) -> Path | None:
     if not _HUB_ID.fullmatch(model):
         raise ModelError(
             f"model {model!r} is not there; name an existing directory with a config.json, "
-            f"a hub id such as Qwen/Qwen2.5-VL-7B-Instruct, or tiny:<family>"
+            f"a hub id such as Qwen/Qwen2.5-VL-7B-Instruct (with @ and a revision, if you like), or tiny:<family>"
         )
     return None
 
@@ -150,44 +115,13 @@ def _model_type(config: Path) -> str:
     try:
         architecture = json.loads(config.read_text(encoding="utf-8")).get("model_type")
     except FileNotFoundError as error:
-        raise ModelError(f"{config.parent} has no config.json, so it is not a model's directory") from error
+        known = near_forms.what_it_is(config.parent)
+        told = f"is {known}" if known else "has no config.json, so it is not a model's directory"
+        raise ModelError(f"{config.parent} {told}") from error
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{config} cannot be read as a model's configuration: {error}") from error
     if not isinstance(architecture, str):
+        if known := near_forms.what_it_is(config.parent):
+            raise ModelError(f"{config.parent} is {known}")
         raise ModelError(f"{config} has no 'model_type', so the model's family is unknown")
     return architecture
-
-
-def _from_hub(model: str, fetch: Callable[..., _T]) -> _T:
-    """Returns what `fetch(huggingface_hub)` does, with the hub's many errors as one sentence."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    # The base class of whichever HTTP library this version of the hub's client uses.
-    connection_error: type[Exception] = vars(errors)["HTTPError"]
-    try:
-        return fetch(huggingface_hub)
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"model {model!r} is gated on the hub; accept its terms there and log in with 'hf auth login'"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(f"model {model!r} is neither a local directory nor a public model on the hub") from error
-    except errors.RemoteEntryNotFoundError as error:
-        raise ModelError(f"model {model!r} on the hub has no config.json, so its family is unknown") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"model {model!r} is neither a local directory nor in the hub's cache, and the hub cannot be reached; "
-            f"check the network, or download the model elsewhere and name its directory"
-        ) from error
-    except (OSError, ValueError, connection_error) as error:
-        raise ModelError(
-            f"model {model!r} is not a local directory and could not be fetched from the hub ({_first_line(error)}); "
-            f"check the network, or download the model elsewhere and name its directory"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    """Returns what another library has to say, as part of one sentence."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".:") if lines else type(error).__name__

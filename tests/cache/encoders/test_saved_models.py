@@ -105,8 +105,8 @@ def drop_processor(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (drop_weights, r"has no \*\.safetensors weights; .* convert the model to safetensors first"),
-        (cut_weights, "do not load as Qwen2_5_VLForConditionalGeneration"),
+        (drop_weights, r"has no \*\.safetensors weights but .* convert the model to safetensors first"),
+        (cut_weights, r"model\.safetensors cannot be read as safetensors weights: it is cut short"),
         (drop_tensors, "lack .* tensors of Qwen2_5_VLForConditionalGeneration, such as .*merger"),
         (drop_template, "chat template of this qwen2_5_vl cannot be used"),
         (break_template, "chat template of this qwen2_5_vl cannot be used"),
@@ -123,3 +123,17 @@ def test_a_damaged_directory_is_one_sentence(
     with pytest.raises(ModelError, match=message) as caught:
         encoders.load(str(path), FLOAT)
     assert "\n" not in str(caught.value)
+
+
+def test_another_tokenizer_is_another_identity(saved: Path, tmp_path: Path) -> None:
+    """Two bytes that change places: the prompt has neither, and a question may."""
+    path = shutil.copytree(saved, tmp_path / "other")
+    stored = json.loads((path / "tokenizer.json").read_text())
+    vocabulary = stored["model"]["vocab"]
+    vocabulary["Q"], vocabulary["Z"] = vocabulary["Z"], vocabulary["Q"]
+    (path / "tokenizer.json").write_text(json.dumps(stored))
+    before, after = (encoders.load(str(each), FLOAT, ["vit.block_01"]) for each in (saved, path))
+    old, new = before.identity(), after.identity()
+    assert {name for name in old if old[name] != new[name]} == {"name", "tokenizer_digest"}
+    after.preprocess([make(after, "one unit")[0][0]], "image", ["A question, padded"])
+    assert after.identity() == new, "padding is a state of the tokenizer and no part of it"

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants, errors
 
 from foresight_cache import encoders
-from foresight_cache.encoders.weights import model_files
+from foresight_cache.encoders.weights import hub_snapshots, model_files
 from foresight_cache.errors import ModelError, UnknownName, UsageError
 
 HUB_ID = "someone/some-model"
@@ -42,7 +42,7 @@ def test_architecture_of_a_directory(model: Path) -> None:
     assert model_files.model_type(str(model)) == "qwen2_5_vl"
     assert encoders.family_of(str(model)) == "qwen2_5_vl"
     assert model_files.directory(str(model)) == model
-    assert model_files.revision(model) is None
+    assert hub_snapshots.commit_of(model) is None
     assert model_files.identifier(str(model)) == "model"
 
 
@@ -55,7 +55,7 @@ def test_a_home_directory_is_expanded(model: Path, monkeypatch: pytest.MonkeyPat
 def test_a_hub_id_is_found_in_the_hubs_cache(hub: Path) -> None:
     assert model_files.model_type(HUB_ID) == "qwen2_5_vl"
     assert model_files.directory(HUB_ID) == hub
-    assert model_files.revision(model_files.directory(HUB_ID)) == COMMIT
+    assert hub_snapshots.commit_of(model_files.directory(HUB_ID)) == COMMIT
     assert model_files.identifier(HUB_ID) == HUB_ID
 
 
@@ -68,7 +68,11 @@ def test_only_safe_files_are_asked_of_the_hub(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert model_files.directory(HUB_ID) == tmp_path
-    assert options_seen == {"repo": HUB_ID, "allow_patterns": ["*.safetensors", "*.json", "*.txt", "*.jinja"]}
+    assert options_seen == {
+        **{"repo": HUB_ID, "revision": None},
+        "allow_patterns": ["*.safetensors", "*.json", "*.txt", "*.jinja", "*.model"],
+        "ignore_patterns": list(hub_snapshots.UNNEEDED),
+    }
 
 
 def test_no_network_and_no_copy_is_one_sentence(hub: Path) -> None:
@@ -94,7 +98,7 @@ def test_no_network_and_no_copy_is_one_sentence(hub: Path) -> None:
 def test_errors_of_the_hub_are_one_sentence(monkeypatch: pytest.MonkeyPatch, kind: str, message: str) -> None:
     error = vars(errors)[kind]
 
-    def fail(*_args: object) -> None:
+    def fail(*_args: object, **_options: object) -> None:
         raised = error.__new__(error)
         raised.args = ("broken.\nRequest ID: 1",)
         raise raised
@@ -107,7 +111,7 @@ def test_errors_of_the_hub_are_one_sentence(monkeypatch: pytest.MonkeyPatch, kin
 
 @pytest.mark.parametrize("text", ["qwen2_5_vl", "/nowhere/at/all", "./nowhere", "a/b/c", "../x/y"])
 def test_what_can_be_no_model_never_asks_the_hub(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.delattr(model_files, "_from_hub")
+    monkeypatch.delattr(hub_snapshots, "_from_hub")
     with pytest.raises(ModelError, match=r"is not there; name an existing directory .* or tiny:<family>"):
         model_files.model_type(text)
 
@@ -153,7 +157,9 @@ def test_digest_of_weights_sees_every_byte_and_name_and_nothing_else(model: Path
 def test_weights_in_another_form_are_refused(model: Path) -> None:
     for file in model.glob("*.safetensors"):
         file.rename(file.with_suffix(".bin"))
-    with pytest.raises(ModelError, match=r"no \*\.safetensors weights; other formats can run code"):
+    with pytest.raises(
+        ModelError, match=r"has no \*\.safetensors weights but model-1\.bin, .* can run code .* convert the model"
+    ):
         model_files.weights_digest(model)
 
 
