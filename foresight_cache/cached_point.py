@@ -65,7 +65,7 @@ class CachedPoint:
         `NoSuchSample` and `UsageError` where no samples are meant, `CacheError` where several differ in size,
         `BadSample` for a quarantined one and `CorruptCache` where bytes are not those that were written.
         """
-        if isinstance(samples, tuple):
+        if type(samples) is tuple:  # of Python's own making, and no row of a table
             raise UsageError(
                 f"a cached point takes one index, that of samples, and got {len(samples)}; index what it returns, or "
                 "take point.to_xarray() or point.zarr, which have all axes"
@@ -200,10 +200,11 @@ class CachedPoint:
     def _common_grid(self, numbers: Sequence[int]) -> Grid:
         grids = {self.grid_of(number) for number in numbers} if numbers else self._grids
         if len(grids) != 1:
-            sizes = ", ".join("x".join(map(str, grid)) for grid in sorted(grids)[:3]) or "none"
+            sizes = ["×".join(map(str, grid)) for grid in sorted(grids)]
+            shown = ", ".join([*sizes[:3], *(["…"] if len(sizes) > 3 else [])])
             raise CacheError(
                 f"samples of {self.name} that are asked for at once must have one grid, these have {len(grids)} "
-                f"({sizes}…); read them one by one, as with point.each(samples)"
+                f"({shown}); read them one by one, as with point.each(samples)"
             )
         return next(iter(grids))
 

@@ -17,7 +17,7 @@ from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import Store, open_store
-from foresight_cache.points import LABELS, PIXELS, resolve
+from foresight_cache.points import LABELS, PIXELS, aliases, resolve
 from foresight_cache.sample_selection import SampleNumbers
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
@@ -123,7 +123,7 @@ class Cache:
     def __getitem__(self, point: str) -> CachedPoint:
         """Returns a point's array, unread, by its name or alias (`E4`). Raises `UnknownName` and `UsageError`."""
         if not isinstance(point, str):
-            raise UsageError(f"{point!r} is no name of a point, expected one such as {self.points[-1:]}")
+            raise UsageError(f"{point!r} is no name of a point, expected one of cache.keys() or an alias such as 'E4'")
         names = (point,) if point in self.arrays else self._meant(point)
         if len(names) > 1:
             raise UsageError(f"{point!r} names {len(names)} points, expected one of them: {', '.join(names)}")
@@ -134,7 +134,10 @@ class Cache:
         try:
             return self.select([point])
         except UnknownName:
-            raise UnknownName("point of this cache", point, self.arrays) from None
+            short = [
+                alias for alias, tap in aliases(self.fingerprint["model"].get("taps", ())).items() if tap in self.arrays
+            ]
+            raise UnknownName("point of this cache", point, [*self.arrays, *short]) from None
 
     def select(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Returns the points that names, aliases (`E4`), sets or patterns mean here, in the order of computation.

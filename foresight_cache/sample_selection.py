@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from types import EllipsisType
-from typing import Any, Protocol, SupportsIndex, TypeAlias, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -90,7 +90,7 @@ class SampleNumbers:
                     "make it from all rows of cache.samples"
                 )
             return [number for number, chosen in enumerate(items) if chosen]
-        if any(isinstance(item, bool | list) for item in items):
+        if not (all(isinstance(item, str) for item in items) or all(map(_is_number, items))):
             raise UsageError(f"{_shown(selection)} is no selection of samples; {_EXPECTED}")
         if len(items) == count > 2 and set(items) == {0, 1}:
             raise UsageError(
@@ -102,7 +102,7 @@ class SampleNumbers:
     def _number(self, item: Any) -> int:
         if isinstance(item, str):
             return self._named(item)
-        if isinstance(item, bool) or not isinstance(item, SupportsIndex):
+        if not _is_number(item):
             raise UsageError(f"{_shown(item)} names no sample; {_EXPECTED}")
         number, count = item.__index__(), len(self._ids)
         if not -count <= number < count:
@@ -115,6 +115,10 @@ class SampleNumbers:
             hint = f"did you mean {near[0]!r}?" if near else f"ids are such as {next(iter(self._ids), 'none')!r}"
             raise NoSuchSample(f"there is no sample {name!r} of {len(self._ids)}; {hint}")
         return self._by_id[name]
+
+
+def _is_number(item: object) -> TypeGuard[SupportsIndex]:
+    return isinstance(item, SupportsIndex) and not isinstance(item, bool)
 
 
 def _plain(selection: Any) -> Any:
