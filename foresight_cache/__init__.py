@@ -8,8 +8,9 @@ Importing this package loads no torch; `open_cache` is all that a notebook needs
 
 from importlib.metadata import version
 
+from foresight_cache.cached_point import CachedPoint
 from foresight_cache.errors import ForesightError
-from foresight_cache.reader import Cache, CachedPoint, open_cache
+from foresight_cache.reader import Cache, open_cache
 
 __all__ = ["Cache", "CachedPoint", "ForesightError", "open_cache"]
 __version__ = version("foresight-cache")

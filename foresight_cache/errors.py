@@ -2,7 +2,8 @@
 
 ForesightError              the text is one sentence for the user: what, where, expected, what to do
 ├── UsageError              a wrong argument (exit status 2)
-│   └── UnknownName         a name that is not in a list; offers the nearest ones
+│   ├── UnknownName         a name that is not in a list; offers the nearest ones
+│   └── NoSuchSample        a number or an id that no sample of a cache has; an `IndexError` too
 ├── DatasetError            a raw dataset is not as its manifest says
 │   └── ManifestError       the manifest itself is wrong; carries the line
 ├── BadSample               one sample cannot be used; it is quarantined with this reason
@@ -47,6 +48,10 @@ class UnknownName(UsageError):
         hint = f"; did you mean {' or '.join(map(repr, near))}? Known" if near else "; known"
         listed = ", ".join(known[:40]) + (" …" if len(known) > 40 else "")
         super().__init__(f"unknown {kind} {name!r}{hint}: {listed}")
+
+
+class NoSuchSample(UsageError, IndexError):
+    """A number or an id that no sample of a cache has."""
 
 
 class DatasetError(ForesightError):

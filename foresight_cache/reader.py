@@ -5,27 +5,25 @@ cache["vit.block_08"][7]            # float32 [N, D], raster order
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator, KeysView, Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from foresight_cache.cached_point import CachedPoint
 from foresight_cache.display import as_html, as_text
-from foresight_cache.errors import BadSample, CacheError, NotACache, UnknownName
+from foresight_cache.errors import CacheError, CorruptCache, NotACache, UnknownName, UsageError
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
-from foresight_cache.format.committed_object import open_committed
 from foresight_cache.format.metadata import read_root
-from foresight_cache.format.shard_object import ShardObjectReader
 from foresight_cache.format.stores import Store, open_store
-from foresight_cache.points import LABELS, PIXELS, resolve
+from foresight_cache.points import LABELS, PIXELS, aliases, resolve
+from foresight_cache.sample_selection import SampleNumbers
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
-    import torch
     import xarray as xr
     import zarr
 
@@ -38,12 +36,26 @@ def open_cache(place: str | os.PathLike[str]) -> "Cache":
     return Cache(open_store(place))
 
 
-class Cache:
-    """A cache as it stood when it was opened. Its samples are those of the shards that are committed."""
+@lru_cache(maxsize=4)
+def _sent(place: str, digest: str, shards: tuple[int, ...], arrays: tuple[str, ...]) -> "Cache":
+    """Opens a cache that another process sent, with the shards it had there; once for all that is sent of it."""
+    cache = Cache(open_store(place), shards)
+    if cache.digest != digest or not set(arrays) <= set(cache.arrays):
+        raise CacheError(f"{place} holds another cache here than where it was sent from; give the same place to both")
+    return cache
 
-    def __init__(self, store: Store) -> None:
+
+class Cache:
+    """A cache as it stood when it was opened. Its samples are those of the shards that are committed.
+
+    Sent to another process it is its place and the numbers of these shards, and is opened there.
+    """
+
+    def __init__(self, store: Store, shards: Sequence[int] | None = None) -> None:
+        """Opens the cache in a store, with these of its shards, or all that are committed."""
         self.store = store
         self.path = store.place
+        self._shards = shards
         try:
             root = store.read(layout.ROOT_KEY)
         except (FileNotFoundError, NotADirectoryError):
@@ -61,6 +73,8 @@ class Cache:
 
         Shards that were added to the cache since it was opened are not among them.
         """
+        if self._shards is not None:
+            return tuple(map(self._commit, map(layout.commit_key, self._shards)))
         there = set(self.store.names(layout.SAMPLES))
         keys = map(layout.commit_key, range(len(self.layout.shards)))
         return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
@@ -96,11 +110,35 @@ class Cache:
         per_shard = self.layout.samples_per_shard
         return [row for commit in self.commits for row in table_rows(commit, commit.shard * per_shard, fit)]
 
-    def __getitem__(self, point: str) -> "CachedPoint":
-        """Returns a point's array, unread. Raises `UnknownName`."""
-        if point not in self.arrays:
-            raise UnknownName("point of this cache", point, self.arrays)
-        return CachedPoint(self, point)
+    @cached_property
+    def numbers(self) -> SampleNumbers:
+        """Numbers of the samples, by all ways in which they can be named."""
+        return SampleNumbers([row["id"] for row in self.rows])
+
+    @cached_property
+    def grids(self) -> Mapping[layout.Level, frozenset[Grid]]:
+        """The grids that good samples have, by kind of token."""
+        good = [row for row in self.rows if row["status"] == "ok"]
+        return {level: frozenset(filter(None, {grid_on(row, level) for row in good})) for level in layout.LEVELS}
+
+    def __getitem__(self, point: str) -> CachedPoint:
+        """Returns a point's array, unread, by its name or alias (`E4`). Raises `UnknownName` and `UsageError`."""
+        if not isinstance(point, str):
+            raise UsageError(f"{point!r} is no name of a point, expected one of cache.keys() or an alias such as 'E4'")
+        names = (point,) if point in self.arrays else self._meant(point)
+        if len(names) > 1:
+            raise UsageError(f"{point!r} names {len(names)} points, expected one of them: {', '.join(names)}")
+        return CachedPoint(self, names[0])
+
+    def _meant(self, point: str) -> tuple[str, ...]:
+        """Returns the points that an alias, set or pattern means. Raises `UnknownName`."""
+        try:
+            return self.select([point])
+        except UnknownName:
+            short = [
+                alias for alias, tap in aliases(self.fingerprint["model"].get("taps", ())).items() if tap in self.arrays
+            ]
+            raise UnknownName("point of this cache", point, [*self.arrays, *short]) from None
 
     def select(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Returns the points that names, aliases (`E4`), sets or patterns mean here, in the order of computation.
@@ -116,11 +154,29 @@ class Cache:
             chosen |= named & set(self.points)
         return tuple(name for name in self.points if name in chosen)
 
-    def __contains__(self, point: str) -> bool:
-        return point in self.arrays
+    def __contains__(self, point: object) -> bool:
+        """Tells whether `cache[point]` is an array."""
+        try:
+            self[point]  # type: ignore[index]
+        except UsageError:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[str]:
+        """Yields the names of the points."""
         return iter(self.points)
+
+    def keys(self) -> KeysView[str]:
+        """Returns the names of the points, in the order of computation."""
+        return dict.fromkeys(self.points).keys()
+
+    def values(self) -> list[CachedPoint]:
+        """Returns the points' arrays, unread."""
+        return [self[name] for name in self.points]
+
+    def items(self) -> list[tuple[str, CachedPoint]]:
+        """Returns each point's name with its array, unread."""
+        return [(name, self[name]) for name in self.points]
 
     def __len__(self) -> int:
         """Number of committed samples."""
@@ -156,6 +212,29 @@ class Cache:
 
         self.check_committed()
         return zarr_group(self)
+
+    def to_xarray(self, points: str | Sequence[str] | None = None) -> "xr.Dataset":
+        """Returns a lazy dataset with a variable per point; all points by default, chosen as by `xarray.open_dataset`.
+
+        Where all samples have one grid on a level, such as `patch`, its axes are (sample, patch_t, patch_y, patch_x,
+        channel), else (sample, patch, channel). Raises `UnknownName` and `UsageError`.
+        """
+        from foresight_cache.xarray_view import gridded_dataset
+
+        return gridded_dataset(self, [self[name] for name in self.chosen(points)])
+
+    def chosen(self, points: str | Sequence[str] | None) -> tuple[str, ...]:
+        """Returns the arrays that names, aliases, sets or patterns choose, also in one text with commas; all for None.
+
+        Raises `UnknownName` and `UsageError`.
+        """
+        if points is None:
+            return self.arrays
+        texts = [text.strip() for text in points.split(",")] if isinstance(points, str) else points
+        if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
+            raise UsageError(f"points is {points!r}, expected names such as ['vit.block_08', 'E4']")
+        named = {*texts, *self.select([text for text in texts if text not in self.arrays])}
+        return tuple(name for name in self.arrays if name in named)
 
     @property
     def size(self) -> int:
@@ -206,6 +285,10 @@ class Cache:
         columns = ["shard", "point", "mean", "std", "norm_05", "norm_50", "norm_95", "effective_rank"]
         return pd.DataFrame(rows, columns=columns)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = self.path if "://" in self.path else str(Path(self.path).absolute())
+        return _sent, (place, self.digest, tuple(commit.shard for commit in self.commits), self.arrays)
+
     def __repr__(self) -> str:
         return as_text(self.summary(), self.table())
 
@@ -214,136 +297,9 @@ class Cache:
 
     def _commit(self, key: str) -> Commit:
         place = f"{self.path}/{key}"
-        commit = Commit.from_json(self.store.read(key), place)
+        try:
+            commit = Commit.from_json(self.store.read(key), place)
+        except FileNotFoundError:
+            raise CorruptCache(f"{place} was there and is missing now; open the cache again") from None
         commit.check_belongs(self.layout, key, place)
         return commit
-
-
-class CachedPoint:
-    """One point's array [sample, token, channel], lazy; samples count as in `cache.samples`."""
-
-    def __init__(self, cache: Cache, name: str) -> None:
-        self.cache, self.name = cache, name
-        self.layout = cache.layout.points[name]
-        self._shards = lru_cache(maxsize=64)(self._open_shard)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.cache, self.name)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Samples, tokens (the most of any sample), channels."""
-        return len(self.cache), self.layout.tokens, self.layout.width
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the stored numbers; `ml_dtypes.bfloat16` for bfloat16."""
-        return self.layout.numpy_dtype
-
-    def __len__(self) -> int:
-        return len(self.cache)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Returns the tokens of one sample, float32 [N, D], in raster order over `grid_of(index)`.
-
-        Every byte is checked against its checksum. Raises `BadSample` for a quarantined sample and
-        `CorruptCache` where bytes are not those that were written.
-        """
-        return self.stored(index).astype(np.float32)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yields all samples but the quarantined ones, as `__getitem__` returns them."""
-        return self.each()
-
-    def each(self, *, bad: Literal["skip", "raise"] = "skip") -> Iterator[np.ndarray]:
-        """Yields all samples in order, float32 [N, D]; passes a quarantined one over, or raises `BadSample`."""
-        for index, row in enumerate(self.cache.rows):
-            if row["status"] == "ok" or bad == "raise":
-                yield self[index]
-
-    def stored(self, index: int) -> np.ndarray:
-        """Returns the tokens of one sample in the stored type, read-only [N, D]."""
-        row = self._row(index)
-        grid = self.grid_of(index)
-        shard, position = row["shard"], row["slot"] % self.cache.layout.samples_per_shard
-        reader = self._shards(shard)
-        first = position * self.layout.chunks_per_sample
-        used = -(-grid.tokens // self.layout.tokens_per_chunk)
-        chunks = [np.frombuffer(reader.chunk(first + number), self.dtype) for number in range(used)]
-        numbers = chunks[0] if used == 1 else np.concatenate(chunks)
-        return numbers.reshape(-1, self.layout.width)[: grid.tokens]
-
-    def stored_into(self, index: int, out_ND: np.ndarray, *, check: bool = True) -> None:
-        """Reads what `stored` returns into `out_ND`, a C-contiguous [N, D] of the stored type that is used again.
-
-        Without `check` checksums are not verified: for bytes that were verified before, on an earlier pass.
-        """
-        row, point = self._row(index), self.layout
-        tokens = self.grid_of(index).tokens
-        if out_ND.shape != (tokens, point.width) or out_ND.dtype != self.dtype or not out_ND.flags.c_contiguous:
-            raise CacheError(f"sample {index} of {self.name} needs a contiguous {(tokens, point.width)} {self.dtype}")
-        shard = row["shard"]
-        reader, fill = self._shards(shard), partial(self.cache.store.fill, layout.object_key(self.name, shard))
-        first = row["slot"] % self.cache.layout.samples_per_shard * point.chunks_per_sample
-        whole, rest = divmod(tokens, point.tokens_per_chunk)
-        parts = out_ND[: tokens - rest].reshape(-1).view(np.uint8)
-        for number in range(whole):
-            part = parts[number * point.chunk_bytes : (number + 1) * point.chunk_bytes]
-            reader.chunk_into(first + number, part.data, fill, check=check)
-        if rest:
-            scratch = np.empty((point.tokens_per_chunk, point.width), self.dtype)
-            reader.chunk_into(first + whole, scratch.reshape(-1).view(np.uint8).data, fill, check=check)
-            out_ND[-rest:] = scratch[:rest]
-
-    def grid_of(self, index: int) -> Grid:
-        """Returns the grid on which the tokens of one sample lie. Raises `BadSample` for a quarantined one."""
-        row = self._row(index)
-        grid = grid_on(row, self.layout.level)
-        if row["status"] != "ok" or grid is None:
-            raise BadSample(f"sample {row['id']} is quarantined: {row['reason']}")
-        return grid
-
-    def grid(self, index: int) -> np.ndarray:
-        """Returns the tokens of one sample, float32 [T, H, W, D]."""
-        return self[index].reshape(*self.grid_of(index), self.layout.width)
-
-    def torch(self, indices: Sequence[int]) -> "torch.Tensor":
-        """Returns the tokens of several samples of one grid size, [B, N, D] in the stored type.
-
-        Raises `CacheError` where the samples differ in size.
-        """
-        import torch
-
-        arrays = [self.stored(index) for index in indices]
-        if len({len(array) for array in arrays}) != 1:
-            raise CacheError("these samples differ in size, expected one grid for all; read them one by one")
-        stacked_BND = np.stack(arrays)
-        if self.layout.dtype == "bfloat16":
-            return torch.from_numpy(stacked_BND.view(np.uint16)).view(torch.bfloat16)
-        return torch.from_numpy(stacked_BND)
-
-    def to_xarray(self) -> "xr.DataArray":
-        """Returns a labelled lazy float32 array [sample, token, channel]; missing tokens and bad samples are NaN."""
-        from foresight_cache.xarray_view import data_array
-
-        return data_array(self)
-
-    @property
-    def zarr(self) -> "zarr.Array[Any]":
-        """Zarr's view of the point, read-only; `Cache.zarr` says what it holds and what it raises."""
-        from foresight_cache.zarr_view import zarr_array
-
-        return zarr_array(self.cache.zarr, self.name)
-
-    def __repr__(self) -> str:
-        return f"<point {self.name} {self.shape} {self.layout.dtype} of {self.cache.path}>"
-
-    def _row(self, index: int) -> SampleTableRow:
-        rows = self.cache.rows
-        if not -len(rows) <= index < len(rows):
-            raise IndexError(f"sample {index} of {len(rows)}")
-        return rows[index]
-
-    def _open_shard(self, shard: int) -> ShardObjectReader:
-        size = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
-        return open_committed(self.cache.store, self.cache.layout, self.name, shard, size)

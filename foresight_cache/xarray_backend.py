@@ -8,9 +8,7 @@ import xarray as xr
 from xarray.backends import BackendEntrypoint
 
 from foresight_cache.errors import ForesightError, NotACache, UsageError
-from foresight_cache.format.layout import FORMAT_VERSION
-from foresight_cache.reader import Cache, open_cache
-from foresight_cache.records import canonical_json
+from foresight_cache.reader import open_cache
 from foresight_cache.xarray_view import dataset
 
 
@@ -27,8 +25,9 @@ class ForesightBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         points: str | Sequence[str] | None = None,
     ) -> xr.Dataset:
-        """Returns a lazy dataset with one float32 variable [sample, token, channel] per point.
+        """Returns a lazy dataset with one variable [sample, token, channel] per point.
 
+        They are float32, and those of pixels and labels uint8 where nothing is missing.
         `points` chooses by name, alias, set or pattern, as `Cache.select` does, also in one text with commas; all by
         default, and `labels`. Raises `CacheError` where a shard is not committed and what `open_cache` raises;
         reading raises `CorruptCache`.
@@ -37,9 +36,9 @@ class ForesightBackend(BackendEntrypoint):
             raise UsageError(f"{filename_or_obj!r} is not the path or URL of a cache; expected one such as caches/coco")
         cache = open_cache(filename_or_obj)
         cache.check_committed()
-        chosen = [cache[name] for name in _chosen(cache, points)]
+        chosen = [cache[name] for name in cache.chosen(points)]
         dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
-        features = dataset(chosen, cache.rows, _attributes(cache)).drop_vars(dropped, errors="ignore")
+        features = dataset(cache, chosen).drop_vars(dropped, errors="ignore")
         for variable in features.data_vars.values():  # what `chunks={}` gives: one chunk of dask per shard
             variable.encoding["preferred_chunks"] = {"sample": cache.layout.samples_per_shard}
         return features
@@ -55,28 +54,3 @@ class ForesightBackend(BackendEntrypoint):
         except ForesightError:
             pass
         return True
-
-
-def _chosen(cache: Cache, points: str | Sequence[str] | None) -> tuple[str, ...]:
-    if points is None:
-        return cache.arrays
-    texts = [text.strip() for text in points.split(",")] if isinstance(points, str) else points
-    if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"points is {points!r}, expected names such as ['vit.block_08', 'E4']")
-    chosen = {*texts, *cache.select([text for text in texts if text not in cache])}
-    return tuple(name for name in cache.arrays if name in chosen)
-
-
-def _attributes(cache: Cache) -> dict[str, Any]:
-    """Returns where the features come from, as texts and numbers that any file format can hold."""
-    model, data = cache.fingerprint["model"], cache.fingerprint["dataset"]
-    return {
-        "foresight_format": FORMAT_VERSION,
-        "model": model["name"],
-        "model_weights": model["weights"],
-        "model_dtype": model["dtype"],
-        "dataset": data["name"],
-        "input_size": cache.fingerprint["input"]["size"],
-        "fingerprint": cache.digest,
-        "fingerprint_fields": canonical_json(cache.fingerprint).decode(),
-    }

@@ -1,6 +1,6 @@
 """Cached points as labelled lazy arrays of xarray: one as a `DataArray`, several as a `Dataset`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,17 +8,23 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from foresight_cache.format.layout import PointLayout
+from foresight_cache.format.layout import FORMAT_VERSION, Level, PointLayout
+from foresight_cache.records import canonical_json
 from foresight_cache.sample_table import SampleTableRow, grid_on
+from foresight_cache.samples import Grid
 
 
 class ReadableTable(Protocol):
     """A cache, as far as a view needs it."""
 
     digest: str
+    fingerprint: dict[str, Any]
 
     @property
     def rows(self) -> Sequence[SampleTableRow]: ...
+
+    @property
+    def grids(self) -> Mapping[Level, frozenset[Grid]]: ...
 
 
 class ReadablePoint(Protocol):
@@ -31,18 +37,28 @@ class ReadablePoint(Protocol):
     def cache(self) -> ReadableTable: ...
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, int, int]: ...
 
-    def __getitem__(self, index: int) -> np.ndarray: ...
+    @property
+    def number_dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, samples: int) -> np.ndarray: ...
 
 
 class _LazyPoint(BackendArray):
-    """Reads a sample when, and only when, an index asks for it."""
+    """Reads a sample when, and only when, an index asks for it; tokens lie on a grid where one is given.
 
-    def __init__(self, point: ReadablePoint) -> None:
+    Missing numbers are NaN, so that integers are float32 where some are missing, as in pandas.
+    """
+
+    def __init__(self, point: ReadablePoint, grid: Grid | None) -> None:
+        samples, tokens, channels = point.shape
         self.point = point
-        self.shape = point.shape
-        self.dtype = np.dtype(np.float32)
+        self.shape = (samples, *(grid or (tokens,)), channels)
+        is_whole = len(point.cache.grids[point.layout.level]) <= 1 and all(
+            row["status"] == "ok" for row in point.cache.rows
+        )
+        self.dtype = point.number_dtype if is_whole else np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
@@ -52,66 +68,100 @@ class _LazyPoint(BackendArray):
         if isinstance(sample, slice):
             chosen = range(*sample.indices(self.shape[0]))
             return np.stack([self._sample(index) for index in chosen])[:, *rest] if chosen else self._empty(rest)
-        tokens = self._sample(int(sample))
-        return tokens[tuple(rest)]
+        return self._sample(int(sample))[tuple(rest)]
 
     def _sample(self, index: int) -> np.ndarray:
+        if self.point.cache.rows[index]["status"] != "ok":
+            return np.full(self.shape[1:], np.nan, np.float32)
+        values = self.point[index]
+        if values.size == np.prod(self.shape[1:]):
+            return values.astype(self.dtype, copy=False).reshape(self.shape[1:])
         tokens = np.full(self.shape[1:], np.nan, np.float32)
-        if self.point.cache.rows[index]["status"] == "ok":
-            values = self.point[index]
-            tokens[: len(values)] = values
+        tokens[: len(values)] = values
         return tokens
 
     def _empty(self, rest: list[Any]) -> np.ndarray:
-        return np.empty((0, *self.shape[1:]), np.float32)[:, *rest]
+        return np.empty((0, *self.shape[1:]), self.dtype)[:, *rest]
 
 
 def data_array(point: ReadablePoint) -> xr.DataArray:
-    """Returns a lazy float32 array [sample, token, channel], its samples labelled by id, tokens by row and column.
+    """Returns a lazy array [sample, t, y, x, channel], its samples labelled by id, where all samples have one grid.
 
-    Dimensions are called as in the store's `dimension_names`. Tokens are labelled only where all samples have one
-    grid.
+    Elsewhere, and of one vector per sample, it is [sample, token, channel].
     """
-    variable = _variable(point)
-    sample, token, _ = variable.dims
-    labels = {axis: (token, values) for axis, values in _token_labels(point).items()}
-    coordinates: dict[Any, Any] = {sample: [row["id"] for row in point.cache.rows], **labels}
-    return xr.DataArray(variable, coords=coordinates, name=point.name)
+    grid = _common_grid(point)
+    axes = dict(zip("tyx", map(range, grid), strict=True)) if grid else {}
+    ids = [row["id"] for row in point.cache.rows]
+    variable = _variable(point, ["sample", *(axes or ("token",)), "channel"], grid)
+    return xr.DataArray(variable, coords={"sample": ids, **axes}, name=point.name)
 
 
-def dataset(points: Sequence[ReadablePoint], rows: Sequence[SampleTableRow], attributes: dict[str, Any]) -> xr.Dataset:
-    """Returns the points of one cache as variables of a lazy dataset, each as `data_array` returns it.
+def dataset(cache: ReadableTable, points: Sequence[ReadablePoint]) -> xr.Dataset:
+    """Returns the points of one cache as variables [sample, token, channel] of a lazy dataset.
 
-    Coordinates of samples are their id, `split`, `status` and, for each level, their number of tokens, such as
-    `patch_tokens`. Labels of tokens carry their level: `patch_t`, `patch_y`, `patch_x`.
+    Dimensions are called as in the store's `dimension_names`. Coordinates of samples are their id, `split`, `status`
+    and, for each level, their number of tokens, such as `patch_tokens`. Tokens have labels, `patch_t`, `patch_y` and
+    `patch_x`, where all samples have one grid.
     """
-    coordinates: dict[str, Any] = {"sample": [row["id"] for row in rows]}
-    coordinates |= {name: ("sample", [row[name] for row in rows]) for name in ("split", "status")}
-    for point in {point.layout.level: point for point in points}.values():
-        level = point.layout.level
+    coordinates = _sample_coordinates(cache, points)
+    for point in points:
+        level, grid = point.layout.level, _common_grid(point)
+        places = np.unravel_index(np.arange(grid.tokens), grid) if grid else ()
+        coordinates |= {f"{level}_{axis}": (level, place) for axis, place in zip("tyx", places, strict=False)}
+    variables = {point.name: _variable(point, point.layout.dimension_names(point.name), None) for point in points}
+    return xr.Dataset(variables, coordinates, _attributes(cache))
+
+
+def gridded_dataset(cache: ReadableTable, points: Sequence[ReadablePoint]) -> xr.Dataset:
+    """Returns the points of one cache as variables [sample, patch_t, patch_y, patch_x, channel] of a lazy dataset.
+
+    A level whose samples differ in their grids has variables as of `dataset`, and so have vectors of whole samples.
+    """
+    coordinates, variables = _sample_coordinates(cache, points), {}
+    for point in points:
+        sample, tokens, channel = point.layout.dimension_names(point.name)
+        grid = _common_grid(point)
+        axes = {f"{tokens}_{axis}": range(size) for axis, size in zip("tyx", grid, strict=True)} if grid else {}
+        coordinates |= axes
+        variables[point.name] = _variable(point, [sample, *(axes or (tokens,)), channel], grid)
+    return xr.Dataset(variables, coordinates, _attributes(cache))
+
+
+def _sample_coordinates(cache: ReadableTable, points: Sequence[ReadablePoint]) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {"sample": [row["id"] for row in cache.rows]}
+    coordinates |= {name: ("sample", [row[name] for row in cache.rows]) for name in ("split", "status")}
+    for level in dict.fromkeys(point.layout.level for point in points):
         if level != "pooled":
-            grids = [grid_on(row, level) for row in rows]
+            grids = [grid_on(row, level) for row in cache.rows]
             coordinates[f"{level}_tokens"] = ("sample", [grid.tokens if grid else 0 for grid in grids])
-        coordinates |= {f"{level}_{axis}": (level, values) for axis, values in _token_labels(point).items()}
-    return xr.Dataset({point.name: _variable(point) for point in points}, coordinates, attributes)
+    return coordinates
 
 
-def _variable(point: ReadablePoint) -> xr.Variable:
+def _variable(point: ReadablePoint, dimensions: Sequence[str], grid: Grid | None) -> xr.Variable:
     return xr.Variable(
-        point.layout.dimension_names(point.name),
-        indexing.LazilyIndexedArray(_LazyPoint(point)),
+        dimensions,
+        indexing.LazilyIndexedArray(_LazyPoint(point, grid)),
         attrs={"fingerprint": point.cache.digest, "stored_type": point.layout.dtype},
     )
 
 
-def _token_labels(point: ReadablePoint) -> dict[str, np.ndarray]:
-    """Returns time step, row and column of every token, where all samples have one grid; else nothing."""
-    # One vector for a whole sample lies nowhere, so that it has no row or column.
-    spatial = point.layout.level != "pooled"
-    grids = {grid for row in point.cache.rows if spatial and (grid := grid_on(row, point.layout.level))}
-    if len(grids) != 1:
-        return {}
-    (grid,) = grids
-    if grid.tokens != point.layout.tokens:
-        return {}
-    return dict(zip("tyx", np.unravel_index(np.arange(grid.tokens), grid), strict=True))
+def _common_grid(point: ReadablePoint) -> Grid | None:
+    """Returns the grid that all samples have; None where there are several, and of vectors, which lie nowhere."""
+    level = point.layout.level
+    grids = point.cache.grids[level]
+    return next(iter(grids)) if level != "pooled" and len(grids) == 1 else None
+
+
+def _attributes(cache: ReadableTable) -> dict[str, Any]:
+    """Returns where the features come from, as texts and numbers that any file format can hold."""
+    model, data = cache.fingerprint["model"], cache.fingerprint["dataset"]
+    return {
+        "foresight_format": FORMAT_VERSION,
+        "model": model["name"],
+        "model_weights": model["weights"],
+        "model_dtype": model["dtype"],
+        "dataset": data["name"],
+        "input_size": cache.fingerprint["input"]["size"],
+        "fingerprint": cache.digest,
+        "fingerprint_fields": canonical_json(cache.fingerprint).decode(),
+    }

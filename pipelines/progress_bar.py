@@ -1,46 +1,84 @@
-"""Progress of long work on stderr: samples/s, MB/s and the remaining time; quiet when not a terminal."""
+"""Progress of long work on stderr: samples/s, MB/s and the remaining time; a bar on a terminal, else plain lines."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Protocol, Self
 
-from foresight_cache.runtime.progress import Advance, StageTimes
+from foresight_cache.runtime.progress import StageTimes
+from pipelines.progress_lines import ProgressLines
 
 
-@contextmanager
+class Report(Protocol):
+    """What shows progress: it is called with samples and bytes that were finished since the last call."""
+
+    def __call__(self, samples: int, size: int) -> None: ...
+
+    def expect(self, total: int) -> None:
+        """Takes the number of samples to come, when it is known."""
+        ...
+
+
 def progress(
     label: str, total: int | None, unit: str = "samples", times: StageTimes | None = None
-) -> Iterator[Advance]:
-    """Shows a bar while the block runs; `total` is the number of samples to come, or none if unknown.
+) -> AbstractContextManager[Report]:
+    """Shows progress while the block runs; `total` is the number of samples to come, or none if unknown.
 
     With `times`, also which stage the work waits for.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    kind = ProgressBar if sys.stderr.isatty() else ProgressLines
+    return kind(label, total, unit, times)
 
-    bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task(label, total=total, rate="")
-        done = [0, 0]
 
-        def advance(samples: int, size: int) -> None:
-            done[0] += samples
-            done[1] += size
-            seconds = max(bar.tasks[task].elapsed or 0.0, 1e-3)
-            rate = f"{done[0] / seconds:,.1f} {unit}/s" + (f" {done[1] / seconds / 1e6:,.0f} MB/s" if done[1] else "")
-            stages = f"  {times.text()}" if times else ""
-            bar.update(task, advance=samples, rate=rate + stages)
+class ProgressBar:
+    """A bar that moves, for a terminal."""
 
-        yield advance
+    def __init__(self, label: str, total: int | None, unit: str, times: StageTimes | None) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._unit, self._times = unit, times
+        self._done, self._size = 0, 0
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task(label, total=total, rate="", start=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start_task(self._task)
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, samples: int, size: int) -> None:
+        self._done += samples
+        self._size += size
+        seconds = max(self._bar.tasks[self._task].elapsed or 0.0, 1e-3)
+        rate = f"{self._done / seconds:,.1f} {self._unit}/s"
+        rate += f" {self._size / seconds / 1e6:,.0f} MB/s" if self._size else ""
+        stages = f"  {self._times.text()}" if self._times else ""
+        self._bar.update(self._task, advance=samples, rate=rate + stages)
+
+    def expect(self, total: int) -> None:
+        """Takes the number of samples to come, when it is known."""
+        self._bar.update(self._task, total=total)
 
 
 def say(sentence: str) -> None:

@@ -86,6 +86,11 @@ class CachePlan:
                 missing[number] = lacking
         return missing
 
+    @property
+    def samples_missing(self) -> int:
+        """Number of the samples of shards that lack an array. Raises what `missing` raises."""
+        return sum(self.layout.shards[number].samples for number in self.missing)
+
     @cached_property
     def survey(self) -> Survey:
         """Sizes of the inputs."""

@@ -38,7 +38,7 @@ from foresight_cache.preparation.resuming import (
 from foresight_cache.preparation.selection import AbsentSamples, is_absent
 from foresight_cache.records import digest
 from foresight_cache.runtime.pipelining import prefetch
-from foresight_cache.runtime.progress import Advance, silent
+from foresight_cache.runtime.progress import Advance, Expect, silent, unheard
 from foresight_cache.shards import Quarantined, ShardSet, open_shards, write_index
 from foresight_cache.shards.index import INDEX
 
@@ -73,7 +73,11 @@ class PreparationSummary:
 
 
 def prepare(
-    dataset: str, out: Path, options: PreparationOptions = _DEFAULTS, advance: Advance = silent
+    dataset: str,
+    out: Path,
+    options: PreparationOptions = _DEFAULTS,
+    advance: Advance = silent,
+    expect: Expect = unheard,
 ) -> PreparationSummary:
     """Packs a dataset into shards in the folder `out`.
 
@@ -94,7 +98,7 @@ def prepare(
         if (out / INDEX).exists():  # another process was quicker
             return _existing_summary(request)
         listing = listing or _checked_listing(request, make_raw(request))
-        summary = _pack(request, listing, advance)
+        summary = _pack(request, listing, advance, expect)
         write_index(summary.shards)
     return summary
 
@@ -106,11 +110,13 @@ def _checked_listing(request: PreparationRequest, root: Path) -> Listing:
     return listing
 
 
-def _pack(request: PreparationRequest, listing: Listing, advance: Advance) -> PreparationSummary:
+def _pack(request: PreparationRequest, listing: Listing, advance: Advance, expect: Expect) -> PreparationSummary:
     """Writes all shards, but not the index. Raises `DatasetError` where too many samples are bad."""
     _check_absent_samples(request, listing)
     samples, repeated = group_duplicates(listing.samples, request.also)
-    finished = _pack_shards(request, samples, _identity(request, listing, samples), advance)
+    finished = read_notes(request.out, identity := _identity(request, listing, samples))
+    expect(len(samples) - _listed(finished))
+    finished += _pack_shards(request, samples, identity, finished, advance)
     shutil.rmtree(request.out / RAW, ignore_errors=True)
     shard_set = ShardSet(
         path=request.out,
@@ -128,23 +134,27 @@ def _pack(request: PreparationRequest, listing: Listing, advance: Advance) -> Pr
 
 
 def _pack_shards(
-    request: PreparationRequest, samples: Sequence[ListedSample], identity: str, advance: Advance
+    request: PreparationRequest,
+    samples: Sequence[ListedSample],
+    identity: str,
+    finished: Sequence[FinishedShard],
+    advance: Advance,
 ) -> list[FinishedShard]:
-    """Writes the shards that are not finished yet, and returns all of them."""
-    finished = read_notes(request.out, identity)
+    """Writes the shards that are not finished yet, and returns these."""
     remove_shards(request.out, keep=len(finished))
-    for note in finished:
-        advance(len(note.shard.ids) + len(note.quarantined) if note.shard else 0, 0)
-    first = finished[-1].listed if finished else 0
-    pool = ArenaPool()
+    first, pool = _listed(finished), ArenaPool()
     with (
         closing(checked_chunks(request, samples[first:], pool)) as checked,
         closing(filled_shards(request, checked, len(finished), first, pool, advance)) as filled,
         # Two, so that one shard waits for the disk while another is filled.
         closing(prefetch(enumerate(filled, len(finished)), partial(_finish, request.out, identity), threads=2)) as done,
     ):
-        finished += done
-    return finished
+        return list(done)
+
+
+def _listed(finished: Sequence[FinishedShard]) -> int:
+    """Returns the number of listed samples that finished shards are of."""
+    return finished[-1].listed if finished else 0
 
 
 def _identity(request: PreparationRequest, listing: Listing, samples: Sequence[ListedSample]) -> str:

@@ -11,6 +11,14 @@ Advance = Callable[[int, int], None]
 """Called with the numbers of samples and of bytes that were finished since the last call."""
 
 
+Expect = Callable[[int], None]
+"""Called with the number of samples that are to be done, when it is known."""
+
+
+def unheard(samples: int) -> None:
+    """Ignores how many samples there will be: an `Expect` that tells nobody."""
+
+
 def silent(samples: int, size: int) -> None:
     """Ignores a report: an `Advance` that shows nothing."""
 

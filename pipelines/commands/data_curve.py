@@ -6,7 +6,7 @@ import typer
 from pipelines.commands.options import Json
 from pipelines.completion import complete_cached_points, complete_heads, complete_tasks
 
-CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Task = Annotated[
     str,
     typer.Option(help="Comma-separated tasks, such as classification,counting.", autocompletion=complete_tasks),

@@ -26,6 +26,7 @@ def run(
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
+    from foresight_cache.extraction.cache_plan import CachePlan
     from foresight_cache.extraction.extraction_loop import check_share_of_bad, extract
     from foresight_cache.reader import open_cache
     from foresight_cache.runtime.progress import StageTimes
@@ -35,9 +36,11 @@ def run(
 
     if loading.device_map == "one":  # else all GPUs are one model's
         take_own_gpu(loading.device)
-    shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
+    with progress("load", None):
+        shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
     times = StageTimes()
-    with progress("extract", shard_set.samples, times=times) as advance:
+    missing = CachePlan(shard_set, encoder, options, out).samples_missing
+    with progress("extract", missing, times=times) as advance:
         extract(shard_set, encoder, options, out, advance, times)
     cache = open_cache(out)
     if json_output:

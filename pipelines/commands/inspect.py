@@ -7,7 +7,7 @@ from pipelines.commands.options import Json
 if TYPE_CHECKING:
     from foresight_cache import Cache
 
-Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+Place = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Bad = Annotated[bool, typer.Option("--bad", help="List the quarantined samples and why.", show_default="off")]
 
 

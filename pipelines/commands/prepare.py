@@ -46,8 +46,8 @@ def run(dataset: Dataset, out: Out, options: PreparationOptions, json_output: Js
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
 
-    with progress("prepare", options.selection.limit) as advance:
-        summary = prepare(dataset, out, options, advance)
+    with progress("prepare", options.selection.limit) as report:
+        summary = prepare(dataset, out, options, report, report.expect)
     if json_output:
         print_json(_json(summary))
     else:

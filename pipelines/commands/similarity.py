@@ -6,7 +6,7 @@ import typer
 from pipelines.commands.options import Json
 from pipelines.completion import complete_cached_points
 
-CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Out = Annotated[
     Path, typer.Option(help="Folder for similarity.csv, .png, .svg and .html, and what stands beside them.")
 ]
@@ -25,7 +25,7 @@ Of = Annotated[
 Other = Annotated[
     str | None,
     typer.Option(
-        help="Folder or URL of another cache of the same samples, whose points are the columns.",
+        help="Folder, zip file or URL of another cache of the same samples, whose points are the columns.",
         show_default="none: the cache itself",
     ),
 ]

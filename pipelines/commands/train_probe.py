@@ -15,7 +15,7 @@ from pipelines.completion import (
 if TYPE_CHECKING:
     from foresight_probes.results.result import Result
 
-CachePath = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Task = Annotated[
     str | None,
     typer.Option(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from foresight_cache.extraction.rerun import Difference
     from foresight_cache.verify import Finding
 
-Place = Annotated[str, typer.Argument(help="Folder or URL (s3://…) of a cache.", metavar="CACHE")]
+Place = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Sample = Annotated[
     int | None,
     typer.Option(min=1, help="Read so many random samples instead of every byte.", show_default="every byte"),

@@ -167,7 +167,7 @@ def _with_one(cache: Cache, point: str, row: int) -> Tensor:
 
 
 def _pictures(cache: Cache, rows: Sequence[int]) -> Tensor:
-    pictures = [torch.from_numpy(cache["pixels"].grid(row)[0] / 255) for row in rows]
+    pictures = [torch.from_numpy(cache["pixels"].grid(row)[0] / np.float32(255)) for row in rows]
     return torch.stack(pictures).float().permute(0, 3, 1, 2)
 
 

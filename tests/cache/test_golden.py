@@ -46,7 +46,8 @@ def test_the_reader_finds_what_was_written(root: Path) -> None:
                 continue
             assert list(point.grid_of(slot)) == sample["grids"].get(point.layout.level, [1, 1, 1])
             np.testing.assert_array_equal(point[slot], arrays[name][slot])
-            assert np.array_equal(point.to_xarray()[slot].values[: len(point[slot])], point[slot])
+            labelled = point.to_xarray()[slot].values.reshape(-1, point.layout.width)
+            assert np.array_equal(labelled[: len(point[slot])], point[slot])
     assert repr(cache)
     assert cache.summary()["model"] == "someone/golden-7b (pretrained weights, bfloat16)"
     assert cache.fingerprint["model"]["prompt"] == "Décris l’image."

@@ -12,15 +12,19 @@ from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.prepare_dataset import PreparationSummary
 from foresight_cache.preparation.prepare_dataset import prepare as prepare_with
 from foresight_cache.preparation.selection import SampleSelection
-from foresight_cache.runtime.progress import Advance, silent
+from foresight_cache.runtime.progress import Advance, Expect, silent, unheard
 
 _SELECTION = ("limit", "per_class", "shuffle_seed", "partial")
 
 
-def prepare(dataset: str, *, out: Path, advance: Advance = silent, **options: Any) -> PreparationSummary:
+def prepare(
+    dataset: str, *, out: Path, advance: Advance = silent, expect: Expect = unheard, **options: Any
+) -> PreparationSummary:
     """Returns what `prepare` returns for these options and selection."""
     selection = {name: options.pop(name) for name in _SELECTION if name in options}
-    return prepare_with(dataset, out, PreparationOptions(selection=SampleSelection(**selection), **options), advance)
+    return prepare_with(
+        dataset, out, PreparationOptions(selection=SampleSelection(**selection), **options), advance, expect
+    )
 
 
 def edit(raw: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -1,14 +1,16 @@
 """Places where a cache can be read: the protocol of a store, one file per kind, and `open_store`, which chooses."""
 
 import os
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from foresight_cache.format.stores.local import LocalStore
 from foresight_cache.format.stores.object_store import ObjectStore
+from foresight_cache.format.stores.zip_store import ZipStore
 
-__all__ = ["LocalStore", "ObjectStore", "Store", "open_store"]
+__all__ = ["LocalStore", "ObjectStore", "Store", "ZipStore", "open_store"]
 
 
 class Store(Protocol):
@@ -43,6 +45,13 @@ class Store(Protocol):
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
-    """Opens a local directory or an object store: a path, or a URL with a scheme."""
+    """Opens a local directory, a zip file or an object store: a path, or a URL with a scheme.
+
+    Raises `NotACache` for a zip file that is not whole.
+    """
     text = os.fspath(place)
-    return ObjectStore(text) if "://" in text else LocalStore(Path(text))
+    if "://" in text:
+        return ObjectStore(text)
+    path = Path(text)
+    is_zip = path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
+    return ZipStore(path) if is_zip else LocalStore(path)

@@ -14,15 +14,20 @@ class ObjectStore:
     """An object store, such as `s3://bucket/prefix`; settings come from the environment (`FSSPEC_S3_…`, `AWS_…`)."""
 
     def __init__(self, url: str) -> None:
-        try:
-            self._files, self._prefix = fsspec.core.url_to_fs(url)
-        except ImportError:
-            raise MissingExtra("s3fs", extra="s3", purpose=f"reading {url}") from None
-        except ValueError as error:
-            raise UsageError(
-                f"{url} cannot be opened: {error}; expected a local path or a URL such as s3://bucket/prefix"
-            ) from None
         self.place = url
+        self._client, self._prefix = _connected(url)
+        self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.place,)
+
+    @property
+    def _files(self) -> Any:
+        """The client, which does not survive a fork: each process has its own."""
+        if self._process != os.getpid():
+            self._client, _ = _connected(self.place)
+            self._process = os.getpid()
+        return self._client
 
     def read(self, key: str) -> bytes:
         with self._reached():
@@ -73,6 +78,19 @@ class ObjectStore:
             raise CacheError(
                 f"{self.place} cannot be reached: {reason}; check its address and your credentials"
             ) from None
+
+
+def _connected(url: str) -> tuple[Any, str]:
+    """Returns the client for a URL and the path in it. Raises `MissingExtra` and `UsageError`."""
+    try:
+        files, prefix = fsspec.core.url_to_fs(url)
+    except ImportError:
+        raise MissingExtra("s3fs", extra="s3", purpose=f"reading {url}") from None
+    except ValueError as error:
+        raise UsageError(
+            f"{url} cannot be opened: {error}; expected a local path or a URL such as s3://bucket/prefix"
+        ) from None
+    return files, prefix
 
 
 def _unreachable() -> tuple[type[Exception], ...]:

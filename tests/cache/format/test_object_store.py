@@ -1,5 +1,6 @@
 """A cache in an S3-compatible store: a real server on loopback."""
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from foresight_cache import open_cache
+from foresight_cache import CachedPoint, open_cache
 from foresight_cache.errors import CacheError, CorruptCache, NotACache, UsageError
 from foresight_cache.verify import verify, verify_sample
 from tests.support import planted
@@ -59,6 +60,30 @@ def test_zarr_and_xarray_read_from_an_object_store(bucket: str, tmp_path: Path) 
     files.rm_file(f"{place}/samples/000001.json")
     with pytest.raises(CacheError, match="2 of 3 shards committed"):
         _ = open_cache(place).zarr
+
+
+def test_a_point_survives_a_fork_and_being_sent(bucket: str, tmp_path: Path) -> None:
+    """The S3 client does not: it has a thread of its own, which the child of a fork lacks."""
+    import s3fs
+
+    place = f"{bucket}/forks/C"
+    planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
+    s3fs.S3FileSystem().put(str(tmp_path / "C"), place, recursive=True)
+    point, expected = open_cache(place)["vit.block_01"], open_cache(tmp_path / "C")["vit.block_01"]
+    np.testing.assert_array_equal(point[1], expected[1])  # the client and the first shard are in use
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            received = pool.map_async(point.__getitem__, [0, 5, "planted/train/0009"]).get(timeout=60)
+        np.testing.assert_array_equal(received, expected[[0, 5, 9]])
+    np.testing.assert_array_equal(point[2], expected[2])
+    inherited = multiprocessing.get_context("fork").Process(target=_read_both, args=(point, expected))
+    inherited.start()
+    inherited.join(60)
+    assert inherited.exitcode == 0
+
+
+def _read_both(point: CachedPoint, expected: CachedPoint) -> None:
+    np.testing.assert_array_equal(point[[0, 1, 5]], expected[[0, 1, 5]])
 
 
 def test_no_cache_in_a_bucket(bucket: str) -> None:

@@ -74,7 +74,8 @@ def read(cache: Cache) -> Values:
                 continue
             values[name, row["id"]] = stored.tobytes()
             assert stored.shape == (point.grid_of(index).tokens, point.layout.width)
-            assert np.array_equal(labelled[index].values[: len(stored)], stored.astype(np.float32), equal_nan=True)
+            shown = labelled[index].values.reshape(-1, point.layout.width)[: len(stored)]
+            assert np.array_equal(shown, stored.astype(np.float32), equal_nan=True)
             if bare is not None:
                 assert np.asarray(bare[index, : len(stored)]).tobytes() == stored.tobytes()
     return values

@@ -139,9 +139,11 @@ def test_pooled_points_are_one_token_for_every_reader(halp: Path) -> None:
     stored = zarr.open_group(halp, mode="r")["llm.layer_08@last_query"]
     np.testing.assert_array_equal(stored[3, 0], point[3][0])
     array = point.to_xarray()
-    assert array.dims == ("sample", "pooled", "language_channel")
+    assert array.dims == ("sample", "token", "channel"), "one vector for a whole sample lies nowhere"
     np.testing.assert_array_equal(array[1, 0].values, point[1][0])
-    assert cache["vit.post_merge@mean"].to_xarray().dims == ("sample", "pooled", "language_channel")
+    assert cache["vit.post_merge@mean"].to_xarray().dims == ("sample", "token", "channel")
+    together = cache.to_xarray("vit.post_merge@mean")
+    assert together["vit.post_merge@mean"].dims == ("sample", "pooled", "language_channel")
     assert verify(cache) == []
 
 
