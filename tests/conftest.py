@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of pytest-xdist sha
 
 @pytest.fixture(scope="session", autouse=True)
 def no_progress_lines() -> Iterator[None]:
-    """Commands in this process write no lines of progress, however slow the machine, so that tests know what they say."""
+    """Commands in this process write no lines of progress, however slow it is, so that tests know what they say."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(progress_lines, "FIRST", 3600)
         patch.setattr(progress_lines, "LONGEST", 3600)
