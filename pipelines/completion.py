@@ -66,7 +66,7 @@ def complete_cached_points(context: typer.Context, incomplete: str) -> list[str]
     names = list(SHORT_NAMES)
     # A line that ends in an option without its value is not taken apart: its words are in `args`.
     for word in (context.params.get("cache"), *context.args):
-        if word and Path(word).is_dir():
+        if word and Path(word).exists():
             with suppress(ForesightError, OSError):
                 names = [*open_cache(word).points, *SHORT_NAMES]
                 break

@@ -7,9 +7,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pipelines import progress_lines
+
 settings.register_profile("any machine", deadline=None)  # speed is for benchmarks
 settings.load_profile("any machine")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of pytest-xdist share the cores already
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_progress_lines() -> Iterator[None]:
+    """Commands in this process write no lines of progress, however slow it is, so that tests know what they say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress_lines, "FIRST", 3600)
+        patch.setattr(progress_lines, "LONGEST", 3600)
+        yield
 
 
 @pytest.fixture(scope="session")

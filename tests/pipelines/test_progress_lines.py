@@ -17,6 +17,7 @@ from pipelines.progress_bar import ProgressBar, progress
 from pipelines.progress_lines import ProgressLines
 from tests.support.command import foresight
 
+FIRST, LONGEST = progress_lines.FIRST, progress_lines.LONGEST
 LINE = re.compile(
     r"[a-z-]+: ([\d,]+( of [\d,]+)? [a-z]+( after| in)?( (\d+) (s|min|h))*|(at work for|done in) \d+ s)"
     r"(, [\d,.]+ [a-z]+/(s|min))?(, [\d,.]+ MB/s)?(, (\d+ (d|h|min|s) ?)+ left)?( \([a-z0-9 ,%]+\))?"
@@ -49,7 +50,7 @@ def test_one_line_a_minute_and_the_first_after_seconds() -> None:
     """The moments of an hour, as the waits of the thread are added up."""
     moments, now = [], 0.0
     while now < 3600:
-        now += min(progress_lines.LONGEST, max(progress_lines.FIRST, now))
+        now += min(LONGEST, max(FIRST, now))
         moments.append(now)
     assert moments[0] <= 5
     assert max(after - before for before, after in pairwise(moments)) == 60
