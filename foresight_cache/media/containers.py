@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from foresight_cache.errors import BadSample
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+"""Identifier of the first object of an asf file."""
 
 
 def refuse_cut_off(data: bytes) -> None:
-    """Raises `BadSample` for an mp4, webm or avi file that is shorter than it says; others are not judged.
+    """Raises `BadSample` for an mp4, webm, avi, flv, asf or gif file that is shorter than it says.
+
+    Others, which are streams of packets that may begin and end anywhere, are not judged.
 
     >>> refuse_cut_off(b"RIFF" + (100).to_bytes(4, "little") + b"AVI " + bytes(20))
     Traceback (most recent call last):
@@ -20,6 +24,12 @@ def refuse_cut_off(data: bytes) -> None:
         claimed = max(_box_ends(data), default=0)
     elif data[:4] == _EBML.to_bytes(4, "big"):
         claimed = max(_ebml_ends(data), default=0)
+    elif data[:3] == b"FLV":
+        claimed = max(_flv_ends(data), default=0)
+    elif data[:16] == _ASF:
+        claimed = max(_asf_ends(data), default=0)
+    elif data[:4] == b"GIF8" and not data.rstrip(b"\0\r\n ").endswith(b";"):
+        raise BadSample("the animation is cut off: it does not end as a gif ends")
     else:
         return
     if claimed > len(data):
@@ -59,4 +69,25 @@ def _ebml_ends(data: bytes) -> Iterator[int]:
         if size == (1 << 7 * length) - 1:
             return
         position += length + size
+        yield position
+
+
+def _flv_ends(data: bytes) -> Iterator[int]:
+    """Ends of the tags of an flv file, each with the size of the one before it."""
+    position = int.from_bytes(data[5:9], "big") + 4
+    while position + 11 <= len(data):
+        position += 11 + int.from_bytes(data[position + 1 : position + 4], "big") + 4
+        yield position
+    if position < len(data):
+        yield position + 11
+
+
+def _asf_ends(data: bytes) -> Iterator[int]:
+    """Ends of the outermost objects of an asf file, also called wmv."""
+    position = 0
+    while position + 24 <= len(data):
+        size = int.from_bytes(data[position + 16 : position + 24], "little")
+        if size < 24:
+            return  # a stream that does not know its size
+        position += size
         yield position

@@ -153,11 +153,23 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray(_clear_as_white(_eight_bits(np.asarray(image)), image)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+        return _over_white(image.convert("RGBA"))
     if image.mode == "F":
         raise BadSample("the image has floating-point pixels, of which black and white are not known")
     return image.convert("RGB")
+
+
+def on_white(pixels_HWC: Pixels) -> Pixels:
+    """Returns RGB [H, W, 3] of RGBA [H, W, 4], white where it is transparent.
+
+    >>> on_white(np.array([[[9, 9, 9, 255], [9, 9, 9, 0]]], np.uint8)).tolist()
+    [[[9, 9, 9], [255, 255, 255]]]
+    """
+    return np.array(_over_white(Image.fromarray(pixels_HWC)), dtype=np.uint8)
+
+
+def _over_white(clear: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
 def _clear_as_white(grey_HW: NDArray[np.uint8], image: Image.Image) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ Packets = Sequence["Packet[VideoStream]"]
 """Packets of a video in the order of decoding."""
 
 _MOST_FRAMES = 1_000_000
-_PICTURE_UNITS = {"h264": "1-5", "hevc": "0-31", "mpeg2video": "1-175", "mpeg1video": "1-175"}
+_PICTURE_UNITS = {"h264": "1-5", "hevc": "0-31", "mpeg2video": "1-175"}
 """Types of the units of a packet that hold a picture, by codec, as FFmpeg's filter `filter_units` takes them."""
 _NO_PICTURE = 1024
 """Bytes of the largest packet that is searched for a picture: what describes the stream is smaller."""
@@ -24,6 +24,8 @@ _ONE_PICTURE_EACH = {"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video",
 """Codecs beside those of keyframes alone, of which a packet that `without_picture` does not name is one picture."""
 _MPEG4_SKIPPED = 16
 """Bytes of the largest MPEG-4 packet that may say no more than that its picture was skipped."""
+_EXACT = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi")
+"""FFmpeg's names of the containers whose packets have times that can be relied upon; those of others may begin anew."""
 _PROGRESSIVE = (0, 1)
 """FFmpeg's numbers of field orders, unknown and progressive, where no packet is half a picture."""
 
@@ -74,6 +76,8 @@ def in_order_of_showing(packets: Packets, stream: VideoStream, pictureless: Coll
 def need_decoding(packets: Packets, stream: VideoStream) -> bool:
     """Returns whether only decoding all packets tells which of them yield a picture."""
     codec = stream.codec_context.codec
+    if stream.container.format.name not in _EXACT:
+        return True
     if codec.intra_only:
         return False
     if not any(packet.is_keyframe for packet in packets):

@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from foresight_cache.errors import BadSample
 from foresight_cache.media.containers import refuse_cut_off
-from foresight_cache.media.images import Pixels
+from foresight_cache.media.images import Pixels, on_white
 from foresight_cache.media.packets import (
     first_keyframe,
     in_order_of_showing,
@@ -33,11 +33,13 @@ from foresight_cache.media.packets import (
     without_picture,
 )
 
-_CONTAINERS = "matroska,mov,avi"
+_CONTAINERS = "matroska,mov,avi,mpeg,mpegts,flv,asf,gif"
 """FFmpeg's names of the containers that are tried; others, such as playlists, open further files."""
-_EXPECTED = "expected a video: webm, mp4 or avi"
+_EXPECTED = "expected a video: webm, mp4, avi, mpg, ts, flv, wmv or gif"
 _CONVERSION = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT)
 """Conversion to RGB with the same bits on every processor."""
+_WITH_ALPHA = ("bgra", "rgba", "argb", "abgr")
+"""Formats of animations, parts of which may be transparent."""
 
 
 class VideoFile:
@@ -166,22 +168,25 @@ class VideoFile:
             surely = []
         if len(surely) == len(positions):
             return positions
-        times = {self._time(position) for position in surely} | self._times_that_come_out(begin, whole=not surely)
-        return [position for position in positions if self._time(position) in times]
+        times = self._times_that_come_out(begin, whole=not surely)
+        if times != sorted(set(times)):
+            return []  # the times are those of decoding, or begin anew
+        shown = {self._time(position) for position in surely}.union(times)
+        return [position for position in positions if self._time(position) in shown]
 
-    def _times_that_come_out(self, begin: int, *, whole: bool) -> set[int]:
-        """Returns times of frames that come out of the decoder: of the `whole` video, or of what is before `begin`.
+    def _times_that_come_out(self, begin: int, *, whole: bool) -> list[int]:
+        """Returns times of frames as they come out of the decoder: of the `whole` video, or of what is before `begin`.
 
         Damage before `begin`, the time of the first keyframe, is of frames with nothing to build upon. Raises
         `BadSample`.
         """
-        times: set[int] = set()
+        times: list[int] = []
         for frame in self._decoded_from_first():
             is_early = (frame.pts or 0) < begin
             if not is_early and not whole:
                 break
             if not (is_early and frame.is_corrupt):
-                times.add(frame.pts or 0)
+                times.append(frame.pts or 0)
         return times
 
     def _count_by_decoding(self) -> int:
@@ -250,7 +255,10 @@ def _upright(frame: VideoFrame, matrix: Sequence[int] | None) -> Pixels:
 
     The matrix takes a point (p, q) of the coded picture to (a·p + c·q, b·p + d·q), p to the right and q down.
     """
-    pixels = cast(Pixels, frame.to_ndarray(format="rgb24", interpolation=_CONVERSION, threads=1))
+    if frame.format.name in _WITH_ALPHA:
+        pixels = on_white(cast(Pixels, frame.to_ndarray(format="rgba", interpolation=_CONVERSION, threads=1)))
+    else:
+        pixels = cast(Pixels, frame.to_ndarray(format="rgb24", interpolation=_CONVERSION, threads=1))
     if matrix is None:
         return pixels
     a, b, _, c, d, *_ = matrix

@@ -13,13 +13,17 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
 )
-VIDEO_SUFFIXES = (".webm", ".mp4", ".avi", ".mkv", ".mov", ".m4v", ".3gp", ".3g2")
+VIDEO_SUFFIXES = (
+    *(".webm", ".mp4", ".avi", ".mkv", ".mov", ".m4v", ".3gp", ".3g2", ".f4v", ".flv", ".wmv", ".asf"),
+    *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".gif"),
+)
+"""Suffixes of clips; an animation is one where the media are clips, and an image, its first picture, elsewhere."""
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp")
 """Suffixes of the frames in a folder of frames; anything else in it is passed over."""
 _UNDECODABLE = {
     *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".jpf", ".jpx", ".tga", ".psd", ".xcf", ".svg", ".eps"),
     *(".exr", ".hdr", ".dds", ".dcm", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"),
-    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".f4v", ".wmv", ".asf", ".ogv", ".vob", ".rm", ".rmvb", ".swf"),
+    *(".ogv", ".ogm", ".rm", ".rmvb", ".swf", ".m1v", ".m2v", ".mxf", ".dv"),
 }
 """Suffixes of pictures and films that this project does not decode."""
 _TEXT = frozenset((".json", ".jsonl", ".csv", ".tsv", ".txt"))
@@ -92,7 +96,7 @@ def kind_of_unused(name: str, media: Media, *, listed: bool) -> str:
     ['undecodable', 'other-media', 'unplaced', 'other']
     """
     suffix = suffix_of(name)
-    if suffix in _UNDECODABLE or (suffix == ".gif" and media == "clip"):  # an animation is no clip yet
+    if suffix in _UNDECODABLE:
         return "undecodable"
     if suffix in _ANY_MEDIA:
         if listed:

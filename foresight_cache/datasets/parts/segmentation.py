@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 from foresight_cache.errors import BadSample
 from foresight_cache.records import shown
 
+_NUMBERS = {int, float}
 _LONGEST = 1 << 20
 """Numbers of an outline, or characters of its compressed run lengths, that no object has."""
 
@@ -27,7 +28,7 @@ def pack_outlines(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _packed(numbers: Any) -> Any:
     """Returns an array of doubles, or the value itself where it is not a list of numbers."""
-    if not isinstance(numbers, list) or not {type(number) for number in numbers} <= {int, float}:
+    if not isinstance(numbers, list) or not set(map(type, numbers)) <= _NUMBERS:
         return numbers
     try:
         return array("d", numbers)
@@ -48,12 +49,17 @@ def is_empty(outline: Any) -> bool:
 
 def extents(outline: Any) -> tuple[float, float, float, float] | None:
     """Returns left, top, right and bottom of an outline of polygons; None of run lengths and of what is no outline."""
-    if not isinstance(outline, list) or is_empty(outline):
+    if not isinstance(outline, list) or not outline:
         return None
-    if not all(isinstance(polygon, array) and len(polygon) >= 6 for polygon in outline):
-        return None
-    left, top = (min(min(polygon[axis::2]) for polygon in outline) for axis in (0, 1))
-    right, bottom = (max(max(polygon[axis::2]) for polygon in outline) for axis in (0, 1))
+    xs: list[float] = []
+    ys: list[float] = []
+    for polygon in outline:
+        if not isinstance(polygon, array) or len(polygon) < 6:
+            return None
+        x, y = polygon[::2], polygon[1::2]
+        xs += min(x), max(x)
+        ys += min(y), max(y)
+    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
     return (left, top, right, bottom) if math.isfinite(right + bottom - left - top) else None
 
 
@@ -83,19 +89,19 @@ def run_lengths(outline: Any, owner: str, width: int, height: int) -> dict[str, 
     )
 
 
-def _polygons(outline: list[Any], owner: str, width: int, height: int) -> list[list[float]]:
+def _polygons(outline: list[Any], owner: str, width: int, height: int) -> "list[array[float]]":
+    """Returns the polygons of an outline, which pycocotools takes as they are. Raises `BadSample`."""
     for polygon in outline:
         # pycocotools takes four numbers for a box, and a list that begins with them for a list of boxes.
         if not isinstance(polygon, array) or len(polygon) % 2 or not 6 <= len(polygon) < _LONGEST:
             shape = f"{len(polygon)} numbers" if isinstance(polygon, array | list) else shown(polygon)
             raise BadSample(f"{owner} has a polygon of {shape}, expected x and y of three or more points")
         # A little outside is drawn as pycocotools draws it; far outside it would take memory without end.
-        if not all(map(math.isfinite, polygon)) or not (
-            -width <= min(polygon[::2]) <= max(polygon[::2]) <= 2 * width
-            and -height <= min(polygon[1::2]) <= max(polygon[1::2]) <= 2 * height
-        ):
+        xs, ys = polygon[::2], polygon[1::2]
+        inside = -width <= min(xs) <= max(xs) <= 2 * width and -height <= min(ys) <= max(ys) <= 2 * height
+        if not inside or not math.isfinite(sum(polygon)):  # which is not, where a number is not
             raise BadSample(f"{owner} has a polygon that lies outside its image of {width}×{height} pixels")
-    return [list(polygon) for polygon in outline]
+    return outline
 
 
 def _encoded(outline: Any, owner: str, width: int, height: int) -> dict[str, Any]:

@@ -214,7 +214,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("data", "words"),
         [
-            (b"", "the file is empty; expected a video: webm, mp4 or avi"),
+            (b"", "the file is empty; expected a video: webm, mp4, avi, mpg, ts, flv, wmv or gif"),
             (bytes(1000), "cannot be read"),
             (image_bytes(numbered(3), "JPEG"), "cannot be read"),
             (made_clips.song(), "no video in it, only audio"),

@@ -76,7 +76,7 @@ class TestSuffixes:
         ("family", "name", "kind"),
         [
             *(("image_folder", name, "undecodable") for name in ("b.heic", "b.AVIF", "b.cr2", "b.jxl")),
-            *(("video_folder", name, "undecodable") for name in ("up/b.mpg", "up/b.FLV", "b.wmv", "up/b.gif")),
+            *(("video_folder", name, "undecodable") for name in ("up/b.ogv", "up/b.RM", "b.swf", "up/b.m2v")),
             *(("image_folder", name, "other-media") for name in ("b.mp4", "cat/b.MOV")),
             *(("video_folder", name, "other-media") for name in ("poster.jpg", "up/b.PNG")),
             *(("video_folder", name, "unplaced") for name in ("up/frames/inner/b.mp4",)),
