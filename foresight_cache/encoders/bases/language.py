@@ -16,6 +16,7 @@ from foresight_cache.encoders import PromptMedia, Tap
 from foresight_cache.encoders.bases.plain_text import flaw, reserved_marks
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
+from foresight_cache.encoders.weights.accounting import Rules
 from foresight_cache.errors import BadSample, ModelError, UsageError
 from foresight_cache.samples import Grid, Media
 
@@ -36,6 +37,9 @@ class LanguageEncoder(TransformersEncoder):
     """Name of the processor's class in transformers."""
     pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
     """Settings of the image and video processor that a stored value depends on."""
+    left_out_tensors: ClassVar[Rules] = {
+        "pooling head of the vision tower": r"(^|\.)vision_(tower|model)\.(vision_model\.)?head\.",
+    }
     takes_prompt = True
     kept_on_host = frozenset({"images"})
 
