@@ -128,6 +128,8 @@ class CachePlan:
 
 def fingerprint_of(inputs: Inputs, batch_tokens: int, dataset: str, manifest_sha256: str) -> dict[str, dict[str, Any]]:
     """Returns all that decides the numbers in a cache, but for the tars; `docs/cache_format.md` explains each field."""
+    import torch
+
     encoder, libraries = inputs.encoder, (*_LIBRARIES, *(("av",) if inputs.media == "clip" else ()))
     return {
         "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
@@ -135,7 +137,7 @@ def fingerprint_of(inputs: Inputs, batch_tokens: int, dataset: str, manifest_sha
         "input": inputs.spec.to_json(inputs.media),
         "execution": {
             **{"batch_tokens": batch_tokens, "device": encoder.device.type},
-            "device_map": encoder.options.device_map,
+            **{"device_map": encoder.options.device_map, "float32_matmul": torch.get_float32_matmul_precision()},
         },
         "libraries": {name: version(name) for name in libraries} | attention.packages(encoder.options.attention),
     }

@@ -16,6 +16,7 @@ from foresight_cache.encoders import PromptMedia, Tap
 from foresight_cache.encoders.bases.plain_text import flaw, reserved_marks
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
+from foresight_cache.encoders.weights.accounting import Rules
 from foresight_cache.errors import BadSample, ModelError, UsageError
 from foresight_cache.samples import ClipTimes, Media
 
@@ -40,6 +41,9 @@ class LanguageEncoder(TransformersEncoder):
     """Path of the language model in the multimodal one."""
     around_raster: tuple[int, int] = (0, 0)
     """Tokens among the visual ones of an image or a clip that stand before and after its raster, and are left out."""
+    left_out_tensors: ClassVar[Rules] = {
+        "pooling head of the vision tower": r"(^|\.)vision_(tower|model)\.(vision_model\.)?head\.",
+    }
     takes_prompt = True
     kept_on_host = frozenset({"images"})
 

@@ -75,11 +75,14 @@ def check_account(
 def unaccounted(names: Iterable[str], left_out: Mapping[str, Collection[str]], rules: Rules) -> list[str]:
     """Returns the names of tensors that lie in no part of a module that was left out, and that no rule names, sorted.
 
+    All that lies in a numbered block is a part of it; transformers may have given it another name on the way.
+
     >>> names = ["model.text.layers.7", "model.text.layers_2.0", "lm_head.weight", "model.norm.scale"]
     >>> unaccounted(names, {"model.text": ["layers"]}, {"output head": "^lm_head"})
     ['model.norm.scale', 'model.text.layers_2.0']
     """
-    places = tuple(f"{path}.{part}." for path, parts in left_out.items() for part in parts)
+    blocks = [f"{path}." for path in left_out if path.rpartition(".")[2].isdecimal()]
+    places = (*blocks, *(f"{path}.{part}." for path, parts in left_out.items() for part in parts))
     patterns = [re.compile(pattern) for pattern in rules.values()]
     return sorted(
         name

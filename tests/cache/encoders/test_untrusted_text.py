@@ -42,7 +42,8 @@ def test_what_replaces_media_is_among_the_marks(family: LanguageEncoder) -> None
         placeholder = family.processor.tokenizer.convert_ids_to_tokens(family.placeholder_id(media))
         assert placeholder in family.render_turn(media, "", 1)
         assert known[placeholder]
-    assert "<|im_end|>" in known, "which ends the user's turn"
+    if "<|im_end|>" in family.render_turn("image", "", 1):
+        assert "<|im_end|>" in known, "which ends the user's turn"
 
 
 def test_every_mark_in_a_text_is_refused(family: LanguageEncoder) -> None:

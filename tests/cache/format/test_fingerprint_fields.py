@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from foresight_cache import encoders, open_cache
@@ -199,6 +200,15 @@ def test_frames_of_clips_are_nothing_to_images(cache: Path, scenes: Path) -> Non
 def test_another_seed_of_random_weights(cache: Path, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiny_models, "SEED", 1)
     assert_refused(cache, lambda: Run(shards=scenes).into(cache), {"model.seed": 1, "model.weights_digest": ...})
+
+
+def test_another_precision_of_products(cache: Path, scenes: Path) -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert_refused(cache, lambda: Run(shards=scenes).into(cache), {"execution.float32_matmul": "high"})
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_another_name_of_the_model(cache: Path, scenes: Path, directory: Path) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
+from safetensors.torch import load_file, save_file
 
 from foresight_cache import encoders
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.encoders.weights import hub_snapshots, model_files
 from foresight_cache.errors import ModelError, UsageError
+from tests.support.command import foresight, said
 
 ID = "lab/model"
 OLD, NEW = "a" * 40, "b" * 40
@@ -132,3 +134,18 @@ def test_a_directory_of_ones_own_is_no_snapshot(copy: Path) -> None:
     with pytest.raises(ModelError, match="has no usable Qwen2_5_VLProcessor"):
         encoders.load(str(copy), FLOAT)
     assert hub_snapshots.commit_of(copy) is None
+
+
+def test_a_rerun_takes_the_commit_that_a_cache_was_made_of(hub: Path, tmp_path: Path) -> None:
+    """`main` has moved to other weights since; without a name the command takes those of the fingerprint."""
+    shards, cache = tmp_path / "S", tmp_path / "C"
+    assert foresight("prepare", "shapes", "--limit", 2, "--out", shards).returncode == 0
+    options = ["--points", "vit.block_01", "--size", 56, "--out", cache]
+    assert foresight("extract", shards, "--model", ID, "--revision", "v1", *options).returncode == 0
+    weights = hub / "snapshots" / NEW / "model.safetensors"
+    changed = {name: tensor * 2 for name, tensor in load_file(weights).items()}
+    save_file(changed, weights, {"format": "pt"})
+    rerun = foresight("verify", cache, "--rerun", 1)
+    assert rerun.returncode == 0, rerun.stderr
+    assert "model.weights_digest" in said("verify", cache, "--rerun", 1, "--model", ID, status=1)
+    assert "model.weights_digest" in said("extract", shards, "--model", ID, *options, status=1)
