@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from foresight_cache import encoders
@@ -70,6 +71,25 @@ def test_the_tower_of_a_whole_model(family: str, tmp_path: Path) -> None:
     with torch.no_grad():
         states = vision.run(inside, tower.processor, family, clips[0][0]).hidden_states
     assert_close(captured, states[3][0, -len(captured) :], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_dinov3_has_its_layer_scales_under_both_names_of_its_files(published: bool, tmp_path: Path) -> None:
+    """Published files call blocks `layer.N`, transformers `model.layer.N`; scales that were lost would stay at one."""
+    tiny: Any = encoders.load("tiny:dinov3_vit", FLOAT)
+    with torch.no_grad():
+        for scale in (value for name, value in tiny.model.named_parameters() if "lambda" in name):
+            scale.uniform_(0.5, 1.5)
+    tiny.model.save_pretrained(tmp_path)
+    tiny.processor.save_pretrained(tmp_path)
+    if published:
+        stored = load_file(tmp_path / "model.safetensors")
+        renamed = {name.replace("model.layer.", "layer."): value for name, value in stored.items()}
+        save_file(renamed, tmp_path / "model.safetensors", {"format": "pt"})
+    clips, media = make(tiny, "square")
+    for taps in (["vit.block_02"], ["vit.final_norm"]):
+        loaded = encoders.load(str(tmp_path), FLOAT, taps)
+        assert_close(tokens(loaded, clips, media, *taps), tokens(tiny, clips, media, *taps), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (640, 480), (100, 100), (128, 128), (30, 3000), (17, 900), (400, 31)])
