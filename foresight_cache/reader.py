@@ -21,6 +21,7 @@ from foresight_cache.points import LABELS, PIXELS, aliases, resolve
 from foresight_cache.sample_selection import SampleNumbers
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
+from foresight_cache.token_order import described
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,15 +246,15 @@ class Cache:
         """Returns what the cache is, as labelled texts."""
         model, data = self.fingerprint["model"], self.fingerprint["dataset"]
         bad = sum(row.status == "bad" for commit in self.commits for row in commit.rows)
-        seen = {"prompt": f"{model['prompt']!r}, which visual tokens see"} if model.get("sees_prompt") else {}
         return {
             "place": self.path,
             "model": f"{model['name']} ({model['weights']} weights, {model['dtype']})",
-            **seen,
+            **({"prompt": f"{model['prompt']!r}, which visual tokens see"} if model.get("sees_prompt") else {}),
             "dataset": f"{data['name']}, input size {self.fingerprint['input']['size']}",
             "samples": f"{len(self)} of {self.layout.samples}" + (f", {bad} of them bad" if bad else ""),
             "shards": f"{len(self.commits)} of {len(self.layout.shards)} committed",
             "size": f"{self.size / 1e6:,.1f} MB",
+            **described(self.commits),
             "fingerprint": self.digest,
         }
 

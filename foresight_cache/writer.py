@@ -172,10 +172,13 @@ class ShardWriter:
                 chunk = np.concatenate([chunk, np.zeros((step - len(chunk), shape.width), chunk.dtype)])
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)
 
-    def commit(self, rows: Sequence[SampleRow], *, halved: int = 0) -> None:
+    def commit(
+        self, rows: Sequence[SampleRow], *, halved: int = 0, orders: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
         """Makes the shard visible: every object under its final name, then the part with `rows`.
 
-        `halved` is how many batches were computed in halves for lack of memory. Raises `ValueError` where a row or a
+        `halved` is how many batches were computed in halves for lack of memory, `orders` has the scores of the order
+        of tokens by point. Raises `ValueError` where a row or a
         good sample's tokens are missing.
         """
         self._check_whole(rows)
@@ -183,7 +186,9 @@ class ShardWriter:
         halvings = {"halved": halved} if halved else {}
         for point, writer in self._objects.items():
             statistics = self._statistics.result(point)
-            records[point] = {"sha256": writer.finish(), "bytes": writer.size, "statistics": statistics, **halvings}
+            order = {"order": orders[point]} if orders and point in orders else {}
+            digest = writer.finish()
+            records[point] = {"sha256": digest, "bytes": writer.size, "statistics": statistics, **halvings, **order}
         for point, writer in self._objects.items():
             publish(writer.path, self._root / layout.object_key(point, self._pending.number))
         commit = Commit(

@@ -10,6 +10,7 @@ import numpy as np
 from foresight_cache.extraction.feature_checks import DuplicateGuard, check_counts, check_extremes
 from foresight_cache.extraction.host_copies import HostCopies
 from foresight_cache.extraction.inputs import Inputs
+from foresight_cache.extraction.order_check import OrderCheck, check_orders
 from foresight_cache.extraction.prepared_batches import PreparedBatch
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS, PIXELS
@@ -31,15 +32,14 @@ class ShardRecorder:
         self._threads = ThreadPoolExecutor(threads)
         self._stack = ExitStack()
         self._shard: _OpenShard | None = None
+        self._checked = False
 
     def add(self, batch: PreparedBatch, computed: Computed, halved: int) -> None:
         """Writes the next batch, of which `halved` were computed in halves.
 
         Raises `FeatureError` for values that no cache should hold, and what writing raises.
         """
-        if self._shard is None:
-            self._shard = _OpenShard(self._stack.enter_context(self._cache.shard(batch.shard)), batch.shard)
-        shard = self._shard
+        shard = self._shard = self._shard or self._open(batch.shard)
         features, extremes = (copies.arrays() for copies in computed)
         check_extremes(
             {point: bounds for point, (bounds,) in extremes.items()}, [sample.id for sample in batch.samples]
@@ -47,12 +47,27 @@ class ShardRecorder:
         rows = list(map(self._inputs.row, batch.samples, batch.times))
         check_counts(features, self._cache.layout.points, rows)
         self._add(shard, batch, features)
+        if shard.orders:
+            shard.orders.add(batch.positions, rows, list(map(self._inputs.seen, batch.pixels)), features)
         shard.rows |= dict(batch.bad) | dict(zip(batch.positions, rows, strict=True))
         shard.halved += halved
         if batch.is_last:
-            shard.writer.commit([shard.rows[position] for position in sorted(shard.rows)], halved=shard.halved)
+            orders = shard.checked_orders()
+            shard.writer.commit(
+                [shard.rows[position] for position in sorted(shard.rows)], halved=shard.halved, orders=orders
+            )
             self.drop()
             self._advance(len(shard.rows), shard.writer.size)
+
+    def _open(self, pending: PendingShard) -> "_OpenShard":
+        """Begins a shard; the order of tokens is checked on the first shard of all and on the first that is written."""
+        writer = self._stack.enter_context(self._cache.shard(pending))
+        orders = None
+        if pending.number == 0 or not self._checked:
+            points = {point: self._cache.layout.points[point] for point in pending.points}
+            orders = OrderCheck(points, self._cache.layout.shards[pending.number].samples)
+        self._checked = True
+        return _OpenShard(writer, pending, orders)
 
     def drop(self) -> None:
         """Removes what was written of a shard that is not committed."""
@@ -78,12 +93,22 @@ class ShardRecorder:
 class _OpenShard:
     """A shard that is being written, with its rows so far."""
 
-    def __init__(self, writer: ShardWriter, pending: PendingShard) -> None:
-        self.writer = writer
+    def __init__(self, writer: ShardWriter, pending: PendingShard, orders: OrderCheck | None) -> None:
+        self.writer, self.orders = writer, orders
+        self.number = pending.number
         self.points = pending.points
         self.rows: dict[int, SampleRow] = {}
         self.duplicates = DuplicateGuard()
         self.halved = 0
+
+    def checked_orders(self) -> dict[str, dict[str, float]]:
+        """Returns the scores that are kept, those of the first shard, so that a cache does not tell who wrote it.
+
+        Raises `FeatureError` where a point is in another order than raster.
+        """
+        scores = self.orders.scores() if self.orders else {}
+        check_orders(scores)
+        return scores if self.number == 0 else {}
 
 
 def _add_features(

@@ -203,6 +203,8 @@ def _objects(objects: JsonObject) -> dict[str, Mapping[str, Any]]:
         entry.digest("sha256")
         if "statistics" in entry.values:
             _check_statistics(entry.inner("statistics"))
+        if "order" in entry.values and not all(type(n) in (int, float) for n in entry.inner("order").values.values()):
+            raise ValueError(f"{entry.path}.order has values that are not numbers")
         entries[name] = entry.values
     return entries
 

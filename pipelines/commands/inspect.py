@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foresight_cache.token_order import best_order, order_scores
 from pipelines.commands.options import Json
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
     quarantined = _quarantined(opened)
     if json_output:
         statistics = opened.statistics.to_dict("records")
-        more = {"fingerprint": opened.fingerprint, "statistics": statistics, "bad": quarantined}
+        orders = order_scores(opened.commits)
+        more = {"fingerprint": opened.fingerprint, "statistics": statistics, "order": orders, "bad": quarantined}
         print_json(cache_json(opened) | more)
         return
     if bad:
@@ -33,6 +35,21 @@ def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
     if len(opened.statistics):
         print("\nfeatures, median over shards (norms are of tokens)")
         print(_statistics(opened))
+    if table := _orders(opened):
+        print("\norder of tokens on the first shard: mean R² of colours and gradients at their places, in each order")
+        print(table)
+
+
+def _orders(cache: "Cache") -> str:
+    import pandas as pd
+
+    scores = order_scores(cache.commits)
+    known = {
+        point: found | {"tokens are in": best_order(found) or "no order clearly"}
+        for point, found in scores.items()
+        if found
+    }
+    return str(pd.DataFrame(known).T.to_string(na_rep="same")) if known else ""
 
 
 def _statistics(cache: "Cache") -> str:
