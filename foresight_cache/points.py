@@ -12,8 +12,8 @@ from typing import Self
 
 from foresight_cache.errors import UnknownName, UsageError
 
-READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls")
-OF_TEXT = ("last_query",)
+READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls", "text", "last_question")
+OF_TEXT = ("last_query", "text", "last_question")
 """Readouts of the prompt's own tokens, for which it is run to its end; they exist at `llm.*` taps only."""
 PIXELS = "pixels"
 """The resized input itself, uint8; every cache has it."""
@@ -86,6 +86,7 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
         *("vit.pre_merge", "vit.post_merge"),
     ],
     "halp": lambda depths: [
+        "vit.pre_merge@mean",
         "vit.post_merge@mean",
         *(
             f"{depths.layer_after(fraction)}@{readout}"

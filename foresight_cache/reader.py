@@ -96,8 +96,8 @@ class Cache:
 
         Columns: `id dataset split group media file_name width height annotations frames frames_per_second` of the
         sample, `status` (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`,
-        `grid_merged`), `frame_indices` (which of the sample's frames were taken), `frame_times` (seconds at which
-        these are shown), `reversed` (whether the clip was played backwards), `shard`, and `slot`, the index on the
+        `grid_merged`, `grid_text`), of clips `frame_indices` (the frames that were taken), `frame_times` (seconds at
+        which they are shown) and `reversed` (whether it was played backwards), `shard`, and `slot`, the index on the
         first axis of the arrays.
         """
         import pandas as pd

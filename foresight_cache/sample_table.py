@@ -35,6 +35,8 @@ class SampleTableRow(TypedDict):
     """Frames, rows and columns of pixels; None of a bad sample and where no point has this level, as below."""
     grid_patch: Grid | None
     grid_merged: Grid | None
+    grid_text: Grid | None
+    """The tokens of the prompt after the visual ones, in a row; None where no point has them."""
     frame_indices: tuple[int, ...]
     """Frames of the original media that were taken, counted from 0, one per time step of the pixels."""
     frame_times: tuple[float, ...] | None
@@ -50,7 +52,7 @@ class SampleTableRow(TypedDict):
 
 COLUMNS = (
     *("id", "dataset", "split", "group", "media", "file_name", "width", "height", "annotations"),
-    *("frames", "frames_per_second", "status", "reason", "grid_pixel", "grid_patch", "grid_merged"),
+    *("frames", "frames_per_second", "status", "reason", "grid_pixel", "grid_patch", "grid_merged", "grid_text"),
     *("frame_indices", "frame_times", "reversed", "shard", "slot"),
 )
 """Columns of `Cache.samples`; the rest of a row is the same for all samples."""
@@ -81,6 +83,7 @@ def _table_row(row: SampleRow, shard: int, slot: int, fit: Fit) -> SampleTableRo
         "grid_pixel": grids.get("pixel"),
         "grid_patch": grids.get("patch"),
         "grid_merged": grids.get("merged"),
+        "grid_text": grids.get("text"),
         "frame_indices": row.frames,
         "frame_times": times.seconds if (times := row.times) else None,
         "reversed": row.reversed,
@@ -99,5 +102,7 @@ def grid_on(row: SampleTableRow, level: Level) -> Grid | None:
             return row["grid_patch"]
         case "merged":
             return row["grid_merged"]
+        case "text":
+            return row["grid_text"]
         case "pooled":
             return POOLED_GRID

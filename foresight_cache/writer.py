@@ -196,9 +196,18 @@ class ShardWriter:
             fingerprint_sha256=self._cache.digest,
             source_sha256=self._cache.shards[self._pending.number].sha256,
             objects=records,
-            rows=tuple(rows),
+            rows=tuple(self._with_earlier_grids(rows)),
         )
         _write(self._root, layout.commit_key(self._pending.number), commit.to_json(), self._scratch)
+
+    def _with_earlier_grids(self, rows: Sequence[SampleRow]) -> list[SampleRow]:
+        """Returns the rows with grids that only the points that were committed before have, as of a prompt's tokens."""
+        if self._earlier is None:
+            return list(rows)
+        return [
+            replace(row, grids={**earlier.grids, **row.grids}) if row.status == "ok" else row
+            for row, earlier in zip(rows, self._earlier.rows, strict=True)
+        ]
 
     def _check_whole(self, rows: Sequence[SampleRow]) -> None:
         expected = self._cache.shards[self._pending.number].samples

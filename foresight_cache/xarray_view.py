@@ -146,10 +146,10 @@ def _variable(point: ReadablePoint, dimensions: Sequence[str], grid: Grid | None
 
 
 def _common_grid(point: ReadablePoint) -> Grid | None:
-    """Returns the grid that all samples have; None where there are several, and of vectors, which lie nowhere."""
+    """Returns the grid that all samples have; None where there are several, and of vectors and words."""
     level = point.layout.level
     grids = point.cache.grids[level]
-    return next(iter(grids)) if level != "pooled" and len(grids) == 1 else None
+    return next(iter(grids)) if level not in ("pooled", "text") and len(grids) == 1 else None
 
 
 def _attributes(cache: ReadableTable) -> dict[str, Any]:

@@ -195,7 +195,8 @@ class Encoder(ABC):
         """Runs one forward pass that stops at the deepest tap of `points`.
 
         Returns per point (a tap, or `tap@readout`) and sample a tensor on the model's device and in its number type:
-        tokens [N, D] in raster order, or [1, D] for a readout of one vector. `last_query` needs inputs with `texts`.
+        tokens [N, D] in raster order, or [1, D] for a readout of one vector; `text` has as many as the prompt
+        after the visual tokens. Readouts of the prompt's own tokens need inputs with `texts`.
         """
 
     def check_points(self, points: Sequence[Point]) -> None:

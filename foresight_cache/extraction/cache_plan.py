@@ -121,6 +121,8 @@ class CachePlan:
     def _point_layout(self, point: Point) -> PointLayout:
         tap = next(tap for tap in self.encoder.taps if tap.name == point.tap)
         dtype = self.encoder.options.dtype
+        if point.readout == "text":
+            return self.inputs.point_layout("text", dtype, tap.width)
         if point.readout != "tokens":
             return PointLayout.fixed("pooled", dtype, 1, tap.width)
         return self.inputs.point_layout(tap.level, dtype, tap.width)

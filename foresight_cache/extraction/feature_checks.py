@@ -1,14 +1,17 @@
 """Checks for values that no cache should hold."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from foresight_cache.errors import FeatureError
 from foresight_cache.format.commits import SampleRow
-from foresight_cache.format.layout import POOLED_GRID, PointLayout
+from foresight_cache.format.layout import MOST_TEXT_TOKENS, POOLED_GRID, PointLayout
 from foresight_cache.format.shard_object import checksum
+from foresight_cache.points import Point
+from foresight_cache.samples import Grid
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +49,26 @@ def check_extremes(extremes_B2: Mapping[str, np.ndarray], ids: Sequence[str]) ->
                     f"{point} of sample {sample} is {low} everywhere; {_ADVICE}; "
                     "look at the model's weights and at the image"
                 )
+
+
+def with_text_grids(rows: Sequence[SampleRow], features: Mapping[str, Sequence[np.ndarray]]) -> list[SampleRow]:
+    """Returns the rows with grids on the level `text`, where a point has the prompt's own tokens.
+
+    Raises `FeatureError` where a prompt has more of them than there is place for.
+    """
+    samples = next((samples for point, samples in features.items() if Point.parse(point).readout == "text"), None)
+    if samples is None:
+        return list(rows)
+    for tokens, row in zip(samples, rows, strict=True):
+        if len(tokens) > MOST_TEXT_TOKENS:
+            raise FeatureError(
+                f"the prompt to sample {row.sample.id} has {len(tokens)} tokens after the visual ones, expected at "
+                f"most {MOST_TEXT_TOKENS}; {_ADVICE}; leave out the points @text or take a shorter --prompt"
+            )
+    return [
+        replace(row, grids={**row.grids, "text": Grid(1, 1, len(tokens))})
+        for tokens, row in zip(samples, rows, strict=True)
+    ]
 
 
 def check_counts(

@@ -12,7 +12,7 @@ from foresight_cache.errors import BadSample, UsageError
 from foresight_cache.extraction.batching import batches
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.format.commits import SampleRow
-from foresight_cache.format.layout import POOLED_GRID, DType, Level, PointLayout
+from foresight_cache.format.layout import MOST_TEXT_TOKENS, POOLED_GRID, DType, Level, PointLayout
 from foresight_cache.geometry import Placement, placement_for
 from foresight_cache.media.clips import decode_timed_clip
 from foresight_cache.media.frame_times import clip_times
@@ -72,7 +72,7 @@ class Inputs:
 
         Raises `UsageError` for a wrong size.
         """
-        if common := self.common_grids():
+        if level != "text" and (common := self.common_grids()):
             return PointLayout.fixed(level, dtype, common[level].tokens, width)
         return PointLayout.ragged(level, dtype, self._most_tokens(level), width)
 
@@ -212,6 +212,8 @@ class Inputs:
         """Raises `UsageError` for a wrong size."""
         if level == "pooled":
             return POOLED_GRID.tokens
+        if level == "text":
+            return MOST_TEXT_TOKENS
         if self.spec.size.fixed:
             return self.grids_of(Grid(self._most_frames, *self.spec.size.fixed))[level].tokens
         frames = self._most_frames

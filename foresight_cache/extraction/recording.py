@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from foresight_cache.extraction.feature_checks import DuplicateGuard, check_counts, check_extremes
+from foresight_cache.extraction.feature_checks import DuplicateGuard, check_counts, check_extremes, with_text_grids
 from foresight_cache.extraction.host_copies import HostCopies
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.order_check import OrderCheck, check_orders
@@ -44,7 +44,7 @@ class ShardRecorder:
         check_extremes(
             {point: bounds for point, (bounds,) in extremes.items()}, [sample.id for sample in batch.samples]
         )
-        rows = list(map(self._inputs.row, batch.samples, batch.times))
+        rows = with_text_grids(list(map(self._inputs.row, batch.samples, batch.times)), features)
         check_counts(features, self._cache.layout.points, rows)
         self._add(shard, batch, features)
         if shard.orders:
@@ -115,7 +115,7 @@ def _add_features(
     shard: _OpenShard, batch: PreparedBatch, inputs: Inputs, point: str, samples: Sequence[np.ndarray]
 ) -> None:
     for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
-        if "@last" not in point:  # a prompt ends alike for all images, and so may their last patches
+        if "@last" not in point and "@text" not in point:  # prompts are alike, and so may be the last patches
             shard.duplicates.check(sample.id, inputs.seen(pixels), {point: tokens})
         shard.writer.add(position, point, tokens)
 

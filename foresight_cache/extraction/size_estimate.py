@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction.inputs import Inputs
-from foresight_cache.format.layout import POOLED_GRID, CacheLayout, Level, PointLayout
+from foresight_cache.format.layout import POOLED_GRID, TOKENS_PER_CHUNK, CacheLayout, Level, PointLayout
 from foresight_cache.format.metadata import metadata
 from foresight_cache.format.shard_object import checksum, index_size
 from foresight_cache.samples import Grid, Sample
@@ -48,7 +48,9 @@ class TokenCounts(NamedTuple):
         (4, 1)
         """
         counts = {"pixel": self.pixel, "patch": self.patch, "merged": self.merged, "pooled": POOLED_GRID.tokens}
-        return counts[level]
+        return counts.get(
+            level, TOKENS_PER_CHUNK
+        )  # most prompts fit in one chunk, and no record says how long they are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,13 +24,15 @@ TOKENS_PER_CHUNK = 128
 """Tokens in an inner chunk of an array whose samples differ in size (196 times as many pixels)."""
 PIXELS_PER_PATCH = 196
 
-Level = Literal["pixel", "patch", "merged", "pooled"]
-"""Kinds of tokens: pixels, patches, merged tokens, or one vector for the whole sample."""
+Level = Literal["pixel", "patch", "merged", "pooled", "text"]
+"""Kinds of tokens: pixels, patches, merged tokens, one vector for the whole sample, or the prompt's own in a row."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 POOLED_GRID = Grid(1, 1, 1)
 """The grid of every sample on the level `pooled`, which no row needs to repeat."""
 GRID_LEVELS = tuple(level for level in LEVELS if level != "pooled")
 """Levels whose grids a sample's row has."""
+MOST_TEXT_TOKENS = 4096
+"""Tokens of a prompt that the level `text` has place for."""
 DType = Literal["bfloat16", "float32", "float16", "uint8"]
 DTYPES: tuple[DType, ...] = get_args(DType)
 STORED_TYPES: dict[str, str] = {"bfloat16": "uint16", "float32": "float32", "float16": "float16", "uint8": "uint8"}

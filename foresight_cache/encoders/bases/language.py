@@ -13,7 +13,9 @@ from torch import nn
 
 from foresight_cache import records
 from foresight_cache.encoders import PromptMedia, Tap
+from foresight_cache.encoders.bases import prompt_tokens
 from foresight_cache.encoders.bases.plain_text import flaw, reserved_marks
+from foresight_cache.encoders.bases.prompts import QUESTION
 from foresight_cache.encoders.bases.transformers_encoder import Hidden, TransformersEncoder
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.encoders.weights.accounting import Rules
@@ -45,7 +47,7 @@ class LanguageEncoder(TransformersEncoder):
         "pooling head of the vision tower": r"(^|\.)vision_(tower|model)\.(vision_model\.)?head\.",
     }
     takes_prompt = True
-    kept_on_host = frozenset({"images"})
+    kept_on_host = frozenset({"images", "after_question"})
 
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
@@ -143,7 +145,11 @@ class LanguageEncoder(TransformersEncoder):
         else:
             inputs = self.prompt_inputs(clips, media, prompts, [1] * len(clips), times)
         self._check_counts(inputs)
-        if texts is not None or self.sees_prompt:
+        if texts is not None:
+            kind: Media = "image" if media == "images" else media
+            after = [self._tokens_after_question(self.render_turn(kind, text, 1), text) for text in texts]
+            return inputs | {"after_question": torch.tensor(after)}
+        if self.sees_prompt:
             return inputs
         return end_at_last_visual(inputs, self.is_seen(inputs["input_ids"]), self.padding_id)
 
@@ -156,14 +162,25 @@ class LanguageEncoder(TransformersEncoder):
         positions = positions.to(hidden.device, non_blocking=True)
         return list(torch.split(hidden.flatten(0, 1)[positions], counts))
 
-    def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    def text_readout(
+        self, readout: str, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]
+    ) -> list[torch.Tensor]:
         """Raises `UsageError` where the inputs were made without the user's words."""
         visual_BN, attended_BN = self.is_visual(inputs["input_ids"]), inputs["attention_mask"].bool()
-        last = attended_BN.sum(dim=1) - 1
-        if visual_BN[torch.arange(len(visual_BN)), last].any():
-            raise UsageError(f"{tap.name}@last_query needs inputs with texts; the prompt ends with the visual tokens")
-        rows = torch.arange(len(last), device=hidden.device)
-        return list(torch.split(hidden[rows, last.to(hidden.device)], 1))
+        ends = prompt_tokens.text_ends(visual_BN, attended_BN)
+        if any(begin == end for begin, end in ends):
+            raise UsageError(f"{tap.name}@{readout} needs inputs with texts; the prompt ends with the visual tokens")
+        after = inputs["after_question"].tolist() if readout == "last_question" else [0] * len(ends)
+        if any(count < 0 for count in after):
+            raise UsageError(
+                f"{tap.name}@{readout} is not possible: the chat template of this {self.family} does not hold the "
+                "user's words as they are"
+            )
+        spans = [
+            (begin if readout == "text" else end - count - 1, end - count)
+            for (begin, end), count in zip(ends, after, strict=True)
+        ]
+        return [hidden[row, begin:end].clone() for row, (begin, end) in enumerate(spans)]
 
     def is_visual(self, ids_BN: torch.Tensor) -> torch.Tensor:
         """Returns the mask [B, N] of the tokens of images and clips in sequences of token ids."""
@@ -208,6 +225,12 @@ class LanguageEncoder(TransformersEncoder):
     def _text_flaw(self, text: str) -> str | None:
         marks = reserved_marks(self.processor, self.visual_ids())
         return flaw(text, self.processor.tokenizer, marks, self.config.text_config.max_position_embeddings)
+
+    def _tokens_after_question(self, rendered: str, text: str) -> int:
+        """Returns how many tokens follow the question, or the user's words where the prompt has no question in it."""
+        _, found, rest = self.options.prompt.rpartition(QUESTION)
+        question = text.removesuffix(rest) if found else text
+        return prompt_tokens.tokens_after(self.processor.tokenizer, rendered, question.rstrip())
 
     def _render_turn(self, media: Media, text: str, count: int) -> str:
         kind = "image" if media == "image" else "video"

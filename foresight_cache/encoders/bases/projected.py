@@ -27,7 +27,7 @@ class ProjectedEncoder(LanguageEncoder):
     that these models cut from larger images are left out, so that tokens are a raster of the whole image.
     """
 
-    kept_on_host = frozenset({"frames", "images"})
+    kept_on_host = frozenset({"frames", "images", "after_question"})
     tower_path: ClassVar[str] = "vision_tower"
     projector_path: ClassVar[str] = "multi_modal_projector"
     takes_class_token: ClassVar[bool] = False

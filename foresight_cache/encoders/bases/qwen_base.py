@@ -148,7 +148,8 @@ class QwenEncoder(LanguageEncoder):
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
         multimodal = self.tapped_module(self.model)
         if any(is_language(tap) for tap in taps):
-            multimodal(**{name: tensor for name, tensor in inputs.items() if name != "images"}, use_cache=False)
+            own = {name: tensor for name, tensor in inputs.items() if name not in self.kept_on_host}
+            multimodal(**own, use_cache=False)
         else:
             pixels, grid_thw = _vision_inputs(inputs)
             multimodal.get_submodule("visual")(pixels.type(self.model.dtype), grid_thw=grid_thw)

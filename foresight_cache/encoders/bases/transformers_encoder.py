@@ -17,7 +17,7 @@ from foresight_cache.encoders.capture.hooks import capture
 from foresight_cache.encoders.weights import hub_snapshots, loading, model_files, placement, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import COMMON_RULES, Rules
 from foresight_cache.errors import ModelError, UnknownName, UsageError
-from foresight_cache.points import Point
+from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.samples import Grid
 
 Hidden = torch.Tensor
@@ -121,8 +121,10 @@ class TransformersEncoder(Encoder):
         Where several images stand in a prompt, each image's tokens; `images` among the inputs says how many.
         """
 
-    def last_query(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        """Returns each sample's last token of the prompt at a tap, [1, D]; a family with a prompt overrides it."""
+    def text_readout(
+        self, readout: str, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """Returns what a readout of the prompt's own tokens keeps of each sample, [N, D]; a family with one has it."""
         raise NotImplementedError
 
     # Sizes, which are multiples of what one token of the coarsest grid sees, unless a family says otherwise.
@@ -303,15 +305,15 @@ class TransformersEncoder(Encoder):
         self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor], kept: Sequence[str]
     ) -> dict[str, list[torch.Tensor]]:
         values: dict[str, list[torch.Tensor]] = {}
-        if set(kept) - {"last_query", "cls"}:
+        if set(kept) - {*OF_TEXT, "cls"}:
             images = self.raster_tokens(tap, hidden, inputs)
             counts.check_samples([len(image) for image in images], self.token_grids(tap.level, inputs), tap.name)
             tokens = readouts.concat_images(images, inputs.get("images"))
             values = {"tokens": tokens, "last_vision": readouts.last(tokens)}
         if "mean" in kept:
             values["mean"] = readouts.mean(tokens)
-        if "last_query" in kept:
-            values["last_query"] = self.last_query(tap, hidden, inputs)
+        for readout in set(kept) & set(OF_TEXT):
+            values[readout] = self.text_readout(readout, tap, hidden, inputs)
         if "cls" in kept:
             values["cls"] = readouts.mean(torch.split(hidden[:, 0], self.frame_counts(inputs)))
         return {readout: values[readout] for readout in kept}

@@ -83,20 +83,20 @@ def halp(shards: ShardSet, deep: str, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
-def test_halp_gives_eleven_vectors_equal_to_a_straightforward_computation(halp: Path, deep: str) -> None:
+def test_halp_gives_its_vectors_equal_to_a_straightforward_computation(halp: Path, deep: str) -> None:
     cache, encoder = open_cache(halp), load(deep)
     pooled = [point for point in cache.points if "@" in point]
     layers = ("01", "03", "05", "07", "08")  # first, after a quarter, half and three quarters, last
     assert pooled == [
-        "vit.post_merge@mean",
+        *("vit.pre_merge@mean", "vit.post_merge@mean"),
         *(f"llm.layer_{layer}@{readout}" for layer in layers for readout in ("last_vision", "last_query")),
     ]
-    assert len(pooled) == 11
+    assert len(pooled) == 12
     for index in (0, 1, 3):
         pixels = cache["pixels"].grid(index).astype(np.uint8)
         expected = by_hand(encoder, pixels[0], QUESTIONS[index])
         for point in pooled:
-            assert cache[point][index].shape == (1, 128)
+            assert cache[point][index].shape == (1, 64 if point == "vit.pre_merge@mean" else 128)
             torch.testing.assert_close(
                 torch.from_numpy(cache[point][index][0]), expected[point], rtol=1e-4, atol=1e-4, msg=point
             )
@@ -114,11 +114,15 @@ def by_hand(encoder: Any, image: np.ndarray, question: str) -> dict[str, torch.T
             lambda _module, _args, output, number=number: layers.__setitem__(f"llm.layer_{number:02d}", output[0])
         )
     encoder.model(**inputs, use_cache=False)
-    merged = encoder.model.model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
+    before: list[torch.Tensor] = []
+    visual = encoder.model.model.visual
+    handle = visual.merger.register_forward_pre_hook(lambda _module, arguments: before.append(arguments[0]))
+    merged = visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]).pooler_output
     last_vision = max(
         position for position, token in enumerate(inputs["input_ids"][0]) if token == encoder.config.image_token_id
     )
-    vectors = {"vit.post_merge@mean": merged.mean(0)}
+    handle.remove()
+    vectors = {"vit.pre_merge@mean": before[0].mean(0), "vit.post_merge@mean": merged.mean(0)}
     for name, states in layers.items():
         vectors |= {f"{name}@last_vision": states[last_vision], f"{name}@last_query": states[-1]}
     return vectors

@@ -1,0 +1,31 @@
+"""Places of a prompt's own tokens: the text after the visual tokens, and the question in it."""
+
+from typing import Any
+
+import torch
+
+
+def text_ends(visual_BN: torch.Tensor, attended_BN: torch.Tensor) -> list[tuple[int, int]]:
+    """Returns where the text after the last visual token of each sequence begins and ends, without padding.
+
+    >>> visual = torch.tensor([[False, True, True, False, False]])
+    >>> text_ends(visual, torch.tensor([[True, True, True, True, False]]))
+    [(3, 4)]
+    """
+    positions = torch.arange(1, visual_BN.shape[1] + 1)
+    begins, ends = ((mask_BN * positions).amax(dim=1).tolist() for mask_BN in (visual_BN, attended_BN))
+    return list(zip(begins, ends, strict=True))
+
+
+def tokens_after(tokenizer: Any, rendered: str, question: str) -> int:
+    """Returns how many tokens of a rendered prompt follow the last one of the question; -1 where it is not in there.
+
+    A token that holds the end of the question and what follows it is a token of the question. Counted from the end,
+    as placeholders before the question become many tokens.
+    """
+    begin = rendered.rfind(question)
+    if begin < 0 or not question:
+        return -1
+    end = begin + len(question)
+    offsets = tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    return sum(start >= end for start, _ in offsets)
