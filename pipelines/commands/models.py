@@ -24,7 +24,10 @@ DType = Annotated[
 ]
 
 
-Table = Annotated[bool, typer.Option("--table", help="Print the families as the Markdown table of the documentation.")]
+Table = Annotated[
+    bool,
+    typer.Option("--table", help="Print the families as the Markdown table of the documentation.", show_default="off"),
+]
 
 
 @app.callback()

@@ -149,8 +149,9 @@ class TestBadInput:
         text = said(*extract(scenes, tmp_path / "C", "--model", "tiny:qwen25vl"), status=2)
         assert text.startswith("foresight: unknown model family 'qwen25vl'; did you mean 'qwen2_5_vl' or 'qwen2_vl'")
         assert text.endswith(
-            "Known: clip, dinov2, dinov2_with_registers, internvl, llava_next, llava_onevision, owlvit, qwen2_5_vl, "
-            "qwen2_vl, qwen3_vl, siglip\n"
+            "Known: clip, dinov2, dinov2_with_registers, dinov3_vit, gemma3, internvl, llava, llava_next, "
+            "llava_next_video, llava_onevision, molmo2, owlvit, paligemma, qwen2_5_vl, qwen2_vl, qwen3_vl, "
+            "qwen3_vl_moe, siglip, siglip2, smolvlm, yolos\n"
         )
         assert not (tmp_path / "C").exists()
 

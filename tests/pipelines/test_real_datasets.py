@@ -73,7 +73,10 @@ def test_what_is_lacking_is_told(assets: Path, tmp_path: Path) -> None:
         "get it whole, or prepare what is there with --partial\n"
     )
     run = foresight(*request, "--partial")
-    assert run.stdout.splitlines()[1:] == ["val2017: 4 found, 5,000 expected, 4,996 missing, 0 extra"]
+    assert run.stdout.splitlines()[1:3] == [
+        "val2017: 4 found, 5,000 expected, 4,996 missing, 0 extra",
+        f"6 files below {root}:",
+    ]
 
 
 def test_the_datasets_command(tmp_path: Path) -> None:

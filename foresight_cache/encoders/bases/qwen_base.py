@@ -1,6 +1,7 @@
 """Qwen's vision-language models: patches packed without padding, in merge groups, and a merger after the tower."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -48,7 +49,10 @@ class QwenEncoder(LanguageEncoder):
         if self.processor is not None:
             # Versions of transformers before 5.20 do not have it.
             self._caps_clips: bool | None = getattr(self.processor.video_processor, "cap_pixels_per_frame", None)
-            # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here.
+            # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here. It
+            # is that of a copy, since another encoder may be made of the same processor.
+            self.processor = copy(self.processor)
+            self.processor.video_processor = copy(self.processor.video_processor)
             self.processor.video_processor.cap_pixels_per_frame = False
         self.patch_multiple = self._patch * self._merge
         self._positions_of_batch: tuple[torch.Tensor | None, dict[tuple[TapLevel, bool], torch.Tensor | None]] = (

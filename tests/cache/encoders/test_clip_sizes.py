@@ -60,6 +60,14 @@ def test_a_processor_may_say_that_there_is_no_bound_over_all_frames() -> None:
     assert FrameBudget(processor, 28, cap=None).frame_budget(768) == 115_200 * 28 * 28 * 2 // 768
 
 
+def test_encoders_of_one_processor_read_the_same_setting() -> None:
+    first = tiny("qwen2_vl")
+    config, processor = first.tiny()
+    processor.video_processor.cap_pixels_per_frame = True
+    settings = [type(first)(config, processor).identity()["caps_clips"] for _ in range(2)]
+    assert settings == [True, True]
+
+
 @pytest.mark.parametrize("family", QWEN)
 def test_a_clip_that_is_too_narrow_is_one_bad_sample(family: str) -> None:
     with pytest.raises(BadSample, match="too narrow"):

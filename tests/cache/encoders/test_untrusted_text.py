@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from foresight_cache import encoders
-from foresight_cache.encoders import Encoder, LoadOptions
+from foresight_cache.encoders import LoadOptions
 from foresight_cache.encoders.bases import plain_text
 from foresight_cache.encoders.bases.language import LanguageEncoder
 from foresight_cache.encoders.weights import loading
 from foresight_cache.errors import BadSample, UsageError
 
+FAMILIES = [name for name in encoders.names() if encoders._family_class(f"tiny:{name}").takes_prompt]
 FLOAT = {"dtype": "float32", "device": "cpu"}
 PLAIN = (
     "Is 3 < 5, or is <b> larger?",
@@ -24,11 +25,11 @@ PLAIN = (
 )
 
 
-@pytest.fixture
-def family(encoder: Encoder) -> LanguageEncoder:
-    if not isinstance(encoder, LanguageEncoder):
-        pytest.skip("a family without prompt")
-    return encoder
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> LanguageEncoder:
+    loaded = encoders.load(f"tiny:{request.param}", LoadOptions(dtype="float32", device="cpu"))
+    assert isinstance(loaded, LanguageEncoder)
+    return loaded
 
 
 def marks(family: LanguageEncoder) -> dict[str, bool]:
