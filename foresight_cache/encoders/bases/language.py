@@ -166,8 +166,8 @@ class LanguageEncoder(TransformersEncoder):
         self, readout: str, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]
     ) -> list[torch.Tensor]:
         """Raises `UsageError` where the inputs were made without the user's words."""
-        visual_BN, attended_BN = self.is_visual(inputs["input_ids"]), inputs["attention_mask"].bool()
-        ends = prompt_tokens.text_ends(visual_BN, attended_BN)
+        seen_BN, attended_BN = self.is_seen(inputs["input_ids"]), inputs["attention_mask"].bool()
+        ends = prompt_tokens.text_ends(seen_BN, attended_BN)
         if any(begin == end for begin, end in ends):
             raise UsageError(f"{tap.name}@{readout} needs inputs with texts; the prompt ends with the visual tokens")
         after = inputs["after_question"].tolist() if readout == "last_question" else [0] * len(ends)

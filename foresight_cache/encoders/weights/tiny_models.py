@@ -97,12 +97,12 @@ def gemma_tokenizer(*others: str, named: Mapping[str, str] | None = None) -> Any
 
     >>> tokenizer = gemma_tokenizer("<start_of_turn>")
     >>> tokenizer("<bos><start_of_turn>Hi")["input_ids"]
-    [2, 261, 77, 110]
+    [2, 262, 77, 110]
     """
     from transformers import GemmaTokenizer
 
     own = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
-    tokens = [*own, *(f"<0x{byte:02X}>" for byte in range(256)), *others]
+    tokens = [*own, *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *others]  # which stands for a space
     return GemmaTokenizer(
         vocab={token: number for number, token in enumerate(tokens)},
         merges=[],
