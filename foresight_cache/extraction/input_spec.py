@@ -40,7 +40,7 @@ class InputSpec:
     ] = "video"
     reverse: Annotated[
         Reverse,
-        Flag(help="Which clips are played backwards (none, half by a hash of their ids), for the task order to tell."),
+        Flag(help="Play half of the clips backwards, by a hash of their ids; the task order then tells which."),
     ] = "none"
 
     def __post_init__(self) -> None:
