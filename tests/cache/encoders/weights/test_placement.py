@@ -59,7 +59,6 @@ def test_what_transformers_is_asked_for(saved: Path, monkeypatch: pytest.MonkeyP
     assert at == {"device_map": {"": "cpu"}}
 
 
-@pytest.mark.skipif(placement.find_spec("accelerate") is None, reason="the package accelerate is not installed")
 @pytest.mark.parametrize("model", ["tiny:qwen2_5_vl", "tiny:llava_onevision"])
 def test_a_model_in_two_places_gives_what_one_gives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str
