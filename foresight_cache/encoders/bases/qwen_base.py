@@ -1,7 +1,6 @@
 """Qwen's vision-language models: patches packed without padding, in merge groups, and a merger after the tower."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -47,13 +46,11 @@ class QwenEncoder(LanguageEncoder):
     def __init__(self, *arguments: Any, **others: Any) -> None:
         super().__init__(*arguments, **others)
         if self.processor is not None:
-            # Versions of transformers before 5.20 do not have it.
-            self._caps_clips: bool | None = getattr(self.processor.video_processor, "cap_pixels_per_frame", None)
-            # An attribute that older versions ignore; it only says that nobody asks for frames to be resized here. It
-            # is that of a copy, since another encoder may be made of the same processor.
-            self.processor = copy(self.processor)
-            self.processor.video_processor = copy(self.processor.video_processor)
-            self.processor.video_processor.cap_pixels_per_frame = False
+            video_processor = self.processor.video_processor
+            self._caps_clips: bool | None = getattr(video_processor, "cap_pixels_per_frame", None)
+            # Versions and models that know the setting are told that nobody asks for frames to be resized here.
+            known = hasattr(video_processor, "cap_pixels_per_frame")
+            self._uncapped: Mapping[str, Any] = {"cap_pixels_per_frame": False} if known else {}
         self.patch_multiple = self._patch * self._merge
         self._positions_of_batch: tuple[torch.Tensor | None, dict[tuple[TapLevel, bool], torch.Tensor | None]] = (
             None,
@@ -138,7 +135,7 @@ class QwenEncoder(LanguageEncoder):
     ) -> dict[str, torch.Tensor]:
         prepared = self.processor(
             text=[self.render_turn(media, text, count) for text, count in zip(texts, counts, strict=True)],
-            **(_image_arguments(clips) if media == "image" else _video_arguments(clips, times)),
+            **(_image_arguments(clips) if media == "image" else _video_arguments(clips, times, self._uncapped)),
             padding=True,
             padding_side="right",
             return_mm_token_type_ids=True,
@@ -222,9 +219,12 @@ def _image_arguments(clips: Sequence[np.ndarray]) -> dict[str, Any]:
     return {"images": [frame for clip in clips for frame in clip], "images_kwargs": options}
 
 
-def _video_arguments(clips: Sequence[np.ndarray], times: Sequence[ClipTimes | None] | None) -> dict[str, Any]:
+def _video_arguments(
+    clips: Sequence[np.ndarray], times: Sequence[ClipTimes | None] | None, settings: Mapping[str, Any]
+) -> dict[str, Any]:
     known = times or [None] * len(clips)
     options = {
+        **settings,
         "do_resize": False,
         "do_sample_frames": False,
         "input_data_format": "channels_last",
