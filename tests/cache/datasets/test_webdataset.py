@@ -1,16 +1,19 @@
 """Tars of the WebDataset convention as input: compared with what the `webdataset` package's own reader yields."""
 
+import contextlib
 import io
 import json
 import tarfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from foresight_cache import datasets
 from foresight_cache.datasets import BrokenSample, RawSample
-from foresight_cache.errors import DatasetError
+from foresight_cache.errors import BadSample, DatasetError
+from foresight_cache.preparation.packing import pack_sample
 from foresight_cache.shards import read_shard
 from tests.support.made_clips import encode, numbered
 from tests.support.preparing import contents, ids, prepare, refusal
@@ -398,3 +401,29 @@ def test_a_member_is_read_where_it_is(tmp_path: Path) -> None:
     (root / "0.tar").write_bytes(whole[: last.path.start + 5])
     with pytest.raises(OSError, match="the tar ends before it"):
         last.path.read_bytes()
+
+
+def test_changed_bytes_are_refused_or_in_quarantine(tmp_path: Path) -> None:
+    """A byte changed, bytes cut out or put in anywhere: an error by name or samples that are told, nothing else."""
+    path = write_samples(tmp_path / "0.tar", (img2dataset(number) for number in range(3)))
+    whole, random = path.read_bytes(), Random(0)  # noqa: S311 - no secret
+    refused = 0
+    for _ in range(300):
+        place, change = random.randrange(len(whole)), random.choice(("flip", "cut", "insert"))
+        rest = place + random.choice((1, 100, 512)) if change == "cut" else place + (change == "flip")
+        put = b"" if change == "cut" else random.randbytes(random.choice((1, 512)) if change == "insert" else 1)
+        path.write_bytes(whole[:place] + put + whole[rest:])
+        reader = datasets.reader("webdataset")("wds", tmp_path)
+        try:
+            found = list(reader.samples("all"))
+        except DatasetError as error:
+            refused += "0.tar" in str(error)
+            continue
+        inventory = reader.inventory(found, ["all"])
+        with tarfile.open(path) as tar:
+            assert inventory.files == len(tar.getmembers())
+        for each in found:
+            with contextlib.suppress(BadSample):
+                if isinstance(each, RawSample):
+                    pack_sample(each, deep=True)
+    assert 30 < refused < 270, "the changes are of both kinds"
