@@ -40,7 +40,7 @@ def _cause(sample: Quarantined) -> str:
     """Returns a reason without what is of this sample alone.
 
     >>> _cause(Quarantined(id="a/b/my cup", reason="b/my cup.png: annotation 7 has bbox [1, 2], beyond 9×9 pixels"))
-    '· · annotation · has bbox · beyond · pixels'
+    '· annotation · has bbox · beyond · pixels'
     """
     # The name of its file, which may have blanks in it, as in other words of the reason it would be a word like others.
     general = re.sub(rf"{re.escape(sample.id.rsplit('/', 1)[-1])}\.\w+", "·", sample.reason)
