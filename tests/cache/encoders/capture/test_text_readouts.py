@@ -147,7 +147,9 @@ def test_text_is_ragged_in_a_cache_and_points_can_be_added(shards: ShardSet, tmp
         assert cache.rows[index]["grid_text"] == (1, 1, len(text))
         np.testing.assert_array_equal(text[-1:], cache["llm.layer_02@last_query"][index])
         assert cache["llm.layer_02@last_question"].grid_of(index) == (1, 1, 1)
-    assert cache["llm.layer_02@text"].to_xarray().dims == ("sample", "text", "language_channel")
+    assert cache["llm.layer_02@text"].to_xarray().dims == ("sample", "token", "channel"), "words lie nowhere"
+    together = cache.to_xarray("llm.layer_02@text")
+    assert together["llm.layer_02@text"].dims == ("sample", "text", "language_channel")
     assert max(found.relative for found in rerun(cache, encoder, 3)) < 1e-5
     shown = foresight("inspect", tmp_path / "C").stdout
     norms = shown[shown.index("features, median over shards") :]
