@@ -80,6 +80,8 @@ def load_pretrained(
         check_numbers(stored, path)
     with _quiet(), attentions.told(attention):
         model, report = _loaded(_pruned_class(model_class, prune_model), path, dtype, attention, placed)
+    if quantised:
+        quantisation.unify(model, getattr(torch, dtype))
     attentions.check_used(model, attention)
     left_out = {name: module.parts for name, module in model.named_modules() if isinstance(module, NotLoaded)}
     check_account(report, model, stored, left_out=left_out, rules=rules, path=path)

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foresight_cache.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 FIELD = "quantization_config"
 """Field of a configuration that says how its weights are quantised."""
@@ -110,6 +113,18 @@ def identity(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     packages = _PACKAGES.get(_method(settings) or "", ())
     return {"scheme": scheme(settings), **{name: _version(name) for name in packages}}
+
+
+def unify(model: Any, dtype: "torch.dtype") -> None:
+    """Makes all weights of one type, where transformers made plain numbers of quantised ones.
+
+    So it does of FP8 without a GPU, and gives those that were quantised the type of their scales.
+    """
+    if getattr(model, "hf_quantizer", None) is not None:
+        return
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
 
 
 def _method(settings: Mapping[str, Any]) -> str | None:

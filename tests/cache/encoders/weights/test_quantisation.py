@@ -1,10 +1,14 @@
 """Quantised checkpoints say by which scheme, and what they need, before anything is loaded."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from foresight_cache import encoders
 from foresight_cache.encoders import LoadOptions
@@ -88,3 +92,43 @@ def test_what_a_fingerprint_says() -> None:
     assert said is not None
     assert said["scheme"] == "torchao"
     assert set(said) == {"scheme", "torchao", "accelerate"}
+
+
+BLOCK = 128
+
+
+def in_blocks(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A matrix as FP8 with a scale for each block, the scales, and the numbers that these are in float32."""
+    rows, columns = (-(-side // BLOCK) for side in weight.shape)
+    scales = torch.zeros(rows, columns)
+    packed = torch.zeros(weight.shape, dtype=torch.float8_e4m3fn)
+    plain = torch.zeros(weight.shape)
+    for row in range(rows):
+        for column in range(columns):
+            block = slice(row * BLOCK, (row + 1) * BLOCK), slice(column * BLOCK, (column + 1) * BLOCK)
+            scales[row, column] = scale = weight[block].abs().max() / 448
+            packed[block] = (weight[block] / scale).to(torch.float8_e4m3fn)
+            plain[block] = packed[block].float() * scale
+    return packed, scales, plain
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_numbers_of_fp8_are_those_of_its_weights_and_scales(copy: Path, tmp_path: Path, dtype: str) -> None:
+    """Without a GPU transformers makes plain numbers of them, and leaves them in the type of the scales."""
+    plain, packed = dict(load_file(copy / "model.safetensors")), {}
+    for name, weight in list(plain.items()):
+        if ".layers." in name and name.endswith("proj.weight"):
+            packed[name], packed[f"{name}_scale_inv"], plain[name] = in_blocks(weight.float())
+        else:
+            packed[name] = weight
+    shutil.copytree(copy, tmp_path / "packed")
+    save_file(plain, copy / "model.safetensors", {"format": "pt"})
+    save_file(packed, tmp_path / "packed" / "model.safetensors", {"format": "pt"})
+    settings = {"quant_method": "fp8", "weight_block_size": [BLOCK, BLOCK], "modules_to_not_convert": ["visual"]}
+    write(tmp_path / "packed", "quantization_config", settings)
+    options = LoadOptions(dtype=dtype, device="cpu")
+    pair = [encoders.load(str(path), options, ["llm.final_norm"]) for path in (copy, tmp_path / "packed")]
+    picture = np.random.default_rng(0).integers(0, 256, (1, 56, 56, 3), np.uint8)
+    one, other = (each.forward(each.preprocess([picture], "image"), ["llm.final_norm"]) for each in pair)
+    torch.testing.assert_close(other["llm.final_norm"], one["llm.final_norm"], rtol=0, atol=0)
+    assert pair[1].identity()["quantisation"]["scheme"] == "FP8 in blocks"
