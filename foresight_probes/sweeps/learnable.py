@@ -61,9 +61,12 @@ def count_classes(task: Task, targets: Mapping[int, Tensor], split: Split) -> Cl
 def require_question(name: str, task: Task, targets: Mapping[int, Tensor], split: Split) -> ClassCounts | None:
     """Returns the classes of each side. Raises `ProbeError` where all samples that train have one and the same answer.
 
-    So it does where the metric of a side is not defined, because it compares two classes and there is one.
+    So it does where none of them shows an object of any class, and where the metric of a side is not defined, because
+    it compares two classes and there is one.
     """
     counts = count_classes(task, targets, split)
+    if counts and not counts.sides["train"]:
+        raise _nothing_to_learn(name, "no training sample shows an object of any class")
     if counts and task.closed_form == "class":
         _require_classes(name, task, counts)
     if not counts and task.closed_form == "values" and not task.needs_arrays and task.targets_from == "sample":

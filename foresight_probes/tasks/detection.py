@@ -190,6 +190,8 @@ def _assign(
 ) -> Tensor:
     """Returns the object that each prediction is trained towards, or -1, [B, P] int64."""
     truth_BK4, classes_BK = truth_BK5[..., :4], truth_BK5[..., 4].long()
+    if not truth_BK5.shape[1]:  # no image of the batch has an object
+        return torch.full_like(prediction.mask, -1, dtype=torch.int64)
     if prediction.cells is not None:
         return by_cell(prediction.cells, prediction.mask, truth_BK4, counts_B)
     probability = logits_BPK.softmax(-1).gather(2, classes_BK[:, None].expand(-1, logits_BPK.shape[1], -1))

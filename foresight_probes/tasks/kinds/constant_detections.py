@@ -60,6 +60,8 @@ def _of_class(objects_M4: Tensor, image_M: Tensor) -> tuple[Tensor, Tensor]:
         found.append(gains_C[best].float())
         hit_CM[:, _first_of_each(hit_CM[best].nonzero()[:, 0], own_M)] = False
         hit_CM[iou_and_giou(candidates, candidates[best])[0] > SUPPRESSION] = False
+    if not boxes:  # none of its objects has an area
+        return candidates[:0], torch.zeros(0)
     return torch.stack(boxes), torch.stack(found)
 
 

@@ -69,6 +69,13 @@ def test_one_class_is_no_question(name: str, sides: Any, side: str, only: str) -
         asked(name, *sides)
 
 
+@pytest.mark.parametrize("row", [showing(), showing(4, crowd=True)], ids=["empty", "crowds"])
+def test_no_object_is_no_question(row: dict[str, Any]) -> None:
+    with pytest.raises(ProbeError, match="detection: no training sample shows an object of any class, so that there"):
+        asked("detection", [row] * 3, [showing(4)], [showing(4)])
+    asked("detection", [row, showing(4)], [row], [row])
+
+
 @pytest.mark.parametrize(("objects", "value"), [(1, r" \(1\)"), (0, r" \(0\)")])
 def test_one_number_is_no_question(objects: int, value: str) -> None:
     same = showing(*range(1, 1 + objects))

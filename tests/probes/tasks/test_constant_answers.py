@@ -218,6 +218,15 @@ def test_detections_of_images_without_objects() -> None:
     assert len(list(task.scores(found.predict(blank([ONE] * 2)), targets_of(task, samples)))) == 2
 
 
+def test_no_detection_stands_for_a_class_whose_boxes_have_no_area() -> None:
+    """Nothing overlaps them, so that nothing can be right."""
+    flat, seen = thing([20, 30, 20, 90], 1), thing([10, 10, 110, 60], 2)
+    for objects, found in (([flat], 0), ([flat, seen], 1)):
+        samples = [sample(objects=objects)] * 3
+        task = load("detection", *samples)
+        assert len(answer(task, targets_of(task, samples)).values) == found
+
+
 def pictures(count: int) -> list[np.ndarray]:
     generator = np.random.default_rng(0)
     return [generator.integers(0, 256, (1, 16, 16, 3)).astype(np.uint8) for _ in range(count)]

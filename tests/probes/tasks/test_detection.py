@@ -3,12 +3,14 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pycocotools.coco import COCO
 
 from foresight_cache.samples import Grid
+from foresight_probes.batches import Prediction
 from foresight_probes.features.patches import grid_cells
 from foresight_probes.tasks.detection import NOTHING_WEIGHT, QUERIES
 from tests.support.task_samples import load, sample, slots, thing, tokens, value
@@ -135,6 +137,30 @@ class TestDetection:
             len(task.scores(slots(classed(torch.tensor([[[0.0] * 6, [3.0, 0, 0, 0, 0, 0]]])).tolist()), [target])[0])
             == 2 * 8
         )
+
+    @pytest.mark.parametrize("kind", ["tokens", "queries"])
+    @pytest.mark.parametrize("objects", [[], [thing([0, 0, 200, 50], 0, crowd=True)]], ids=["empty", "crowds"])
+    def test_a_batch_in_which_no_image_has_an_object(self, objects: list[dict[str, Any]], kind: str) -> None:
+        """All predictions are trained towards "no object", and no box is trained towards anything."""
+        task = load("detection", sample(objects=[thing([0, 0, 1, 1], 0)]))
+        targets = [target for _ in range(2) if (target := task.target(sample(objects=objects))) is not None]
+        assert len(targets) == 2
+        values = torch.randn(2, 4, 4 + 2, generator=torch.Generator().manual_seed(0))
+        values[1, :, 4:] = 0
+        predicted = classed(values).requires_grad_()
+        whole = Prediction(values=predicted, mask=torch.ones(2, 4, dtype=torch.bool))
+        prediction = tokens(predicted, Grid(1, 2, 2)) if kind == "tokens" else whole
+        loss = task.loss(prediction, targets)
+        other, none = values[0, :, 4].exp(), values[0, :, 5].exp()
+        wanted = (-(none / (none + other)).log().sum() + 4 * math.log(2)) / 8
+        assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert predicted.grad is not None
+        assert predicted.grad.isfinite().all()
+        assert not predicted.grad[..., :4].any()
+        starts = task.start_values(targets[0], grid_cells(Grid(1, 2, 2)))
+        assert starts[:, :4].isnan().all()
+        assert starts[:, 4:].argmax(1).tolist() == [2] * 4
 
     def test_tokens_by_hand(self) -> None:
         """Two of four tokens lie in an object; one draws it, the other half of it, and all classes are as likely."""

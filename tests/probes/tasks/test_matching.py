@@ -7,7 +7,7 @@ import torch
 
 from foresight_cache.samples import Grid
 from foresight_probes.features.patches import grid_cells
-from foresight_probes.tasks.kinds.matching import by_cell, hungarian
+from foresight_probes.tasks.kinds.matching import by_cell, hungarian, in_any, object_shares
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -64,3 +64,18 @@ def test_cells_that_do_not_exist_take_nothing() -> None:
     truth = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
     found = by_cell(grid_cells(Grid(1, 4, 4))[None], mask, truth, torch.tensor([1]))
     assert (found >= 0).tolist() == mask.tolist()
+
+
+def test_where_no_sample_has_an_object_nothing_is_matched() -> None:
+    """With columns of padding, and by sets also without any."""
+    cells, mask, counts = grid_cells(Grid(1, 2, 2)).repeat(3, 1, 1), torch.ones(3, 4, dtype=torch.bool), torch.zeros(3)
+    nothing = torch.full((3, 4), -1)
+    for found in (
+        by_cell(cells, mask, torch.zeros(3, 2, 4), counts.long()),
+        hungarian(torch.zeros(3, 4, 2), counts.long()),
+        hungarian(torch.zeros(3, 4, 0), counts.long()),
+    ):
+        assert found.dtype == torch.int64
+        assert found.equal(nothing)
+    assert object_shares(nothing).equal(torch.zeros(3, 4))
+    assert not in_any(cells[0, :, :2], torch.zeros(0, 4)).any()
