@@ -14,9 +14,10 @@ from foresight_probes.statistics.refitting import counted
 from foresight_probes.statistics.scales import ends
 
 HALVED = ("map_",)
-"""Beginnings of names of metrics of which random halves are drawn instead. mAP takes the highest precision at any greater
-recall, which is too high by chance: where precision is level, by a part of the spread that is no less in many pictures. A
-bootstrap, which draws some twice, sees less of it than halves do."""
+"""Beginnings of names of metrics of which random halves are drawn instead.
+
+mAP takes the highest precision at any greater recall, which is too high by chance: where precision is level, by a part
+of the spread that is no less in many pictures. Halves show more of this than draws that have some pictures twice."""
 _BLOCK = 2**20
 """Counts of samples that are held at a time."""
 

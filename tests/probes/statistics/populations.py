@@ -43,7 +43,7 @@ class Population:
         return self.draw(generator, deviates), [f"group {number}" for number in group_of]
 
     def truth(self) -> Mapping[str, float]:
-        """Returns the metrics of very many samples, which sizes of groups that tell nothing of samples do not change."""
+        """Returns the metrics of very many samples; the sizes of groups, which tell nothing of these, do not matter."""
         return _truth(self)
 
 
