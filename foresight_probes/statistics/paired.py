@@ -9,7 +9,7 @@ from scipy import stats
 
 from foresight_probes.metrics import Scores
 from foresight_probes.metrics.resamples import Statistic, point_estimate
-from foresight_probes.statistics.bootstrap import difference_of, resampled
+from foresight_probes.statistics.bootstrap import difference_of, is_halved, resampled
 from foresight_probes.statistics.groups import effective_groups, fewest
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.refitting import counted
@@ -96,7 +96,7 @@ def compare_pair(
     value = point_estimate(difference, first).get(metric)
     if value is None:
         return None
-    drawn = resampled(first, groups, difference, resamples=resamples, seed=seed)[metric]
+    drawn = resampled(first, groups, difference, resamples=resamples, seed=seed, halves=is_halved(metric))[metric]
     effective = effective_groups(groups)
     draws, worth = counted(drawn, effective, refits, seed=seed)
     error = deviation(draws, worth) if worth > 1 and len(draws) else 0.0

@@ -65,9 +65,24 @@ def _share(value: float, draws: np.ndarray, groups: float, quantile: float) -> E
 
 
 def _biased_share(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
-    """The same, about a value less the bias: resamples are as much above it as it is above that of all samples."""
-    unbiased = 2 * value - float(draws.mean())
-    return _share(min(1.0, max(0.0, unbiased)), draws, groups, quantile)
+    """Student's interval of the log-odds less their bias: resamples are as much above it as it is above what is true.
+
+    What is left of the bias is not known; it is counted as an error of the bias's own size.
+    """
+    if not 0 < value < 1 or draws.min() <= 0 or draws.max() >= 1:
+        return _share(min(1.0, max(0.0, 2 * value - float(draws.mean()))), draws, groups, quantile)
+    own, odds = float(logit(value)), logit(draws)
+    bias = float(odds.mean()) - own
+    half = quantile * math.hypot(deviation(odds, groups), bias)
+    return float(expit(own - bias - half)), float(expit(own - bias + half))
+
+
+def _mean_share(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """The interval of `_skewed`: near 1, a few small shares make it reach further down than up."""
+    if not 0 < value < 1:
+        return _proportion(value, draws, groups, quantile)
+    low, high = _skewed(value, draws, groups, quantile)
+    return max(0.0, low), min(1.0, high)
 
 
 def _at_most_one(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
@@ -80,30 +95,30 @@ def _at_most_one(value: float, draws: np.ndarray, groups: float, quantile: float
 
 
 def _positive(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
-    """Student's interval of a mean, corrected for skewness: a few large errors make it reach further up than down.
+    """The interval of `_skewed`: a few large errors make it reach further up than down."""
+    low, high = _skewed(value, draws, groups, quantile)
+    return max(0.0, low), high
+
+
+def _skewed(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """Student's interval of a mean, corrected for skewness.
 
     Hall, "On the Removal of Skewness by Transformation" (Journal of the Royal Statistical Society B 1992): his cubic,
     solved for its argument, with the skewness that resamples of the mean have.
     """
     error, skewness = deviation(draws, groups), _skewness(draws)
     if abs(skewness) < SYMMETRIC:
-        return max(0.0, value - quantile * error), value + quantile * error
+        return value - quantile * error, value + quantile * error
     below, above = (
         3 / skewness * (math.cbrt(1 + skewness * (end - skewness / 6)) - 1) * error for end in (quantile, -quantile)
     )
-    return max(0.0, value - below), value - above
+    return value - below, value - above
 
 
 def _skewness(draws: np.ndarray) -> float:
-    """Returns the third moment of standardised draws, without the share of its square that so few would have by chance.
-
-    It is 0 where draws differ by rounding alone. R normal draws have a mean square of 6 / R.
-    """
+    """Returns the third moment of standardised draws, 0 where they differ by rounding alone."""
     away, scale = draws - draws.mean(), float(draws.std())
-    if scale <= SYMMETRIC * float(np.abs(draws).max()):
-        return 0.0
-    skewness, by_chance = float(np.mean((away / scale) ** 3)), 6 / len(draws)
-    return skewness - by_chance / skewness if skewness**2 > by_chance else 0.0
+    return float(np.mean((away / scale) ** 3)) if scale > SYMMETRIC * float(np.abs(draws).max()) else 0.0
 
 
 def _signed_root(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
@@ -129,9 +144,9 @@ Scale = Callable[[float, np.ndarray, float, float], Ends]
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         **dict.fromkeys(("accuracy", "top_", "share_above_"), _proportion),
-        **dict.fromkeys(("mean_iou", "median_iou", "balanced_accuracy", "auroc", "auprc", "miou", "edge_f1"), _share),
-        "ssim": _share,
-        "map_": _biased_share,
+        **dict.fromkeys(("median_iou", "balanced_accuracy", "auroc", "miou"), _share),
+        **dict.fromkeys(("mean_iou", "edge_f1", "ssim"), _mean_share),
+        **dict.fromkeys(("auprc", "map_"), _biased_share),
         **dict.fromkeys(("r2", "copy_r2", "cosine", "copy_cosine"), _at_most_one),
         **dict.fromkeys(("mae", "relative_error", "centre_error", "size_error"), _positive),
         **dict.fromkeys(("lpips", "gram_distance", "mean_rank"), _positive),

@@ -69,3 +69,26 @@ def test_the_seed_decides() -> None:
     groups = [str(k) for k in range(20)]
     assert bootstrap(scores, groups, mean, seed=3) == bootstrap(scores, groups, mean, seed=3)
     assert bootstrap(scores, groups, mean, seed=3) != bootstrap(scores, groups, mean, seed=4)
+
+
+def test_halves_are_spread_as_the_mean_is() -> None:
+    """Each half is followed by the other one; their variance is that of the mean, Σ (x - mean)² / (n - 1) / n."""
+    values = np.random.default_rng(0).normal(size=40)
+    scores, groups = [np.array([v]) for v in np.repeat(values, 2)], [str(k // 2) for k in range(80)]
+    drawn = resampled(scores, groups, mean, resamples=3000, halves=True)["mean"]
+    assert (drawn[::2] + drawn[1::2]) / 2 == pytest.approx(values.mean())
+    assert drawn.std() == pytest.approx(values.std(ddof=1) / 40**0.5, rel=0.04)
+    assert len(resampled(scores[:6], groups[:6], mean, resamples=7, halves=True)["mean"]) == 7
+
+
+@pytest.mark.parametrize(("metric", "most"), [("map_0.5", 1), ("auprc", 3)])
+def test_of_map_halves_are_drawn(metric: str, most: int) -> None:
+    seen = []
+
+    def statistic(scores: Scores, counts: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append(counts)
+        return {metric: mean(scores, counts)["mean"]}
+
+    bootstrap([np.array([v]) for v in np.linspace(0.1, 0.9, 20)], [str(k) for k in range(20)], statistic, resamples=50)
+    assert (seen[1].max() > 1) == (most > 1)
+    assert set(seen[1].sum(1)) == ({10} if most == 1 else {20})
