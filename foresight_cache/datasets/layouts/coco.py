@@ -7,7 +7,6 @@ ROOT/<split>/<file_name>    or    ROOT/images/<split>/<file_name>    or    ROOT/
 Exports of other tools are read as they are: `parts/coco_layouts.py` has the table.
 """
 
-from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +56,7 @@ class Reader:
         prefix = f"{self._name}/{split}"
         listed = [_renamed(image, files) for image in document.images]
         ids = [_sample_id(image, index, prefix) for index, image in enumerate(listed)]
-        _refuse_shared_ids(ids, document.path)
+        _refuse_shared_ids(document.images, ids, document.path)
         entries = zip(listed, ids, strict=True)
         images = [_image(entry, folder, sample_id, self._rules) for entry, sample_id in entries]
         self._remarks[split] = (*_tell_strays(document), *self._check_boxes(document, images))
@@ -190,10 +189,19 @@ def _sample_id(image: Any, index: int, prefix: str) -> str:
     return f"{prefix}/{stem(name)}"
 
 
-def _refuse_shared_ids(ids: list[str], path: Path) -> None:
-    shared = [sample_id for sample_id, times in Counter(ids).items() if times > 1]
+def _refuse_shared_ids(images: list[Any], ids: list[str], path: Path) -> None:
+    names: dict[str, list[str]] = {}
+    for image, sample_id in zip(images, ids, strict=True):
+        names.setdefault(sample_id, []).append(str(image.get("file_name")) if isinstance(image, dict) else "")
+    shared = {sample_id: listed for sample_id, listed in names.items() if len(listed) > 1}
+    repeated = [sample_id for sample_id, listed in shared.items() if len(set(listed)) < len(listed)]
+    if repeated:
+        raise DatasetError(
+            f"{path} lists one file more than once: {', '.join(repeated[:5])}; which entry's annotations are meant is "
+            "unknown (Label Studio writes one for each annotator), so keep one of them"
+        )
     if shared:
         raise DatasetError(
-            f"{path} lists several files for one sample: {', '.join(shared[:5])}; "
+            f"{path} lists several files for one sample: {', '.join(list(shared)[:5])}; "
             "file names of a split must differ in more than their suffix"
         )

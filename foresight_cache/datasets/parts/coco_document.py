@@ -45,7 +45,7 @@ class CocoDocument:
     def load(cls, files: CocoSplit) -> Self:
         """Returns the document of a split. Raises `DatasetError`."""
         path = files.annotations
-        document = _read(path, ("images", "annotations", "categories"))
+        document = _read(path, ("images", "annotations", "categories"), files.left_out)
         refuse_repeats(path, "image id", (image["id"] for image in document["images"] if has_id(image)))
         images = KnownIds(image["id"] for image in document["images"] if has_id(image))
         captions = _captions(files.captions, document, images)
@@ -66,12 +66,14 @@ class CocoDocument:
         )
 
 
-def _read(path: Path, lists: Iterable[str]) -> dict[str, list[Any]]:
+def _read(path: Path, lists: Iterable[str], left_out: Iterable[str] = ()) -> dict[str, list[Any]]:
     try:
         # Outlines are most of the bytes and as lists of numbers would fill the memory: packed at once, they do not.
         document = json.loads(path.read_text(encoding="utf-8-sig"), object_hook=pack_outlines)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
+    if isinstance(document, dict):
+        document = {key: [] for key in left_out} | document
     for key in lists:
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             kind = path.stem.rpartition("_")[0] or "annotation"

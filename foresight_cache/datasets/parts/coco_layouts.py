@@ -37,6 +37,8 @@ class CocoSplit:
     keypoints: Path | None = None
     own_folder_in_names: bool = False
     """True where names of files begin with that of the images' folder, or with where they once were."""
+    left_out: tuple[str, ...] = ()
+    """Lists that its tool leaves out of the annotation file where they would be empty."""
 
     @property
     def images(self) -> Path:
@@ -112,7 +114,12 @@ def _of_roboflow(root: Path) -> dict[str, CocoSplit]:
 
 def _of_fiftyone(root: Path) -> dict[str, CocoSplit]:
     return {
-        split: CocoSplit(name=split, annotations=folder / "labels.json", image_folders=(folder / "data",))
+        split: CocoSplit(
+            name=split,
+            annotations=folder / "labels.json",
+            image_folders=(folder / "data",),
+            left_out=("annotations",),
+        )
         for split, folder in _folders_with(root, "labels.json").items()
         if (folder / "data").is_dir()
     }
