@@ -95,9 +95,12 @@ class BoxTally:
     """
 
     boxes: int = 0
+    plain: int = 0
+    """Number of boxes that fit in COCO's form, and worse in each other."""
     better: dict[BoxForm, int] = field(default_factory=lambda: {"xyxy": 0, "fraction": 0})
     """Numbers of boxes that fit what else is known better in another form than in COCO's."""
     worse: dict[BoxForm, int] = field(default_factory=lambda: {"xyxy": 0, "fraction": 0})
+    """Numbers of further boxes that fit worse in another form."""
     contradictions: int = 0
     """Number of boxes that contradict their own area or outline in COCO's form."""
     places: list[str] = field(default_factory=list)
@@ -113,8 +116,7 @@ class BoxTally:
         area = _positive(entry.get("area"))
         plain = _fit(READINGS["xywh"][1](box, width, height), outline, area, width, height, pixels=True)
         if plain == _SAME and max(box[0], box[1]) > _SLACK:
-            for form in self.worse:  # no other form can fit a box as well that does not begin at the corner
-                self.worse[form] += 1
+            self.plain += 1  # no other form can fit a box as well that does not begin at the corner
             return
         better = False
         for form in self.worse:
@@ -135,11 +137,12 @@ class BoxTally:
         """
         places = "; ".join(self.places)
         for form in self.better:
-            if self.better[form] > self.worse[form]:
+            worse = self.worse[form] + self.plain
+            if self.better[form] > worse:
                 raise DatasetError(
                     f"{path}: the boxes seem to be {READINGS[form][0]}, where COCO has {READINGS['xywh'][0]}: "
                     f"{self.better[form]:,} of {self.boxes:,} fit their area, outline and image better so, and "
-                    f"{self.worse[form]:,} worse, such as {places}; read them with --boxes {form}, or as they stand "
+                    f"{worse:,} worse, such as {places}; read them with --boxes {form}, or as they stand "
                     "with --boxes xywh"
                 )
         if not self.contradictions:
@@ -179,6 +182,8 @@ def _inside(outline: _Corners | None, width: int, height: int) -> _Corners | Non
     if outline is None:
         return None
     left, top, right, bottom = outline
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return outline
     inside = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
     return inside if inside[0] <= inside[2] and inside[1] <= inside[3] else None
 

@@ -51,15 +51,14 @@ def extents(outline: Any) -> tuple[float, float, float, float] | None:
     """Returns left, top, right and bottom of an outline of polygons; None of run lengths and of what is no outline."""
     if not isinstance(outline, list) or not outline:
         return None
-    xs: list[float] = []
-    ys: list[float] = []
+    left = top = math.inf
+    right = bottom = -math.inf
     for polygon in outline:
         if not isinstance(polygon, array) or len(polygon) < 6:
             return None
-        x, y = polygon[::2], polygon[1::2]
-        xs += min(x), max(x)
-        ys += min(y), max(y)
-    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+        xs, ys = polygon[::2], polygon[1::2]
+        left, right = min(left, min(xs)), max(right, max(xs))
+        top, bottom = min(top, min(ys)), max(bottom, max(ys))
     return (left, top, right, bottom) if math.isfinite(right + bottom - left - top) else None
 
 
