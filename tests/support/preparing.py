@@ -50,3 +50,16 @@ def contents(folder: Path) -> dict[str, str]:
 def ids(summary: PreparationSummary) -> list[str]:
     """Returns the ids of all packed samples in order."""
     return [sample_id for shard in summary.shards.shards for sample_id in shard.ids]
+
+
+def stopping_after(samples: int) -> Advance:
+    """Returns progress that is interrupted, as by Ctrl-C, when more samples than these are done."""
+    seen = 0
+
+    def advance(done: int, _: int) -> None:
+        nonlocal seen
+        seen += done
+        if seen > samples:
+            raise KeyboardInterrupt
+
+    return advance

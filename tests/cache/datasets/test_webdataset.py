@@ -16,7 +16,7 @@ from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.preparation.packing import pack_sample
 from foresight_cache.shards import read_shard
 from tests.support.made_clips import encode, numbered
-from tests.support.preparing import contents, ids, prepare, refusal
+from tests.support.preparing import contents, ids, prepare, refusal, stopping_after
 from tests.support.tar_sets import (
     expected_samples,
     img2dataset,
@@ -161,15 +161,8 @@ class TestWhatIsTaken:
         prepare("webdataset", root=root, out=tmp_path / "s", samples_per_shard=2)
         assert prepare("webdataset", root=root, out=tmp_path / "s", samples_per_shard=2).already_there
 
-        def stop(done: int, _: int) -> None:
-            nonlocal seen
-            seen += done
-            if seen > 5:
-                raise KeyboardInterrupt
-
-        seen = 0
         with pytest.raises(KeyboardInterrupt):
-            prepare("webdataset", root=root, out=tmp_path / "t", samples_per_shard=2, advance=stop)
+            prepare("webdataset", root=root, out=tmp_path / "t", samples_per_shard=2, advance=stopping_after(5))
         assert (tmp_path / "t" / "shard-000000.done").exists()
         prepare("webdataset", root=root, out=tmp_path / "t", samples_per_shard=2)
         assert contents(tmp_path / "s") == contents(tmp_path / "t")

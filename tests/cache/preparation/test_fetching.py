@@ -10,7 +10,7 @@ from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError, ManifestError, UsageError
 from foresight_cache.shards import read_shard
 from tests.support.command import foresight, said
-from tests.support.preparing import contents, ids, prepare, refusal
+from tests.support.preparing import contents, ids, prepare, refusal, stopping_after
 from tests.support.tar_sets import expected_samples, img2dataset, img2dataset_folder, jpeg, write_members, write_samples
 
 
@@ -58,15 +58,8 @@ class TestPrograms:
         root = img2dataset_folder(tmp_path / "in", tars=3)
         command = f"pipe:cat {root}/0000{{0..2}}.tar"
 
-        def stop(done: int, _: int) -> None:
-            nonlocal seen
-            seen += done
-            if seen > 5:
-                raise KeyboardInterrupt
-
-        seen = 0
         with pytest.raises(KeyboardInterrupt):
-            prepare("webdataset", root=command, out=tmp_path / "s", samples_per_shard=2, advance=stop)
+            prepare("webdataset", root=command, out=tmp_path / "s", samples_per_shard=2, advance=stopping_after(5))
         assert (tmp_path / "s" / "shard-000000.done").exists()
         assert not (tmp_path / "s" / "raw").exists()
         prepare("webdataset", root=command, out=tmp_path / "s", samples_per_shard=2)
