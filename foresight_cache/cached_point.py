@@ -1,16 +1,19 @@
 """One point of a cache as an array that is read when samples are asked for, by any way to name them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from foresight_cache.errors import BadSample, CacheError, UsageError
 from foresight_cache.format import layout
+from foresight_cache.format.commits import Commit
 from foresight_cache.format.committed_object import open_committed
+from foresight_cache.format.layout import CacheLayout, Level
 from foresight_cache.format.shard_object import ShardObjectReader
-from foresight_cache.sample_selection import Selection
+from foresight_cache.format.stores import Store
+from foresight_cache.sample_selection import SampleNumbers, Selection
 from foresight_cache.sample_table import SampleTableRow, grid_on
 from foresight_cache.samples import Grid
 
@@ -19,10 +22,35 @@ if TYPE_CHECKING:
     import xarray as xr
     import zarr
 
-    from foresight_cache.reader import Cache
-
 _BAD: dict[str, bool] = {"raise": True, "skip": False}
 """Whether a loop stops at a quarantined sample, by what a user calls it."""
+
+
+class OpenCache(Protocol):
+    """A cache, as far as a point of it needs it."""
+
+    path: str
+    store: Store
+    layout: CacheLayout
+    digest: str
+    fingerprint: dict[str, Any]
+
+    @property
+    def commits(self) -> Sequence[Commit]: ...
+
+    @property
+    def rows(self) -> Sequence[SampleTableRow]: ...
+
+    @property
+    def numbers(self) -> SampleNumbers: ...
+
+    @property
+    def grids(self) -> Mapping[Level, frozenset[Grid]]: ...
+
+    @property
+    def zarr(self) -> "zarr.Group": ...
+
+    def __len__(self) -> int: ...
 
 
 class CachedPoint:
@@ -31,7 +59,7 @@ class CachedPoint:
     Wherever samples are named, `sample_selection.Selection` says how: by number, id, slice, mask or list.
     """
 
-    def __init__(self, cache: "Cache", name: str) -> None:
+    def __init__(self, cache: OpenCache, name: str) -> None:
         self.cache, self.name = cache, name
         self.layout = cache.layout.points[name]
         self._shards = lru_cache(maxsize=64)(self._open_shard)
