@@ -90,8 +90,9 @@ def _positions_by_digest(samples: Sequence[ListedSample], *, whole: bool) -> dic
     files = {position: paths for position, listed in enumerate(samples) if (paths := _files(listed))}
     candidates: Iterable[int] = files
     if not whole:
-        candidates = _repeated(candidates, lambda position: _size(files[position]))
-        candidates = _repeated(candidates, lambda position: (_size(files[position]), _tail(files[position][-1])))
+        sizes = {position: _size(paths) for position, paths in files.items()}  # each file is asked once
+        candidates = _repeated(files, sizes.__getitem__)
+        candidates = _repeated(candidates, lambda position: (sizes[position], _tail(files[position], sizes[position])))
     by_digest: dict[str, list[int]] = defaultdict(list)
     for position in candidates:
         if digest := _digest(files[position]):
@@ -127,9 +128,10 @@ def _size(files: Sequence[MediaFile]) -> int | None:
         return None
 
 
-def _tail(file: MediaFile) -> bytes | None:
+def _tail(files: Sequence[MediaFile], size: int | None) -> bytes | None:
+    """Returns the last bytes of the last file; `size` is that of all files."""
     try:
-        return tail_of(file, _TAIL)
+        return tail_of(files[-1], _TAIL, size if len(files) == 1 else None)
     except OSError:
         return None
 
