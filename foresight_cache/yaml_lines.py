@@ -1,8 +1,8 @@
-"""Reads the mapping at the top of a YAML file with the line of each key, so that errors can name it."""
+"""Reads a YAML file with the line of each key, so that errors can name it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import yaml
 
@@ -23,8 +23,61 @@ def read_entries(text: str, source: str) -> dict[str, Entry]:
 
     Raises `ManifestError` with the name of the `source` and the line.
     """
+    return _errors_at_lines(lambda: _located_entries(yaml.SafeLoader(text), source), text, source)
+
+
+KeyPath = tuple[str | int, ...]
+"""Keys, and numbers of list items from 0, that lead from the top of a file to a value."""
+_Read = TypeVar("_Read")
+_MOST_VALUES = 20_000
+"""Values of a file at most: aliases of aliases would make ever more of a few lines."""
+
+
+def read_located(text: str, source: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """Returns the top mapping of a YAML text, and the line of every value at any depth; builds only plain types.
+
+    The line of a value in a mapping is that of its key. Raises `ManifestError` with the name of the `source` and the
+    line, also where a key is given twice.
+
+    >>> read_located("a:\\n  b: [1,\\n    2]\\n", "set.yaml")
+    ({'a': {'b': [1, 2]}}, {('a',): 1, ('a', 'b'): 2, ('a', 'b', 0): 2, ('a', 'b', 1): 3})
+    """
+    return _errors_at_lines(lambda: _located(yaml.SafeLoader(text), source), text, source)
+
+
+def _located(loader: yaml.SafeLoader, source: str) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    node = loader.get_single_node()
+    if not isinstance(node, yaml.MappingNode):
+        fail_at_line(source, 1, "expected keys with values, such as 'name: my-set'")
+    lines: dict[KeyPath, int] = {}
+    for path, line in _walk(node, (), source):
+        lines[path] = line
+        if len(lines) > _MOST_VALUES:
+            fail_at_line(source, line, f"expected at most {_MOST_VALUES:,} values in a file")
     try:
-        return _located_entries(yaml.SafeLoader(text), source)
+        values: dict[str, Any] = loader.construct_document(node)
+    except ValueError as error:  # such as a date in month 13
+        fail_at_line(source, 1, f"not valid YAML: {error}")
+    return values, lines
+
+
+def _walk(node: yaml.Node, path: KeyPath, source: str) -> Iterator[tuple[KeyPath, int]]:
+    if isinstance(node, yaml.MappingNode):
+        _lines(node, source)
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                fail_at_line(source, key.start_mark.line + 1, "expected a word as key")
+            yield (*path, str(key.value)), key.start_mark.line + 1
+            yield from _walk(value, (*path, str(key.value)), source)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield (*path, number), item.start_mark.line + 1
+            yield from _walk(item, (*path, number), source)
+
+
+def _errors_at_lines(read: Callable[[], _Read], text: str, source: str) -> _Read:
+    try:
+        return read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         fail_at_line(source, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem or error.context}")

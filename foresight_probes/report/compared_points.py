@@ -10,13 +10,13 @@ from typing import Any
 from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.report.page import label, over_seeds
+from foresight_probes.report.page import label
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.results.point_aliases import meant
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
 from foresight_probes.splits import SIDES
 from foresight_probes.statistics.groups import fewest
-from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.interval import Interval, over_seeds
 from foresight_probes.statistics.multiplicity import benjamini_hochberg, holm
 from foresight_probes.statistics.paired import LEVEL, PairedComparison
 

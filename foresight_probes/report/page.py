@@ -14,7 +14,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.comparable import require_comparable
 from foresight_probes.results.result import Result, best_of_grids
-from foresight_probes.statistics.interval import Interval
+from foresight_probes.statistics.interval import Interval, over_seeds
 from foresight_probes.statistics.paired import LEVEL
 
 RANDOM_WEIGHTS = (
@@ -144,19 +144,6 @@ def page(results: Sequence[Result]) -> Page:
         notice=RANDOM_WEIGHTS if first.cache.get("model", {}).get("weights") == "random" else None,
         versions=first.versions,
     )
-
-
-def over_seeds(intervals: Sequence[Interval]) -> Interval | None:
-    """Returns the mean of the intervals' values, from their lowest to their highest end; None for no intervals.
-
-    >>> over_seeds([Interval(0.25, 0.1, 0.5), Interval(0.75, 0.5, 0.875)])
-    Interval(value=0.5, low=0.1, high=0.875)
-    """
-    if not intervals:
-        return None
-    mean = sum(interval.value for interval in intervals) / len(intervals)
-    lows, highs = zip(*((interval.low, interval.high) for interval in intervals), strict=True)
-    return Interval(mean, min(lows), max(highs))
 
 
 def samples_noun(cache: Mapping[str, Any]) -> str:

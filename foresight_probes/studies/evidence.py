@@ -1,0 +1,204 @@
+"""What finished runs say of a measure at a point: its value with the interval, or why there is none."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from foresight_cache.errors import ForesightError, ProbeError
+from foresight_cache.points import computation_order, resolve
+from foresight_cache.reader import Cache
+from foresight_cache.samples import Grid
+from foresight_probes import heads as head_registry
+from foresight_probes.calibration.state import CalibrationState, calibration_of
+from foresight_probes.options import TrainingOptions
+from foresight_probes.results.pairs import task_of
+from foresight_probes.results.result import Result, best_of_grids
+from foresight_probes.splits import SIDES
+from foresight_probes.statistics.groups import fewest
+from foresight_probes.statistics.interval import Interval, over_seeds
+from foresight_probes.studies.study import Measure, Study
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """A value at a point, or the reason why there is none."""
+
+    interval: Interval | None = None
+    reason: str = ""
+    """Why it is not measured; empty where it is."""
+    unfit: str = ""
+    """Calibration that failed, in words; empty where none did."""
+    doubt: str = ""
+    """Controls above which the number does not lie, in words."""
+    caution: str = ""
+    """What a reader must know of the instrument, in words."""
+    results: tuple[Result, ...] = ()
+    """Results behind it, one for each seed."""
+    samples: int = 0
+    """Samples in all: those that train, that select and that are tested."""
+    groups: float = math.inf
+    """Effective groups of the test samples; infinite for what is counted and not estimated."""
+    needed: float = 0.0
+    """Effective groups that an interval needs."""
+
+    @property
+    def too_few(self) -> bool:
+        """True where there are too few groups for an interval to carry a verdict."""
+        return self.groups < self.needed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The results of a study's groups of runs, and what they were trained from."""
+
+    study: Study
+    results: Mapping[str, Sequence[Result]]
+    """Results by group of runs, without controls."""
+    caches: Mapping[str, Cache]
+    """Caches by the study's names of datasets."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why a group of runs has no results, or `<group>.<task>` none of a task, in words."""
+    states: dict[tuple[str, str, str], CalibrationState] = field(default_factory=dict)
+
+    def points(self, texts: Sequence[str], measure: str) -> tuple[str, ...]:
+        """Returns the points that are meant, of those that the cache of a measure has, in the order of computation."""
+        cache = self.cache_of(measure)
+        if cache is None:
+            return ()
+        named = {name for text in texts for name in named_points(text, cache)}
+        return tuple(sorted(named & set(cache.points), key=computation_order))
+
+    def lacking(self, texts: Sequence[str], measure: str) -> tuple[str, ...]:
+        """Returns the points that are meant by name, not by pattern, and that the cache of a measure lacks."""
+        cache = self.cache_of(measure)
+        return () if cache is None else lacking_points(texts, cache)
+
+    def cache_of(self, measure: str) -> Cache | None:
+        """Returns the cache that a measure is made from; of bytes the first."""
+        own = self.study.measures.get(measure)
+        name = own.runs if own else self.study.measures[self.study.scores[measure].terms[0].measure].runs
+        if not name:
+            return next(iter(self.caches.values()), None)
+        return self.caches.get(self.study.runs[name].dataset)
+
+    def reading(self, measure: str, point: str) -> Reading:
+        """Returns what is known of a measure at a point, by its true name, of the head that validation chooses."""
+        own = self.study.measures[measure]
+        found = self.candidates(own, point)
+        if not found:
+            return Reading(reason=self.why_missing(own, point))
+        fit = [result for result in found if self.state(own, result).calibrated != "unfit"]
+        if not fit:
+            return Reading(unfit=f"{found[0].head} for {own.task} is {self.state(own, found[0]).reason}")
+        return self._read(own, chosen_head(fit))
+
+    def candidates(self, own: Measure, point: str) -> list[Result]:
+        """Returns the results of a measure's heads at a point, the best of each grid."""
+        allowed = None if own.heads is None else set(head_registry.resolve(own.heads))
+        every = [
+            result
+            for result in self.results.get(own.runs, ())
+            if (result.task, result.point) == (own.task, point) and (allowed is None or result.head in allowed)
+        ]
+        return best_of_grids(every)
+
+    def state(self, own: Measure, result: Result) -> CalibrationState:
+        """Returns the state of the calibration of an instrument, with the options of its results."""
+        key = (own.runs, own.task, result.head)
+        if key not in self.states:
+            self.states[key] = calibration_of(own.task, result.head, TrainingOptions(**result.options))
+        return self.states[key]
+
+    def why_missing(self, own: Measure, point: str) -> str:
+        """Returns why there is no result of a measure at a point, in words."""
+        known = self.missing.get(own.runs) or self.missing.get(f"{own.runs}.{own.task}")
+        return known or f"{own.task} was not trained on {point}"
+
+    def _read(self, own: Measure, chosen: Sequence[Result]) -> Reading:
+        first = chosen[0]
+        intervals = [result.metrics[own.metric] for result in chosen if own.metric in result.metrics]
+        if not intervals:
+            reason = first.not_measured.get(own.metric, f"{own.metric} is not defined on the test samples")
+            return Reading(reason=reason.rstrip("."), results=tuple(chosen))
+        for result in chosen:
+            require_unedited(result, own.metric)
+        state = self.state(own, first)
+        return Reading(
+            interval=over_seeds(intervals),
+            doubt=first.doubt,
+            caution="" if state.calibrated == "fit" else f"{first.head} for {own.task} is {state.reason}",
+            results=tuple(chosen),
+            samples=samples_of(first),
+            groups=first.split["effective_groups"],
+            needed=fewest(own.metric),
+        )
+
+
+def named_points(text: str, cache: Cache) -> tuple[str, ...]:
+    """Returns the true names that a text means on a cache's model, cached or not; none where the model has no such."""
+    taps = cache.fingerprint["model"].get("taps", cache.points)
+    try:
+        return tuple(str(point) for point in resolve([text], taps))
+    except ForesightError:
+        return ()
+
+
+def lacking_points(texts: Sequence[str], cache: Cache) -> tuple[str, ...]:
+    """Returns the points of a cache's model that texts mean by name, and that are not cached, in order."""
+    named = {name for text in texts if not set(text) & set("*?[") for name in named_points(text, cache)}
+    return tuple(sorted(named - set(cache.points), key=computation_order))
+
+
+def chosen_head(results: Sequence[Result]) -> list[Result]:
+    """Returns the results, one for each seed, of the head that is best on validation, the mean over seeds."""
+    by_head: dict[str, list[Result]] = {}
+    for result in results:
+        by_head.setdefault(result.head, []).append(result)
+    return max(by_head.values(), key=validation_value)
+
+
+def validation_value(results: Sequence[Result]) -> float:
+    """Returns the mean over seeds of what heads were selected by."""
+    return sum(float(result.validation["value"]) for result in results) / len(results)
+
+
+def samples_of(result: Result) -> int:
+    """Returns the number of samples that trained, selected and were tested, or all of those of folds."""
+    split = result.split
+    return int(split["test"]) if "folds" in split else sum(int(split.get(side, 0)) for side in SIDES)
+
+
+def require_unedited(result: Result, metric: str) -> None:
+    """Raises `ProbeError` where a metric is not what the scores of the test samples make it, or not in its interval."""
+    import numpy as np
+
+    scores = [np.array(score.scores) for score in result.scores]
+    stored = result.metrics[metric]
+    try:
+        value = task_of(result).metrics(scores).get(metric, math.nan)
+    except (ValueError, IndexError):
+        value = math.nan
+    if not math.isclose(value, stored.value, rel_tol=1e-6, abs_tol=1e-9) or not stored.low <= value <= stored.high:
+        raise ProbeError(
+            f"{metric} of {result.task}, {result.run} on {result.point} is {stored.value:g} in its file, but the "
+            f"scores of its test samples make {value:g}; the file was edited: remove it and run the study again"
+        )
+
+
+def bytes_of(cache: Cache, points: Sequence[str]) -> float:
+    """Returns the bytes of a sample's features at these points together, the mean over samples."""
+    total = 0.0
+    for name in points:
+        point = cache[name]
+        grids = [point.grid_of(row) for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
+        total += mean_tokens(grids) * point.shape[2] * point.dtype.itemsize
+    return total
+
+
+def mean_tokens(grids: Sequence[Grid]) -> float:
+    """Returns the mean number of tokens.
+
+    >>> mean_tokens([Grid(1, 2, 2), Grid(1, 2, 4)])
+    6.0
+    """
+    return sum(grid.tokens for grid in grids) / len(grids)

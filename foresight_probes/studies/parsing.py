@@ -1,0 +1,293 @@
+"""Study files taken apart: every key known, every name one that exists, every mistake with its line."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from foresight_cache.points import PIXELS, SHORT_NAMES, Point
+from foresight_cache.records import digest
+from foresight_cache.samples import is_safe_name
+from foresight_probes import heads, tasks
+from foresight_probes.options import TrainingOptions
+from foresight_probes.studies.conditions import Condition, parse_condition
+from foresight_probes.studies.located import Located, nearest
+from foresight_probes.studies.study import (
+    RECOMMENDED,
+    Branch,
+    Criterion,
+    Curve,
+    Failure,
+    Measure,
+    Recommendation,
+    RunGroup,
+    Score,
+    Study,
+    StudyDataset,
+    Term,
+)
+from foresight_probes.studies.thresholds import Threshold
+
+KEYS = (
+    *("name", "version", "title", "question", "model", "datasets", "runs", "measures", "scores", "criteria"),
+    *("decision", "failures", "curves", "recommendation", "expected", "not_measured"),
+)
+_NEEDED = ("name", "version", "title", "question", "model", "datasets", "runs", "measures", "criteria", "decision")
+_RESERVED = ("list", "show")
+"""Words that the command takes in the place of a study."""
+_OTHERWISE = "otherwise"
+
+
+def parse_study(text: str, source: str) -> Study:
+    """Returns the study of a YAML text. Raises `ManifestError` with the name of the `source` and the line."""
+    top = Located.of_text(text, source)
+    fields = top.fields(KEYS, _NEEDED)
+    datasets = {name: _dataset(node) for name, node in _safe(fields["datasets"]).items()}
+    runs = {name: _group(node, datasets) for name, node in _safe(fields["runs"]).items()}
+    measures = {name: _measure(node, runs) for name, node in fields["measures"].named().items()}
+    scores = {name: _score(node, measures) for name, node in _optional(fields, "scores").items()}
+    measured: dict[str, Measure | Score] = {**measures, **scores}
+    criteria = {name: _criterion(node, measured) for name, node in fields["criteria"].named().items()}
+    claims = frozenset(f"{name}.{level}" for name, own in criteria.items() for level in own.levels)
+    return Study(
+        name=_name(fields["name"]),
+        version=fields["version"].whole(1),
+        digest=digest(top.value),
+        title=fields["title"].text(),
+        question=fields["question"].text(),
+        model=fields["model"].text(),
+        datasets=datasets,
+        runs=runs,
+        measures=measures,
+        scores=scores,
+        criteria=criteria,
+        decision=_decision(fields["decision"], claims),
+        failures=tuple(_failure(node, claims) for node in _listed(fields, "failures")),
+        curves={name: _curve(node, measured) for name, node in _optional(fields, "curves").items()},
+        recommendation=_recommendation(fields["recommendation"], measures) if "recommendation" in fields else None,
+        expected={name: _expected(node, name, measured) for name, node in _optional(fields, "expected").items()},
+        not_measured={name: node.text() for name, node in _optional(fields, "not_measured").items()},
+    )
+
+
+def _optional(fields: Mapping[str, Located], name: str) -> dict[str, Located]:
+    return fields[name].named() if name in fields else {}
+
+
+def _listed(fields: Mapping[str, Located], name: str) -> list[Located]:
+    return fields[name].items() if name in fields else []
+
+
+def _safe(node: Located) -> dict[str, Located]:
+    """Returns a mapping whose keys are names of folders."""
+    named = node.named()
+    for name, inner in named.items():
+        if not is_safe_name(name):
+            inner.fail(f"{name!r} is no name of letters, digits, '.', '_' and '-'")
+    return named
+
+
+def _name(node: Located) -> str:
+    name = node.text()
+    if not is_safe_name(name) or name in _RESERVED:
+        node.expected(f"a name of letters, digits, '.', '_' and '-', other than {' and '.join(_RESERVED)}")
+    return name
+
+
+def _dataset(node: Located) -> StudyDataset:
+    needed = ("dataset", "split", "samples", "media")
+    fields = node.fields((*needed, "size", "frames"), needed)
+    return StudyDataset(
+        dataset=fields["dataset"].text(),
+        split=fields["split"].text(),
+        samples=fields["samples"].whole(1),
+        media=fields["media"].choice("kind of sample", ("image", "clip")),
+        size=str(fields["size"].value) if "size" in fields else "448",
+        frames=fields["frames"].whole(1) if "frames" in fields else None,
+    )
+
+
+def _group(node: Located, datasets: Mapping[str, Any]) -> RunGroup:
+    needed = ("dataset", "tasks", "points")
+    fields = node.fields((*needed, "heads", "seeds", "controls", "options"), needed)
+    return RunGroup(
+        dataset=fields["dataset"].choice("dataset of this study", datasets),
+        tasks=fields["tasks"].choices("task", tasks.names()),
+        points=_points(fields["points"]),
+        heads=fields["heads"].choices("head", (*heads.names(), *heads.ALIASES)) if "heads" in fields else None,
+        seeds=tuple(item.whole(0) for item in fields["seeds"].items()) if "seeds" in fields else (0,),
+        controls=fields["controls"].flag() if "controls" in fields else True,
+        options=_options(fields["options"]) if "options" in fields else TrainingOptions(),
+    )
+
+
+def _options(node: Located) -> TrainingOptions:
+    known = [field.name for field in dataclasses.fields(TrainingOptions)]
+    values = {name: inner.value for name, inner in node.fields(known).items()}
+    return node.made(lambda: TrainingOptions(**values))
+
+
+def _points(node: Located, more: Collection[str] = ()) -> tuple[str, ...]:
+    points = tuple(_point(item, more) for item in node.items())
+    if not points:
+        node.expected("points")
+    return points
+
+
+def _point(node: Located, more: Collection[str] = ()) -> str:
+    """Returns a text that may name a point: a tap, which has a dot in it, a pattern, an alias, a set."""
+    text = node.text()
+    if text in more:
+        return text
+    tap = node.made(lambda: Point.parse(text)).tap
+    if tap not in (*SHORT_NAMES, PIXELS) and not set(tap) & set(".*?"):
+        known = (*SHORT_NAMES, PIXELS, *more)
+        node.fail(f"unknown point {text!r}{nearest(text, known)}; known: taps, patterns, {', '.join(known)}")
+    return text
+
+
+def _measure(node: Located, runs: Mapping[str, RunGroup]) -> Measure:
+    fields = node.fields(("title", "runs", "task", "metric", "heads", "bytes"), ("title",))
+    title = fields["title"].text()
+    if "bytes" in fields:
+        if len(fields) > 2 or not fields["bytes"].flag():
+            node.fail(f"{node.name} counts bytes, which are of no run; expected 'title' and 'bytes: true' alone")
+        return Measure(title=title)
+    fields = node.fields(("title", "runs", "task", "metric", "heads"), ("runs", "task", "metric"))
+    group = runs[fields["runs"].choice("group of runs", runs)]
+    task = fields["task"].choice("task of these runs", group.tasks)
+    known = node.made(lambda: tasks.load(task)).metric_names
+    chosen = fields["heads"].choices("head", heads.names()) if "heads" in fields else None
+    for head in chosen or ():
+        if group.heads is not None and head not in heads.resolve(group.heads):
+            fields["heads"].fail(f"the runs {fields['runs'].value!r} have no head {head!r}")
+    return Measure(
+        title=title,
+        runs=str(fields["runs"].value),
+        task=task,
+        metric=fields["metric"].choice(f"metric of the task {task!r}", known),
+        heads=chosen,
+    )
+
+
+def _score(node: Located, measures: Mapping[str, Measure]) -> Score:
+    fields = node.fields(("title", "terms", "points", "bands"), ("title", "terms", "points", "bands"))
+    return Score(
+        title=fields["title"].text(),
+        terms=tuple(_term(item, measures) for item in fields["terms"].items()),
+        points=_points(fields["points"]),
+        bands=_levels(fields["bands"]),
+    )
+
+
+def _term(node: Located, measures: Mapping[str, Measure]) -> Term:
+    fields = node.fields(("measure", "weight", "over", "from"), ("measure", "weight"))
+    name = fields["measure"].choice("measure", measures)
+    if measures[name].is_bytes:
+        fields["measure"].fail(f"{name!r} counts bytes; a score is of metrics")
+    over = fields["over"].number() if "over" in fields else 1.0
+    if over <= 0:
+        fields["over"].expected("a number above 0")
+    start = fields["from"].number() if "from" in fields else None
+    return Term(measure=name, weight=fields["weight"].number(), over=over, start=start)
+
+
+def _criterion(node: Located, measured: Mapping[str, Measure | Score]) -> Criterion:
+    known = ("title", "measure", "point", "points", "which", "against", "levels")
+    fields = node.fields(known, ("title", "measure", "levels"))
+    if ("point" in fields) == ("points" in fields):
+        node.fail(f"{node.name} has {'both' if 'point' in fields else 'neither'} 'point' and 'points', expected one")
+    name = fields["measure"].choice("measure or score", measured)
+    own = measured[name]
+    is_bytes = isinstance(own, Measure) and own.is_bytes
+    against = _points(fields["against"]) if "against" in fields else ()
+    if is_bytes and not against:
+        node.fail(f"{node.name} is of bytes, which say something against those of other points; add 'against'")
+    if against and not is_bytes and (len(against) > 1 or "point" not in fields or isinstance(own, Score)):
+        node.fail(f"{node.name} is a difference, expected a metric at one 'point' and one point 'against' it")
+    several = "points" in fields and not is_bytes
+    if several != ("which" in fields):
+        node.fail(f"{node.name} needs 'which', all or any, where it has 'points' of a metric or score, and only there")
+    return Criterion(
+        title=fields["title"].text(),
+        measure=name,
+        points=_points(fields["points"]) if "points" in fields else (_point(fields["point"], (RECOMMENDED,)),),
+        which=fields["which"].choice("word", ("all", "any")) if several else "one",
+        against=against,
+        levels=_levels(fields["levels"]),
+    )
+
+
+def _levels(node: Located) -> dict[str, Threshold]:
+    levels = {name: _threshold(inner) for name, inner in node.named().items()}
+    if not levels:
+        node.expected("names with thresholds, such as 'target: \"> 0.7\"'")
+    return levels
+
+
+def _threshold(node: Located) -> Threshold:
+    try:
+        return Threshold.parse(node.text())
+    except ValueError:
+        node.expected("a threshold such as '> 0.7'")
+
+
+def _decision(node: Located, claims: frozenset[str]) -> tuple[Branch, ...]:
+    branches = tuple(_branch(item, claims) for item in node.items())
+    for number, branch in enumerate(branches, start=1):
+        if branch.when is None and number < len(branches):
+            node.fail(f"the branch {branch.name!r} is for all other cases, so that it has to be the last one")
+    if not branches or branches[-1].when is not None:
+        node.fail("the last branch of 'decision' needs 'when: otherwise', for all other cases")
+    return branches
+
+
+def _branch(node: Located, claims: frozenset[str]) -> Branch:
+    fields = node.fields(("branch", "when", "means", "next", "fallback"), ("branch", "when", "means", "next"))
+    when: Condition | None = None
+    if fields["when"].value != _OTHERWISE:
+        when = parse_condition(fields["when"], claims)
+    return Branch(
+        name=fields["branch"].text(),
+        when=when,
+        means=fields["means"].text(),
+        next=fields["next"].text(),
+        fallback=_point(fields["fallback"]) if "fallback" in fields else "",
+    )
+
+
+def _failure(node: Located, claims: frozenset[str]) -> Failure:
+    fields = node.fields(("hard", "soft", "means"), ("means",))
+    if ("hard" in fields) == ("soft" in fields):
+        node.fail(f"{node.name} needs one of 'hard' and 'soft', with the claim")
+    claim = (fields.get("hard") or fields["soft"]).choice("claim", claims)
+    return Failure(claim=claim, is_hard="hard" in fields, means=fields["means"].text())
+
+
+def _curve(node: Located, measured: Mapping[str, Measure | Score]) -> Curve:
+    fields = node.fields(("title", "measure", "points", "falls"), ("title", "measure", "points", "falls"))
+    return Curve(
+        title=fields["title"].text(),
+        measure=fields["measure"].choice("measure or score", measured),
+        points=_points(fields["points"]),
+        falls=_threshold(fields["falls"]),
+    )
+
+
+def _recommendation(node: Located, measures: Mapping[str, Measure]) -> Recommendation:
+    fields = node.fields(("measure", "points"), ("measure", "points"))
+    name = fields["measure"].choice("measure", measures)
+    if measures[name].is_bytes or measures[name].metric != tasks.load(measures[name].task).primary:
+        fields["measure"].fail(f"{name!r} is not the metric by which validation chooses; name one that is")
+    return Recommendation(measure=name, points=_points(fields["points"]))
+
+
+def _expected(node: Located, name: str, measured: Collection[str]) -> dict[str, tuple[float, float]]:
+    if name not in measured:
+        node.fail(f"unknown measure or score {name!r}{nearest(name, measured)}")
+    ranges = {}
+    for point, inner in node.named().items():
+        ends = [item.number() for item in inner.items()]
+        if len(ends) != 2 or ends[0] > ends[1]:
+            inner.expected("the ends of a range, as in [0.6, 0.75]")
+        ranges[point] = (ends[0], ends[1])
+    return ranges
