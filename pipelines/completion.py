@@ -23,6 +23,13 @@ def complete_parts(incomplete: str) -> list[str]:
     return _begin(bench.names(), incomplete)
 
 
+def complete_studies(incomplete: str) -> list[str]:
+    """Returns the studies that begin so, and the words that show them."""
+    from pipelines import studies
+
+    return _begin(["list", "show", *studies.names()], incomplete)
+
+
 def complete_task(incomplete: str) -> list[str]:
     """Returns the tasks that begin so."""
     from foresight_probes import tasks

@@ -13,6 +13,7 @@ from foresight_probes.report.page import Page, Section, label, samples_noun
 from foresight_probes.results.control_values import ControlValue
 from foresight_probes.results.result import Result, format_interval
 from foresight_probes.statistics.interval import Interval  # noqa: F401 - for the examples
+from foresight_probes.studies.criteria import format_value
 
 
 def caption(section: Section) -> str:
@@ -102,6 +103,14 @@ def render(template: str, content: Page, figure: str) -> str:
     """Fills a template; everything in HTML is escaped but the figure, an SVG element or a path that we made."""
     names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
     return templates().get_template(template).render(page=content, figure=figure, **names)
+
+
+def study_templates() -> jinja2.Environment:
+    """Returns the templates with what those of studies need beside that of `templates`."""
+    environment = templates()
+    environment.globals.update(PIXELS=PIXELS, MEAN_PREDICTOR=MEAN_PREDICTOR)
+    environment.filters.update(certain=format_value)
+    return environment
 
 
 def templates() -> jinja2.Environment:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import stats
 
-from foresight_probes.metrics.resamples import Statistic
+from foresight_probes.metrics.resamples import Statistic, point_estimate
 from foresight_probes.results.pairs import task_of
 from foresight_probes.results.result import Result
-from foresight_probes.statistics.bootstrap import bootstrap
-from foresight_probes.statistics.groups import FEWEST
+from foresight_probes.statistics.bootstrap import is_halved, resampled
+from foresight_probes.statistics.groups import FEWEST, effective_groups
 from foresight_probes.statistics.interval import Interval, over_seeds
+from foresight_probes.statistics.refitting import counted
+from foresight_probes.statistics.scales import deviation
 from foresight_probes.studies.evidence import Evidence, Reading
 from foresight_probes.studies.study import Score, Term
 
@@ -44,6 +47,7 @@ def score_interval(parts: Sequence[tuple[Term, Result, str]]) -> Interval:
     Groups of test samples are resampled once for all metrics, so that what makes a picture hard for several of them is
     counted as it is (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 8.3). Where all results
     were found again without the same parts of the training samples, the jackknife's variance of the score is added.
+    The interval is Student's, with these standard errors.
     """
     groups: dict[str, int] = {}
     for _, result, _ in parts:
@@ -54,16 +58,23 @@ def score_interval(parts: Sequence[tuple[Term, Result, str]]) -> Interval:
     def statistic(_: object, counts_RG: np.ndarray) -> dict[str, np.ndarray]:
         return {"score": np.sum([own(counts_RG) for own in statistics], axis=0)}
 
-    names, first = list(groups), parts[0][1]
-    intervals = bootstrap(
-        np.zeros((len(names), 1)),
+    names, options = list(groups), parts[0][1].options
+    nothing = np.zeros((len(names), 1))
+    value = point_estimate(statistic, nothing)["score"]
+    drawn = resampled(
+        nothing,
         names,
         statistic,
-        resamples=int(first.options.get("resamples", 1000)),
-        confidence=float(first.options.get("confidence", 0.95)),
-        refits={"score": _refitted(parts)},
-    )
-    return intervals["score"]
+        resamples=int(options.get("resamples", 1000)),
+        halves=is_halved(*(metric for _, _, metric in parts)),
+    )["score"]
+    effective = min(effective_groups(score.group for score in result.scores) for _, result, _ in parts)
+    draws, worth = counted(drawn, effective, _refitted(parts))
+    if worth <= 1 or not len(draws):
+        return Interval(value, value, value)
+    quantile = float(stats.t.ppf((1 + float(options.get("confidence", 0.95))) / 2, worth - 1))
+    half = quantile * deviation(draws, worth)
+    return Interval(value, value - half, value + half)
 
 
 def _of_groups(term: Term, result: Result, metric: str, groups: Mapping[str, int]) -> "_GroupStatistic":

@@ -101,6 +101,19 @@ class Findings:
         return {**open_ones, **self.study.not_measured}
 
     @property
+    def sureness(self) -> str:
+        """What stands behind the statuses, in sentences."""
+        read = [result for found in self.criteria for place in found.places for result in place.reading.results]
+        without = dict.fromkeys(f"{result.task} by {result.head}" for result in read if not result.refits)
+        refits = f", but not of {', '.join(without)}" if without else ""
+        text = (
+            "A claim is decided by a 95 % interval, which counts what other test samples would change and, where heads "
+            f"were found again without parts of the training samples, what other training samples would{refits}; it is "
+            "left open where the interval reaches over the threshold."
+        )
+        return text + (f" Not known to be fit: {'; '.join(self.cautions)}." if self.cautions else "")
+
+    @property
     def cautions(self) -> tuple[str, ...]:
         """What a reader must know of the instruments behind the claims, each once."""
         readings = [place.reading for found in self.criteria for place in found.places]

@@ -1,0 +1,160 @@
+"""The plan of a study: the sweeps of its groups of runs, what is missing, and the commands that would make it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foresight_cache.errors import ProbeError, UsageError
+from foresight_cache.points import PIXELS
+from foresight_cache.reader import Cache
+from foresight_probes import controls
+from foresight_probes.studies.evidence import lacking_points, named_points
+from foresight_probes.studies.joining import Joined, commands_for
+from foresight_probes.studies.study import RunGroup, Study
+from foresight_probes.sweeps.divisions import WHOLE, Division
+from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
+from foresight_probes.sweeps.sweep import Sweep
+from foresight_probes.sweeps.targets import load_targets, usable_rows
+
+RUNS = "runs"
+"""Folder, in that of a study, of its runs, with a folder for each group."""
+_LEAST_PER_REFIT = 2
+"""Groups of samples for each part that is left out, below which nothing is fitted again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Options of a call of a study, which take the place of those of its file."""
+
+    folds: int | None = None
+    """Folds of all groups of runs; None for those of the file."""
+    lpips_weights: Path | None = None
+    """Folder with the weights of LPIPS; None for torch's cache of downloads."""
+    device: str | None = None
+    """Device to train on; None for that of the file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyPlan:
+    """What is to be trained for a study, what is there already, and what cannot be."""
+
+    study: Study
+    out: Path
+    joined: Joined
+    sweeps: Mapping[str, SweepPlan]
+    """Plans by group of runs, of those that can be trained."""
+    missing: Mapping[str, str]
+    """Why a group, or `<group>.<task>`, cannot be trained, in words."""
+    remarks: tuple[str, ...]
+    """What is missing, with the command that would make it."""
+
+
+def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> StudyPlan:
+    """Plans all groups of runs; writes nothing.
+
+    Raises as `plan_sweep` does, such as `ProbeError` where `out` has results of another cache or recipe.
+    """
+    sweeps: dict[str, SweepPlan] = {}
+    missing: dict[str, str] = {}
+    remarks = [*joined.remarks, *_missing_datasets(study, joined)]
+    for name, group in study.runs.items():
+        cache = joined.caches.get(group.dataset)
+        if cache is None:
+            missing[name] = f"no cache of {group.dataset} ({study.datasets[group.dataset].dataset}) was given"
+            continue
+        points, lacking = _points(group, cache)
+        remarks += [*_unknown_remarks(group, cache), *_lacking_remarks(cache, lacking)]
+        if not points:
+            missing[name] = f"{cache.path} has none of the points {', '.join(group.points)}"
+            continue
+        sweep, said = _sweep(group, cache, points, settings)
+        remarks += [f"{name}: {remark}" for remark in said]
+        tasks, why = _usable_tasks(cache, sweep)
+        missing |= {f"{name}.{task}": reason for task, reason in why.items()}
+        remarks += [f"{name}: {task} is not trained: {reason}" for task, reason in why.items()]
+        if tasks:
+            sweeps[name] = plan_sweep(cache, replace(sweep, tasks=tasks), out / RUNS / name)
+    return StudyPlan(
+        study=study,
+        out=out,
+        joined=joined,
+        sweeps=sweeps,
+        missing=missing,
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def _missing_datasets(study: Study, joined: Joined) -> list[str]:
+    return [
+        f"no cache of {name} was given, so that its runs are not measured; it is made by: "
+        f"{commands_for(study, data, _wanted(study, name))}"
+        for name, data in study.datasets.items()
+        if name not in joined.caches
+    ]
+
+
+def _wanted(study: Study, dataset: str) -> list[str]:
+    """Returns the texts for points that are wanted of a dataset."""
+    groups = [group for group in study.runs.values() if group.dataset == dataset]
+    return list(dict.fromkeys(text for group in groups for text in group.points))
+
+
+def _points(group: RunGroup, cache: Cache) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the points of a group that a cache has, and those that it lacks and its model has."""
+    named = {name for text in group.points for name in named_points(text, cache)}
+    present = tuple(name for name in cache.points if name in named or (name == PIXELS and PIXELS in group.points))
+    return present, lacking_points(group.points, cache)
+
+
+def _unknown_remarks(group: RunGroup, cache: Cache) -> list[str]:
+    """Returns a remark for what names no point of a cache's model, such as layers of a language model that it lacks."""
+    unknown = [text for text in group.points if text != PIXELS and not named_points(text, cache)]
+    model = cache.fingerprint["model"].get("name", "without a name")
+    return [f"the model {model} of {cache.path} has no point {', '.join(unknown)}"] if unknown else []
+
+
+def _lacking_remarks(cache: Cache, lacking: Sequence[str]) -> list[str]:
+    if not lacking:
+        return []
+    model = cache.fingerprint["model"].get("name", "MODEL")
+    return [
+        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight extract SHARDS --model {model} "
+        f"--points {','.join(lacking)} --out {cache.path}"
+    ]
+
+
+def _sweep(group: RunGroup, cache: Cache, points: tuple[str, ...], settings: Settings) -> tuple[Sweep, list[str]]:
+    """Returns the sweep of a group, and what is said of it."""
+    options, said = group.options, []
+    if settings.folds is not None:
+        options = replace(options, folds=settings.folds)
+    if settings.device is not None:
+        options = replace(options, device=settings.device)
+    groups = len({cache.rows[row]["group"] for row in usable_rows(cache)})
+    if options.refits and groups < _LEAST_PER_REFIT * options.refits:
+        said = [f"{groups} groups of samples are too few for {options.refits} refits, so that intervals count none"]
+        options = replace(options, refits=0)
+    sweep = Sweep(
+        tasks=group.tasks,
+        points=points,
+        heads=group.heads,
+        seeds=group.seeds,
+        options=options,
+        controls=controls.names() if group.controls else (),
+        lpips_weights=settings.lpips_weights,
+    )
+    return sweep, said
+
+
+def _usable_tasks(cache: Cache, sweep: Sweep) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Returns the tasks that samples can be asked, and why the others cannot."""
+    division = Division(fold=0) if sweep.options.folds else WHOLE
+    usable, why = [], {}
+    for task in sweep.tasks:
+        try:
+            load_targets(cache, (task,), sweep.options, sweep.lpips_weights, division)
+        except (ProbeError, UsageError) as error:
+            why[task] = str(error)
+        else:
+            usable.append(task)
+    return tuple(usable), why

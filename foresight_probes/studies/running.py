@@ -1,0 +1,105 @@
+"""A study carried out: its sweeps trained where runs are missing, and its findings from all that is there."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foresight_cache.errors import ProbeError
+from foresight_cache.runtime.durable_files import write_file
+from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.results.result import Result, load_results
+from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.planning import StudyPlan
+from foresight_probes.studies.study import Study
+from foresight_probes.studies.verdict import Findings, find
+from foresight_probes.sweeps.plan import SweepPlan
+from foresight_probes.sweeps.run import train_sweep
+
+RECORD = "study.json"
+"""Name of the file that says which version of a study the runs of a folder were begun for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Carried:
+    """A study carried out."""
+
+    findings: Findings
+    results: Mapping[str, list[Result]]
+    """All results by group of runs, the mean predictors among them."""
+    remarks: tuple[str, ...]
+    """What a reader must know before any number."""
+    trained: int
+    """Runs that this call trained."""
+
+
+def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> Carried:
+    """Trains what is missing, group by group, and finds what follows; what was interrupted goes on in the same folder.
+
+    A run that fails is said, and is not measured; all others are. Raises `ProbeError` where the folder cannot be
+    written or a result was edited, and `Interrupted`.
+    """
+    changed = _recorded(plan.study, plan.out)
+    missing, results, trained, failed = dict(plan.missing), {}, 0, []
+    for name, sweep in plan.sweeps.items():
+        trained += pending_runs(sweep)
+        try:
+            train_sweep(sweep, loggers=("csv",), advance=advance)
+        except ProbeError as error:
+            failed.append(f"{name}: {error}")
+            say(failed[-1])
+        results[name] = _results_of(sweep)
+        if not results[name]:
+            missing[name] = failed[-1] if failed else "its runs are not there"
+    evidence = Evidence(
+        study=plan.study,
+        results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},
+        caches=plan.joined.caches,
+        missing=missing,
+    )
+    remarks = (*([changed] if changed else []), *failed, *plan.remarks)
+    return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained)
+
+
+def pending_runs(plan: SweepPlan) -> int:
+    """Returns the number of runs that are to be trained, controls, folds and refits among them."""
+    own = sum(map(len, plan.pending.values()))
+    return own + sum(pending_runs(part) for part in (*plan.folds, *plan.refits))
+
+
+def _results_of(plan: SweepPlan) -> list[Result]:
+    """Returns the results of the plan's runs as they are on the disk, so that they are the same each time."""
+    wanted = {(run.task, point, run.name) for point, runs in plan.runs.items() for run in runs}
+    try:
+        found = load_results(plan.out)
+    except ProbeError:
+        if any(plan.out.glob("*/*/*.json")):
+            raise
+        return []
+    return [result for result in found if (result.task, result.point, result.run) in wanted]
+
+
+def _recorded(study: Study, out: Path) -> str:
+    """Writes which study a folder is of where it is new; returns in words that it was of another version."""
+    path, own = out / RECORD, {"name": study.name, "version": study.version, "digest": study.digest}
+    try:
+        if not path.exists():
+            out.mkdir(parents=True, exist_ok=True)
+            write_file(path, (json.dumps(own, indent=1) + "\n").encode())
+            return ""
+        stored: dict[str, Any] = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ProbeError(f"cannot write the study to {out}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ProbeError(f"{path} is damaged ({error}); remove it and run the study again") from error
+    if stored.get("name") != study.name:
+        raise ProbeError(f"{out} has the runs of the study {stored.get('name')!r}, not of {study.name!r}; name another")
+    if stored == own:
+        return ""
+    begun = f"version {stored.get('version')} ({str(stored.get('digest'))[:12]})"
+    return (
+        f"the runs were begun for {begun} of this study, and are judged by version {study.version} "
+        f"({study.digest[:12]}): thresholds that were changed after numbers were seen decide nothing"
+    )

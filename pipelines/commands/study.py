@@ -1,0 +1,204 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foresight_cache.errors import UsageError
+from pipelines.commands.options import Json
+from pipelines.completion import complete_studies
+
+if TYPE_CHECKING:
+    from foresight_probes.studies.planning import StudyPlan
+    from foresight_probes.studies.study import Study
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a study or path of a study file; or 'list', or 'show' with one behind it.",
+        metavar="NAME",
+        autocompletion=complete_studies,
+    ),
+]
+Shown = Annotated[
+    str | None,
+    typer.Argument(
+        help="Study that 'show' shows.", metavar="[SHOWN]", show_default="none", autocompletion=complete_studies
+    ),
+]
+Caches = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cache",
+        help="Folder, zip file or URL of a cache, or NAME=CACHE with the study's name of a dataset; may be repeated.",
+        show_default="none: must be given",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the runs and the report.", show_default="none: must be given, but with --dry-run"),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be trained, and what is missing.", show_default="off")
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        help="Parts that are each tested once by heads of the others, for few samples.",
+        show_default="those of the study: one test split",
+    ),
+]
+Lpips = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the network's weights of the metric LPIPS.", show_default="torch's cache of downloads"
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Device to train on: auto, cpu, cuda, mps.", show_default="that of the study: auto"),
+]
+
+
+def run(
+    name: Name,
+    shown: Shown = None,
+    cache: Caches = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    folds: Folds = None,
+    lpips_weights: Lpips = None,
+    device: Device = None,
+    json_output: Json = False,
+) -> None:
+    """Carry out a study from caches: train what is missing, decide its criteria, and write a report with the verdict.
+
+    'list' lists the studies and 'show NAME' shows one with its thresholds. What is finished is kept, so that the same
+    command goes on where it was interrupted, and a finished study is only reported again.
+
+    Example: foresight study q2 --cache caches/coco --cache caches/ssv2 --out studies/q2
+    """
+    if name in ("list", "show"):
+        if cache or out or dry_run or (name == "show") != (shown is not None):
+            behind = "the name of a study" if name == "show" else "nothing"
+            raise UsageError(f"'study {name}' takes {behind} behind it, and no options but --json")
+        _list(json_output=json_output) if name == "list" else _show(str(shown), json_output=json_output)
+        return
+    if shown is not None:
+        raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
+    _carry_out(name, cache, out, folds, lpips_weights, device, dry_run=dry_run, json_output=json_output)
+
+
+def _carry_out(
+    name: str,
+    places: list[str] | None,
+    out: Path | None,
+    folds: int | None,
+    lpips_weights: Path | None,
+    device: str | None,
+    *,
+    dry_run: bool,
+    json_output: bool,
+) -> None:
+    from datetime import date
+
+    from foresight_probes.report.study import verdict_json, write_study
+    from foresight_probes.studies.joining import join
+    from foresight_probes.studies.planning import Settings, plan_study
+    from foresight_probes.studies.running import carry_out
+    from pipelines import studies
+    from pipelines.output import print_json
+    from pipelines.progress_bar import progress, say
+
+    study = studies.load(name)
+    if out is None and not dry_run:
+        raise UsageError("no folder was named; give one for the runs and the report, for example --out studies/mine")
+    if not places:
+        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.datasets.items())
+        raise UsageError(f"no cache was named; {study.name} is of {wanted}; give what there is with --cache")
+    settings = Settings(folds=folds, lpips_weights=lpips_weights, device=device)
+    plan = plan_study(study, join(study, places), out or Path(study.name), settings)
+    for remark in plan.remarks:
+        say(remark)
+    if dry_run:
+        _print_plan(plan, json_output=json_output)
+        return
+    with progress("study", sum(sweep.samples for sweep in plan.sweeps.values()) or None) as advance:
+        carried = carry_out(plan, advance=advance, say=say)
+    page = write_study(carried, plan.out, command=_command(name, places, plan.out, settings), written=date.today())
+    if json_output:
+        print_json({**verdict_json(carried), "report": page, "trained": carried.trained})
+        return
+    verdict = carried.findings.verdict
+    print(verdict.sentence + (f"; {verdict.needs}" if verdict.needs else ""))
+    for claim in verdict.deciding:
+        print(f"  {claim.title} {claim.threshold} is {claim.status}: {claim.why}")
+    print(page)
+
+
+def _command(name: str, places: list[str], out: Path, settings: Any) -> str:
+    import shlex
+
+    words = ["foresight", "study", name, *(word for place in places for word in ("--cache", place)), "--out", str(out)]
+    words += ["--folds", str(settings.folds)] if settings.folds else []
+    words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
+    return shlex.join(words)
+
+
+def _print_plan(plan: "StudyPlan", *, json_output: bool) -> None:
+    from foresight_probes.studies.estimates import estimates
+    from pipelines.output import print_json
+    from pipelines.tables import text_table
+
+    rows = estimates(plan)
+    if json_output:
+        print_json([row.to_json() for row in rows])
+        return
+    print(*text_table(rows[0].COLUMNS if rows else ("runs",), [row.cells() for row in rows]), sep="\n")
+
+
+def _list(*, json_output: bool) -> None:
+    from pipelines import studies
+    from pipelines.output import print_json
+
+    loaded = [studies.load(name) for name in studies.names()]
+    if json_output:
+        print_json([{"name": own.name, "version": own.version, "title": own.title} for own in loaded])
+        return
+    for own in loaded:
+        print(f"{own.name:8} version {own.version}  {own.title}")
+
+
+def _show(name: str, *, json_output: bool) -> None:
+    from pipelines import studies
+    from pipelines.output import print_json
+
+    study = studies.load(name)
+    print_json(_study_json(study)) if json_output else print("\n".join(_described(study)))
+
+
+def _study_json(study: "Study") -> dict[str, Any]:
+    return {
+        **{"name": study.name, "version": study.version, "digest": study.digest, "title": study.title},
+        "datasets": {own: data.dataset for own, data in study.datasets.items()},
+        "runs": {own: {"tasks": group.tasks, "points": group.points} for own, group in study.runs.items()},
+        "claims": {f"{own}.{level}": str(threshold) for own, level, threshold in study.claims()},
+        "decision": {branch.name: str(branch.when or "otherwise") for branch in study.decision},
+        "not_measured": dict(study.not_measured),
+    }
+
+
+def _described(study: "Study") -> list[str]:
+    lines = [f"{study.name}, version {study.version}: {study.title}", "", study.question, "", "datasets"]
+    for name, data in study.datasets.items():
+        lines.append(f"  {name:10} {data.samples:,} {data.media}s of {data.dataset} ({data.split}) at {data.size}")
+    lines += ["", "runs"]
+    for name, group in study.runs.items():
+        heads = f" by {', '.join(group.heads)}" if group.heads else ""
+        lines.append(f"  {name:10} {', '.join(group.tasks)}{heads} at {', '.join(group.points)} of {group.dataset}")
+    lines += ["", "criteria"]
+    for name, criterion in study.criteria.items():
+        levels = ", ".join(f"{level} {threshold}" for level, threshold in criterion.levels.items())
+        lines.append(f"  {name:18} {criterion.title}: {levels}")
+    lines += ["", "decision"]
+    lines += [f"  {branch.name:15} {branch.when or 'otherwise'}: {branch.means}" for branch in study.decision]
+    return [*lines, "", f"foresight study {study.name} --cache CACHE --out DIR"]
