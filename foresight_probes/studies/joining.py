@@ -41,7 +41,8 @@ def join(study: Study, places: Sequence[str]) -> Joined:
 def _place_of(study: Study, cache: Cache, taken: Mapping[str, Cache]) -> str:
     media, name = media_of(cache), dataset_of(cache)
     free = {own: data for own, data in study.datasets.items() if own not in taken and data.media == media}
-    for own, data in free.items():
+    alike = {own: data for own, data in free.items() if data.reverse == reverse_of(cache)}
+    for own, data in alike.items():
         if data.dataset == name:
             return own
     if not free:
@@ -50,12 +51,17 @@ def _place_of(study: Study, cache: Cache, taken: Mapping[str, Cache]) -> str:
             f"{cache.path} has {media}s of {name}, for which the study {study.name} has no place left; its datasets "
             f"are {wanted}; write NAME=CACHE to say which it is"
         )
-    return next(iter(free))
+    return next(iter(alike or free))
 
 
 def media_of(cache: Cache) -> str:
     """Returns `image` or `clip`."""
     return next((str(row["media"]) for row in cache.rows), "image")
+
+
+def reverse_of(cache: Cache) -> str:
+    """Returns `half` where half of the clips were played backwards, else `none`."""
+    return str(cache.fingerprint.get("input", {}).get("reverse", "none"))
 
 
 def dataset_of(cache: Cache) -> str:
@@ -74,6 +80,8 @@ def _remarks(study: Study, caches: Mapping[str, Cache]) -> list[str]:
                 f"{name} are {len(cache):,} {media_of(cache)}s of {dataset_of(cache)}, and not of {data.dataset}, for "
                 "which the study's thresholds are meant"
             )
+        elif reverse_of(cache) != data.reverse:
+            remarks.append(f"of {name} {reverse_of(cache)} are played backwards, where the study means {data.reverse}")
         elif len(cache) != data.samples:
             remarks.append(f"{name} are {len(cache):,} samples, where the study means {data.samples:,} ({data.split})")
     return remarks
@@ -82,9 +90,11 @@ def _remarks(study: Study, caches: Mapping[str, Cache]) -> list[str]:
 def commands_for(study: Study, data: StudyDataset, points: Sequence[str]) -> str:
     """Returns the commands that make the cache of a dataset."""
     frames = f" --frames {data.frames}" if data.frames else ""
+    frames += f" --reverse {data.reverse}" if data.reverse != "none" else ""
+    cache = f"caches/{data.dataset}-{data.split}" + ("-reversed" if data.reverse != "none" else "")
     shards = f"shards/{data.dataset}-{data.split}"
     return (
         f"foresight prepare {data.dataset} --root ROOT --split {data.split} --limit {data.samples} --out {shards}; "
         f"foresight extract {shards} --model {study.model} --points '{','.join(points)}' --size {data.size}{frames} "
-        f"--out caches/{data.dataset}-{data.split}"
+        f"--out {cache}"
     )

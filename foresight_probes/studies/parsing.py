@@ -95,7 +95,7 @@ def _name(node: Located) -> str:
 
 def _dataset(node: Located) -> StudyDataset:
     needed = ("dataset", "split", "samples", "media")
-    fields = node.fields((*needed, "size", "frames"), needed)
+    fields = node.fields((*needed, "size", "frames", "reverse"), needed)
     return StudyDataset(
         dataset=fields["dataset"].text(),
         split=fields["split"].text(),
@@ -103,6 +103,9 @@ def _dataset(node: Located) -> StudyDataset:
         media=fields["media"].choice("kind of sample", ("image", "clip")),
         size=str(fields["size"].value) if "size" in fields else "448",
         frames=fields["frames"].whole(1) if "frames" in fields else None,
+        reverse=fields["reverse"].choice("choice of clips to reverse", ("none", "half"))
+        if "reverse" in fields
+        else "none",
     )
 
 

@@ -27,6 +27,8 @@ class StudyDataset:
     """Input size, as `foresight extract --size` takes it."""
     frames: int | None = None
     """Frames of clips."""
+    reverse: str = "none"
+    """`half` where half of the clips are played backwards, as `foresight extract --reverse` does it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
