@@ -16,6 +16,7 @@ from foresight_probes.report.page import Page, page
 from foresight_probes.report.rendering import study_templates
 from foresight_probes.results.result import Result, result_path, summary_row
 from foresight_probes.studies.criteria import Found
+from foresight_probes.studies.curves import CurveFound
 from foresight_probes.studies.planning import RUNS
 from foresight_probes.studies.running import Carried
 from foresight_probes.studies.verdict import Findings
@@ -39,13 +40,15 @@ class Part:
 class CurvePart:
     """A curve with its figure."""
 
-    found: Any
+    found: CurveFound
+    meaning: str
+    """What is measured, in words."""
     svg: str
     picture: str
 
 
 def write_study(carried: Carried, out: Path, *, command: str, written: date) -> Path:
-    """Writes `report.html`, `report.md`, `results.csv`, `verdict.json` and the figures, and returns the first.
+    """Writes `report.html`, `report.md`, `results.csv`, `.parquet`, `verdict.json` and figures, and returns the first.
 
     The HTML stands alone but for links to the files of runs. The same findings give the same bytes but for the date.
 
@@ -62,6 +65,7 @@ def write_study(carried: Carried, out: Path, *, command: str, written: date) -> 
         parts = [_part(name, results, out) for name, results in carried.results.items() if results]
         curves = [_curve(number, carried.findings, out) for number in range(len(carried.findings.curves))]
         write_file(out / TABLE, _table(carried.results).encode())
+        write_file((out / TABLE).with_suffix(".parquet"), _parquet(carried.results))
         write_file(out / VERDICT, (json.dumps(verdict_json(carried), indent=1, ensure_ascii=False) + "\n").encode())
         names = {
             **{"carried": carried, "found": carried.findings, "parts": parts, "curves": curves},
@@ -92,8 +96,10 @@ def _curve(number: int, findings: Findings, out: Path) -> CurvePart:
     picture = f"{FIGURES}/curve-{name}.png"
     expected, meant = findings.study.expected.get(found.curve.measure, {}), findings.evidence.points
     ranges = {point: span for text, span in expected.items() for point in meant([text], found.curve.measure)}
-    svg = threshold_curve.draw(found, ranges, (out / picture).with_suffix(""))
-    return CurvePart(found=found, svg=svg, picture=picture)
+    measures, scores = findings.study.measures, findings.study.scores
+    meaning = (measures.get(found.curve.measure) or scores[found.curve.measure]).title
+    svg = threshold_curve.draw(found, meaning, ranges, (out / picture).with_suffix(""))
+    return CurvePart(found=found, meaning=meaning, svg=svg, picture=picture)
 
 
 def tone(findings: Findings) -> str:
@@ -162,13 +168,30 @@ def recommended_json(findings: Findings) -> dict[str, Any] | None:
     return None if own is None else {"point": own.point, "second": own.second or None, "better": dict(own.better)}
 
 
-def _table(results: Mapping[str, Sequence[Result]]) -> str:
-    """All runs with all digits; a column that a row does not have is empty."""
-    rows = [
+def _rows(results: Mapping[str, Sequence[Result]]) -> list[dict[str, Any]]:
+    return [
         {"runs": name, "dataset": result.cache.get("dataset"), **summary_row(result)}
         for name, of_group in results.items()
         for result in of_group
     ]
+
+
+def _parquet(results: Mapping[str, Sequence[Result]]) -> bytes:
+    """The same table for pandas, DuckDB and their like."""
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = _rows(results)
+    columns = dict.fromkeys(column for row in rows for column in row)
+    sink = pyarrow.BufferOutputStream()
+    table = pyarrow.table({column: [row.get(column) for row in rows] for column in columns})
+    parquet.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _table(results: Mapping[str, Sequence[Result]]) -> str:
+    """All runs with all digits; a column that a row does not have is empty."""
+    rows = _rows(results)
     columns = dict.fromkeys(column for row in rows for column in row)
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n", restval="")

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from tests.support.command import foresight, said
@@ -128,6 +129,10 @@ def test_the_verdict_stands_before_all_else_in_both_reports(finished: Path) -> N
     assert "](figures/curve-decay.png)" in text
     assert (finished / "out" / "figures" / "curve-decay.png").is_file()
     assert (finished / "out" / "results.csv").read_text().count("\ncounts,planted-several,counting,") == 4
+    table = pandas.read_parquet(finished / "out" / "results.parquet")
+    same = pandas.read_csv(finished / "out" / "results.csv")
+    assert list(table.columns) == list(same.columns)
+    assert list(table["r2"]) == pytest.approx(list(same["r2"]), abs=0)
 
 
 def test_a_dry_run_writes_nothing(planted: str, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ SPOKEN = "A measure over points with intervals and its threshold; the tables bel
 """Description of the figure for screen readers."""
 
 
-def draw(found: CurveFound, expected: Mapping[str, tuple[float, float]], stem: Path) -> str:
+def draw(found: CurveFound, meaning: str, expected: Mapping[str, tuple[float, float]], stem: Path) -> str:
     """Writes `stem`.png and `stem`.svg, and returns the SVG element for a page.
 
-    `expected` are the ranges that the plan expected by point, drawn as bars behind.
+    `meaning` is what is measured; `expected` are the ranges that the plan expected by point, drawn as bars behind.
     """
     known = {point: own.interval for point, own in found.readings.items() if own.interval is not None}
     with mpl.rc_context(STYLE):
@@ -38,6 +38,7 @@ def draw(found: CurveFound, expected: Mapping[str, tuple[float, float]], stem: P
         axes.set_xticks(places, list(known), rotation=32, ha="right", rotation_mode="anchor")
         axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)
         axes.set_axisbelow(True)
+        axes.set_ylabel(meaning)
         axes.set_title(found.curve.title, loc="left", fontsize=12)
         axes.legend(frameon=False, fontsize=9.5)
         return save(figure, stem, SPOKEN)
