@@ -10,6 +10,8 @@ from typing import Any
 import pandas
 import pytest
 
+from foresight_probes.calibration.planted import PlantedCache
+from tests.support import planted_stages
 from tests.support.command import foresight, said
 from tests.support.planted_study import STUDY, cache, study_file
 
@@ -210,3 +212,18 @@ def test_studies_are_listed_and_shown() -> None:
     assert "boxes before the merger: high > 0.8, fails < 0.7" in shown
     assert "5,000 images of coco2017 (val2017) at 448" in shown
     assert json.loads(foresight("study", "show", "pivot1", "--json").stdout)["claims"]["map.go"] == "> 0.15"
+
+
+@pytest.mark.parametrize("name", ["c1", "pivot1", "q2"])
+def test_the_shipped_studies_plan_what_there_is(name: str, tmp_path: Path) -> None:
+    """On a few drawn scenes with two stages cached: what cannot be trained is said, and the rest is counted."""
+    planted = PlantedCache(world="several", train=20, validation=8, test=8, rows=4)
+    stages = {"vit.pre_merge": "lists.linear", "vit.post_merge": "nothing.linear"}
+    cache = planted_stages.write(tmp_path / "cache", planted, stages)
+    run = foresight("study", name, "--cache", f"images={cache.path}", "--dry-run", "--folds", "2", "--json")
+    assert run.returncode == 0, run.stderr
+    rows = {row["runs"]: row for row in json.loads(run.stdout)}
+    assert {"boxes"} <= rows.keys()
+    assert all(row["points"] == 2 and row["pending"] > 0 for row in rows.values())
+    assert "no cache of clips was given" in run.stderr
+    assert "foresight extract SHARDS --model planted --points vit." in run.stderr
