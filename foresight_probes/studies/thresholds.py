@@ -44,7 +44,7 @@ class Threshold:
 
     def holds(self, value: float) -> bool:
         """Tells whether a value is on this side."""
-        return _SIGNS[self.sign](value, self.value)
+        return bool(_SIGNS[self.sign](value, self.value))
 
     def decide(self, interval: Interval) -> bool | None:
         """Tells whether all of an interval is on this side (True), none of it (False), or some (None).
