@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePart:
-    """A curve with its figure."""
+    """A curve with its figure, whose texts are empty where nothing was measured along it."""
 
     found: CurveFound
     meaning: str
@@ -98,12 +98,14 @@ def _curve(number: int, findings: Findings, out: Path) -> CurvePart:
     ranges = {point: span for text, span in expected.items() for point in meant([text], found.curve.measure)}
     measures, scores = findings.study.measures, findings.study.scores
     meaning = (measures.get(found.curve.measure) or scores[found.curve.measure]).title
+    if not any(own.interval for own in found.readings.values()):
+        return CurvePart(found=found, meaning=meaning, svg="", picture="")
     svg = threshold_curve.draw(found, meaning, ranges, (out / picture).with_suffix(""))
     return CurvePart(found=found, meaning=meaning, svg=svg, picture=picture)
 
 
 def tone(findings: Findings) -> str:
-    """Returns `good`, `bad` or `open`, for the colour of the verdict: the first branch is not always the good one."""
+    """Returns the colour of the verdict: `open` where it is, `bad` beside a hard failure, else `plain`."""
     if findings.verdict.branch is None:
         return "open"
     return "bad" if findings.failed(hard=True) else "plain"

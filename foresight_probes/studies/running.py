@@ -33,6 +33,8 @@ class Carried:
     """What a reader must know before any number."""
     trained: int
     """Runs that this call trained."""
+    failed: tuple[str, ...] = ()
+    """What went wrong in groups of runs, in sentences."""
 
 
 def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> Carried:
@@ -60,7 +62,7 @@ def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str]
         missing=missing,
     )
     remarks = (*([changed] if changed else []), *failed, *plan.remarks)
-    return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained)
+    return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained, failed=tuple(failed))
 
 
 def pending_runs(plan: SweepPlan) -> int:

@@ -10,6 +10,7 @@ from pipelines.completion import complete_studies
 if TYPE_CHECKING:
     from foresight_probes.studies.planning import StudyPlan
     from foresight_probes.studies.study import Study
+    from foresight_probes.studies.verdict import Verdict
 
 Name = Annotated[
     str,
@@ -127,8 +128,13 @@ def _carry_out(
     page = write_study(carried, plan.out, command=_command(name, places, plan.out, settings), written=date.today())
     if json_output:
         print_json({**verdict_json(carried), "report": page, "trained": carried.trained})
-        return
-    verdict = carried.findings.verdict
+    else:
+        _print_verdict(carried.findings.verdict, page)
+    if carried.failed:
+        raise typer.Exit(1)
+
+
+def _print_verdict(verdict: "Verdict", page: Path) -> None:
     print(verdict.sentence + (f"; {verdict.needs}" if verdict.needs else ""))
     for claim in verdict.deciding:
         print(f"  {claim.title} {claim.threshold} is {claim.status}: {claim.why}")

@@ -61,7 +61,10 @@ def test_what_follows(finished: Path) -> None:
     assert (found["verdict"], found["fallback"], found["soft_failures"]) == ("NOISY", "answers.linear", ["lost.some"])
     assert found["recommended"]["point"] == "answers.linear"
     assert found["recommended"]["better"]["answers.snr"] < 0.001
-    assert found["curves"] == {"decay": "It is < 0.9 from answers.snr on."}
+    assert found["curves"] == {
+        "decay": "It is < 0.9 from answers.snr on.",
+        "motion": "Nothing was measured along it.",
+    }
     assert found["changes"] == ["counted below 0.5: BLIND", "counted under noise above 0.9: CLEAR"]
     assert found["not_measured"].keys() == {"speed (> 0.5)", "people"}
 

@@ -62,6 +62,7 @@ failures:
   - {soft: lost.some, means: noise takes some}
 curves:
   decay: {title: Counting, measure: count, points: ["answers.*", nothing.linear], falls: "< 0.9"}
+  motion: {title: Moving, measure: speed, points: "answers.*", falls: "< 0.5"}
 recommendation: {measure: count, points: ["answers.*", nothing.linear]}
 expected:
   count: {answers.linear: [0.9, 1.0]}

@@ -42,7 +42,8 @@ def lost_from(stage: int) -> dict[str, str]:
 def test_lost_in_the_language_model(tmp_path: Path) -> None:
     findings = found(tmp_path, 0, lost_from(3))
     assert findings.verdict.name == "GREEN"
-    (curve,) = findings.curves
+    curve = findings.curves[0]
+    assert [own.sentence for own in findings.curves[1:]] == ["Nothing was measured along it."] * 2
     assert curve.falls_at == curve.earliest == curve.latest == "llm.layer_02"
     assert findings.recommended
     assert findings.recommended.point in STAGES[:3]
@@ -59,7 +60,8 @@ def test_lost_in_the_merger(tmp_path: Path) -> None:
     assert findings.verdict.name == "RED"
     assert [claim.name for claim in findings.verdict.deciding] == ["pre-merge-iou.fails", "post-merge-iou.fails"]
     assert [claim.name for _, claim in findings.failed(hard=True)] == ["post-merge-iou.fails", "llm-iou.fails"]
-    (curve,) = findings.curves
+    curve = findings.curves[0]
+    assert [own.sentence for own in findings.curves[1:]] == ["Nothing was measured along it."] * 2
     assert curve.latest == "vit.post_merge"
     assert findings.recommended
     assert findings.recommended.point == "vit.pre_merge"
