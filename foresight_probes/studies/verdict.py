@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from foresight_probes.studies.costs import Cost, costs
 from foresight_probes.studies.criteria import Claim, Found, measured, read
 from foresight_probes.studies.curves import CurveFound, curve_found
 from foresight_probes.studies.evidence import Evidence, Reading
@@ -80,6 +81,8 @@ class Findings:
     failures: tuple[tuple[Failure, Claim], ...]
     scores: tuple[ScoreFound, ...]
     curves: tuple[CurveFound, ...]
+    costs: tuple[Cost, ...]
+    """Points of which one is recommended, with what they cost."""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -139,6 +142,7 @@ def find(evidence: Evidence) -> Findings:
         failures=tuple((own, claims[own.claim]) for own in study.failures),
         scores=tuple(_score(evidence, name, own) for name, own in study.scores.items()),
         curves=tuple(curve_found(evidence, own, read) for own in study.curves.values()),
+        costs=costs(evidence),
     )
 
 

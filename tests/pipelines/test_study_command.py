@@ -134,6 +134,8 @@ def test_the_verdict_stands_before_all_else_in_both_reports(finished: Path) -> N
     assert "](figures/curve-decay.png)" in text
     assert (finished / "out" / "figures" / "curve-decay.png").is_file()
     assert (finished / "out" / "results.csv").read_text().count("\ncounts,planted-several,counting,") == 4
+    row = "| `answers.snr` | 0.822 (0.763–0.867) | 0 % | 16 | 96 | 3,072 |"  # 4 × 4 tokens of 96 channels in bfloat16
+    assert row in (finished / "out" / "report.md").read_text()
     table = pandas.read_parquet(finished / "out" / "results.parquet")
     same = pandas.read_csv(finished / "out" / "results.csv")
     assert list(table.columns) == list(same.columns)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.samples import Grid
 from foresight_probes.calibration.state import CalibrationState
 from foresight_probes.results.result import Result
 from foresight_probes.results.scores import SampleScore
@@ -47,8 +48,19 @@ def run(point: str, head: str, overlaps: Sequence[float], chosen_by: float, **ch
     return result(**(body | changes))
 
 
+class Stub(dict[str, Any]):
+    """A cache as far as findings look at it: one sample, four tokens of two channels at each point."""
+
+    fingerprint: ClassVar[dict[str, Any]] = {"model": {"taps": list(TAPS)}}
+    points = CACHED
+    rows: ClassVar[list[dict[str, str]]] = [{"status": "ok"}]
+
+    def __getitem__(self, point: str) -> Any:
+        return SimpleNamespace(grid_of=lambda _: Grid(1, 2, 2), shape=(1, 4, 2), dtype=np.dtype(np.float32))
+
+
 def evidence(*results: Result, **changes: Any) -> Evidence:
-    cache: Any = SimpleNamespace(fingerprint={"model": {"taps": list(TAPS)}}, points=CACHED)
+    cache: Any = Stub()
     body: dict[str, Any] = {"study": studies.load("q2"), "results": {"boxes": results}, "caches": {"images": cache}}
     return Evidence(**(body | changes))
 

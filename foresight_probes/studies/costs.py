@@ -1,0 +1,38 @@
+"""What points cost beside what they are worth: tokens and bytes of a sample's features."""
+
+from dataclasses import dataclass
+
+from foresight_probes.studies.evidence import Evidence, Reading, bytes_of, mean_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """A point with what it costs and what is read from it."""
+
+    point: str
+    tokens: float
+    """Of a sample, the mean over samples."""
+    channels: int
+    bytes: float
+    """Stored bytes of a sample's features, the mean over samples."""
+    reading: Reading
+    """Of the measure by which points are recommended."""
+
+
+def costs(evidence: Evidence) -> tuple[Cost, ...]:
+    """Returns the points of which one is recommended, in the order of computation; none where nothing is."""
+    wanted = evidence.study.recommendation
+    cache = evidence.cache_of(wanted.measure) if wanted else None
+    if wanted is None or cache is None:
+        return ()
+    rows = [row for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
+    return tuple(
+        Cost(
+            point=point,
+            tokens=mean_tokens([cache[point].grid_of(row) for row in rows]),
+            channels=cache[point].shape[2],
+            bytes=bytes_of(cache, [point]),
+            reading=evidence.reading(wanted.measure, point),
+        )
+        for point in evidence.points(wanted.points, wanted.measure)
+    )
