@@ -172,9 +172,11 @@ def _why_no_point(evidence: Evidence, criterion: Criterion) -> str:
 
 def read(evidence: Evidence, measure: str, point: str) -> Reading:
     """Returns the reading of a measure or a score."""
-    if measure in evidence.study.scores:
-        return score_reading(evidence, evidence.study.scores[measure], point)
-    return evidence.reading(measure, point)
+    if measure not in evidence.study.scores:
+        return evidence.reading(measure, point)
+    if (measure, point) not in evidence.readings:
+        evidence.readings[measure, point] = score_reading(evidence, evidence.study.scores[measure], point)
+    return evidence.readings[measure, point]
 
 
 def _difference(evidence: Evidence, criterion: Criterion, point: str) -> Place:

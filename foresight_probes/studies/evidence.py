@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from foresight_cache.errors import ForesightError, ProbeError
 from foresight_cache.points import computation_order, resolve
 from foresight_cache.reader import Cache
@@ -59,6 +61,10 @@ class Evidence:
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a group of runs has no results, or `<group>.<task>` none of a task, in words."""
     states: dict[tuple[str, str, str], CalibrationState] = field(default_factory=dict)
+    readings: dict[tuple[str, str], Reading] = field(default_factory=dict)
+    """What was read already, by measure or score and point: mAP of thousands of pictures takes a while."""
+    recomputed: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    """Metrics that the scores of results make, by identity."""
 
     def points(self, texts: Sequence[str], measure: str) -> tuple[str, ...]:
         """Returns the points that are meant, of those that the cache of a measure has, in the order of computation."""
@@ -83,7 +89,11 @@ class Evidence:
 
     def reading(self, measure: str, point: str) -> Reading:
         """Returns what is known of a measure at a point, by its true name, of the head that validation chooses."""
-        own = self.study.measures[measure]
+        if (measure, point) not in self.readings:
+            self.readings[measure, point] = self._reading(self.study.measures[measure], point)
+        return self.readings[measure, point]
+
+    def _reading(self, own: Measure, point: str) -> Reading:
         found = self.candidates(own, point)
         if not found:
             return Reading(reason=self.why_missing(own, point))
@@ -121,7 +131,9 @@ class Evidence:
             reason = first.not_measured.get(own.metric, f"{own.metric} is not defined on the test samples")
             return Reading(reason=reason.rstrip("."), results=tuple(chosen))
         for result in chosen:
-            require_unedited(result, own.metric)
+            if result.identity not in self.recomputed:
+                self.recomputed[result.identity] = recomputed_metrics(result)
+            require_unedited(result, own.metric, self.recomputed[result.identity])
         state = self.state(own, first)
         return Reading(
             interval=over_seeds(intervals),
@@ -168,17 +180,20 @@ def samples_of(result: Result) -> int:
     return int(split["test"]) if "folds" in split else sum(int(split.get(side, 0)) for side in SIDES)
 
 
-def require_unedited(result: Result, metric: str) -> None:
-    """Raises `ProbeError` where a metric is not what the scores of the test samples make it, or not in its interval."""
-    import numpy as np
-
+def recomputed_metrics(result: Result) -> dict[str, float]:
+    """Returns the metrics that the scores of the test samples make; none where they are not those of the task."""
     scores = [np.array(score.scores) for score in result.scores]
-    stored = result.metrics[metric]
     try:
-        value = task_of(result).metrics(scores).get(metric, math.nan)
+        return task_of(result).metrics(scores)
     except (ValueError, IndexError):
-        value = math.nan
-    if not math.isclose(value, stored.value, rel_tol=1e-6, abs_tol=1e-9) or not stored.low <= value <= stored.high:
+        return {}
+
+
+def require_unedited(result: Result, metric: str, recomputed: Mapping[str, float]) -> None:
+    """Raises `ProbeError` where a metric is not what the scores of the test samples make it, or not in its interval."""
+    stored, value = result.metrics[metric], recomputed.get(metric, math.nan)
+    is_same = math.isclose(value, stored.value, rel_tol=1e-6, abs_tol=1e-9)
+    if not (is_same and stored.low <= stored.value <= stored.high):
         raise ProbeError(
             f"{metric} of {result.task}, {result.run} on {result.point} is {stored.value:g} in its file, but the "
             f"scores of its test samples make {value:g}; the file was edited: remove it and run the study again"
