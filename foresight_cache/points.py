@@ -111,6 +111,15 @@ def aliases(taps: Sequence[str]) -> dict[str, str]:
     return {alias: tap for alias, name in _ALIASES.items() if (tap := name(depths)) in taps}
 
 
+def members(text: str, taps: Sequence[str]) -> tuple[str, ...]:
+    """Returns the texts that a set (`q2`) stands for on a model, whether it has these points or not; others themselves.
+
+    >>> members("q2", ["vit.block_01"])[:4], members("vit.*", ["vit.block_01"])
+    (('E1', 'E2', 'E3', 'E4'), ('vit.*',))
+    """
+    return tuple(_SETS[text](_depths(taps))) if text in _SETS else (text,)
+
+
 def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
     """Returns the points that texts name on a model with `taps`, each once, in the order of computation.
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from foresight_cache.errors import ForesightError, ProbeError
-from foresight_cache.points import computation_order, resolve
+from foresight_cache.points import computation_order, members, resolve
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
 from foresight_probes import heads as head_registry
@@ -147,12 +148,13 @@ class Evidence:
 
 
 def named_points(text: str, cache: Cache) -> tuple[str, ...]:
-    """Returns the true names that a text means on a cache's model, cached or not; none where the model has no such."""
+    """Returns the true names that a text means on a cache's model, cached or not; of a set those that the model has."""
     taps = cache.fingerprint["model"].get("taps", cache.points)
-    try:
-        return tuple(str(point) for point in resolve([text], taps))
-    except ForesightError:
-        return ()
+    named: dict[str, None] = {}
+    for member in members(text, taps):
+        with suppress(ForesightError):
+            named |= dict.fromkeys(str(point) for point in resolve([member], taps))
+    return tuple(named)
 
 
 def lacking_points(texts: Sequence[str], cache: Cache) -> tuple[str, ...]:

@@ -176,3 +176,11 @@ def test_a_run_that_fails_is_said_and_the_rest_is_found(tmp_path: Path, monkeypa
     assert said == ["boxes: the loss of boxes/mlp-seed0 on vit.pre_merge is not finite"]
     assert carried.remarks[0] == said[0]
     assert carried.findings.verdict.possible == ("RED", "GREEN", "YELLOW")
+
+
+def test_of_a_set_a_model_without_a_language_model_has_a_part() -> None:
+    vision: Any = SimpleNamespace(
+        fingerprint={"model": {"taps": [f"vit.block_{n:02d}" for n in range(1, 13)]}}, points=()
+    )
+    assert module.named_points("q2", vision) == ("vit.block_03", "vit.block_06")
+    assert module.named_points("E5", vision) == ()
