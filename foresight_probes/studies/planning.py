@@ -147,12 +147,14 @@ def _sweep(group: RunGroup, cache: Cache, points: tuple[str, ...], settings: Set
 
 
 def _usable_tasks(cache: Cache, sweep: Sweep) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Returns the tasks that samples can be asked, and why the others cannot."""
-    division = Division(fold=0) if sweep.options.folds else WHOLE
+    """Returns the tasks that samples can be asked, in each fold where there are folds, and why the others cannot."""
+    folds = range(sweep.options.folds or 0)
+    divisions = [Division(fold=fold) for fold in folds] or [WHOLE]
     usable, why = [], {}
     for task in sweep.tasks:
         try:
-            load_targets(cache, (task,), sweep.options, sweep.lpips_weights, division)
+            for division in divisions:
+                load_targets(cache, (task,), sweep.options, sweep.lpips_weights, division)
         except (ProbeError, UsageError) as error:
             why[task] = str(error)
         else:
