@@ -5,8 +5,8 @@ cache["vit.block_08"][7]            # float32 [N, D], raster order
 """
 
 import os
-from collections.abc import Iterator, KeysView, Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,19 +141,21 @@ class Cache:
             ]
             raise UnknownName("point of this cache", point, [*self.arrays, *short]) from None
 
-    def select(self, texts: Sequence[str]) -> tuple[str, ...]:
+    def select(self, texts: Sequence[str], among: Sequence[str] | None = None) -> tuple[str, ...]:
         """Returns the points that names, aliases (`E4`), sets or patterns mean here, in the order of computation.
 
-        Aliases keep their fraction of the model's depth, whichever of its points are cached. Raises `UnknownName`.
+        Aliases keep their fraction of the model's depth, whichever of its points are cached. `among` are the points to
+        choose from, all that every committed shard has unless told otherwise. Raises `UnknownName`.
         """
-        taps = [*self.fingerprint["model"].get("taps", self.points), PIXELS]
+        points = self.points if among is None else [name for name in among if name != LABELS]
+        taps = [*self.fingerprint["model"].get("taps", points), PIXELS]
         chosen: set[str] = set()
         for text in texts:
             named = {PIXELS} if text == PIXELS else {str(point) for point in resolve([text], taps)}
-            if not named & set(self.points):
-                raise UnknownName("point of this cache", text, self.points)
-            chosen |= named & set(self.points)
-        return tuple(name for name in self.points if name in chosen)
+            if not named & set(points):
+                raise UnknownName("point of this cache", text, points)
+            chosen |= named & set(points)
+        return tuple(name for name in points if name in chosen)
 
     def __contains__(self, point: object) -> bool:
         """Tells whether `cache[point]` is an array."""
@@ -285,6 +287,11 @@ class Cache:
                     rows.append({"shard": commit.shard, "point": point, **plain, **norms})
         columns = ["shard", "point", "mean", "std", "norm_05", "norm_50", "norm_95", "effective_rank"]
         return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def reopen(self) -> "Callable[[], Cache]":
+        """Function that opens it in another process on this machine, as it is by then; it can be sent there."""
+        return partial(open_cache, self.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         place = self.path if "://" in self.path else str(Path(self.path).absolute())
