@@ -33,6 +33,10 @@ class LocalStore:
         folder = self.root / key
         return sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
+    def children(self, key: str) -> set[str]:
+        folder = self.root / key
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
     def sizes(self) -> dict[str, int]:
         being_written = held(self.root / PARTIAL)
         sizes = {}
