@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,16 @@ from foresight_cache.runtime.progress import Advance, silent
 _BLOCK = 1 << 24
 _COMMIT = re.compile(rf"{layout.SAMPLES}/\d+\.json")
 _AGAIN = "run the same 'foresight extract' again"
+
+
+def repair_command(place: str, other: str | None = None) -> str:
+    """Returns the command that mends a cache from another copy, or takes out what is damaged.
+
+    >>> repair_command("my caches/coco", "s3://bucket/coco"), repair_command("coco")
+    ("foresight repair 'my caches/coco' --from s3://bucket/coco", 'foresight repair coco')
+    """
+    source = f" --from {shlex.quote(other)}" if other else ""
+    return f"foresight repair {shlex.quote(place)}{source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,7 @@ def _check_records(cache: Cache) -> _Records:
             findings.append(Finding(key, str(error)))
     there = {commit.shard for commit in commits}
     findings += [
-        Finding(layout.commit_key(shard), f"the shard is not committed; {_AGAIN} to finish it")
+        Finding(layout.commit_key(shard), f"the shard is not committed; {_completion(cache)}")
         for shard in range(len(cache.layout.shards))
         if shard not in there
     ]
@@ -132,9 +143,9 @@ def _check_metadata(cache: Cache) -> Iterator[Finding]:
     for key, data in metadata(cache.layout).items():
         try:
             if cache.store.read(key) != data:
-                yield Finding(key, f"the metadata is not what was written; {_AGAIN}")
+                yield Finding(key, f"the metadata is not what was written; {_remedy(cache)}")
         except FileNotFoundError:
-            yield Finding(key, f"the metadata is missing; {_AGAIN}")
+            yield Finding(key, f"the metadata is missing; {_remedy(cache)}")
 
 
 def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:
@@ -162,16 +173,16 @@ def _check_size(cache: Cache, commit: Commit, point: str, sizes: Mapping[str, in
     """Returns a finding where an object is missing or of another size; asks again where the listing says so."""
     key = layout.object_key(point, commit.shard)
     if point not in commit.objects:
-        return Finding(key, f"the point is not committed; {_AGAIN} to finish it")
+        return Finding(key, f"the point is not committed; {_completion(cache)}")
     expected = commit.objects[point]["bytes"]
     if sizes.get(key) == expected:
         return None
     try:
         size, _ = cache.store.ranges(key)
     except FileNotFoundError:
-        return Finding(key, f"the object is missing although its shard is committed; {_AGAIN}")
+        return Finding(key, f"the object is missing although its shard is committed; {_remedy(cache)}")
     if size != expected:
-        return Finding(key, f"the object has {size} bytes, {expected} were committed; {_AGAIN}")
+        return Finding(key, f"the object has {size} bytes, {expected} were committed; {_remedy(cache)}")
     return None
 
 
@@ -186,7 +197,7 @@ def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]
     for start in range(0, size, _BLOCK):
         digest.update(read(start, min(start + _BLOCK, size)))
     if digest.hexdigest() != commit.objects[point]["sha256"]:
-        yield Finding(key, f"the object's SHA-256 is not the committed one; {_remedy(commit)}")
+        yield Finding(key, f"the object's SHA-256 is not the committed one; {_remedy(cache)}")
         yield from _check_chunks(cache, commit, point, range(len(commit.rows)))
 
 
@@ -207,8 +218,15 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
             for chunk in range(used_chunks(row, shape)):
                 reader.chunk(position * per_sample + chunk)
         except CacheError:
-            yield Finding(key, f"sample {row.sample.id} is missing or fails its checksum; {_remedy(commit)}")
+            yield Finding(key, f"sample {row.sample.id} is missing or fails its checksum; {_remedy(cache)}")
 
 
-def _remedy(commit: Commit) -> str:
-    return f"remove {layout.commit_key(commit.shard)} and {_AGAIN}"
+def _remedy(cache: Cache) -> str:
+    """Returns what mends damage: another copy, or computing again what was taken out."""
+    copied, computed = repair_command(cache.path, "COPY"), repair_command(cache.path)
+    return f"mend it from another copy with '{copied}', or take it out with '{computed}' and {_AGAIN}"
+
+
+def _completion(cache: Cache) -> str:
+    """Returns what brings what was never there."""
+    return f"{_AGAIN} to finish it, or take it from another copy with '{repair_command(cache.path, 'COPY')}'"

@@ -37,12 +37,12 @@ class RangeReader:
     ) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def blocks(self, store: Store, key: str, size: int) -> Iterator[bytes]:
-        """Yields the first `size` bytes of an object, in order; fewer where it ends early.
+    def blocks(self, store: Store, key: str) -> Iterator[bytes]:
+        """Yields the bytes of an object in order; fewer where it becomes shorter meanwhile.
 
         Raises `FileNotFoundError`, and `CacheError` where the store cannot be reached.
         """
-        _, read = store.ranges(key)
+        size, read = store.ranges(key)
         with closing(self._ordered(read, size)) as blocks:
             yield from blocks
 

@@ -1,0 +1,199 @@
+"""Whole shards of a cache are copied into another place, by any number of processes at once, each committed last."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from threading import Event
+
+from foresight_cache.copying.committing import write_commit
+from foresight_cache.copying.copy_plan import CopyPlan, ShardLack
+from foresight_cache.copying.objects import Entry, ObjectReader
+from foresight_cache.copying.parts import commit_of
+from foresight_cache.copying.ranges import RangeReader
+from foresight_cache.errors import CorruptCache
+from foresight_cache.format.layout import commit_key, object_key
+from foresight_cache.format.stores.writable import Claim
+from foresight_cache.runtime.interruption import deferred_interrupts
+from foresight_cache.runtime.progress import Advance, silent
+
+_OBJECTS_AT_ONCE = 16
+_SHARDS_AT_ONCE = 16
+_RENEWAL_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+"""Seconds between two looks at whether a signal has come, or another process is done."""
+
+
+def copy_shards(plan: CopyPlan, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Copies what the target of a plan lacks, and returns what went wrong with single objects, in sentences.
+
+    A shard with such an object is not committed; all others are. Any number of processes may do so at once: they share
+    out the shards, and each returns when all are there. `advance` gets bytes as they come, `say` a line where there is
+    nothing left to do but to wait for others. Raises `CacheError` where a store cannot be reached, and `OSError`, of a
+    full disk for example. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current ranges; what is
+    finished is kept.
+    """
+    stop = Event()
+    with ExitStack() as stack:
+        check = stack.enter_context(deferred_interrupts())
+        ranges = stack.enter_context(RangeReader())
+        copier = _Copier(plan, ranges, stop, advance, check)
+        stack.callback(copier.close)
+        left = list(plan.part.shards)
+        while left := copier.copy(left):
+            copier.wait_for(left, say)
+    return copier.problems
+
+
+@dataclass(eq=False)
+class _OpenShard:
+    """A shard that is being copied."""
+
+    number: int
+    lack: ShardLack
+    claim: Claim
+    renewed: float = field(default_factory=time.monotonic)
+    copies: list["Future[None]"] = field(default_factory=list)
+
+
+class _Copier:
+    """Copies shards, several at once, each under a claim."""
+
+    def __init__(
+        self, plan: CopyPlan, ranges: RangeReader, stop: Event, advance: Advance, check: Callable[[], None]
+    ) -> None:
+        self.problems: list[str] = []
+        self._plan, self._check, self._stop = plan, check, stop
+        self._source = ObjectReader(store=plan.source.store, ranges=ranges, stop=stop, advance=advance)
+        self._target = ObjectReader(store=plan.target, ranges=ranges, stop=stop, advance=advance)
+        self._threads = ThreadPoolExecutor(_OBJECTS_AT_ONCE, "object")
+        self._open: deque[_OpenShard] = deque()
+        self._has_said = False
+
+    def copy(self, numbers: list[int]) -> list[int]:
+        """Copies the shards that no other process has, and returns those that others have."""
+        taken = []
+        for number in numbers:
+            self._check()
+            if not self._begin(number):
+                taken.append(number)
+            while len(self._open) >= _SHARDS_AT_ONCE or self._under_way() >= _OBJECTS_AT_ONCE:
+                self._finish()
+        while self._open:
+            self._finish()
+        return taken
+
+    def wait_for(self, numbers: list[int], say: Callable[[str], None]) -> None:
+        """Waits a moment for other processes."""
+        if not self._has_said:
+            self._has_said = True
+            say(f"waiting for another process that copies {len(numbers)} shards into {self._plan.target.place}")
+        self._check()
+        time.sleep(_POLL_SECONDS)
+
+    def close(self) -> None:
+        """Breaks off what is under way and gives the claims back."""
+        self._stop.set()
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for shard in self._open:
+            shard.claim.release()
+
+    def _begin(self, number: int) -> bool:
+        """Begins with a shard that lacks something; False where another process has it."""
+        if not self._lack(number):
+            return True
+        claim = self._plan.target.claim(f"{number:06d}")
+        if claim is None:
+            return False
+        lack = self._lack(number)  # its last holder may have committed it
+        if lack is None:
+            claim.release()
+            return True
+        shard = _OpenShard(number, lack, claim)
+        self._open.append(shard)
+        shard.copies += [self._threads.submit(self._copy, shard, name) for name in lack.missing]
+        return True
+
+    def _lack(self, number: int) -> ShardLack | None:
+        """What a shard lacks; None where it lacks nothing, or cannot be copied."""
+        try:
+            lack = self._plan.lack(number)
+        except CorruptCache as error:
+            self._problem(str(error))
+            return None
+        return lack if lack.missing else None
+
+    def _under_way(self) -> int:
+        return sum(not copy.done() for shard in self._open for copy in shard.copies)
+
+    def _finish(self) -> None:
+        """Waits for the oldest shard and commits it, unless something is wrong with one of its objects."""
+        shard = self._open[0]
+        while wait(shard.copies, timeout=_POLL_SECONDS).not_done:
+            self._check()
+            self._renew()
+        before = len(self.problems)
+        for copy in shard.copies:
+            try:
+                copy.result()
+            except CorruptCache as error:
+                self._problem(str(error))
+        if len(self.problems) == before:
+            self._commit(shard)
+        self._open.popleft()
+        shard.claim.release()
+
+    def _commit(self, shard: _OpenShard) -> None:
+        assert shard.lack.commit is not None, "what is missing has a record"  # noqa: S101
+        plan = self._plan
+        commit = commit_of(shard.lack.commit, shard.lack.missing, plan.source.layout)
+        try:
+            write_commit(plan.target, plan.source.layout, commit, plan.damaged.get(commit_key(shard.number)))
+        except CorruptCache as error:
+            self._problem(str(error))
+
+    def _copy(self, shard: _OpenShard, name: str) -> None:
+        """Copies an object; a second time where bytes are wrong, as from a connection that garbled them."""
+        target, key, entry = self._plan.target, object_key(name, shard.number), shard.lack.missing[name]
+        if self._is_there(key, entry):
+            return
+        path = shard.claim.scratch / name
+        try:
+            self._source.fetch(key, entry, path)
+        except CorruptCache:
+            self._source.fetch(key, entry, path)
+        bad = self._tag_of_bad(key, lost=name in shard.lack.lost)
+        if not (target.create(key, path) if bad is None else target.replace(key, bad, path)):
+            raise CorruptCache(f"{target.place}/{key} is there with other bytes than in {self._plan.source.path}")
+
+    def _tag_of_bad(self, key: str, *, lost: bool) -> str | None:
+        """Returns the tag of an object that is to be replaced: found damaged, or committed with another size."""
+        if key in self._plan.damaged or not lost:
+            return self._plan.damaged.get(key)
+        try:
+            return self._plan.target.tag(key)
+        except FileNotFoundError:
+            return None
+
+    def _is_there(self, key: str, entry: Entry) -> bool:
+        """Tells whether an attempt that was broken off has published the object; its size alone would not tell."""
+        try:
+            if self._plan.target.ranges(key)[0] != entry["bytes"]:
+                return False
+            self._target.check(key, entry)
+        except (FileNotFoundError, CorruptCache):
+            return False
+        return True
+
+    def _renew(self) -> None:
+        """Tells others that this process lives; where a claim is lost nevertheless, the work is done twice."""
+        for shard in self._open:
+            if time.monotonic() - shard.renewed > _RENEWAL_SECONDS:
+                shard.renewed = time.monotonic()
+                shard.claim.renew()
+
+    def _problem(self, sentence: str) -> None:
+        if sentence not in self.problems:
+            self.problems.append(sentence)
