@@ -8,10 +8,10 @@ from foresight_cache.copying.committing import read_commit
 from foresight_cache.copying.objects import Entry
 from foresight_cache.copying.parts import Part, commit_of, layout_of
 from foresight_cache.errors import CacheError, CorruptCache, FingerprintMismatch
-from foresight_cache.fingerprint import refusal
+from foresight_cache.fingerprint import origin_differences, refusal
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.layout import ROOT_KEY, CacheLayout, commit_key, object_key
-from foresight_cache.format.merging import layout_differences
+from foresight_cache.format.merging import layout_differences, merged_layout
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.reader import Cache
@@ -51,13 +51,16 @@ class CopyPlan:
         return layout_of(self.source.layout, self.part)
 
     def check_target(self) -> None:
-        """Raises `FingerprintMismatch` where the target is another cache, naming both; writes nothing."""
+        """Raises `FingerprintMismatch` where the target is another cache, `NotACache` where it is something else."""
         try:
-            root = self.target.read(ROOT_KEY)
+            there = read_root(self.target.read(ROOT_KEY), self.target.place)
         except (FileNotFoundError, NotADirectoryError):
+            merged_layout(self.target, self.layout)  # refuses what is no cache
             return
-        there = read_root(root, self.target.place)
-        if phrases := layout_differences(there, self.layout):
+        phrases = layout_differences(there, self.layout)
+        if not phrases and there.digest != self.layout.digest:  # the same weights by another name
+            phrases = origin_differences(there.fingerprint, self.layout.fingerprint)
+        if phrases:
             start = f"{self.target.place} holds another cache than {self.source.path}, with another"
             raise FingerprintMismatch(refusal(phrases, start, "name another folder"))
 
@@ -132,7 +135,9 @@ def survey(plan: CopyPlan) -> Survey:
     """Reads the records of both places, many at once, and writes nothing."""
     listed = plan.target.sizes()
     sizes: dict[int, tuple[int, ...]] = {}
-    absent, different, problems = [], [], []
+    absent: list[int] = []
+    different: list[str] = []
+    problems: list[str] = []
 
     def look(number: int) -> None:
         try:

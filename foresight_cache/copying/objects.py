@@ -1,4 +1,4 @@
-"""One object is copied: read in ranges, hashed while it is written, and published only where it is what was committed."""
+"""One object is copied: read in ranges, hashed while it is written, and published only where it was committed so."""
 
 import hashlib
 from collections.abc import Callable, Mapping

@@ -20,7 +20,8 @@ class Part:
 
     points: tuple[str, ...]
     """Names of arrays in the order of computation; `labels` and `pixels`, which every extraction keeps, among them."""
-    shards: range
+    shards: tuple[int, ...]
+    """Numbers, ascending; one or more."""
 
 
 def chosen_part(cache: Cache, points: str | None = None, shards: str | None = None) -> Part:
@@ -41,7 +42,7 @@ def layout_of(cache: CacheLayout, part: Part) -> CacheLayout:
     It lists the shards before the first one too: a list of shards can grow at its end, and a slot means one sample.
     """
     points = {name: point for name, point in cache.points.items() if name in part.points}
-    return replace(cache, points=points, shards=cache.shards[: part.shards.stop])
+    return replace(cache, points=points, shards=cache.shards[: part.shards[-1] + 1])
 
 
 def commit_of(commit: Commit, points: Collection[str], cache: CacheLayout) -> Commit:
@@ -57,10 +58,10 @@ def without_text(row: SampleRow) -> SampleRow:
     return replace(row, grids={level: grid for level, grid in row.grids.items() if level != "text"})
 
 
-def _shards(text: str | None, count: int, place: str) -> range:
+def _shards(text: str | None, count: int, place: str) -> tuple[int, ...]:
     """Returns the shards of a text such as `2:5`, `:5` or `2:`."""
     if text is None:
-        return range(count)
+        return tuple(range(count))
     found = _RANGE.fullmatch(text.strip())
     if not found:
         raise UsageError(f"--shards is {text!r}, expected the first shard and the one after the last, such as 0:8")
@@ -69,4 +70,4 @@ def _shards(text: str | None, count: int, place: str) -> range:
         raise UsageError(f"--shards is {text!r} and {place} has {count} shards, expected numbers up to {count}")
     if start >= stop:
         raise UsageError(f"--shards is {text!r}, which is no shard; {place} has the shards 0:{count}")
-    return range(start, stop)
+    return tuple(range(start, stop))

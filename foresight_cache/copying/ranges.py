@@ -1,7 +1,7 @@
 """Objects are read in large ranges, many at once over all objects, in bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from threading import BoundedSemaphore
@@ -46,7 +46,7 @@ class RangeReader:
         with closing(self._ordered(read, size)) as blocks:
             yield from blocks
 
-    def _ordered(self, read: Callable[[int, int], Any], size: int) -> Iterator[bytes]:
+    def _ordered(self, read: Callable[[int, int], Any], size: int) -> Generator[bytes]:
         under_way: deque[Future[Any]] = deque()
         starts = deque(range(0, size, self._size))
         try:
