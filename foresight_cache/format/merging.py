@@ -39,8 +39,8 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
 def join(store: WritableStore, wanted: CacheLayout, merged: CacheLayout) -> CacheLayout:
     """Creates the metadata of a cache, or makes it grow, and returns its layout.
 
-    `merged` is what `merged_layout` gives. The root comes first. Others may do the same: whoever finds that metadata has
-    changed begins anew. Raises what `merged_layout` raises.
+    `merged` is what `merged_layout` gives. The root comes first. Others may do the same: whoever finds that metadata
+    has changed begins anew. Raises what `merged_layout` raises.
     """
     while not all(_written(store, key, data, merged) for key, data in metadata(merged).items()):
         merged = merged_layout(store, wanted)

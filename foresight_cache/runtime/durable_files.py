@@ -44,6 +44,14 @@ def write_file(path: Path, data: bytes, *, partial: Path | None = None, durable:
         file.write(data)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """Writes a file of a new name, which nobody else reads yet, and waits until its bytes are on disk."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def publish(partial: Path, path: Path) -> None:
     """Gives a file that is whole and durable its final name, durably, in a folder that need not exist yet."""
     make_folder(path.parent)

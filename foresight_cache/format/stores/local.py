@@ -18,7 +18,7 @@ from foresight_cache.runtime.durable_files import (
     publish_new,
     same_bytes,
     sync,
-    write_file,
+    write_new,
 )
 
 
@@ -83,7 +83,7 @@ class LocalStore:
         with self._turn(key) as turn:
             if (there := self._bytes(key)) != old:
                 return there == new
-            write_file(turn.scratch / "new", new)
+            write_new(turn.scratch / "new", new)
             return self._put(turn, turn.scratch / "new", key) and self._bytes(key) == new
 
     def tag(self, key: str) -> str:
@@ -119,7 +119,7 @@ class LocalStore:
             return
         make_folder(self.root / SAMPLES)
         with claims.scratch_folder(self._partial, _flat(key)) as scratch:
-            write_file(scratch / "new", content)
+            write_new(scratch / "new", content)
             yield scratch / "new"
 
     @contextmanager
