@@ -2,10 +2,11 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 
 from foresight_cache.copying.committing import write_commit
@@ -14,20 +15,29 @@ from foresight_cache.copying.objects import Entry, ObjectReader
 from foresight_cache.copying.parts import commit_of
 from foresight_cache.copying.ranges import RangeReader
 from foresight_cache.errors import CorruptCache
+from foresight_cache.format.adoption import adopted
+from foresight_cache.format.commits import Commit
 from foresight_cache.format.layout import commit_key, object_key
 from foresight_cache.format.stores.writable import Claim
 from foresight_cache.runtime.interruption import deferred_interrupts
+from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
 
 _OBJECTS_AT_ONCE = 16
 _SHARDS_AT_ONCE = 16
 _RENEWAL_SECONDS = 60.0
+_RECORDS_AT_ONCE = 8
+"""Commits of the source that are read ahead."""
 _POLL_SECONDS = 0.2
-"""Seconds between two looks at whether a signal has come, or another process is done."""
+"""Seconds between two looks at whether a signal has come."""
+_WAIT_SECONDS = 0.5
+"""Seconds between two looks at whether another process is done."""
 
 
-def copy_shards(plan: CopyPlan, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Copies what the target of a plan lacks, and returns what went wrong with single objects, in sentences.
+def copy_shards(
+    plan: CopyPlan, numbers: Collection[int], advance: Advance = silent, say: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """Copies what the target of a plan lacks of these shards; returns what went wrong with objects, in sentences.
 
     A shard with such an object is not committed; all others are. Any number of processes may do so at once: they share
     out the shards, and each returns when all are there. `advance` gets bytes as they come, `say` a line where there is
@@ -35,15 +45,21 @@ def copy_shards(plan: CopyPlan, advance: Advance = silent, say: Callable[[str], 
     full disk for example. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current ranges; what is
     finished is kept.
     """
+    if not numbers:
+        return []
     stop = Event()
     with ExitStack() as stack:
         check = stack.enter_context(deferred_interrupts())
         ranges = stack.enter_context(RangeReader())
         copier = _Copier(plan, ranges, stop, advance, check)
         stack.callback(copier.close)
-        left = list(plan.part.shards)
-        while left := copier.copy(left):
-            copier.wait_for(left, say)
+        with closing(prefetch(numbers, copier.look, threads=_RECORDS_AT_ONCE)) as looks:
+            left = copier.copy(looks)
+        if left:
+            say(f"waiting for another process that copies {len(left)} shards into {plan.target.place}")
+        while left:
+            copier.wait()
+            left = copier.copy(left)
     return copier.problems
 
 
@@ -56,6 +72,8 @@ class _OpenShard:
     claim: Claim
     renewed: float = field(default_factory=time.monotonic)
     copies: list["Future[None]"] = field(default_factory=list)
+    adopted: dict[str, Entry] = field(default_factory=dict)
+    """Entries of objects that others have put there, with other bytes than the source's."""
 
 
 class _Copier:
@@ -70,28 +88,32 @@ class _Copier:
         self._target = ObjectReader(store=plan.target, ranges=ranges, stop=stop, advance=advance)
         self._threads = ThreadPoolExecutor(_OBJECTS_AT_ONCE, "object")
         self._open: deque[_OpenShard] = deque()
-        self._has_said = False
 
-    def copy(self, numbers: list[int]) -> list[int]:
-        """Copies the shards that no other process has, and returns those that others have."""
+    def look(self, number: int) -> Commit | None:
+        """Returns the record that a shard is to have; None where it cannot be copied."""
+        try:
+            return self._plan.wanted(number)
+        except CorruptCache as error:
+            self._problem(str(error))
+            return None
+
+    def copy(self, wanted: Iterable[Commit | None]) -> list[Commit]:
+        """Copies the shards of these records, and returns those that other processes have."""
         taken = []
-        for number in numbers:
+        for commit in filter(None, wanted):
             self._check()
-            if not self._begin(number):
-                taken.append(number)
+            if not self._begin(commit):
+                taken.append(commit)
             while len(self._open) >= _SHARDS_AT_ONCE or self._under_way() >= _OBJECTS_AT_ONCE:
                 self._finish()
         while self._open:
             self._finish()
-        return taken
+        return [commit for commit in taken if self._lack(commit)]
 
-    def wait_for(self, numbers: list[int], say: Callable[[str], None]) -> None:
+    def wait(self) -> None:
         """Waits a moment for other processes."""
-        if not self._has_said:
-            self._has_said = True
-            say(f"waiting for another process that copies {len(numbers)} shards into {self._plan.target.place}")
         self._check()
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_WAIT_SECONDS)
 
     def close(self) -> None:
         """Breaks off what is under way and gives the claims back."""
@@ -100,26 +122,24 @@ class _Copier:
         for shard in self._open:
             shard.claim.release()
 
-    def _begin(self, number: int) -> bool:
+    def _begin(self, wanted: Commit) -> bool:
         """Begins with a shard that lacks something; False where another process has it."""
-        if not self._lack(number):
-            return True
-        claim = self._plan.target.claim(f"{number:06d}")
+        claim = self._plan.target.claim(f"{wanted.shard:06d}")
         if claim is None:
             return False
-        lack = self._lack(number)  # its last holder may have committed it
+        lack = self._lack(wanted)  # its last holder may have committed it
         if lack is None:
             claim.release()
             return True
-        shard = _OpenShard(number, lack, claim)
+        shard = _OpenShard(wanted.shard, lack, claim)
         self._open.append(shard)
         shard.copies += [self._threads.submit(self._copy, shard, name) for name in lack.missing]
         return True
 
-    def _lack(self, number: int) -> ShardLack | None:
+    def _lack(self, wanted: Commit) -> ShardLack | None:
         """What a shard lacks; None where it lacks nothing, or cannot be copied."""
         try:
-            lack = self._plan.lack(number)
+            lack = self._plan.lack(wanted)
         except CorruptCache as error:
             self._problem(str(error))
             return None
@@ -146,9 +166,9 @@ class _Copier:
         shard.claim.release()
 
     def _commit(self, shard: _OpenShard) -> None:
-        assert shard.lack.commit is not None, "what is missing has a record"  # noqa: S101
         plan = self._plan
-        commit = commit_of(shard.lack.commit, shard.lack.missing, plan.source.layout)
+        commit = commit_of(shard.lack.wanted, shard.lack.missing, plan.source.layout)
+        commit = replace(commit, objects={**commit.objects, **shard.adopted})
         try:
             write_commit(plan.target, plan.source.layout, commit, plan.damaged.get(commit_key(shard.number)))
         except CorruptCache as error:
@@ -165,8 +185,25 @@ class _Copier:
         except CorruptCache:
             self._source.fetch(key, entry, path)
         bad = self._tag_of_bad(key, lost=name in shard.lack.lost)
-        if not (target.create(key, path) if bad is None else target.replace(key, bad, path)):
-            raise CorruptCache(f"{target.place}/{key} is there with other bytes than in {self._plan.source.path}")
+        if bad is None:
+            self._create(shard, name, path)
+        elif not target.replace(key, bad, path):
+            raise CorruptCache(f"{target.place}/{key} has changed while it was mended")
+
+    def _create(self, shard: _OpenShard, name: str, path: Path) -> None:
+        """Puts an object where there is none; one that is there and whole is adopted, whoever computed it."""
+        target, key = self._plan.target, object_key(name, shard.number)
+        while not target.create(key, path):
+            try:
+                tag = target.tag(key)
+                shard.adopted[name] = adopted(target, self._plan.layout, name, shard.number, shard.lack.wanted.rows)
+            except FileNotFoundError:
+                continue  # somebody has removed it meanwhile
+            except CorruptCache:  # the end of a copy that was interrupted
+                if target.replace(key, tag, path):
+                    return
+            else:
+                return
 
     def _tag_of_bad(self, key: str, *, lost: bool) -> str | None:
         """Returns the tag of an object that is to be replaced: found damaged, or committed with another size."""

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from foresight_cache.copying.committing import read_commit
 from foresight_cache.copying.objects import Entry
 from foresight_cache.copying.parts import Part, commit_of, layout_of
 from foresight_cache.errors import CacheError, CorruptCache, FingerprintMismatch
 from foresight_cache.fingerprint import origin_differences, refusal
 from foresight_cache.format.commits import Commit
+from foresight_cache.format.committed_shards import committed
 from foresight_cache.format.layout import ROOT_KEY, CacheLayout, commit_key, object_key
 from foresight_cache.format.merging import layout_differences, merged_layout
 from foresight_cache.format.metadata import read_root
-from foresight_cache.format.stores.writable import WritableStore
+from foresight_cache.format.stores import WritableStore
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import format_bytes
 
@@ -25,13 +25,13 @@ _AT_ONCE = 32
 class ShardLack:
     """What the target lacks of one shard."""
 
-    commit: Commit | None
-    """The record that it is to have, of the part alone; None where the source has none."""
-    missing: Mapping[str, Entry] = field(default_factory=dict)
+    wanted: Commit
+    """The record that it is to have, of the part alone."""
+    missing: Mapping[str, Entry]
     """Entries of objects that are not there, or not committed, by point."""
-    lost: tuple[str, ...] = ()
+    lost: tuple[str, ...]
     """Those of them that are committed all the same."""
-    different: tuple[str, ...] = ()
+    different: tuple[str, ...]
     """Points whose committed objects are there with other bytes than the source's."""
 
 
@@ -64,28 +64,32 @@ class CopyPlan:
             start = f"{self.target.place} holds another cache than {self.source.path}, with another"
             raise FingerprintMismatch(refusal(phrases, start, "name another folder"))
 
-    def lack(self, number: int, sizes: Mapping[str, int] | None = None) -> ShardLack:
+    def wanted(self, number: int) -> Commit | None:
+        """Returns the record that a shard is to have, of the part alone; None where the source has not committed it.
+
+        Raises `CorruptCache` where the source's is damaged.
+        """
+        whole = committed(self.source.store, self.source.layout, number)
+        return commit_of(whole, self.part.points, self.source.layout) if whole else None
+
+    def lack(self, wanted: Commit, sizes: Mapping[str, int] | None = None) -> ShardLack:
         """Returns what the target lacks of a shard; `sizes` are those of its objects, where they were listed.
 
-        Raises `CorruptCache` for a record of either that is damaged.
+        Raises `CorruptCache` where the target's record is damaged.
         """
-        whole = read_commit(self.source.store, self.source.layout, number)
-        if whole is None:
-            return ShardLack(commit=None)
-        wanted = commit_of(whole, self.part.points, self.source.layout)
         there = None
-        if commit_key(number) not in self.damaged:
-            there = read_commit(self.target, self.source.layout, number)
-        committed = there.objects if there else {}
+        if commit_key(wanted.shard) not in self.damaged:
+            there = committed(self.target, self.source.layout, wanted.shard)
+        entries = there.objects if there else {}
         missing: dict[str, Entry] = {}
         different = []
         for name, entry in wanted.objects.items():
-            if name in committed and committed[name]["sha256"] != entry["sha256"]:
+            if name in entries and entries[name]["sha256"] != entry["sha256"]:
                 different.append(name)
-            elif name not in committed or not self._is_there(object_key(name, number), entry["bytes"], sizes):
+            elif name not in entries or not self._is_there(object_key(name, wanted.shard), entry["bytes"], sizes):
                 missing[name] = entry
-        lost = tuple(name for name in missing if name in committed)
-        return ShardLack(commit=wanted, missing=missing, lost=lost, different=tuple(different))
+        lost = tuple(name for name in missing if name in entries)
+        return ShardLack(wanted=wanted, missing=missing, lost=lost, different=tuple(different))
 
     def _is_there(self, key: str, size: int, sizes: Mapping[str, int] | None) -> bool:
         if key in self.damaged:
@@ -141,13 +145,15 @@ def survey(plan: CopyPlan) -> Survey:
 
     def look(number: int) -> None:
         try:
-            lack = plan.lack(number, listed)
+            wanted = plan.wanted(number)
+            lack = plan.lack(wanted, listed) if wanted else None
         except CorruptCache as error:
             problems.append(str(error))
             return
-        if lack.commit is None:
+        if lack is None:
             absent.append(number)
-        elif lack.missing:
+            return
+        if lack.missing:
             sizes[number] = tuple(entry["bytes"] for entry in lack.missing.values())
         different.extend(object_key(name, number) for name in lack.different)
 

@@ -1,14 +1,14 @@
-"""What is damaged in a cache, by key, and what of it is no damage but another computation."""
+"""What is damaged in a cache, by key."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from foresight_cache.copying.committing import read_commit
-from foresight_cache.errors import CacheError, CorruptCache
+from foresight_cache.errors import CorruptCache
 from foresight_cache.format.commits import Commit
-from foresight_cache.format.committed_object import open_committed
+from foresight_cache.format.committed_shards import committed
 from foresight_cache.format.layout import CacheLayout, commit_key, object_key
-from foresight_cache.format.stores.writable import WritableStore
+from foresight_cache.format.stores import WritableStore
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import Advance
 from foresight_cache.verify import Finding, verify
@@ -34,43 +34,12 @@ def find_damage(target: WritableStore, advance: Advance) -> Damage:
     return Damage(findings=findings, tags=dict(_tags(target, keys)))
 
 
-def unsound_strays(target: WritableStore, cache: CacheLayout) -> dict[str, str]:
-    """Returns tags of objects that no commit of the target lists and that are not whole, by key.
-
-    An object that is whole is no damage, whoever computed it: the next extraction adopts it.
-    """
-    sizes, strays = target.sizes(), list[str]()
-    for number in range(len(cache.shards)):
-        there = _committed(target, cache, number)
-        listed = there.objects if there else {}
-        keys = {object_key(name, number): name for name in cache.points if name not in listed}
-        strays += [
-            key for key, name in keys.items() if key in sizes and not _is_whole(target, cache, name, number, sizes[key])
-        ]
-    return dict(_tags(target, strays))
-
-
-def _is_whole(target: WritableStore, cache: CacheLayout, name: str, number: int, size: int) -> bool:
-    """Tells whether an object has a sound index and chunks, whatever their numbers are."""
-    try:
-        reader = open_committed(target, cache, name, number, size)
-        for position in range(cache.samples_per_shard * cache.points[name].chunks_per_sample):
-            if reader.has(position):
-                reader.chunk(position)
-    except CacheError:
-        return False
-    return True
-
-
 def _sound_commits(target: WritableStore, cache: CacheLayout) -> list[Commit]:
-    return [commit for number in range(len(cache.shards)) if (commit := _committed(target, cache, number))]
-
-
-def _committed(target: WritableStore, cache: CacheLayout, number: int) -> Commit | None:
-    try:
-        return read_commit(target, cache, number)
-    except CorruptCache:
-        return None
+    commits: list[Commit] = []
+    for number in range(len(cache.shards)):
+        with suppress(CorruptCache):
+            commits += filter(None, [committed(target, cache, number)])
+    return commits
 
 
 def _commit_keys(cache: CacheLayout) -> Iterator[str]:

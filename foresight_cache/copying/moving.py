@@ -57,9 +57,9 @@ class Move:
         """
         plan = self.plan
         merged = merged_layout(plan.target, plan.layout)
-        with CacheWriter(plan.target.place, plan.layout, merged):
+        with CacheWriter(plan.target, plan.layout, merged):
             pass  # joined: metadata is there
-        copied = copy_shards(plan, advance, say) if self.survey.sizes else []
+        copied = copy_shards(plan, self.survey.sizes, advance, say)
         require_no_problems([*self.survey.problems, *copied], plan)
         if absent := self.survey.absent:
             shards = len(plan.part.shards)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from foresight_cache.copying.copier import copy_shards
 from foresight_cache.copying.copy_plan import CopyPlan, Survey, survey
-from foresight_cache.copying.damage import Damage, find_damage, unsound_strays
+from foresight_cache.copying.damage import Damage, find_damage
 from foresight_cache.copying.parts import Part
 from foresight_cache.errors import CorruptCache, NotACache
 from foresight_cache.format.commits import Commit
@@ -34,7 +34,7 @@ class Mending:
     def run(self, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> list[str]:
         """Copies what is missing or damaged, and returns what is still wrong, in sentences; see `copy_shards`."""
         target, other = self.plan.target, self.plan.source
-        problems = [*self.survey.problems, *copy_shards(self.plan, advance, say)]
+        problems = [*self.survey.problems, *copy_shards(self.plan, self.survey.sizes, advance, say)]
         refused = [key for key in self.survey.different if key in {found.place for found in self.damage.findings}]
         return [*problems, *(_refusal(key, other) for key in refused), *_left(target, refused)]
 
@@ -51,7 +51,7 @@ def examine(target: WritableStore, other: Cache, advance: Advance = silent) -> M
     plan.check_target()
     damage = find_damage(target, advance)
     _write_metadata(target, cache.layout)
-    plan = replace(plan, damaged={**damage.tags, **unsound_strays(target, cache.layout)})
+    plan = replace(plan, damaged=damage.tags)
     found = survey(plan)
     found.check_room(plan)
     return Mending(plan=plan, damage=damage, survey=found)
@@ -66,9 +66,7 @@ def take_out(target: WritableStore, advance: Advance = silent) -> list[str]:
     cache = Cache(target)
     damage = find_damage(target, advance)
     _write_metadata(target, cache.layout)
-    removed = [key for key, tag in damage.tags.items() if target.remove(key, tag)]
-    strays = unsound_strays(target, cache.layout)  # also of the commits that were removed
-    return [*removed, *(key for key, tag in strays.items() if target.remove(key, tag))]
+    return [key for key, tag in damage.tags.items() if target.remove(key, tag)]
 
 
 def _mend_root(target: WritableStore, other: Cache) -> None:
@@ -111,7 +109,7 @@ def _common_part(cache: Cache, other: Cache) -> Part:
 
 
 def _write_metadata(target: WritableStore, cache: CacheLayout) -> None:
-    with CacheWriter(target.place, cache):
+    with CacheWriter(target, cache):
         pass
 
 

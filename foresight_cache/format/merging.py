@@ -23,9 +23,9 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
     if root is None and _is_free(store):
         return wanted
     if root is None and (root := bytes_at(store, layout.ROOT_KEY)) is None:  # it may have come while we looked
-        raise NotACache(f"{store.place} holds files that are not a cache; name a new or empty directory with --out")
+        raise NotACache(f"{store.place} holds files that are not a cache; name a new or empty directory")
     stored = read_root(root, store.place)
-    if phrases := [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]:
+    if phrases := layout_differences(stored, wanted):
         remedy = "use the settings of the cache, or another --out"
         raise FingerprintMismatch(refusal(phrases, f"{store.place} was made with another", remedy))
     points = {**stored.points, **wanted.points}
@@ -34,6 +34,11 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
         shards=max(stored.shards, wanted.shards, key=len),
         points={name: points[name] for name in sorted(points, key=computation_order)},
     )
+
+
+def layout_differences(stored: CacheLayout, wanted: CacheLayout) -> list[str]:
+    """Returns one phrase for each thing in which two layouts contradict each other, so that neither joins the other."""
+    return [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]
 
 
 def join(store: WritableStore, wanted: CacheLayout, merged: CacheLayout) -> CacheLayout:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from foresight_cache.runtime.disk_space import nearest_folder
+
 _MOUNTS = Path("/proc/self/mountinfo")
 _DEVICE, _SEPARATOR = 2, "-"
 """Field with the device's number, and the field before that with the filesystem's name (proc(5))."""
@@ -14,8 +16,7 @@ def filesystem_of(path: Path) -> str:
     >>> filesystem_of(Path("/proc/self"))
     'proc'
     """
-    path = path.absolute()
-    device = next(folder for folder in (path, *path.parents) if folder.exists()).stat().st_dev
+    device = nearest_folder(path).stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     lines = _MOUNTS.read_text().splitlines() if _MOUNTS.exists() else []
     for fields in map(str.split, lines):

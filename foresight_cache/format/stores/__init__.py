@@ -36,9 +36,9 @@ def open_writable(place: str | os.PathLike[str]) -> WritableStore:
         raise UsageError(f"{text} can be read but not written; name a local directory with --out and copy it there")
     path = Path(text)
     if _is_zip(path):
-        raise UsageError(f"{text} is a zip file, which can be read but not written; name a directory with --out")
+        raise UsageError(f"{text} is a zip file, which can be read but not written; name a directory")
     if path.exists() and not path.is_dir():
-        raise NotACache(f"{text} is a file; name a new directory or an existing cache with --out")
+        raise NotACache(f"{text} is a file; name a new directory or an existing cache")
     return LocalStore(path)
 
 

@@ -97,6 +97,18 @@ class LocalStore:
             except FileNotFoundError:
                 return False
 
+    def remove(self, key: str, tag: str) -> bool:
+        path = self.root / key
+        with self._turn(key):
+            try:
+                if self.tag(key) != tag:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+            sync(path.parent)
+        return True
+
     def claim(self, name: str) -> Claim | None:
         make_folder(self.root / SAMPLES)
         return claims.claim(self._partial, name)

@@ -76,6 +76,13 @@ class WritableStore(Store, Protocol):
         """
         ...
 
+    def remove(self, key: str, tag: str) -> bool:
+        """Removes an object that was found damaged and still is in the state `tag`; False where it is in another.
+
+        Never to be used for an object that is whole.
+        """
+        ...
+
     def children(self, key: str) -> set[str]:
         """Returns the names of objects and folders directly under a key; "" is the root of the cache.
 
