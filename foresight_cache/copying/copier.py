@@ -11,7 +11,7 @@ from threading import Event
 
 from foresight_cache.copying.committing import write_commit
 from foresight_cache.copying.copy_plan import CopyPlan, ShardLack
-from foresight_cache.copying.objects import Entry, ObjectReader
+from foresight_cache.copying.objects import Entry, ObjectReader, has_bytes
 from foresight_cache.copying.parts import commit_of
 from foresight_cache.copying.ranges import RangeReader
 from foresight_cache.errors import CorruptCache
@@ -85,7 +85,6 @@ class _Copier:
         self.problems: list[str] = []
         self._plan, self._check, self._stop = plan, check, stop
         self._source = ObjectReader(store=plan.source.store, ranges=ranges, stop=stop, advance=advance)
-        self._target = ObjectReader(store=plan.target, ranges=ranges, stop=stop, advance=advance)
         self._threads = ThreadPoolExecutor(_OBJECTS_AT_ONCE, "object")
         self._open: deque[_OpenShard] = deque()
 
@@ -177,7 +176,7 @@ class _Copier:
     def _copy(self, shard: _OpenShard, name: str) -> None:
         """Copies an object; a second time where bytes are wrong, as from a connection that garbled them."""
         target, key, entry = self._plan.target, object_key(name, shard.number), shard.lack.missing[name]
-        if self._is_there(key, entry):
+        if has_bytes(target, key, entry):  # an attempt that was broken off has published it
             return
         path = shard.claim.scratch / name
         try:
@@ -213,16 +212,6 @@ class _Copier:
             return self._plan.target.tag(key)
         except FileNotFoundError:
             return None
-
-    def _is_there(self, key: str, entry: Entry) -> bool:
-        """Tells whether an attempt that was broken off has published the object; its size alone would not tell."""
-        try:
-            if self._plan.target.ranges(key)[0] != entry["bytes"]:
-                return False
-            self._target.check(key, entry)
-        except (FileNotFoundError, CorruptCache):
-            return False
-        return True
 
     def _renew(self) -> None:
         """Tells others that this process lives; where a claim is lost nevertheless, the work is done twice."""

@@ -109,7 +109,7 @@ class Survey:
     sizes: Mapping[int, tuple[int, ...]]
     """Bytes of each missing object, by shard."""
     absent: tuple[int, ...]
-    """Shards that the source has not committed."""
+    """Shards that the source has not committed, or not with all points of the part."""
     different: tuple[str, ...]
     """Keys of objects that the target has with other bytes than the source."""
     problems: tuple[str, ...]
@@ -150,8 +150,9 @@ def survey(plan: CopyPlan) -> Survey:
         except CorruptCache as error:
             problems.append(str(error))
             return
-        if lack is None:
+        if lack is None or len(lack.wanted.objects) < len(plan.part.points):
             absent.append(number)
+        if lack is None:
             return
         if lack.missing:
             sizes[number] = tuple(entry["bytes"] for entry in lack.missing.values())

@@ -1,11 +1,11 @@
 """What is damaged in a cache, by key."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from foresight_cache.copying.objects import Entry, has_bytes
 from foresight_cache.errors import CorruptCache
-from foresight_cache.format.commits import Commit
 from foresight_cache.format.committed_shards import committed
 from foresight_cache.format.layout import CacheLayout, commit_key, object_key
 from foresight_cache.format.stores import WritableStore
@@ -27,32 +27,43 @@ class Damage:
 def find_damage(target: WritableStore, advance: Advance) -> Damage:
     """Reads every byte of a cache whose root is sound. Raises what `open_cache` raises."""
     cache = Cache(target)
-    commits = _sound_commits(target, cache.layout)
+    entries = _committed_entries(target, cache.layout)
+    records = {commit_key(number): number for number in range(len(cache.layout.shards))}
     findings = tuple(finding for finding in verify(cache, advance) if not finding.harmless)
-    mendable = {*_commit_keys(cache.layout), *_committed_keys(commits)}
-    keys = dict.fromkeys(finding.place for finding in findings if finding.place in mendable)
-    return Damage(findings=findings, tags=dict(_tags(target, keys)))
+    tags = {}
+    for key in dict.fromkeys(finding.place for finding in findings):
+        if (tag := tag_of(target, key)) is None:
+            continue
+        # Once more, now that the state is known: somebody may have mended it meanwhile.
+        if key in entries:
+            damaged = not has_bytes(target, key, entries[key])
+        else:
+            damaged = key in records and not _is_sound(target, cache.layout, records[key])
+        tags |= {key: tag} if damaged else {}
+    return Damage(findings=findings, tags=tags)
 
 
-def _sound_commits(target: WritableStore, cache: CacheLayout) -> list[Commit]:
-    commits: list[Commit] = []
+def _committed_entries(target: WritableStore, cache: CacheLayout) -> dict[str, Entry]:
+    """Returns the entries of all objects that sound commits list, by key."""
+    entries: dict[str, Entry] = {}
     for number in range(len(cache.shards)):
         with suppress(CorruptCache):
-            commits += filter(None, [committed(target, cache, number)])
-    return commits
+            if commit := committed(target, cache, number):
+                entries |= {object_key(name, number): entry for name, entry in commit.objects.items()}
+    return entries
 
 
-def _commit_keys(cache: CacheLayout) -> Iterator[str]:
-    return map(commit_key, range(len(cache.shards)))
+def _is_sound(target: WritableStore, cache: CacheLayout, number: int) -> bool:
+    try:
+        committed(target, cache, number)
+    except CorruptCache:
+        return False
+    return True
 
 
-def _committed_keys(commits: Iterable[Commit]) -> Iterator[str]:
-    return (object_key(name, commit.shard) for commit in commits for name in commit.objects)
-
-
-def _tags(target: WritableStore, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for key in keys:
-        try:
-            yield key, target.tag(key)
-        except FileNotFoundError:
-            continue
+def tag_of(target: WritableStore, key: str) -> str | None:
+    """Returns what tells the state of an object from any later one; None where there is none."""
+    try:
+        return target.tag(key)
+    except FileNotFoundError:
+        return None

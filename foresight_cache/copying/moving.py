@@ -64,8 +64,8 @@ class Move:
         if absent := self.survey.absent:
             shards = len(plan.part.shards)
             raise CacheError(
-                f"{plan.source.path} has {shards - len(absent)} of {shards} shards committed, which are in "
-                f"{plan.target.place} now; run the same command again when it has the others"
+                f"{plan.source.path} has {shards - len(absent)} of {shards} shards committed with all that was asked "
+                f"for; what it has is in {plan.target.place} now; run the same command again when it has the others"
             )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from foresight_cache.copying.copier import copy_shards
 from foresight_cache.copying.copy_plan import CopyPlan, Survey, survey
-from foresight_cache.copying.damage import Damage, find_damage
+from foresight_cache.copying.damage import Damage, find_damage, tag_of
 from foresight_cache.copying.parts import Part
 from foresight_cache.errors import CorruptCache, NotACache
 from foresight_cache.format.commits import Commit
@@ -33,10 +33,20 @@ class Mending:
 
     def run(self, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> list[str]:
         """Copies what is missing or damaged, and returns what is still wrong, in sentences; see `copy_shards`."""
-        target, other = self.plan.target, self.plan.source
         problems = [*self.survey.problems, *copy_shards(self.plan, self.survey.sizes, advance, say)]
-        refused = [key for key in self.survey.different if key in {found.place for found in self.damage.findings}]
-        return [*problems, *(_refusal(key, other) for key in refused), *_left(target, refused)]
+        wrong = {finding.place for finding in self.damage.findings}
+        refused = [key for key in self.survey.different if key in wrong]
+        known = [key for key in wrong if key in refused or any(f"/{key} " in problem for problem in problems)]
+        return [*problems, *(_refusal(key, self.plan.source) for key in refused), *self._left(known)]
+
+    def _left(self, known: Sequence[str]) -> list[str]:
+        """Returns what else is wrong: records and sizes, and objects that are as damaged as they were."""
+        target = self.plan.target
+        as_before = [key for key in self.damage.tags if tag_of(target, key) == self.damage.tags[key]]
+        findings = verify_sample(Cache(target), 0).findings
+        findings += [finding for finding in self.damage.findings if finding.place in as_before]
+        left = {finding.place: finding.problem for finding in findings if not finding.harmless}
+        return [f"{key}: {problem}" for key, problem in left.items() if key not in known]
 
 
 def examine(target: WritableStore, other: Cache, advance: Advance = silent) -> Mending:
@@ -116,9 +126,3 @@ def _write_metadata(target: WritableStore, cache: CacheLayout) -> None:
 def _refusal(key: str, other: Cache) -> str:
     """Says that an object of another computation was not taken."""
     return f"{key}: {other.path} has other bytes than were committed here, computed apart, so that they were not taken"
-
-
-def _left(target: WritableStore, known: Sequence[str]) -> list[str]:
-    """Returns what is wrong with records and sizes of objects, but for these keys."""
-    findings = verify_sample(Cache(target), 0).findings
-    return [f"{found.place}: {found.problem}" for found in findings if not found.harmless and found.place not in known]
