@@ -124,3 +124,7 @@ class MissingExtra(ForesightError):
 
 class Interrupted(ForesightError):
     exit_status = 75
+
+
+class ForesightWarning(UserWarning):
+    """One sentence on what a person should know while the work goes on."""

@@ -1,21 +1,21 @@
 """The cache that one extraction makes or completes: its layout, its fingerprint, and what of it is missing."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.encoders.weights import attention
-from foresight_cache.extraction.disk_space import free_space_at
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.size_estimate import SpaceNeeded, Survey, object_sizes, space_needed, survey
-from foresight_cache.format.commits import Commit
-from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource, commit_key
+from foresight_cache.format.committed_shards import committed
+from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.format.merging import merged_layout
+from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.shards import ShardSet
 
@@ -30,12 +30,17 @@ class CachePlan:
     shards: ShardSet
     encoder: Encoder
     options: ExtractionOptions
-    out: Path
-    """Folder where the cache is or will be; it is only read."""
+    out: str | os.PathLike[str]
+    """Place where the cache is or will be; it is only read."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a readout that a tap cannot have."""
         self.encoder.check_points(self.options.points)
+
+    @cached_property
+    def store(self) -> WritableStore:
+        """Store of the cache. Raises `UsageError` for a place that cannot be written, `NotACache` for a file."""
+        return open_writable(self.out)
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -65,7 +70,7 @@ class CachePlan:
     @cached_property
     def merged(self) -> CacheLayout:
         """Layout of the cache with all that is in it already. Raises `CacheError` for a foreign cache."""
-        return merged_layout(self.out, self.wanted)
+        return merged_layout(self.store, self.wanted)
 
     @cached_property
     def layout(self) -> CacheLayout:
@@ -80,9 +85,9 @@ class CachePlan:
         """
         missing = {}
         for number in range(len(self.layout.shards)):
-            path = self.out / commit_key(number)
-            committed = Commit.from_json(path.read_bytes(), str(path)).objects if path.exists() else {}
-            if lacking := tuple(name for name in self.names if name not in committed):
+            commit = committed(self.store, self.layout, number)
+            there = commit.objects if commit else {}
+            if lacking := tuple(name for name in self.names if name not in there):
                 missing[number] = lacking
         return missing
 
@@ -106,10 +111,9 @@ class CachePlan:
         return space_needed(self.layout, sizes, self.missing, self.survey.record_bytes, block)
 
     def check_free_space(self) -> None:
-        """Raises `CacheError` where the disk cannot hold what is missing; writes nothing."""
-        if self.missing:
-            disk = free_space_at(self.out)
-            disk.check(self.out, self.space_needed(self.object_sizes, disk.block).on_disk)
+        """Raises `CacheError` where the store has no room for what is missing; writes nothing."""
+        if self.missing and (room := self.store.room()):
+            room.check(self.store.place, self.space_needed(self.object_sizes, room.block).on_disk)
 
     def _points(self) -> dict[str, PointLayout]:
         points = {str(point): self._point_layout(point) for point in self.options.points}

@@ -1,13 +1,23 @@
 """Opens the shard objects that commits list, and says which of their chunks must be there."""
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from foresight_cache.errors import CorruptCache
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import POOLED_GRID, CacheLayout, PointLayout, object_key
 from foresight_cache.format.shard_object import ShardObjectReader
-from foresight_cache.format.stores import Store
 
 
-def open_committed(store: Store, cache: CacheLayout, name: str, shard: int, size: int) -> ShardObjectReader:
+class Ranged(Protocol):
+    """As much of a store as it takes to read objects in parts."""
+
+    place: str
+
+    def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]: ...
+
+
+def open_committed(store: Ranged, cache: CacheLayout, name: str, shard: int, size: int) -> ShardObjectReader:
     """Opens a point's object of a shard, of which `size` bytes were committed, and verifies size and index.
 
     Raises `CorruptCache` where it is missing or damaged.

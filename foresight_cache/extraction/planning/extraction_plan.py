@@ -4,16 +4,16 @@ Bytes follow from the layout (`size_estimate`), times from a pilot (`pilot`). A 
 read.
 """
 
+import os
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.extraction.cache_plan import CachePlan
-from foresight_cache.extraction.disk_space import free_space_at
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning.pilot import Pilot, run_pilot
-from foresight_cache.format import layout
+from foresight_cache.format.layout import ROOT_KEY
+from foresight_cache.format.merging import bytes_at
 from foresight_cache.shards import ShardSet
 
 
@@ -37,7 +37,7 @@ class ExtractionPlan:
     """Cost of an extraction on this machine and in one process."""
 
     out: str
-    """Path where the cache is or would be."""
+    """Place where the cache is or would be."""
     exists: bool
     """True if there is a cache already."""
     samples: int
@@ -54,9 +54,9 @@ class ExtractionPlan:
     on_disk_left: int
     """Bytes of the disk that all that is left takes, in whole blocks."""
     folder: str
-    """The nearest folder to `out` that exists."""
+    """The nearest folder to `out` that exists; where that is no folder, the store."""
     free: int | None
-    """Bytes that its disk has free, or None where it does not tell."""
+    """Bytes that its disk has free, or None where it does not tell, or nothing bounds it."""
     pilot: Pilot | None
     """None where nothing is left, where the disk has no room for a pilot, or where no sample of it could be used."""
 
@@ -105,25 +105,28 @@ class ExtractionPlan:
         }
 
 
-def plan_extraction(shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: Path) -> ExtractionPlan:
+def plan_extraction(
+    shards: ShardSet, encoder: Encoder, options: ExtractionOptions, out: str | os.PathLike[str]
+) -> ExtractionPlan:
     """Returns what `extract` with the same arguments will take. Changes nothing at `out`.
 
     Raises what `extract` would: `UsageError` for a size that is not possible, `CacheError` for a foreign cache,
     `ShardError` for a damaged first tar, `FeatureError` for values that no cache should hold.
     """
     plan = CachePlan(shards, encoder, options, out)
-    disk = free_space_at(out)
-    pilot = _pilot(plan, disk.free)
+    room = plan.store.room()
+    free = room.free if room else None
+    pilot = _pilot(plan, free)
     ratios = pilot.codec_ratios if pilot else {}
     sizes = {
         name: [round(ratios.get(name, 1.0) * size) for size in of_shards]
         for name, of_shards in plan.object_sizes.items()
     }
-    needed = plan.space_needed(sizes, disk.block)
+    needed = plan.space_needed(sizes, room.block if room else 1)
     counts = [shard.samples for shard in plan.layout.shards]
     return ExtractionPlan(
-        out=str(out),
-        exists=(out / layout.ROOT_KEY).exists(),
+        out=plan.store.place,
+        exists=bytes_at(plan.store, ROOT_KEY) is not None,
         samples=sum(counts),
         samples_left=sum(counts[number] for number in plan.missing),
         shards=len(counts),
@@ -132,8 +135,8 @@ def plan_extraction(shards: ShardSet, encoder: Encoder, options: ExtractionOptio
         points=tuple(_planned_point(plan, name, sum(sizes[name]), needed.objects[name]) for name in plan.names),
         records_left=needed.records,
         on_disk_left=needed.on_disk,
-        folder=str(disk.folder),
-        free=disk.free,
+        folder=str(room.folder) if room else plan.store.place,
+        free=free,
         pilot=pilot,
     )
 

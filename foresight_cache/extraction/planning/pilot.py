@@ -20,7 +20,6 @@ import numpy as np
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction.cache_plan import CachePlan
-from foresight_cache.extraction.disk_space import nearest_folder
 from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
@@ -29,6 +28,7 @@ from foresight_cache.format.layout import PointLayout, object_key
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.reader import open_cache
+from foresight_cache.runtime.disk_space import nearest_folder
 from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.samples import Sample
 from foresight_cache.shards import open_shard, write_shard
@@ -76,7 +76,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
     timed = TimedForward(plan.encoder)
     with (
         deferred_interrupts() as check,
-        TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(plan.out)) as name,
+        TemporaryDirectory(prefix=".foresight-plan-", dir=_workplace(plan)) as name,
     ):
         folder = Path(name)
         chosen = ((content.samples[position], content.members(position)) for position in positions)
@@ -96,6 +96,11 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         write_bytes_per_second=speed,
         codec_ratios=ratios,
     )
+
+
+def _workplace(plan: CachePlan) -> Path | None:
+    """Returns the folder for the pilot of a plan; None, the usual one for temporary files, where no disk is meant."""
+    return workplace(Path(plan.store.place)) if plan.store.room() else None
 
 
 def workplace(out: Path) -> Path:

@@ -4,7 +4,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from foresight_cache.errors import UsageError
+from foresight_cache.errors import NotACache, UsageError
 from foresight_cache.format.stores.local import LocalStore
 from foresight_cache.format.stores.object_store import ObjectStore
 from foresight_cache.format.stores.store import Store
@@ -29,7 +29,7 @@ def open_store(place: str | os.PathLike[str]) -> Store:
 def open_writable(place: str | os.PathLike[str]) -> WritableStore:
     """Opens a place where a cache can be written: a local directory, which need not exist yet.
 
-    Raises `UsageError` for a place that can only be read, or not even that.
+    Raises `UsageError` for a place that can only be read, and `NotACache` for a file.
     """
     text = os.fspath(place)
     if "://" in text:
@@ -37,6 +37,8 @@ def open_writable(place: str | os.PathLike[str]) -> WritableStore:
     path = Path(text)
     if _is_zip(path):
         raise UsageError(f"{text} is a zip file, which can be read but not written; name a directory with --out")
+    if path.exists() and not path.is_dir():
+        raise NotACache(f"{text} is a file; name a new directory or an existing cache with --out")
     return LocalStore(path)
 
 

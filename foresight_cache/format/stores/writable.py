@@ -4,20 +4,23 @@ Nothing is ever overwritten: an object is created where there is none, and repla
 So the order in which processes come, die and sleep decides nothing, and claims save work alone.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from foresight_cache.errors import CacheError
 from foresight_cache.format.stores.store import Store
-from foresight_cache.runtime.progress import format_bytes
+from foresight_cache.runtime.attempts import LEASE_SECONDS
+from foresight_cache.runtime.disk_space import Room
+
+__all__ = ["LEASE_SECONDS", "Claim", "Room", "WritableStore"]
 
 
 class Claim(Protocol):
     """A name that this attempt works at, so that others work at something else; it decides nothing."""
 
-    scratch: Path
-    """Folder of this attempt alone, empty at first: on the store's own filesystem where there is one, else local."""
+    @property
+    def scratch(self) -> Path:
+        """Folder of this attempt alone, empty at first, on the store's own filesystem where it has one."""
+        ...
 
     def renew(self) -> bool:
         """Says that the attempt lives; False where the claim is another's by now. To be called every minute or so.
@@ -44,8 +47,9 @@ class WritableStore(Store, Protocol):
         True where the object that is there now has just these bytes: put by this call, by one that was thought to
         have failed, or by another process. False where another object is there: it stays as it is.
 
-        A path is of a whole file in the scratch folder of a claim of this store; it may be gone afterwards. Where an
-        answer is lost the store looks what is there, and tries again where there is nothing.
+        A path is of a whole file in the scratch folder of a claim of this store; it may be gone where True is returned
+        and is there where False is. Where an answer is lost the store looks what is there, and tries again where there
+        is nothing.
         """
         ...
 
@@ -97,31 +101,6 @@ class WritableStore(Store, Protocol):
         """
         ...
 
-    def room(self) -> "Room | None":
+    def room(self) -> Room | None:
         """Returns what room is left; None where nothing bounds it."""
         ...
-
-
-LEASE_SECONDS = 300.0
-"""Seconds after the last renewal for which an attempt of another machine counts as living, by the store's clock."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Room:
-    """Room that the disk of a store has left."""
-
-    folder: Path
-    """Nearest folder that exists."""
-    free: int | None
-    """Bytes that this user may still write; None where the filesystem does not tell."""
-    block: int
-    """Bytes of a block of the filesystem."""
-
-    def check(self, place: str, needed: int) -> None:
-        """Raises `CacheError` where `needed` bytes of the cache at `place` do not fit."""
-        if self.free is not None and needed > self.free:
-            raise CacheError(
-                f"the cache at {place} needs {format_bytes(needed)} more and the disk of {self.folder} has "
-                f"{format_bytes(self.free)} free; free {format_bytes(needed - self.free)} there, "
-                "name another --out or keep fewer --points"
-            )
