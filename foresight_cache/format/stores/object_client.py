@@ -1,27 +1,21 @@
 """Requests to an object store, each repeated for a while where the store may only be busy or out of reach."""
 
-import os
-import random
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypedDict, TypeVar
 
 from foresight_cache.errors import CacheError, ForesightWarning, MissingExtra, UsageError
 from foresight_cache.format.stores.obstore_library import library
+from foresight_cache.format.stores.patience import Patience, longest
 from foresight_cache.format.stores.store_credentials import credential_provider
 from foresight_cache.format.stores.store_failures import Failure, failure_of
 from foresight_cache.format.stores.store_settings import bucket_and_prefix, settings_of
 
-PATIENCE_VARIABLE = "FORESIGHT_RETRY_SECONDS"
-_PATIENCE, _FIRST_PATIENCE = 300.0, 15.0
-"""Seconds for which a request is repeated, and for which the first one is: a wrong address never answers."""
 _TOLD_AFTER = 5.0
 """Seconds of repeating after which a sentence says so."""
-_PAUSES = (0.2, 10.0)
-"""Seconds of the first pause between two tries and of the longest; each is twice as long as the one before."""
 _SLOWEST = 1_000_000
 """Bytes per second below which an upload is given up: the time-out of reading runs while an object is sent, too."""
 
@@ -36,28 +30,6 @@ class Meta(TypedDict):
     last_modified: datetime
     e_tag: str | None
     version: str | None
-
-
-class Patience:
-    """How long a request is repeated, and how long it waits before each try."""
-
-    def __init__(self, seconds: float) -> None:
-        self._began, self._seconds, self._tries = time.monotonic(), seconds, 0
-
-    @property
-    def spent(self) -> float:
-        """Seconds since the first try."""
-        return time.monotonic() - self._began
-
-    def wait(self) -> bool:
-        """Waits for the next try; False at once where there is none any more."""
-        first, longest = _PAUSES
-        pause = random.uniform(0.5, 1) * min(longest, first * 2**self._tries)  # noqa: S311 - so that many do not come at once
-        if self.spent + pause > self._seconds:
-            return False
-        self._tries += 1
-        time.sleep(pause)
-        return True
 
 
 class ObjectClient:
@@ -108,7 +80,8 @@ class ObjectClient:
 
     def head(self, key: str) -> Meta:
         """Returns what is told of an object."""
-        return self.repeated(f"looking for {key}", lambda: self._library.head(self._opened(0), key))
+        meta: Meta = self.repeated(f"looking for {key}", lambda: self._library.head(self._opened(0), key))
+        return meta
 
     def attributes(self, key: str) -> dict[str, str]:
         """Returns the user metadata of an object."""
@@ -144,10 +117,8 @@ class ObjectClient:
     def delete(self, keys: Sequence[str]) -> None:
         """Removes objects that may be gone already."""
         for key in keys:
-            try:
-                self.repeated(f"removing {key}", lambda key=key: self._library.delete(self._opened(0), key))
-            except FileNotFoundError:
-                continue
+            with suppress(FileNotFoundError):
+                self.repeated(f"removing {key}", partial(self._library.delete, self._opened(0), key))
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
@@ -161,7 +132,7 @@ class ObjectClient:
 
     def patience(self) -> Patience:
         """Returns how long the next request is repeated."""
-        return Patience(_longest_patience() if self._answered else min(_FIRST_PATIENCE, _longest_patience()))
+        return Patience(first=not self._answered)
 
     def repeated(self, doing: str, request: Callable[[], _T]) -> _T:
         """Returns what a request that changes nothing returns, and repeats it where that may help."""
@@ -172,8 +143,11 @@ class ObjectClient:
             except FileNotFoundError as error:
                 self.check_bucket(doing, error)
                 raise FileNotFoundError(f"{self.place}: {doing}: there is no such object") from None
-            except (*self.errors, ValueError) as error:
-                self.wait(doing, error, patience)
+            except self.errors as error:
+                failure = failure_of(error)
+                if failure.kind != "later":
+                    raise self.error(doing, failure) from None
+                self.wait(doing, failure, patience)
             else:
                 self._answered = True
                 return answer
@@ -184,18 +158,15 @@ class ObjectClient:
         if failure.kind == "no bucket":
             raise self.error(doing, failure) from None
 
-    def wait(self, doing: str, error: Exception, patience: Patience) -> None:
+    def wait(self, doing: str, failure: Failure, patience: Patience) -> None:
         """Waits for another try of a request that has failed. Raises `CacheError` where there is none."""
-        failure = failure_of(error)
-        if failure.kind != "later":
-            raise self.error(doing, failure) from None
         if failure.status is not None:
             self._answered = True
         if patience.spent > _TOLD_AFTER and not self._told:
             self._told = True
             warnings.warn(
-                f"{self.place} does not do its work for now ({doing}: {failure.reason}); requests are repeated for up "
-                f"to {_longest_patience():g} seconds each",
+                f"{self.place} does not do its work for now ({doing}: {failure.reason}); each request is repeated for "
+                f"up to {longest():g} seconds",
                 ForesightWarning,
                 stacklevel=2,
             )
@@ -237,11 +208,3 @@ class ObjectClient:
 
 def _names(paths: Iterable[str]) -> list[str]:
     return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
-
-
-def _longest_patience() -> float:
-    text = os.environ.get(PATIENCE_VARIABLE, "")
-    try:
-        return float(text) if text else _PATIENCE
-    except ValueError:
-        raise UsageError(f"{PATIENCE_VARIABLE} is {text!r}, expected seconds") from None

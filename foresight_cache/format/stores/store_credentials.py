@@ -27,9 +27,8 @@ def credential_provider(settings: StoreSettings, environment: Mapping[str, str] 
         return None
     if settings.profile is None and any(map(environment.get, _FOUND_BY_OBSTORE)):
         return None
-    if settings.profile or _has_profiles(environment):
-        if provider := _of_profile(settings):
-            return provider
+    if (settings.profile or _has_profiles(environment)) and (provider := _of_profile(settings)):
+        return provider
     if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         raise UsageError(
             "no credentials for S3 were found, neither in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor in a profile "

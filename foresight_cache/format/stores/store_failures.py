@@ -10,7 +10,7 @@ _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _DEBUG = "\n\nDebug source:"
 _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired", "InvalidToken", "ExpiredTokenException")
 _REFUSED = (400, 401, 403, 405)
-_WAIT = (408, 409, 425, 429)
+_WAIT = (408, 409, 412, 425, 429)
 _LATER = ("RequestTimeout", "IncompleteBody", "OperationAborted")
 """S3's codes of requests that may be sent again although their status says that they are wrong."""
 _METADATA = ("169.254.169.254", "fd00:ec2::254", "metadata.google.internal", "169.254.170.2")
@@ -21,7 +21,7 @@ _REMEDY: dict[Kind, str] = {
     "later": "check its address and the network, and run the same command again: what is finished is kept",
     "no bucket": "create the bucket, or check the URL",
     "expired": "renew the credentials and run the same command again: what is finished is kept",
-    "refused": "check the credentials and what they allow",
+    "refused": "check that the credentials are valid and allow it, and run the same command again",
     "no credentials": "set those of the store in the environment, as docs/object_stores.md says",
     "other region": "set AWS_REGION to the region of the bucket",
     "unsupported": "use a store that supports it",
@@ -47,7 +47,7 @@ class Failure:
 def failure_of(error: Exception) -> Failure:
     """Returns what an error of obstore means.
 
-    >>> text = "Error performing PUT http://h/b/k in 2ms - Server returned non-2xx status code: 503 Slow: <Code>SlowDown</Code>"
+    >>> text = "Error performing PUT … - Server returned non-2xx status code: 503 …: <Code>SlowDown</Code>"
     >>> failure_of(Exception(text)).kind, failure_of(Exception(text)).reason
     ('later', '503 SlowDown')
     """

@@ -24,10 +24,33 @@ SERVICES: Mapping[str, Service] = {
 """Object stores by the schemes of their URLs."""
 _READ_SECONDS, _CONNECT_SECONDS = 60.0, 10.0
 _OF_SPEED = frozenset(
-    "default_block_size default_fill_cache default_cache_type use_listings_cache listings_expiry_time max_paths "
-    "max_concurrency fixed_upload_size skip_instance_cache asynchronous loop block_size cache_options check_connection "
-    "cache_timeout timeout project consistency access cache_type max_pool_connections retries tcp_keepalive "
-    "signature_version assume_container_exists".split()
+    [
+        "access",
+        "assume_container_exists",
+        "asynchronous",
+        "block_size",
+        "cache_options",
+        "cache_timeout",
+        "cache_type",
+        "check_connection",
+        "consistency",
+        "default_block_size",
+        "default_cache_type",
+        "default_fill_cache",
+        "fixed_upload_size",
+        "listings_expiry_time",
+        "loop",
+        "max_concurrency",
+        "max_paths",
+        "max_pool_connections",
+        "project",
+        "retries",
+        "signature_version",
+        "skip_instance_cache",
+        "tcp_keepalive",
+        "timeout",
+        "use_listings_cache",
+    ]
 )
 """Settings of fsspec's clients that change how fast they are, or nothing here."""
 
@@ -112,7 +135,9 @@ def _parts(known: Mapping[str, Callable[[StoreSettings, str, Any], None]]) -> Ca
             if key in _OF_SPEED:
                 continue
             if key not in known:
-                raise UsageError(f"{key!r} in {said} is not supported; expected one of {', '.join(known)}, or remove it")
+                raise UsageError(
+                    f"{key!r} in {said} is not supported; expected one of {', '.join(known)}, or remove it"
+                )
             known[key](settings, said, part)
 
     return take
@@ -188,7 +213,9 @@ _KNOWN: Mapping[Service, Mapping[str, str | Callable[[StoreSettings, str, Any], 
         "client_kwargs": _parts(
             {"endpoint_url": _plain("endpoint"), "region_name": _plain("region"), "verify": _verify}
         ),
-        "config_kwargs": _parts({"s3": _addressing, "read_timeout": _read_timeout, "connect_timeout": _connect_timeout}),
+        "config_kwargs": _parts(
+            {"s3": _addressing, "read_timeout": _read_timeout, "connect_timeout": _connect_timeout}
+        ),
     },
     "gcs": {"token": _gcs_token, "endpoint_url": "base_url"},
     "azure": {
