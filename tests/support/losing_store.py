@@ -19,6 +19,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from tests.support.buckets import environment
+
 BUCKET = "features"
 FAULTS = ("drop after", "500 after", "503 before", "409", "drop before")
 """What may become of a PUT; `silent after` and `slow`, which take long, come only where they are asked for."""
@@ -30,9 +32,10 @@ class StoredObject:
     metadata: dict[str, str]
     modified: float
 
-    @property
-    def tag(self) -> str:
-        return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
+    tag: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tag = f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
 
 
 @dataclass
@@ -47,7 +50,7 @@ class Request:
 class LosingStore:
     """Objects of the bucket, and what is to go wrong with requests for them."""
 
-    fault: Callable[[Request], str | None] = lambda request: None
+    fault: Callable[[Request], str | None] = lambda _request: None
     """Returns what happens to a request: one of `FAULTS`, `silent after`, `slow`, `403`, `cut`, or None."""
     conditions: bool = True
     """Whether If-None-Match and If-Match are heeded."""
@@ -62,7 +65,7 @@ class LosingStore:
 
     def sometimes(self, share: float, faults: tuple[str, ...] = FAULTS, seed: int = 0) -> None:
         """Commits one of the faults at a share of all writes, and drops or refuses that share of the other requests."""
-        generator = random.Random(seed)
+        generator = random.Random(seed)  # noqa: S311 - no secret
 
         def fault(request: Request) -> str | None:
             with self.lock:
@@ -98,6 +101,7 @@ class LosingStore:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     store: LosingStore
 
     def log_message(self, *_arguments: object) -> None:
@@ -200,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
             "</Contents>"
             for key, found in page
         )
-        common = "".join(f"<CommonPrefixes><Prefix>{escape(each)}</Prefix></CommonPrefixes>" for each in sorted(folders))
+        common = "".join(
+            f"<CommonPrefixes><Prefix>{escape(each)}</Prefix></CommonPrefixes>" for each in sorted(folders)
+        )
         token = f"<NextContinuationToken>{escape(page[-1][0])}</NextContinuationToken>" if more else ""
         text = (
             f"<ListBucketResult><Name>{BUCKET}</Name><IsTruncated>{str(more).lower()}</IsTruncated>{token}"
@@ -245,7 +251,7 @@ def losing_store(patch: pytest.MonkeyPatch, **options: object) -> Iterator[Losin
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    for name, value in environment(server.server_port).items():
+    for name, value in environment(f"http://127.0.0.1:{server.server_port}").items():
         patch.setenv(name, value)
     try:
         yield store
@@ -253,13 +259,3 @@ def losing_store(patch: pytest.MonkeyPatch, **options: object) -> Iterator[Losin
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def environment(port: int) -> dict[str, str]:
-    """Returns the variables by which S3's clients find a server on loopback."""
-    return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }

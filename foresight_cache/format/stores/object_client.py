@@ -2,9 +2,10 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, TypedDict, TypeVar
 
 from foresight_cache.errors import CacheError, ForesightWarning, MissingExtra, UsageError
@@ -16,6 +17,10 @@ from foresight_cache.format.stores.store_settings import bucket_and_prefix, sett
 
 _TOLD_AFTER = 5.0
 """Seconds of repeating after which a sentence says so."""
+_AT_ONCE = 16
+"""Parts of an object that are asked for side by side."""
+_PAST_THE_END = 416
+"""Status of an answer to who asks for bytes behind the last one. `get_ranges` of obstore would end in a panic there."""
 _SLOWEST = 1_000_000
 """Bytes per second below which an upload is given up: the time-out of reading runs while an object is sent, too."""
 
@@ -66,17 +71,10 @@ class ObjectClient:
         return self.repeated(f"reading {key}", get)
 
     def ranges(self, key: str, starts: Sequence[int], stops: Sequence[int]) -> list[Any]:
-        """Returns the parts [start, stop) of an object, asked for side by side; nothing where one is not in it."""
-
-        def get() -> list[Any]:
-            try:
-                return list(self._library.get_ranges(self._opened(0), key, starts=starts, ends=stops, coalesce=0))
-            except self._library.exceptions.BaseError as error:
-                if failure_of(error).status == 416:
-                    return []
-                raise
-
-        return self.repeated(f"reading {key}", get)
+        """Returns the parts [start, stop) of an object, asked for side by side; they end where the object does."""
+        if len(starts) == 1:
+            return [self._range(key, starts[0], stops[0])]
+        return list(self._threads.map(partial(self._range, key), starts, stops))
 
     def head(self, key: str) -> Meta:
         """Returns what is told of an object."""
@@ -178,16 +176,32 @@ class ObjectClient:
         tried = f" for {seconds:.0f} seconds" if seconds else ""
         return CacheError(f"{self.place}: {doing} failed{tried}: {failure.reason}; {failure.remedy}")
 
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ranges")
+
+    def _range(self, key: str, start: int, stop: int) -> Any:
+        def get() -> Any:
+            try:
+                return self._library.get_range(self._opened(0), key, start=start, end=stop)
+            except self._library.exceptions.BaseError as error:
+                if failure_of(error).status == _PAST_THE_END:
+                    return b""
+                raise
+
+        return self.repeated(f"reading {key}", get)
+
     def _open(self, minutes: int) -> Any:
         """Opens the store with so many minutes more than usual until a request counts as lost."""
         settings, stores = self._settings, self._library._store
+        config = {"disable_bulk_delete": True} if settings.service == "s3" else {}  # not every store has that
         options = {
             **settings.client,
             "timeout": f"{15 + minutes}m",
             "read_timeout": f"{settings.read_seconds + 60 * minutes:g}s",
         }
         arguments = {
-            "config": settings.config,
+            "config": config | settings.config,
             "client_options": options,
             "retry_config": {"max_retries": 0, "retry_timeout": timedelta(seconds=1)},
             **({"credential_provider": self._provider} if self._provider else {}),

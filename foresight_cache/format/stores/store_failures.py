@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Literal
 
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -51,11 +52,12 @@ def failure_of(error: Exception) -> Failure:
     >>> failure_of(Exception(text)).kind, failure_of(Exception(text)).reason
     ('later', '503 SlowDown')
     """
-    text = str(error).partition(_DEBUG)[0]
+    text, _, debug = str(error).partition(_DEBUG)
     status = int(match[1]) if (match := _STATUS.search(text)) else None
     code = match[1] if (match := _CODE.search(text)) else ""
-    kind = _kind(text, status, code)
-    return Failure(kind, status, _reason(text, status, code, kind).strip().rstrip("."))
+    kind: Kind = "wrong" if "InvalidCertificate" in debug else _kind(text, status, code)
+    reason = _answered(text, status, code) if status else _of_network(text, debug)
+    return Failure(kind, status, "no credentials were found" if kind == "no credentials" else reason.rstrip("."))
 
 
 def _kind(text: str, status: int | None, code: str) -> Kind:
@@ -76,10 +78,16 @@ def _kind(text: str, status: int | None, code: str) -> Kind:
     return "later" if status is None and "builder error" not in text and "HTTP error" in text else "wrong"
 
 
-def _reason(text: str, status: int | None, code: str, kind: Kind) -> str:
-    if kind == "no credentials":
-        return "no credentials were found"
-    if status is None:
-        return text.rpartition(" - ")[2].rpartition("Generic")[2]
+def _answered(text: str, status: int, code: str) -> str:
+    """Returns what a store has answered."""
     message = match[1] if (match := _MESSAGE.search(text)) else ""
-    return " ".join(filter(None, [str(status), f"{code}:" if code and message else code, message]))
+    name = code or (HTTPStatus(status).phrase if status in list(HTTPStatus) else "")
+    return " ".join(filter(None, [str(status), f"{name}:" if message else name, message]))
+
+
+def _of_network(text: str, debug: str) -> str:
+    """Returns why there was no answer."""
+    if "TimedOut" in debug:
+        return "no answer came in time"
+    causes = re.findall(r'"([^"]+)"', debug.partition("HttpError {")[2])
+    return ": ".join(causes) if causes else text.rpartition(" - ")[2]
