@@ -6,11 +6,10 @@ is there already is adopted, and a commit that is there gets what it lacks. So a
 """
 
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -28,11 +27,10 @@ from foresight_cache.format.merging import join, merged_layout, united
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.format.stores.writable import Claim
+from foresight_cache.runtime.renewal import Renewal
 
 _POLL_SECONDS = 0.5
 """Seconds between two looks of a process that has nothing left to claim at whether the others are done."""
-_RENEWAL_SECONDS = 60.0
-"""Seconds between two signs of life of what is claimed."""
 _AT_ONCE = 8
 """Objects of a shard that are put side by side."""
 _TRIES = 100
@@ -134,8 +132,7 @@ class _Claims:
     def __init__(self, store: WritableStore) -> None:
         self._store = store
         self._held: dict[int, Claim] = {}
-        self._closed = threading.Event()
-        self._renewing: threading.Thread | None = None
+        self._renewal = Renewal()
 
     def __getitem__(self, number: int) -> Claim:
         return self._held[number]
@@ -146,26 +143,19 @@ class _Claims:
         if held is None:
             return False
         self._held[number] = held
-        if self._renewing is None:
-            self._renewing = threading.Thread(target=self._renew, name="renewing claims", daemon=True)
-            self._renewing.start()
+        self._renewal.add(held)
         return True
 
     def give_back(self, number: int) -> None:
         if held := self._held.pop(number, None):
+            self._renewal.remove(held)
             held.release()
 
     def close(self) -> None:
         """Gives back all claims."""
-        self._closed.set()
-        while self._held:
-            self._held.popitem()[1].release()
-
-    def _renew(self) -> None:
-        while not self._closed.wait(_RENEWAL_SECONDS):
-            for held in list(self._held.values()):
-                with suppress(OSError, CacheError):  # others may then do the same work, which harms nothing
-                    held.renew()
+        self._renewal.close()
+        for number in list(self._held):
+            self.give_back(number)
 
 
 class ShardWriter:

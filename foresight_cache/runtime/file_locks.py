@@ -67,17 +67,17 @@ def _locked(descriptor: int, folder: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        _tell(str(error.strerror or error), str(folder))
+        _tell(str(error.strerror or error), folder.parent)
     return True
 
 
-def _tell(reason: str, folder: str) -> None:
+def _tell(reason: str, place: Path) -> None:
     if reason in _told:
         return
     _told.add(reason)
     warnings.warn(
-        f"the filesystem of {folder} has no file locks ({reason}); the work goes on without them, so that processes on "
-        "several machines may now and then do the same part of it twice, with the same outcome",
+        f"the filesystem of {place} has no file locks ({reason}); the work goes on without them: processes on several "
+        "machines may now and then do a part of it twice, such as a shard, and the outcome is the same",
         ForesightWarning,
         stacklevel=2,
     )
