@@ -55,6 +55,18 @@ def work_of(attempt: str) -> str | None:
     return match["name"] if match else None
 
 
+def has_ended(attempt: str) -> bool:
+    """Tells whether the process of an attempt is known to have ended; only this machine's own are.
+
+    >>> has_ended(new_attempt("000001")), has_ended("000001.lock")
+    (False, False)
+    """
+    match = _NAME.fullmatch(attempt)
+    if match is None or match["machine"] != machine():
+        return False
+    return not _runs(int(match["process"]), int(match["start"]))
+
+
 @cache
 def machine() -> str:
     """Returns what processes have in common that see each other by their numbers: host, its start, and container."""

@@ -5,35 +5,52 @@ import zipfile
 from pathlib import Path
 
 from foresight_cache.errors import NotACache, UsageError
+from foresight_cache.format.stores.fsspec_store import FsspecStore
 from foresight_cache.format.stores.local import LocalStore
 from foresight_cache.format.stores.object_store import ObjectStore
 from foresight_cache.format.stores.store import Store
+from foresight_cache.format.stores.store_settings import SERVICES, service_of
 from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.format.stores.zip_store import ZipStore
 
-__all__ = ["LocalStore", "ObjectStore", "Store", "WritableStore", "ZipStore", "open_store", "open_writable"]
+__all__ = [
+    "FsspecStore",
+    "LocalStore",
+    "ObjectStore",
+    "Store",
+    "WritableStore",
+    "ZipStore",
+    "open_store",
+    "open_writable",
+]
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
     """Opens a local directory, a zip file or an object store: a path, or a URL with a scheme.
 
-    Raises `NotACache` for a zip file that is not whole.
+    Raises `NotACache` for a zip file that is not whole, and `UsageError` for a URL that nothing here can open.
     """
     text = os.fspath(place)
     if "://" in text:
-        return ObjectStore(text)
+        return ObjectStore(text) if service_of(text) else FsspecStore(text)
     path = Path(text)
     return ZipStore(path) if _is_zip(path) else LocalStore(path)
 
 
-def open_writable(place: str | os.PathLike[str]) -> WritableStore:
-    """Opens a place where a cache can be written: a local directory, which need not exist yet.
+def open_writable(place: str | os.PathLike[str], scratch: Path | None = None) -> WritableStore:
+    """Opens a place where a cache can be written: a local directory, which need not exist yet, or an object store.
 
-    Raises `UsageError` for a place that can only be read, and `NotACache` for a file.
+    `scratch` is the folder where objects for a store are made before they are sent. Raises `UsageError` for a place
+    that can only be read, and `NotACache` for a file.
     """
     text = os.fspath(place)
+    if "://" in text and service_of(text):
+        return ObjectStore(text, scratch)
     if "://" in text:
-        raise UsageError(f"{text} can be read but not written; name a local directory with --out and copy it there")
+        raise UsageError(
+            f"{text} can be read at most and not written; name a local directory with --out, or an object store "
+            f"({', '.join(f'{scheme}://' for scheme in SERVICES)})"
+        )
     path = Path(text)
     if _is_zip(path):
         raise UsageError(f"{text} is a zip file, which can be read but not written; name a directory")
