@@ -128,7 +128,7 @@ def _check_records(cache: Cache) -> _Records:
         try:
             commits.append(_read_commit(cache, key))
         except CacheError as error:
-            findings.append(Finding(key, str(error)))
+            findings.append(Finding(key, _with_remedy(error, cache)))
     there = {commit.shard for commit in commits}
     findings += [
         Finding(layout.commit_key(shard), f"the shard is not committed; {_completion(cache)}")
@@ -210,7 +210,7 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
     try:
         reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_bytes, read)
     except CacheError as error:
-        yield Finding(key, str(error))
+        yield Finding(key, _with_remedy(error, cache))
         return
     for position in positions:
         row = commit.rows[position]
@@ -225,6 +225,12 @@ def _remedy(cache: Cache) -> str:
     """Returns what mends damage: another copy, or computing again what was taken out."""
     copied, computed = repair_command(cache.path, "COPY"), repair_command(cache.path)
     return f"mend it from another copy with '{copied}', or take it out with '{computed}' and {_AGAIN}"
+
+
+def _with_remedy(error: CacheError, cache: Cache) -> str:
+    """Returns what is wrong as an error says it, with what mends it in this cache."""
+    what, _, _ = str(error).rpartition("; ")
+    return f"{what or error}; {_remedy(cache)}"
 
 
 def _completion(cache: Cache) -> str:

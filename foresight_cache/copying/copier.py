@@ -22,10 +22,11 @@ from foresight_cache.format.stores.writable import Claim
 from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, silent
+from foresight_cache.runtime.renewal import Renewal
 
 _OBJECTS_AT_ONCE = 16
 _SHARDS_AT_ONCE = 16
-_RENEWAL_SECONDS = 60.0
+_BYTES_AT_ONCE = 4 << 30
 _RECORDS_AT_ONCE = 8
 """Commits of the source that are read ahead."""
 _POLL_SECONDS = 0.2
@@ -70,7 +71,6 @@ class _OpenShard:
     number: int
     lack: ShardLack
     claim: Claim
-    renewed: float = field(default_factory=time.monotonic)
     copies: list["Future[None]"] = field(default_factory=list)
     adopted: dict[str, Entry] = field(default_factory=dict)
     """Entries of objects that others have put there, with other bytes than the source's."""
@@ -87,6 +87,7 @@ class _Copier:
         self._source = ObjectReader(store=plan.source.store, ranges=ranges, stop=stop, advance=advance)
         self._threads = ThreadPoolExecutor(_OBJECTS_AT_ONCE, "object")
         self._open: deque[_OpenShard] = deque()
+        self._renewal = Renewal()
 
     def look(self, number: int) -> Commit | None:
         """Returns the record that a shard is to have; None where it cannot be copied."""
@@ -103,7 +104,7 @@ class _Copier:
             self._check()
             if not self._begin(commit):
                 taken.append(commit)
-            while len(self._open) >= _SHARDS_AT_ONCE or self._under_way() >= _OBJECTS_AT_ONCE:
+            while self._open and self._is_full():
                 self._finish()
         while self._open:
             self._finish()
@@ -118,6 +119,7 @@ class _Copier:
         """Breaks off what is under way and gives the claims back."""
         self._stop.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._renewal.close()
         for shard in self._open:
             shard.claim.release()
 
@@ -132,6 +134,7 @@ class _Copier:
             return True
         shard = _OpenShard(wanted.shard, lack, claim)
         self._open.append(shard)
+        self._renewal.add(claim)
         shard.copies += [self._threads.submit(self._copy, shard, name) for name in lack.missing]
         return True
 
@@ -144,15 +147,17 @@ class _Copier:
             return None
         return lack if lack.missing else None
 
-    def _under_way(self) -> int:
-        return sum(not copy.done() for shard in self._open for copy in shard.copies)
+    def _is_full(self) -> bool:
+        """Tells whether enough is under way, by the number of objects and by the bytes in scratch folders."""
+        waiting = sum(not copy.done() for shard in self._open for copy in shard.copies)
+        size = sum(entry["bytes"] for shard in self._open for entry in shard.lack.missing.values())
+        return waiting >= _OBJECTS_AT_ONCE or size >= _BYTES_AT_ONCE or len(self._open) >= _SHARDS_AT_ONCE
 
     def _finish(self) -> None:
         """Waits for the oldest shard and commits it, unless something is wrong with one of its objects."""
         shard = self._open[0]
         while wait(shard.copies, timeout=_POLL_SECONDS).not_done:
             self._check()
-            self._renew()
         before = len(self.problems)
         for copy in shard.copies:
             try:
@@ -162,7 +167,7 @@ class _Copier:
         if len(self.problems) == before:
             self._commit(shard)
         self._open.popleft()
-        shard.claim.release()
+        self._release(shard)
 
     def _commit(self, shard: _OpenShard) -> None:
         plan = self._plan
@@ -213,12 +218,9 @@ class _Copier:
         except FileNotFoundError:
             return None
 
-    def _renew(self) -> None:
-        """Tells others that this process lives; where a claim is lost nevertheless, the work is done twice."""
-        for shard in self._open:
-            if time.monotonic() - shard.renewed > _RENEWAL_SECONDS:
-                shard.renewed = time.monotonic()
-                shard.claim.renew()
+    def _release(self, shard: _OpenShard) -> None:
+        self._renewal.remove(shard.claim)
+        shard.claim.release()
 
     def _problem(self, sentence: str) -> None:
         if sentence not in self.problems:

@@ -30,7 +30,7 @@ def find_damage(target: WritableStore, advance: Advance) -> Damage:
     entries = _committed_entries(target, cache.layout)
     records = {commit_key(number): number for number in range(len(cache.layout.shards))}
     findings = tuple(finding for finding in verify(cache, advance) if not finding.harmless)
-    tags = {}
+    tags: dict[str, str] = {}
     for key in dict.fromkeys(finding.place for finding in findings):
         if (tag := tag_of(target, key)) is None:
             continue

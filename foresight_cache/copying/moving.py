@@ -57,6 +57,8 @@ class Move:
         """
         plan = self.plan
         merged = merged_layout(plan.target, plan.layout)
+        if self.survey.sizes:
+            plan.target.check_writable()
         with CacheWriter(plan.target, plan.layout, merged):
             pass  # joined: metadata is there
         copied = copy_shards(plan, self.survey.sizes, advance, say)

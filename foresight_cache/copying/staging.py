@@ -16,6 +16,7 @@ from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.mounts import filesystem_of
+from foresight_cache.runtime.renewal import renewed
 
 _CLAIM = "stage"
 _POLL_SECONDS = 0.5
@@ -117,6 +118,7 @@ def _claimed(target: WritableStore, waiting: str, say: Callable[[str], None]) ->
         time.sleep(_POLL_SECONDS)
         claim = target.claim(_CLAIM)
     try:
-        yield
+        with renewed(claim):
+            yield
     finally:
         claim.release()

@@ -44,7 +44,9 @@ def _mend(target: "WritableStore", other: str) -> None:
     for sentence in wrong:
         print(sentence)
     told = f"{mending.lacks} of its parts were wrong" if mending.lacks else "nothing was wrong"
-    left = f", {len(wrong)} things still are" if wrong else ", nothing is now" if mending.lacks else ""
+    left = ", nothing is now" if mending.lacks else ""
+    if wrong:
+        left = f", {len(wrong)} thing{'s still are' if len(wrong) > 1 else ' still is'}"
     print(f"{target.place}: {told}{left}")
     raise typer.Exit(1 if wrong else 0)
 

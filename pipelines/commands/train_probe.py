@@ -179,6 +179,7 @@ def run(
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache import open_cache
+    from foresight_cache.errors import UsageError
     from foresight_cache.runtime.schedulers import take_own_gpu
     from foresight_probes.calibration.warnings import calibration_warnings
     from foresight_probes.results.grid_edges import edge_remarks
@@ -197,6 +198,8 @@ def run(
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
     plan = plan_sweep(open_cache(cache), request.sweep, out)
+    if stage_in_memory and not stage:
+        raise UsageError("--stage-in-memory goes with --stage, the folder; name one")
     if stage and (nearer := staged(plan, stage, in_memory=stage_in_memory)):
         plan = plan_sweep(nearer, request.sweep, out)
     left_out = [f"left out: {remark}" for remark in plan.left_out]

@@ -67,6 +67,19 @@ class ConditionalWrites:
         with _opened(content, self._client.place, key) as data:
             return self._settled(key, data, lambda: {self._name: tag}, there)
 
+    def remove(self, key: str, tag: str) -> bool:
+        """Removes an object in the state `tag`; False where it is in another, see `WritableStore`.
+
+        The client knows no condition for this, so that the state is asked for just before.
+        """
+        try:
+            if self.tag(key) != tag:
+                return False
+        except FileNotFoundError:
+            return False
+        self._client.delete([key])
+        return True
+
     def tag(self, key: str) -> str:
         """Returns what tells the state of an object. Raises `FileNotFoundError`."""
         return str(self._mode(self._client.head(key))[self._name])

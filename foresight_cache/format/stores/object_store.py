@@ -82,6 +82,9 @@ class ObjectStore:
     def replace(self, key: str, tag: str, content: Path | bytes) -> bool:
         return self._writes.replace(key, tag, content)
 
+    def remove(self, key: str, tag: str) -> bool:
+        return self._writes.remove(key, tag)
+
     def claim(self, name: str) -> ObjectClaim | None:
         return self._claims.claim(name)
 

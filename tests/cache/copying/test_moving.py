@@ -178,9 +178,7 @@ class TestTheSource:
     ) -> None:
         whole = contents(source)
         damage(source, kind)
-        with pytest.raises(
-            CorruptCache, match=r"1 object could not be copied.*\n  .*SRC/llm.layer_01/c/1/0/0 "
-        ) as told:
+        with pytest.raises(CorruptCache, match=r"1 object could not .*\n  .*SRC/llm.layer_01/c/1/0/0 ") as told:
             pull(source, tmp_path / "C")
         assert f"foresight repair {source} --from COPY" in str(told.value)
         assert [row["slot"] for row in open_cache(tmp_path / "C").rows] == [0, 1, 2, 3, 8, 9]
@@ -203,9 +201,7 @@ class TestTheSource:
         commit = source / "samples/000001.json"
         data = commit.read_bytes()
         commit.unlink()
-        with pytest.raises(
-            CacheError, match=r"SRC has 2 of 3 shards committed with .*; what it has is in .*C now; run the same"
-        ):
+        with pytest.raises(CacheError, match=r"SRC has 2 of 3 shards committed with .*; what it has is in .*C now"):
             pull(source, tmp_path / "C")
         assert len(open_cache(tmp_path / "C")) == 6
         pull(source, tmp_path / "C", shards="2:3")  # what is asked for is there
@@ -237,7 +233,7 @@ class TestTheSource:
             shutil.copy(source / key, tmp_path / "G" / key)
         with pytest.raises(CacheError, match="has 1 of 3 shards committed with all that was asked for"):
             pull(tmp_path / "G", tmp_path / "C")
-        assert contents(tmp_path / "C") == {key: data for key, data in contents(tmp_path / "G").items()}
+        assert contents(tmp_path / "C") == contents(tmp_path / "G")
         pull(source, tmp_path / "C")
         assert contents(tmp_path / "C") == contents(source)
 

@@ -76,9 +76,7 @@ def test_damage_of_the_stage_is_told_of_the_stage(source: Path, tmp_path: Path) 
 
 def test_a_stage_of_another_computation_is_refused(source: Path, tmp_path: Path) -> None:
     copied.write_other_bits(tmp_path / "STAGE", planted.plan(POINTS))
-    with pytest.raises(
-        CacheError, match="holds 3 objects that were computed apart .* name another folder with --stage"
-    ):
+    with pytest.raises(CacheError, match="holds 3 objects that were computed apart .* another folder with --stage"):
         stage(open_cache(source), tmp_path / "STAGE", "vit.block_01")
 
 
