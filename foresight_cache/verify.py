@@ -3,10 +3,10 @@
 import hashlib
 import random
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from foresight_cache.commands import repair_command
 from foresight_cache.errors import CacheError
 from foresight_cache.finiteness import not_finite
 from foresight_cache.format import layout
@@ -20,16 +20,6 @@ from foresight_cache.runtime.progress import Advance, silent
 _BLOCK = 1 << 24
 _COMMIT = re.compile(rf"{layout.SAMPLES}/\d+\.json")
 _AGAIN = "run the same 'foresight extract' again"
-
-
-def repair_command(place: str, other: str | None = None) -> str:
-    """Returns the command that mends a cache from another copy, or takes out what is damaged.
-
-    >>> repair_command("my caches/coco", "s3://bucket/coco"), repair_command("coco")
-    ("foresight repair 'my caches/coco' --from s3://bucket/coco", 'foresight repair coco')
-    """
-    source = f" --from {shlex.quote(other)}" if other else ""
-    return f"foresight repair {shlex.quote(place)}{source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +130,13 @@ def _check_records(cache: Cache) -> _Records:
 
 def _check_metadata(cache: Cache) -> Iterator[Finding]:
     """Yields metadata that is not what its layout gives: any other byte is wrong."""
+    mend = f"mend it with '{repair_command(cache.path)}'"
     for key, data in metadata(cache.layout).items():
         try:
             if cache.store.read(key) != data:
-                yield Finding(key, f"the metadata is not what was written; {_remedy(cache)}")
+                yield Finding(key, f"the metadata is not what was written; {mend}")
         except FileNotFoundError:
-            yield Finding(key, f"the metadata is missing; {_remedy(cache)}")
+            yield Finding(key, f"the metadata is missing; {mend}")
 
 
 def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from foresight_cache.commands import repair_command
 from foresight_cache.copying.copier import copy_shards
 from foresight_cache.copying.copy_plan import CopyPlan, Survey, survey
 from foresight_cache.copying.parts import Part
@@ -12,7 +13,6 @@ from foresight_cache.format.merging import merged_layout
 from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import Advance, silent
-from foresight_cache.verify import repair_command
 from foresight_cache.writer import CacheWriter
 
 _SHOWN = 20

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from foresight_cache.copying.copier import copy_shards
 from foresight_cache.copying.copy_plan import CopyPlan, Survey, survey
-from foresight_cache.copying.damage import Damage, find_damage, tag_of
+from foresight_cache.copying.damage import Damage, find_damage, still_wrong
 from foresight_cache.copying.parts import Part
 from foresight_cache.errors import CorruptCache, NotACache
 from foresight_cache.format.commits import Commit
@@ -14,8 +15,13 @@ from foresight_cache.format.metadata import metadata, read_root
 from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import Advance, silent
-from foresight_cache.verify import verify_sample
 from foresight_cache.writer import CacheWriter
+
+if TYPE_CHECKING:
+    from foresight_cache.verify import Finding
+
+Verify = Callable[[Cache], Sequence["Finding"]]
+"""Function that returns all that is wrong in a cache."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,29 +43,22 @@ class Mending:
         wrong = {finding.place for finding in self.damage.findings}
         refused = [key for key in self.survey.different if key in wrong]
         known = [key for key in wrong if key in refused or any(f"/{key} " in problem for problem in problems)]
-        return [*problems, *(_refusal(key, self.plan.source) for key in refused), *self._left(known)]
-
-    def _left(self, known: Sequence[str]) -> list[str]:
-        """Returns what else is wrong: records and sizes, and objects that are as damaged as they were."""
-        target = self.plan.target
-        as_before = [key for key in self.damage.tags if tag_of(target, key) == self.damage.tags[key]]
-        findings = verify_sample(Cache(target), 0).findings
-        findings += [finding for finding in self.damage.findings if finding.place in as_before]
-        left = {finding.place: finding.problem for finding in findings if not finding.harmless}
-        return [f"{key}: {problem}" for key, problem in left.items() if key not in known]
+        left = {key: problem for key, problem in still_wrong(self.plan.target, self.damage).items() if key not in known}
+        refusals = [_refusal(key, self.plan.source) for key in refused]
+        return [*problems, *refusals, *(f"{key}: {problem}" for key, problem in left.items())]
 
 
-def examine(target: WritableStore, other: Cache, advance: Advance = silent) -> Mending:
-    """Reads every byte of a cache that is to be mended from another copy; of it only the metadata is mended yet.
+def examine(target: WritableStore, other: Cache, verify: Verify) -> Mending:
+    """Finds what is wrong in a cache that is to be mended from another copy; of it only the metadata is mended yet.
 
-    Only objects of the digest that the cache has committed are taken. `advance` gets samples and bytes as they are
-    checked. Raises `FingerprintMismatch` for a copy of another cache, and `CacheError` where there is no room.
+    Only objects of the digest that the cache has committed are taken. Raises `FingerprintMismatch` for a copy of
+    another cache, and `CacheError` where there is no room.
     """
     _mend_root(target, other)
     cache = Cache(target)
     plan = CopyPlan(source=other, target=target, part=_common_part(cache, other))
     plan.check_target()
-    damage = find_damage(target, advance)
+    damage = find_damage(target, verify(cache))
     _write_metadata(target, cache.layout)
     plan = replace(plan, damaged=damage.tags)
     found = survey(plan)
@@ -67,14 +66,14 @@ def examine(target: WritableStore, other: Cache, advance: Advance = silent) -> M
     return Mending(plan=plan, damage=damage, survey=found)
 
 
-def take_out(target: WritableStore, advance: Advance = silent) -> list[str]:
+def take_out(target: WritableStore, verify: Verify) -> list[str]:
     """Removes the objects and commits that are damaged, and returns their keys; what is right stays.
 
     The same extraction then makes these alone. Raises `CorruptCache` where the root is damaged, which tells what the
     cache is.
     """
     cache = Cache(target)
-    damage = find_damage(target, advance)
+    damage = find_damage(target, verify(cache))
     _write_metadata(target, cache.layout)
     return [key for key, tag in damage.tags.items() if target.remove(key, tag)]
 

@@ -33,12 +33,13 @@ def run(cache: Place, other: Other = None) -> None:
 def _mend(target: "WritableStore", other: str) -> None:
     from foresight_cache import open_cache
     from foresight_cache.copying.repair import examine
+    from foresight_cache.verify import verify
     from pipelines.megabytes import Megabytes, in_megabytes
     from pipelines.progress_bar import progress, say
 
     source = open_cache(other)
     with progress("verify", source.layout.samples) as advance:
-        mending = examine(target, source, advance)
+        mending = examine(target, source, lambda cache: verify(cache, advance))
     with progress("repair", in_megabytes(mending.survey.size), "MB") as report:
         wrong = mending.run(Megabytes(report), say)
     for sentence in wrong:
@@ -54,10 +55,11 @@ def _mend(target: "WritableStore", other: str) -> None:
 def _take_out(target: "WritableStore") -> None:
     from foresight_cache.copying.repair import take_out
     from foresight_cache.reader import Cache
+    from foresight_cache.verify import verify
     from pipelines.progress_bar import progress
 
     with progress("repair", Cache(target).layout.samples) as advance:
-        removed = take_out(target, advance)
+        removed = take_out(target, lambda cache: verify(cache, advance))
     for key in removed:
         print(f"{key}: taken out")
     again = "; run the same 'foresight extract' again to make it" if removed else ""

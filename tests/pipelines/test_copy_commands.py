@@ -80,6 +80,7 @@ def test_push_and_json(cache: Path, tmp_path: Path) -> None:
 def test_what_verify_says_is_what_mends(cache: Path, damaged: Path) -> None:
     told = foresight("verify", damaged)
     assert told.returncode == 1
+    assert len(told.stdout.splitlines()) == 6
     for line in told.stdout.splitlines()[:-1]:
         assert f"'foresight repair {damaged} --from COPY'" in line
     before = states(damaged)

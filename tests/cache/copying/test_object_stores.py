@@ -53,7 +53,7 @@ def test_a_damaged_store_is_mended_from_a_folder(source: Path, bucket: str) -> N
         buckets.put(f"{url}/{key}", whole[key][:50] + b"?" + whole[key][51:])
     buckets.remove(f"{url}/pixels/c/0/0/0")
     buckets.put(f"{url}/llm.layer_01/c/2/0/0", b"the beginning")
-    mending = examine(open_writable(url), open_cache(source))
+    mending = examine(open_writable(url), open_cache(source), verify)
     assert mending.lacks == 4, "what lies in a shard without a commit is part of that"
     assert mending.run() == []
     assert buckets.contents(url) == whole
@@ -65,7 +65,7 @@ def test_what_is_taken_out_of_a_store_can_be_made_again(source: Path, bucket: st
     whole = buckets.contents(url)
     for key in ("vit.block_01/c/1/0/0", "samples/000002.json"):
         buckets.put(f"{url}/{key}", whole[key][:50] + b"?" + whole[key][51:])
-    assert take_out(open_writable(url)) == ["samples/000002.json", "vit.block_01/c/1/0/0"]
+    assert take_out(open_writable(url), verify) == ["samples/000002.json", "vit.block_01/c/1/0/0"]
     assert buckets.contents(url).keys() == whole.keys() - {"vit.block_01/c/1/0/0", "samples/000002.json"}
     push(source, url)
     assert buckets.contents(url) == whole

@@ -34,7 +34,7 @@ def cache(whole: Path, tmp_path: Path) -> Path:
 
 
 def mend(root: Path, other: Path | Cache) -> list[str]:
-    return examine(open_writable(root), other if isinstance(other, Cache) else open_cache(other)).run()
+    return examine(open_writable(root), other if isinstance(other, Cache) else open_cache(other), verify).run()
 
 
 def assert_untouched(root: Path, before: dict[str, tuple[int, int]], but: set[str]) -> None:
@@ -83,7 +83,7 @@ class TestFromAnotherCopy:
 
     def test_an_intact_cache(self, whole: Path, cache: Path) -> None:
         before = states(cache)
-        mending = examine(open_writable(cache), open_cache(whole))
+        mending = examine(open_writable(cache), open_cache(whole), verify)
         assert mending.lacks == 0
         assert mending.run() == []
         assert states(cache) == before
@@ -175,7 +175,7 @@ class TestTakenOut:
         before = states(cache)
         spoil(cache)
         was_there = (cache / key).exists()
-        taken = take_out(open_writable(cache))
+        taken = take_out(open_writable(cache), verify)
         assert taken == ([key] if was_there and "zarr.json" not in key else [])
         assert_untouched(cache, before, {key})
         planted.write(cache, planted.plan(POINTS))
@@ -184,12 +184,12 @@ class TestTakenOut:
 
     def test_an_intact_cache(self, cache: Path) -> None:
         before = states(cache)
-        assert take_out(open_writable(cache)) == []
+        assert take_out(open_writable(cache), verify) == []
         assert states(cache) == before
 
     def test_strays_stay(self, cache: Path) -> None:
         (cache / "notes.txt").write_text("mine")
-        assert take_out(open_writable(cache)) == []
+        assert take_out(open_writable(cache), verify) == []
         assert (cache / "notes.txt").exists()
 
     @pytest.mark.parametrize("kind", ["root: flipped", "root: missing"])
@@ -197,5 +197,5 @@ class TestTakenOut:
         WRONG[kind][1](cache)
         before = states(cache)
         with pytest.raises((NotACache, CorruptCache)):
-            take_out(open_writable(cache))
+            take_out(open_writable(cache), verify)
         assert states(cache) == before
