@@ -82,7 +82,7 @@ class StoreClaims:
         if not taken:
             return None
         try:
-            mine.scratch.mkdir(parents=True)
+            _make(mine.scratch)
         except OSError:
             mine.release()
             raise
@@ -137,6 +137,15 @@ def _attempt_of(record: bytes) -> str:
         return str(json.loads(record)["attempt"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _make(scratch: Path) -> None:
+    while True:
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return scratch.mkdir()
+        except FileNotFoundError:
+            continue  # the last attempt of another process has just removed the folder
 
 
 def _roomiest() -> Path:
