@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresight_cache.runtime.attempts import Life, attempts, new_attempt, work_of
+from foresight_cache.runtime.durable_files import make_passing_folder
 from foresight_cache.runtime.file_locks import FileLock, is_locked, lock
 
 _SUFFIX = ".lock"
@@ -146,7 +147,7 @@ def _living(folder: Path, name: str) -> set[Path]:
 
 def _make(scratch: Path) -> Path:
     while True:
-        scratch.parent.mkdir(exist_ok=True)
+        make_passing_folder(scratch.parent)
         try:
             scratch.mkdir()
         except FileNotFoundError:

@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -82,6 +82,12 @@ def same_bytes(one: Path, other: Path) -> bool:
             if block != second.read(len(block)):
                 return False
         return not second.read(1)
+
+
+def make_passing_folder(folder: Path) -> None:
+    """Makes a folder that others may remove and make again at any time, in a parent that stays."""
+    with suppress(FileExistsError):
+        folder.mkdir()  # without `exist_ok`, which looks once more and does not expect that it is gone again
 
 
 def make_folder(folder: Path) -> None:

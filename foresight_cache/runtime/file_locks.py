@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresight_cache.errors import ForesightWarning
+from foresight_cache.runtime.durable_files import make_passing_folder
 
 _told: set[str] = set()
 """Reasons that were told already, in this process."""
@@ -85,7 +86,7 @@ def _tell(reason: str, place: Path) -> None:
 
 def _open(path: Path) -> int:
     while True:
-        path.parent.mkdir(exist_ok=True)
+        make_passing_folder(path.parent)
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
