@@ -64,6 +64,7 @@ class CacheWriter:
         self._claims = _Claims(self.store)
         self._whole: set[tuple[int, tuple[str, ...]]] = set()
         self._listed: Mapping[str, int] | None = None
+        self.store.check_writable()
         self.store.sweep()
         self.layout = replace(join(self.store, wanted, merged), shards=wanted.shards)
 

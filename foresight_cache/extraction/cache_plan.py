@@ -40,7 +40,7 @@ class CachePlan:
     @cached_property
     def store(self) -> WritableStore:
         """Store of the cache. Raises `UsageError` for a place that cannot be written, `NotACache` for a file."""
-        return open_writable(self.out)
+        return open_writable(self.out, self.options.execution.scratch)
 
     @cached_property
     def inputs(self) -> Inputs:

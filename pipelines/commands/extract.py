@@ -28,12 +28,14 @@ def run(
     """
     from foresight_cache.extraction.cache_plan import CachePlan
     from foresight_cache.extraction.extraction_loop import check_share_of_bad, extract
+    from foresight_cache.format.stores import open_writable
     from foresight_cache.reader import open_cache
     from foresight_cache.runtime.progress import StageTimes
     from foresight_cache.runtime.schedulers import take_own_gpu
     from pipelines.output import cache_json, print_json
     from pipelines.progress_bar import progress
 
+    open_writable(out, execution.scratch).check_writable()  # before minutes go into loading a model
     if loading.device_map == "one":  # else all GPUs are one model's
         take_own_gpu(loading.device)
     with progress("load", None):

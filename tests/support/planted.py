@@ -1,5 +1,6 @@
 """Caches with known contents, written through the real writer."""
 
+import time
 from pathlib import Path
 
 import ml_dtypes
@@ -68,14 +69,17 @@ def good(slot: int, levels: dict[str, Grid]) -> SampleRow:
     return SampleRow(sample=sample(slot), status="ok", reason=None, grids=levels)
 
 
-def write(root: Path, cache: CacheLayout, *, ragged: bool = False, bad: tuple[int, ...] = ()) -> None:
-    """Commits every pending shard; samples in `bad` are quarantined."""
+def write(
+    root: Path | str, cache: CacheLayout, *, ragged: bool = False, bad: tuple[int, ...] = (), pause: float = 0.0
+) -> None:
+    """Commits every pending shard; samples in `bad` are quarantined. Pauses for so many seconds before each sample."""
     with CacheWriter(root, cache) as writer:
         for pending in writer.pending(tuple(cache.points)):
             with writer.shard(pending) as shard:
                 rows = []
                 for position in range(cache.shards[pending.number].samples):
                     slot = pending.number * SAMPLES_PER_SHARD + position
+                    time.sleep(pause)
                     if slot in bad:
                         rows.append(SampleRow(sample=sample(slot), status="bad", reason="truncated", grids={}))
                         continue

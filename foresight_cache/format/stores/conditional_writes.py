@@ -7,7 +7,6 @@ there is read and compared. That suffices because what is written follows from i
 
 import hashlib
 import mmap
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from foresight_cache.errors import CacheError
 from foresight_cache.format.layout import PARTIAL
 from foresight_cache.format.stores.object_client import Meta, ObjectClient
 from foresight_cache.format.stores.store_failures import failure_of
+from foresight_cache.runtime.attempts import new_attempt
 
 DIGEST = "sha256"
 """User metadata of each object: the SHA-256 of its bytes, hexadecimal."""
@@ -138,7 +138,7 @@ class ConditionalWrites:
 
 def check_conditional_writes(client: ObjectClient, writes: ConditionalWrites) -> None:
     """Raises `CacheError` for a store that overwrites against its orders, or cannot be written at all."""
-    key = f"{PARTIAL}/probe.{secrets.token_hex(8)}"
+    key = f"{PARTIAL}/{new_attempt('probe')}"
     if not writes.create(key, b"first"):
         raise CacheError(f"{client.place} has other bytes at {key} than were just written; write to another store")
     try:

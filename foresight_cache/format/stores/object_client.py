@@ -15,13 +15,13 @@ from foresight_cache.format.stores.store_credentials import credential_provider
 from foresight_cache.format.stores.store_failures import Failure, failure_of
 from foresight_cache.format.stores.store_settings import bucket_and_prefix, settings_of
 
-_TOLD_AFTER = 5.0
+TOLD_AFTER = 5.0
 """Seconds of repeating after which a sentence says so."""
 _AT_ONCE = 16
 """Parts of an object that are asked for side by side."""
 _PAST_THE_END = 416
 """Status of an answer to who asks for bytes behind the last one. `get_ranges` of obstore would end in a panic there."""
-_SLOWEST = 1_000_000
+SLOWEST = 1_000_000
 """Bytes per second below which an upload is given up: the time-out of reading runs while an object is sent, too."""
 
 _T = TypeVar("_T")
@@ -109,7 +109,7 @@ class ObjectClient:
 
     def put(self, key: str, data: Any, mode: Any, attributes: dict[str, str]) -> None:
         """Sends an object once, in one request. Raises obstore's own errors: who asks looks what they mean here."""
-        store = self._opened(len(data) // _SLOWEST // 60)
+        store = self._opened(len(data) // SLOWEST // 60)
         self._library.put(store, key, data, mode=mode, attributes=attributes, use_multipart=False)
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -160,7 +160,7 @@ class ObjectClient:
         """Waits for another try of a request that has failed. Raises `CacheError` where there is none."""
         if failure.status is not None:
             self._answered = True
-        if patience.spent > _TOLD_AFTER and not self._told:
+        if patience.spent > TOLD_AFTER and not self._told:
             self._told = True
             warnings.warn(
                 f"{self.place} does not do its work for now ({doing}: {failure.reason}); each request is repeated for "

@@ -9,7 +9,7 @@ from foresight_cache.errors import UsageError
 VARIABLE = "FORESIGHT_RETRY_SECONDS"
 _LONGEST, _FIRST = 300.0, 15.0
 """Seconds for which a request is repeated, and for which the first one is: a wrong address never answers."""
-_PAUSES = (0.2, 10.0)
+PAUSES = (0.2, 10.0)
 """Seconds of the first pause and of the longest; each is twice as long as the one before, less a random part."""
 
 
@@ -37,7 +37,7 @@ class Patience:
 
     def wait(self) -> bool:
         """Waits for the next try; False at once where there is none any more."""
-        first, most = _PAUSES
+        first, most = PAUSES
         pause = random.uniform(0.5, 1) * min(most, first * 2**self._tries)  # noqa: S311 - so that many do not come at once
         if self.spent + pause > self._seconds:
             return False

@@ -6,7 +6,6 @@ They decide nothing: two who do the same work write the same objects. A claim is
 
 import json
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -79,11 +78,11 @@ class StoreClaims:
         except FileNotFoundError:
             taken = self._writes.create(key, mine.record)
         else:
-            taken = self._is_dead(theirs, meta) and self._writes.swap(key, theirs, mine.record)
+            taken = self._is_dead(_attempt_of(theirs), meta) and self._writes.swap(key, theirs, mine.record)
         if not taken:
             return None
         try:
-            mine.scratch.mkdir(parents=True)
+            _make(mine.scratch)
         except OSError:
             mine.release()
             raise
@@ -95,8 +94,7 @@ class StoreClaims:
         dead = []
         for meta in self._client.listed(PARTIAL):
             with suppress(FileNotFoundError):
-                record = self._client.read(meta["path"])[0] if meta["path"].endswith(_SUFFIX) else b""
-                if self._is_dead(record, meta):
+                if self._is_dead(self._attempt(meta["path"]), meta):
                     dead.append(meta["path"])
         self._client.delete(dead)
 
@@ -105,13 +103,17 @@ class StoreClaims:
         now = datetime.now(UTC)
         return {each["path"] for each in objects if (now - each["last_modified"]).total_seconds() < LEASE_SECONDS}
 
-    def _is_dead(self, record: bytes, meta: Meta) -> bool:
-        return has_ended(_attempt_of(record)) or self._now() - meta["last_modified"].timestamp() > LEASE_SECONDS
+    def _attempt(self, key: str) -> str:
+        """Returns the attempt that an object belongs to: a claim tells it, and others are called by it."""
+        return _attempt_of(self._client.read(key)[0]) if key.endswith(_SUFFIX) else key.rpartition("/")[2]
+
+    def _is_dead(self, attempt: str, meta: Meta) -> bool:
+        return has_ended(attempt) or self._now() - meta["last_modified"].timestamp() > LEASE_SECONDS
 
     def _now(self) -> float:
         """Returns the time by the store's clock, in seconds: that of an object which was written just now."""
         if self._clock is None or time.monotonic() - self._clock[1] > _TRUSTED_SECONDS:
-            key = f"{PARTIAL}/clock.{secrets.token_hex(8)}"
+            key = f"{PARTIAL}/{new_attempt('clock')}"
             self._writes.create(key, b"")
             try:
                 self._clock = self._client.head(key)["last_modified"].timestamp(), time.monotonic()
@@ -135,6 +137,15 @@ def _attempt_of(record: bytes) -> str:
         return str(json.loads(record)["attempt"])
     except (ValueError, KeyError, TypeError):
         return ""
+
+
+def _make(scratch: Path) -> None:
+    while True:
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return scratch.mkdir()
+        except FileNotFoundError:
+            continue  # the last attempt of another process has just removed the folder
 
 
 def _roomiest() -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.errors import MissingExtra, UsageError
+from foresight_cache.errors import UsageError
 from foresight_cache.format.stores.store_settings import StoreSettings
 
 _FOUND_BY_OBSTORE = (
@@ -20,8 +20,7 @@ _FOUND_BY_OBSTORE = (
 def credential_provider(settings: StoreSettings, environment: Mapping[str, str] = os.environ) -> Any | None:
     """Returns what gives credentials of a profile, and sets its region; None where obstore finds others by itself.
 
-    Raises `MissingExtra` where a profile is asked for without boto3, and `UsageError` where it does not exist or there
-    are no credentials at all.
+    Raises `UsageError` where a profile is asked for that cannot be read, or there are no credentials at all.
     """
     if settings.service != "s3" or settings.config.keys() & {"access_key_id", "skip_signature"}:
         return None
@@ -50,8 +49,9 @@ def _of_profile(settings: StoreSettings) -> Any | None:
     except ImportError:
         if settings.profile is None:
             return None
-        raise MissingExtra(
-            "boto3", extra="s3-profiles", purpose=f"the profile {settings.profile!r} of ~/.aws"
+        raise UsageError(
+            f"the profile {settings.profile!r} of ~/.aws can be read by boto3 only, which is not installed; install it "
+            "with: pip install boto3, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ) from None
     try:
         session = boto3.Session(profile_name=settings.profile)

@@ -14,8 +14,8 @@ _REFUSED = (400, 401, 403, 405)
 _WAIT = (408, 409, 412, 425, 429)
 _LATER = ("RequestTimeout", "IncompleteBody", "OperationAborted")
 """S3's codes of requests that may be sent again although their status says that they are wrong."""
-_METADATA = ("169.254.169.254", "fd00:ec2::254", "metadata.google.internal", "169.254.170.2")
-"""Where machines in a cloud ask for their own credentials; elsewhere nobody answers."""
+_METADATA = re.compile(r"/latest/api/token|/latest/meta-data|/computeMetadata/|/metadata/identity/")
+"""Where a machine in a cloud asks for its own credentials; elsewhere nobody answers."""
 
 Kind = Literal["later", "no bucket", "expired", "refused", "no credentials", "other region", "unsupported", "wrong"]
 _REMEDY: dict[Kind, str] = {
@@ -61,7 +61,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _kind(text: str, status: int | None, code: str) -> Kind:
-    if any(place in text for place in _METADATA) or "NoCredentials" in text:
+    if _METADATA.search(text):
         return "no credentials"
     if code in _EXPIRED:
         return "expired"

@@ -85,6 +85,8 @@ def settings_of(url: str, environment: Mapping[str, str] = os.environ) -> StoreS
     settings = StoreSettings(service=service, client={"timeout": "15m", "connect_timeout": f"{_CONNECT_SECONDS:g}s"})
     if service == "s3":
         _of_environment(settings, environment)
+    if service == "azure" and (text := environment.get("AZURE_STORAGE_CONNECTION_STRING")):
+        _connection_string(settings, "AZURE_STORAGE_CONNECTION_STRING", text)
     names = {scheme for scheme, named in SERVICES.items() if named == service} | {"abfs"} & {service}
     for name in sorted(names):
         for key, value in fsspec_settings.get(name, {}).items():
