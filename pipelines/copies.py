@@ -2,17 +2,17 @@
 
 from foresight_cache.copying.moving import planned
 from foresight_cache.copying.parts import chosen_part
-from foresight_cache.format.stores import open_writable
+from foresight_cache.format.stores import WritableStore
 from foresight_cache.reader import open_cache
 from pipelines.megabytes import Megabytes, in_megabytes
 from pipelines.output import cache_json, print_json
 from pipelines.progress_bar import progress, say
 
 
-def copy(label: str, source: str, target: str, points: str | None, shards: str | None) -> None:
+def copy(label: str, source: str, target: WritableStore, points: str | None, shards: str | None) -> None:
     """Copies a part of a cache with progress on stderr. Raises what `Move` raises."""
     cache = open_cache(source)
-    move = planned(cache, open_writable(target), chosen_part(cache, points, shards))
+    move = planned(cache, target, chosen_part(cache, points, shards))
     for remark in move.remarks:
         say(remark)
     with progress(label, in_megabytes(move.survey.size), "MB") as report:

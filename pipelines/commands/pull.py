@@ -33,9 +33,10 @@ def run(
     Example: foresight pull s3://bucket/coco /nvme/coco --points E4,E5
     """
     from foresight_cache.errors import UsageError
+    from foresight_cache.format.stores import open_writable
     from pipelines.copies import copy, show
 
     if "://" in folder:
         raise UsageError(f"pull copies into a local folder, not to {folder}; 'foresight push' copies to other places")
-    copy("pull", source, folder, points, shards)
+    copy("pull", source, open_writable(folder), points, shards)
     show(folder, json_output=json_output)

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,9 +10,22 @@ Target = Annotated[
     str, typer.Argument(help="URL (s3://…) or folder of the copy, new or to be continued.", metavar="DST")
 ]
 
+Scratch = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder where files are put together and checked before they are sent to an object store.",
+        show_default="the folder of temporary files",
+    ),
+]
+
 
 def run(
-    source: Source, target: Target, points: Points = None, shards: Shards = None, json_output: Json = False
+    source: Source,
+    target: Target,
+    points: Points = None,
+    shards: Shards = None,
+    scratch: Scratch = None,
+    json_output: Json = False,
 ) -> None:
     """Copy a cache, or some points and shards of it, to an object store or another place, verified.
 
@@ -20,7 +34,8 @@ def run(
 
     Example: foresight push caches/coco s3://bucket/coco
     """
+    from foresight_cache.format.stores import open_writable
     from pipelines.copies import copy, show
 
-    copy("push", source, target, points, shards)
+    copy("push", source, open_writable(target, scratch), points, shards)
     show(target, json_output=json_output)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -26,19 +27,25 @@ class Counting(LocalStore):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.read_bytes: Counter[str] = Counter()
+        self._lock = Lock()
 
     def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]:
         size, read = super().ranges(key)
 
         def counted(start: int, stop: int) -> Any:
-            self.read_bytes[key.split("/")[0]] += stop - start
+            self._count(key, stop - start)
             return read(start, stop)
 
         return size, counted
 
     def fill(self, key: str, start: int, buffers: Any) -> int:
-        self.read_bytes[key.split("/")[0]] += (filled := super().fill(key, start, buffers))
+        filled = super().fill(key, start, buffers)
+        self._count(key, filled)
         return filled
+
+    def _count(self, key: str, size: int) -> None:
+        with self._lock:
+            self.read_bytes[key.split("/")[0]] += size
 
 
 @pytest.fixture(scope="module")
