@@ -125,9 +125,7 @@ class TestWhatIsThere:
         shutil.copy(root / object_key("vit.block_01", 2), root / KEY)  # the shard that has a bad sample
         (root / COMMIT).unlink()
         before = contents(root)
-        with pytest.raises(
-            CacheError, match=r"C/vit\.block_01/c/1/0/0 is there without .* other samples"
-        ):
+        with pytest.raises(CacheError, match=r"C/vit\.block_01/c/1/0/0 is there without .* other samples"):
             work(root, contended.ALL, 0)
         assert contents(root).items() >= before.items()
         assert COMMIT not in contents(root)
