@@ -5,7 +5,7 @@ cache["vit.block_08"][7]            # float32 [N, D], raster order
 """
 
 import os
-from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from foresight_cache.format.commits import Commit
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, aliases, resolve
+from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.sample_selection import SampleNumbers
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
@@ -75,10 +76,10 @@ class Cache:
         Shards that were added to the cache since it was opened are not among them.
         """
         if self._shards is not None:
-            return tuple(map(self._commit, map(layout.commit_key, self._shards)))
+            return self._read_commits(map(layout.commit_key, self._shards))
         there = set(self.store.names(layout.SAMPLES))
         keys = map(layout.commit_key, range(len(self.layout.shards)))
-        return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
+        return self._read_commits(key for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
 
     @cached_property
     def arrays(self) -> tuple[str, ...]:
@@ -302,6 +303,11 @@ class Cache:
 
     def _repr_html_(self) -> str:
         return as_html(self.summary(), self.table())
+
+    def _read_commits(self, keys: Iterable[str]) -> tuple[Commit, ...]:
+        if self.store.reads_at_once == 1:
+            return tuple(map(self._commit, keys))
+        return tuple(prefetch(keys, self._commit, threads=self.store.reads_at_once))
 
     def _commit(self, key: str) -> Commit:
         place = f"{self.path}/{key}"

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -17,6 +17,7 @@ from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.format.merging import merged_layout
 from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.points import LABELS, PIXELS, Point
+from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.shards import ShardSet
 
 _LIBRARIES = ("torch", "torchvision", "transformers", "pillow")
@@ -84,8 +85,8 @@ class CachePlan:
         Raises what `merged` raises, and `CorruptCache` for a damaged commit.
         """
         missing = {}
-        for number in range(len(self.layout.shards)):
-            commit = committed(self.store, self.layout, number)
+        numbers, reading = range(len(self.layout.shards)), partial(committed, self.store, self.layout)
+        for number, commit in enumerate(prefetch(numbers, reading, threads=self.store.reads_at_once)):
             there = commit.objects if commit else {}
             if lacking := tuple(name for name in self.names if name not in there):
                 missing[number] = lacking

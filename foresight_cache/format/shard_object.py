@@ -67,7 +67,10 @@ class ShardObjectWriter:
         self._digest.update(data)
         view = memoryview(data)
         while len(view):
-            written = self._file.write(view)
+            try:
+                written = self._file.write(view)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
             view = view[written:]
             self.size += written
 

@@ -58,6 +58,7 @@ class MemoryWritableStore:
     """One worker's client of a bucket: each request is a step, and may lose its answer."""
 
     place = "memory://cache"
+    reads_at_once = 1
 
     def __init__(
         self,

@@ -12,6 +12,8 @@ from foresight_cache.errors import UsageError
 class FsspecStore:
     """What lies below a URL that is no object store's; settings come from the environment (`FSSPEC_…`)."""
 
+    reads_at_once = 1
+
     def __init__(self, url: str) -> None:
         self.place = url
         self._client, self._prefix = _connected(url)

@@ -29,6 +29,8 @@ class LocalStore:
     file locks, so that two processes are never at it at once.
     """
 
+    reads_at_once = 1
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.place = str(root)

@@ -23,6 +23,8 @@ class ObjectStore:
     a fork.
     """
 
+    reads_at_once = 32
+
     def __init__(self, url: str, scratch: Path | None = None) -> None:
         """`scratch` is the local folder where objects are made before they are sent; the one for temporary files else.
 

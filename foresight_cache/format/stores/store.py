@@ -9,6 +9,8 @@ class Store(Protocol):
 
     place: str
     """The directory or URL, for messages and for opening with other tools."""
+    reads_at_once: int
+    """How many small objects are best read side by side: 1 where a read does not wait for a network."""
 
     def read(self, key: str) -> bytes:
         """Returns all bytes of an object."""

@@ -104,7 +104,8 @@ def _of_environment(settings: StoreSettings, environment: Mapping[str, str]) -> 
             break
     if bundle := environment.get("AWS_CA_BUNDLE"):
         settings.client["root_certificate"] = _file(bundle, "AWS_CA_BUNDLE")
-    settings.profile = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
+    if not environment.get("AWS_ACCESS_KEY_ID"):  # which comes first, as in other clients
+        settings.profile = environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE")
 
 
 def _take(settings: StoreSettings, said: str, key: str, value: Any) -> None:
