@@ -29,6 +29,7 @@ class StagedStore:
 
     def __init__(self, source: Store, stage: Store, arrays: Collection[str]) -> None:
         self.place = stage.place
+        self.reads_at_once = source.reads_at_once  # small objects are the source's
         self._source, self._stage, self._arrays = source, stage, frozenset(arrays)
 
     def read(self, key: str) -> bytes:
