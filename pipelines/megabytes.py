@@ -23,10 +23,10 @@ class Megabytes:
                 self._shown = whole
 
 
-def in_megabytes(size: int) -> int:
-    """Returns the whole megabytes that hold so many bytes.
+def in_megabytes(size: int) -> int | None:
+    """Returns the whole megabytes in so many bytes; None where there is none to be shown.
 
-    >>> in_megabytes(1), in_megabytes(2_000_000)
-    (1, 2)
+    >>> in_megabytes(1), in_megabytes(2_500_000)
+    (None, 2)
     """
-    return -(-size // BYTES)
+    return size // BYTES or None

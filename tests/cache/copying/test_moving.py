@@ -367,6 +367,18 @@ class TestTwoSources:
             assert verify(open_cache(tmp_path / "C")) == []
             shutil.rmtree(tmp_path / "C")
 
+    def test_beside_an_extraction(self, source: Path, tmp_path: Path) -> None:
+        threads = [
+            Thread(target=pull, args=(source, tmp_path / "C")),
+            Thread(target=planted.write, args=(tmp_path / "C", planted.plan(POINTS))),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        pull(source, tmp_path / "C")
+        assert contents(tmp_path / "C") == contents(source)
+
     def test_an_object_that_another_work_has_put_is_adopted(self, source: Path, others: Path, tmp_path: Path) -> None:
         pull(source, tmp_path / "C", "vit.*")
         key = "llm.layer_01/c/1/0/0"

@@ -1,5 +1,6 @@
 """Caches go to an object store and come back: a real server on loopback, and boto3 to look at what is there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,12 @@ from foresight_cache import open_cache
 from foresight_cache.copying.moving import planned
 from foresight_cache.copying.parts import chosen_part
 from foresight_cache.copying.repair import examine, take_out
-from foresight_cache.errors import FingerprintMismatch
-from foresight_cache.format.stores import open_writable
+from foresight_cache.errors import CacheError, FingerprintMismatch
+from foresight_cache.format.stores import open_writable, patience
 from foresight_cache.verify import verify
 from tests.support import buckets, copied, planted
 from tests.support.copied import contents, pull
+from tests.support.losing_store import LosingStore, losing_store
 
 POINTS = planted.points_of_every_type()
 
@@ -70,3 +72,40 @@ def test_what_is_taken_out_of_a_store_can_be_made_again(source: Path, bucket: st
     push(source, url)
     assert buckets.contents(url) == whole
     assert verify(open_cache(url)) == []
+
+
+@pytest.fixture
+def losing(monkeypatch: pytest.MonkeyPatch) -> Iterator[LosingStore]:
+    monkeypatch.setenv("FORESIGHT_RETRY_SECONDS", "20")
+    monkeypatch.setattr(patience, "PAUSES", (0.01, 0.1))
+    with losing_store(monkeypatch, silence=1.0) as store:
+        yield store
+
+
+def test_a_store_that_loses_answers(source: Path, tmp_path: Path, losing: LosingStore) -> None:
+    losing.sometimes(0.2)
+    push(source, "s3://features/C")
+    assert {key.removeprefix("C/"): stored.data for key, stored in losing.objects.items()} == contents(source)
+    pull(open_cache("s3://features/C"), tmp_path / "C")
+    assert contents(tmp_path / "C") == contents(source)
+    assert sum(losing.done.values()) > 10
+
+
+def test_a_store_that_refuses_from_some_point_on(source: Path, tmp_path: Path, losing: LosingStore) -> None:
+    push(source, "s3://features/C")
+    for refused_after in (1, 10, 25):
+        last = len(losing.requests) + refused_after
+        losing.fault = lambda _, last=last: "403" if len(losing.requests) > last else None
+        with pytest.raises(CacheError, match="s3://features/C"):
+            pull(open_cache("s3://features/C"), tmp_path / "C")
+        assert not (tmp_path / "C/samples/.partial").exists()
+    losing.fault = lambda _: None
+    pull(open_cache("s3://features/C"), tmp_path / "C")
+    assert contents(tmp_path / "C") == contents(source)
+
+
+def test_a_store_without_conditional_writes_is_refused(source: Path, losing: LosingStore) -> None:
+    losing.conditions = False
+    with pytest.raises(CacheError, match="s3://features/C has no conditional writes"):
+        push(source, "s3://features/C")
+    assert not losing.objects
