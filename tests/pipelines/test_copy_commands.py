@@ -48,9 +48,9 @@ def damaged(cache: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def many_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache whose copy takes a second: 100 shards, each of its files made durable."""
+    """A cache whose copy takes a second: 80 shards, each of its files made durable."""
     root = tmp_path_factory.mktemp("many") / "MANY"
-    planted.write(root, planted.plan(planted.fixed_points(), 400))
+    planted.write(root, planted.plan(planted.fixed_points(), 320))
     return root
 
 
@@ -161,7 +161,7 @@ def test_wrong_words(
     assert set(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_pull_goes_on(many_shards: Path, tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen([FORESIGHT, "pull", many_shards, tmp_path / "C"], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
@@ -176,6 +176,7 @@ def test_an_interrupted_pull_goes_on(many_shards: Path, tmp_path: Path, number: 
     assert contents(tmp_path / "C") == contents(many_shards)
 
 
+@pytest.mark.slow
 def test_several_processes_share_out_a_copy(many_shards: Path, tmp_path: Path) -> None:
     words = [FORESIGHT, "pull", many_shards, tmp_path / "C"]
     processes = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]

@@ -11,7 +11,7 @@ from foresight_cache import Cache, open_cache
 from foresight_cache.copying.repair import examine, take_out
 from foresight_cache.errors import CorruptCache, FingerprintMismatch, NotACache
 from foresight_cache.format.stores import open_writable
-from foresight_cache.verify import verify
+from foresight_cache.verify import Finding, verify
 from tests.support import copied, planted
 from tests.support.copied import Watched, contents, flip, states
 from tests.support.damaged_objects import DAMAGE, damage
@@ -186,6 +186,19 @@ class TestTakenOut:
         before = states(cache)
         assert take_out(open_writable(cache), verify) == []
         assert states(cache) == before
+
+    def test_what_somebody_mends_meanwhile_stays(self, whole: Path, cache: Path) -> None:
+        for key in (OBJECT, "samples/000002.json"):
+            flip(cache / key)
+
+        def verify_slowly(opened: Cache) -> list[Finding]:
+            findings = verify(opened)
+            for key in (OBJECT, "samples/000002.json"):
+                shutil.copy(whole / key, cache / key)
+            return findings
+
+        assert take_out(open_writable(cache), verify_slowly) == []
+        assert contents(cache) == contents(whole)
 
     def test_strays_stay(self, cache: Path) -> None:
         (cache / "notes.txt").write_text("mine")
