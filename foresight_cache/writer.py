@@ -23,7 +23,7 @@ from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.committed_shards import committed
 from foresight_cache.format.feature_statistics import FeatureStatistics
 from foresight_cache.format.layout import CacheLayout
-from foresight_cache.format.merging import join, merged_layout, united
+from foresight_cache.format.merging import is_joined, join, merged_layout, united
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.format.stores.writable import Claim
@@ -64,9 +64,12 @@ class CacheWriter:
         self._claims = _Claims(self.store)
         self._whole: set[tuple[int, tuple[str, ...]]] = set()
         self._listed: Mapping[str, int] | None = None
-        self.store.check_writable()
+        self._began = False
         self.store.sweep()
-        self.layout = replace(join(self.store, wanted, merged), shards=wanted.shards)
+        if not is_joined(self.store, merged):
+            self._begin()
+            merged = join(self.store, wanted, merged)
+        self.layout = replace(merged, shards=wanted.shards)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +84,7 @@ class CacheWriter:
         if self._listed is None:
             self._listed = self.store.sizes()
         for number in range(len(self.layout.shards)):
-            if self._missing(number, points) and self._claims.take(number):
+            if self._missing(number, points) and self._begin() and self._claims.take(number):
                 if missing := self._missing(number, points):  # its last holder may have committed it
                     yield PendingShard(number, missing)
                 else:
@@ -102,6 +105,13 @@ class CacheWriter:
                 yield writer
         finally:
             self._claims.give_back(pending.number)
+
+    def _begin(self) -> bool:
+        """Returns True once it is known that the store can be written, before the first of it is."""
+        if not self._began:
+            self.store.check_writable()
+            self._began = True
+        return True
 
     def _missing(self, number: int, points: Sequence[str]) -> tuple[str, ...]:
         """Returns the points that are not committed, or whose object has vanished or lost its end since."""

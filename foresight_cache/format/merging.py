@@ -36,6 +36,11 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
     )
 
 
+def is_joined(store: WritableStore, merged: CacheLayout) -> bool:
+    """Tells whether all metadata of a cache is there already."""
+    return all(bytes_at(store, key) == data for key, data in metadata(merged).items())
+
+
 def join(store: WritableStore, wanted: CacheLayout, merged: CacheLayout) -> CacheLayout:
     """Creates the metadata of a cache, or makes it grow, and returns its layout.
 

@@ -45,6 +45,14 @@ def attempts(folder: Path, name: str | None = None) -> dict[Path, Life]:
     return {path: _life(path, match) for path, match in found.items()}
 
 
+def names_in(folder: Path) -> list[str]:
+    """Returns the names in a folder that others may remove at any time, sorted; none where it is gone."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - all at once
+    except FileNotFoundError:
+        return []
+
+
 def work_of(attempt: str) -> str | None:
     """Returns the name of the work that an attempt is at; None where this is not the name of an attempt.
 
@@ -79,11 +87,7 @@ def machine() -> str:
 
 
 def _matches(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - all at once: others remove folders meanwhile
-    except FileNotFoundError:
-        return
-    for name in sorted(names):
+    for name in names_in(folder):
         if match := _NAME.fullmatch(name):
             yield folder / name, match
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresight_cache.runtime.attempts import Life, attempts, new_attempt, work_of
+from foresight_cache.runtime.attempts import Life, attempts, names_in, new_attempt, work_of
 from foresight_cache.runtime.durable_files import make_passing_folder
 from foresight_cache.runtime.file_locks import FileLock, is_locked, lock
 
@@ -157,8 +157,7 @@ def _make(scratch: Path) -> Path:
 
 def _others(folder: Path) -> set[str]:
     """Returns the names, without their suffix, of locks and of all else that is no attempt's."""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return {name.removesuffix(_SUFFIX) for name in names if work_of(name) is None}
+    return {name.removesuffix(_SUFFIX) for name in names_in(folder) if work_of(name) is None}
 
 
 def _claimed(folder: Path) -> set[str | None]:

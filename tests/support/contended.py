@@ -11,7 +11,7 @@ from foresight_cache.format import layout
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout
 from foresight_cache.format.stores import WritableStore
-from foresight_cache.writer import CacheWriter
+from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
 from tests.support import planted
 
 SHARDS, PER_SHARD = 8, 2
@@ -55,6 +55,13 @@ def rows(number: int) -> list[SampleRow]:
     ]
 
 
+def add(shard: ShardWriter, pending: PendingShard, kind: int) -> None:
+    """Adds what a forward pass would have made."""
+    for position, row in enumerate(rows(pending.number)):
+        for point in pending.points if row.status == "ok" else ():
+            shard.add(position, point, values(pending.number * PER_SHARD + position, point, kind))
+
+
 def work(place: str | os.PathLike[str] | WritableStore, wanted: CacheLayout, kind: int) -> None:
     """What an extraction does, but for the model."""
     names = tuple(wanted.points)
@@ -62,12 +69,8 @@ def work(place: str | os.PathLike[str] | WritableStore, wanted: CacheLayout, kin
         while True:
             for pending in cache.pending(names):
                 with cache.shard(pending) as shard:
-                    table = rows(pending.number)
-                    for position, row in enumerate(table):
-                        for point in pending.points if row.status == "ok" else ():
-                            slot = pending.number * PER_SHARD + position
-                            shard.add(position, point, values(slot, point, kind))
-                    shard.commit(table)
+                    add(shard, pending, kind)
+                    shard.commit(rows(pending.number))
             if not cache.wait_for_others(names):
                 return
 
