@@ -28,14 +28,13 @@ def run(
     """
     from foresight_cache.extraction.cache_plan import CachePlan
     from foresight_cache.extraction.extraction_loop import check_share_of_bad, extract
-    from foresight_cache.format.stores import open_writable
     from foresight_cache.reader import open_cache
     from foresight_cache.runtime.progress import StageTimes
     from foresight_cache.runtime.schedulers import take_own_gpu
     from pipelines.output import cache_json, print_json
     from pipelines.progress_bar import progress
 
-    open_writable(out, execution.scratch).check_writable()  # before minutes go into loading a model
+    _check_place(out, execution)
     if loading.device_map == "one":  # else all GPUs are one model's
         take_own_gpu(loading.device)
     with progress("load", None):
@@ -50,3 +49,13 @@ def run(
     else:
         print(cache)
     check_share_of_bad(cache, max_bad)
+
+
+def _check_place(out: str, execution: Execution) -> None:
+    """Raises what speaks against writing a new cache there, before minutes go into loading a model."""
+    from foresight_cache.format.layout import ROOT_KEY
+    from foresight_cache.format.stores import open_writable
+
+    store = open_writable(out, execution.scratch)
+    if ROOT_KEY not in store.children(""):
+        store.check_writable()

@@ -23,6 +23,7 @@ import pytest
 
 from foresight_cache import open_cache
 from foresight_cache.errors import NotACache
+from foresight_cache.format.stores import patience
 from foresight_cache.verify import verify
 from tests.support import buckets, planted
 from tests.support.losing_store import losing_store
@@ -71,6 +72,7 @@ def main(kind: str, kills: int, seed: int, pause: float = 0.004) -> dict[str, An
         whole = {path.relative_to(Path(folder, "C")).as_posix(): path.read_bytes() for path in paths}
     done: dict[str, Any] = {"kills": 0, "caches": 0, "attempts": 0, "partly committed": 0}
     begun = time.monotonic()
+    patience.PAUSES = (0.02, 1.0)
     with STORES[kind](seed, done) as contents:
         number, longest = 0, 2.0
         while done["kills"] < kills:

@@ -4,6 +4,7 @@ It has what a cache needs: PUT with conditions, GET with ranges, HEAD, LIST vers
 """
 
 import hashlib
+import json
 import random
 import re
 import threading
@@ -32,6 +33,8 @@ class StoredObject:
     metadata: dict[str, str]
     modified: float
 
+    generation: int = 0
+    """By which Google's store tells states of an object."""
     tag: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +64,7 @@ class LosingStore:
     requests: list[Request] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     """Faults that were committed."""
+    generations: int = 1000
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def sometimes(self, share: float, faults: tuple[str, ...] = FAULTS, seed: int = 0) -> None:
@@ -94,8 +98,13 @@ class LosingStore:
                     return 404
                 if there.tag != tag:
                     return 412
-            metadata = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
-            self.objects[key] = StoredObject(data, metadata, self.clock())
+            generation = headers.get("x-goog-if-generation-match") if self.conditions else None
+            if generation and int(generation) != (there.generation if there else 0):
+                return 412
+            names = [name for name in headers if name.startswith(("x-amz-meta-", "x-goog-meta-"))]
+            self.generations += 1
+            metadata = {name: headers[name] for name in names}
+            self.objects[key] = StoredObject(data, metadata, self.clock(), self.generations)
             return 200
 
 
@@ -115,7 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
-        if hashlib.sha256(data).hexdigest() != self.headers.get("x-amz-content-sha256"):
+        sent = self.headers.get("x-amz-content-sha256")
+        if sent is not None and hashlib.sha256(data).hexdigest() != sent:
             return self._refuse(400, "XAmzContentSHA256Mismatch")
         fault = self._fault()
         if fault in ("answered", "409"):
@@ -129,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(500, "InternalError")
         if status != 200:
             return self._refuse(status, {404: "NoSuchKey", 412: "PreconditionFailed"}[status])
-        return self._answer(200, b"", {"ETag": self.store.objects[self._key].tag})
+        return self._answer(200, b"", _state(self.store.objects[self._key]))
 
     def do_DELETE(self) -> None:
         if self._fault() != "answered":
@@ -150,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = self.store.objects.get(self._key)
         if found is None:
             return self._refuse(404, "NoSuchKey")
-        headers = {"ETag": found.tag, "Last-Modified": formatdate(found.modified, usegmt=True), **found.metadata}
+        headers = {"Last-Modified": formatdate(found.modified, usegmt=True), **_state(found), **found.metadata}
         data, status = found.data, 200
         if span := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             start, stop = int(span[1]), min(int(span[2] or 2**62) + 1, len(data))
@@ -236,6 +246,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
+def _state(stored: StoredObject) -> dict[str, str]:
+    return {"ETag": stored.tag, "x-goog-generation": str(stored.generation)}
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
@@ -246,12 +260,21 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def losing_store(patch: pytest.MonkeyPatch, **options: object) -> Iterator[LosingStore]:
-    """Serves a bucket, and points the environment to it: `s3://features/…`."""
+    """Serves a bucket, and points the environment to it: `s3://features/…`, and for Google's protocol `gs://features/…`."""
     store = LosingStore(**options)  # type: ignore[arg-type]
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    for name, value in environment(f"http://127.0.0.1:{server.server_port}").items():
+    address = f"http://127.0.0.1:{server.server_port}"
+    account = {
+        "gcs_base_url": address,
+        "disable_oauth": True,
+        "client_email": "",
+        "private_key": "",
+        "private_key_id": "",
+    }
+    google = {"GOOGLE_BASE_URL": address, "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(account)}
+    for name, value in {**environment(address), **google}.items():
         patch.setenv(name, value)
     try:
         yield store

@@ -9,6 +9,7 @@ from foresight_cache.format.layout import PARTIAL
 from foresight_cache.format.stores.conditional_writes import ConditionalWrites, check_conditional_writes
 from foresight_cache.format.stores.object_client import ObjectClient
 from foresight_cache.format.stores.store_claims import ObjectClaim, StoreClaims
+from foresight_cache.format.stores.store_settings import bucket_and_prefix
 
 _RANGE = 8 << 20
 """Bytes of a request, of which many are on their way at once: a connection alone is slower than the store."""
@@ -30,6 +31,7 @@ class ObjectStore:
 
         Raises `UsageError` for a URL or a setting that cannot be used, `MissingExtra` without obstore.
         """
+        bucket_and_prefix(url)
         self.place = url.rstrip("/")
         self._scratch = scratch
         self._connect()

@@ -25,6 +25,8 @@ from foresight_cache.runtime.attempts import LEASE_SECONDS, has_ended, new_attem
 _SUFFIX = ".claim"
 _TRUSTED_SECONDS = 600.0
 """Seconds for which the store's clock is reckoned on from this machine's, before it is looked at again."""
+_over: set[str] = set()
+"""Attempts of this process that have ended, also those whose claims a store did not let go."""
 _VAR_TMP = Path("/var/tmp")  # noqa: S108 - folders in it are the user's own
 
 
@@ -55,6 +57,7 @@ class ObjectClaim:
 
     def release(self) -> None:
         """Removes the claim, unless it is another's by now, and the scratch folder."""
+        _over.add(self._attempt)
         shutil.rmtree(self.scratch, ignore_errors=True)
         with suppress(OSError, CacheError):
             self._remove(self._key, self.record)
@@ -108,7 +111,7 @@ class StoreClaims:
         return _attempt_of(self._client.read(key)[0]) if key.endswith(_SUFFIX) else key.rpartition("/")[2]
 
     def _is_dead(self, attempt: str, meta: Meta) -> bool:
-        return has_ended(attempt) or self._now() - meta["last_modified"].timestamp() > LEASE_SECONDS
+        return attempt in _over or has_ended(attempt) or self._now() - meta["last_modified"].timestamp() > LEASE_SECONDS
 
     def _now(self) -> float:
         """Returns the time by the store's clock, in seconds: that of an object which was written just now."""

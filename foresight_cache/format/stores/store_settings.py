@@ -22,6 +22,12 @@ SERVICES: Mapping[str, Service] = {
     **dict.fromkeys(("az", "azure", "adl", "abfs", "abfss"), "azure"),
 }
 """Object stores by the schemes of their URLs."""
+_ADDRESSES: Mapping[Service, tuple[str, ...]] = {
+    "s3": (),
+    "gcs": ("GOOGLE_BASE_URL",),
+    "azure": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Variables with addresses that obstore reads by itself."""
 _READ_SECONDS, _CONNECT_SECONDS = 60.0, 10.0
 _OF_SPEED = frozenset(
     [
@@ -91,7 +97,9 @@ def settings_of(url: str, environment: Mapping[str, str] = os.environ) -> StoreS
     for name in sorted(names):
         for key, value in fsspec_settings.get(name, {}).items():
             _take(settings, f"{key!r} of fsspec's settings for '{name}'", key, value)
-    if str(settings.config.get("endpoint", "")).startswith("http://"):
+    addresses = [settings.config.get("endpoint"), settings.config.get("base_url")]
+    addresses += map(environment.get, _ADDRESSES[service])
+    if any(str(address).startswith("http://") for address in addresses):
         settings.client["allow_http"] = True
     return settings
 

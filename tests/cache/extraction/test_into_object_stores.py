@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from foresight_cache.format.stores import patience
 from foresight_cache.verify import verify
 from tests.support import buckets
 from tests.support.command import foresight, said
-from tests.support.losing_store import LosingStore, Request, losing_store
+from tests.support.losing_store import FAULTS, LosingStore, Request, losing_store
 from tests.support.preparing import prepare
 
 MODEL = ("--model", "tiny:dinov2", "--points", "E1,E3", "--size", 56, "--device", "cpu")
@@ -52,13 +53,15 @@ def contents(server: LosingStore, name: str = "C") -> dict[str, bytes]:
 def test_a_store_gets_the_bytes_of_a_local_run(
     server: LosingStore, shards: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
-    server.sometimes(0.2, seed=1)
+    turns = cycle([None, *FAULTS])
+    server.fault = lambda request: next(turns) if request.method == "PUT" else None
     run = foresight("extract", shards, *MODEL, "--scratch", tmp_path / "scratch", "--out", "s3://features/C")
     assert run.returncode == 0, run.stderr
     assert "place       s3://features/C" in run.stdout
     assert contents(server) == whole
-    assert {"500 after", "drop after", "409", "503 before"} <= server.done.keys(), "all of these did happen"
+    assert server.done.keys() == set(FAULTS), "all of these did happen"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()], "scratch is empty again"
+    server.fault = lambda _request: None
     server.requests.clear()
     assert foresight("extract", shards, *MODEL, "--out", "s3://features/C").returncode == 0
     written = {request.key for request in server.requests if request.method == "PUT"}

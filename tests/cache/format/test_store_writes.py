@@ -354,3 +354,48 @@ class TestSentences:
             file.truncate((5 << 30) + 1)
         with pytest.raises(CacheError, match=r"a has 5.4 GB and s3://features/C takes 5.4 at most"):
             ObjectStore(URL).create("a", tmp_path / "a")
+
+
+class TestGenerations:
+    """Google's store tells states of objects by their generation."""
+
+    @pytest.fixture
+    def store(self, server: LosingStore) -> ObjectStore:  # noqa: ARG002 - it must run first
+        return ObjectStore("gs://features/C")
+
+    @pytest.mark.parametrize("fault", [None, "drop after", "500 after", "503 before"])
+    def test_objects_are_created_swapped_and_replaced(
+        self, store: ObjectStore, server: LosingStore, fault: str | None
+    ) -> None:
+        for ask in (
+            lambda: store.create("a", b"one"),
+            lambda: store.swap("a", b"one", b"two"),
+            lambda: store.replace("a", store.tag("a"), b"three"),
+        ):
+            server.fault = first(fault) if fault else lambda _request: None
+            assert ask()
+        assert store.tag("a") == str(server.objects["C/a"].generation)
+        assert not store.create("a", b"four")
+        assert not store.swap("a", b"two", b"four")
+        assert not store.replace("a", "7", b"four")
+        assert server.objects["C/a"].data == b"three"
+
+    def test_the_probe_and_claims(self, store: ObjectStore, server: LosingStore) -> None:
+        store.check_writable()
+        held = store.claim("000001")
+        assert held
+        assert held.renew()
+        assert store.claim("000001") is None
+        held.release()
+        assert server.objects == {}
+        server.conditions = False
+        with pytest.raises(CacheError, match="has no conditional writes"):
+            store.check_writable()
+
+
+@pytest.mark.parametrize("prefix", ["a b", "a#b", "a%20b", "{x}", "é", "a+b"])
+def test_characters_of_a_prefix_are_taken_as_they_are(server: LosingStore, prefix: str) -> None:
+    store = ObjectStore(f"s3://features/{prefix}/")
+    assert store.create("zarr.json", b"1")
+    assert list(server.objects) == [f"{prefix}/zarr.json"]
+    assert (store.read("zarr.json"), store.sizes(), store.children("")) == (b"1", {"zarr.json": 1}, {"zarr.json"})
