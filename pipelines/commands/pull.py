@@ -21,9 +21,7 @@ Shards = Annotated[
 ]
 
 
-def run(
-    source: Source, folder: Folder, points: Points = None, shards: Shards = None, json_output: Json = False
-) -> None:
+def run(cache: Source, folder: Folder, points: Points = None, shards: Shards = None, json_output: Json = False) -> None:
     """Copy a cache, or some points and shards of it, into a local folder, verified.
 
     Whole files are read in ranges of 16 MiB, many at once, and each is held to the SHA-256 of its commit before it gets
@@ -38,5 +36,5 @@ def run(
 
     if "://" in folder:
         raise UsageError(f"pull copies into a local folder, not to {folder}; 'foresight push' copies to other places")
-    copy("pull", source, open_writable(folder), points, shards)
+    copy("pull", cache, open_writable(folder), points, shards)
     show(folder, json_output=json_output)

@@ -20,7 +20,7 @@ Scratch = Annotated[
 
 
 def run(
-    source: Source,
+    cache: Source,
     target: Target,
     points: Points = None,
     shards: Shards = None,
@@ -37,5 +37,5 @@ def run(
     from foresight_cache.format.stores import open_writable
     from pipelines.copies import copy, show
 
-    copy("push", source, open_writable(target, scratch), points, shards)
+    copy("push", cache, open_writable(target, scratch), points, shards)
     show(target, json_output=json_output)
