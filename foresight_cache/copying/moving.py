@@ -83,5 +83,8 @@ def require_no_problems(problems: Sequence[str], plan: CopyPlan) -> None:
     several = "" if len(problems) == 1 else "s"
     shown = [*problems[:_SHOWN], *([f"{len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else [])]
     start = f"{len(problems)} object{several} could not be copied to {plan.target.place}, all others are there"
-    remedy = f"mend the one that is damaged, as by '{repair_command(plan.source.path, 'COPY')}', and run it again"
+    source, target = plan.source.path, plan.target.place
+    is_in_copy = any(f"{target}/" in problem and f"{source}/" not in problem for problem in problems)
+    mend = repair_command(target, source) if is_in_copy else repair_command(source, "COPY")
+    remedy = f"mend what is damaged, as by '{mend}', and run it again"
     raise CorruptCache("\n  ".join([f"{start}; {remedy}", *shown]))

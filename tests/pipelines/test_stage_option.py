@@ -28,7 +28,7 @@ def streamed(tmp_path: Path) -> Path:
     return tmp_path / "streamed.yaml"
 
 
-def train(cache: Path, out: Path, *more: object, heads: str = "token-linear") -> list[object]:
+def train(cache: Path | str, out: Path, *more: object, heads: str = "token-linear") -> list[object]:
     words = ["train-probe", cache, "--task", "boxes", "--points", "vit.block_01", "--heads", heads, "--out", out]
     return [*words, *more]
 
@@ -108,3 +108,16 @@ def test_processes_of_a_sweep_read_the_stage(cache: Path, tmp_path: Path, stream
     run = foresight(*usual, "--devices", 2, "--out", tmp_path / "near", "--stage", tmp_path / "STAGE")
     assert run.returncode == 0, run.stderr
     assert results(tmp_path / "near") == results(tmp_path / "far")
+
+
+def test_from_an_object_store(
+    cache: Path, tmp_path: Path, streamed: Path, expected: dict[str, Any], bucket: str
+) -> None:
+    assert foresight("push", cache, f"{bucket}/C").returncode == 0
+    run = foresight(*train(f"{bucket}/C", tmp_path / "near", "--config", streamed, "--stage", tmp_path / "STAGE"))
+    assert run.returncode == 0, run.stderr
+    near = results(tmp_path / "near")
+    assert {result["cache"].pop("path") for result in near.values()} == {f"{bucket}/C"}
+    assert all(result["cache"].pop("path") for result in expected.values())
+    assert near == expected
+    assert verify(open_cache(tmp_path / "STAGE")) == []

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 import zarr
 
 from foresight_cache import Cache, open_cache
+from foresight_cache.copying.repair import examine
 from foresight_cache.errors import CacheError, CorruptCache, FingerprintMismatch, NotACache, UnknownName, UsageError
-from foresight_cache.format.stores import LocalStore
+from foresight_cache.format.stores import LocalStore, open_writable
 from foresight_cache.runtime.disk_space import Room
 from foresight_cache.verify import verify
 from tests.support import copied, planted
@@ -276,6 +278,16 @@ class TestTheFolder:
             (tmp_path / "C.zip").rename(tmp_path / "C")
         with pytest.raises((NotACache, UsageError)):
             pull(source, tmp_path / "C")
+
+    def test_a_damaged_commit_of_the_copy_is_mended_as_it_is_told(self, source: Path, tmp_path: Path) -> None:
+        pull(source, tmp_path / "C", "vit.*")
+        flip(tmp_path / "C/samples/000001.json")
+        sentence = f"mend what is damaged, as by 'foresight repair {tmp_path / 'C'} --from {source}', and run it again"
+        with pytest.raises(CorruptCache, match=re.escape(sentence)):
+            pull(source, tmp_path / "C")
+        assert examine(open_writable(tmp_path / "C"), open_cache(source), verify).run() == []
+        pull(source, tmp_path / "C")
+        assert contents(tmp_path / "C") == contents(source)
 
     def test_itself(self, source: Path) -> None:
         with pytest.raises(UsageError, match="both source and target"):
