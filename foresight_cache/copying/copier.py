@@ -128,7 +128,11 @@ class _Copier:
         claim = self._plan.target.claim(f"{wanted.shard:06d}")
         if claim is None:
             return False
-        lack = self._lack(wanted)  # its last holder may have committed it
+        try:
+            lack = self._lack(wanted)  # its last holder may have committed it
+        except BaseException:
+            claim.release()
+            raise
         if lack is None:
             claim.release()
             return True
@@ -158,13 +162,12 @@ class _Copier:
         shard = self._open[0]
         while wait(shard.copies, timeout=_POLL_SECONDS).not_done:
             self._check()
-        before = len(self.problems)
-        for copy in shard.copies:
-            try:
-                copy.result()
-            except CorruptCache as error:
-                self._problem(str(error))
-        if len(self.problems) == before:
+        failures = [error for copy in shard.copies if (error := copy.exception())]
+        for error in failures:
+            if not isinstance(error, CorruptCache):
+                raise error
+            self._problem(str(error))
+        if not failures:
             self._commit(shard)
         self._open.popleft()
         self._release(shard)
