@@ -104,7 +104,7 @@ class TestSentences:
             return said("extract", shards, "--model", "no/such", "--points", "E1", "--out", out, status=status)
 
         assert "NoSuchBucket: told to; create the bucket, or check the URL" in refused("s3://no-such-bucket/C")
-        assert "https://example.org/C can be read at most and not written" in refused("https://example.org/C", 2)
+        assert "https://example.org/C can be read but not written" in refused("https://example.org/C", 2)
         assert "s3:/// names no bucket" in refused("s3:///", 2)
         server.conditions = False
         assert "s3://features/C has no conditional writes" in refused("s3://features/C")
