@@ -3,6 +3,7 @@
 It has what a cache needs: PUT with conditions, GET with ranges, HEAD, LIST version 2 and DELETE, in one bucket.
 """
 
+import base64
 import hashlib
 import json
 import random
@@ -16,13 +17,15 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
 
 import pytest
 
 from tests.support.buckets import environment
+from tests.support.store_listings import azure_listing, page_of, s3_listing
 
 BUCKET = "features"
+ACCOUNT = "account"
+"""Azure's, which comes before its container in paths."""
 FAULTS = ("drop after", "500 after", "503 before", "409", "drop before")
 """What may become of a PUT; `silent after` and `slow`, which take long, come only where they are asked for."""
 
@@ -101,7 +104,7 @@ class LosingStore:
             generation = headers.get("x-goog-if-generation-match") if self.conditions else None
             if generation and int(generation) != (there.generation if there else 0):
                 return 412
-            names = [name for name in headers if name.startswith(("x-amz-meta-", "x-goog-meta-"))]
+            names = [name for name in headers if name.startswith(("x-amz-meta-", "x-goog-meta-", "x-ms-meta-"))]
             self.generations += 1
             metadata = {name: headers[name] for name in names}
             self.objects[key] = StoredObject(data, metadata, self.clock(), self.generations)
@@ -139,13 +142,28 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(500, "InternalError")
         if status != 200:
             return self._refuse(status, {404: "NoSuchKey", 412: "PreconditionFailed"}[status])
-        return self._answer(200, b"", _state(self.store.objects[self._key]))
+        return self._answer(201, b"", _state(self.store.objects[self._key]))
 
     def do_DELETE(self) -> None:
         if self._fault() != "answered":
             with self.store.lock:
                 self.store.objects.pop(self._key, None)
             self._answer(204)
+
+    def do_POST(self) -> None:
+        """Azure's batch of deletions."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        paths = re.findall(r"^DELETE (\S+) HTTP", body, re.MULTILINE)
+        if self._fault() == "answered":
+            return
+        with self.store.lock:
+            for path in paths:
+                self.store.objects.pop(_key_of(path), None)
+        parts = (
+            f"--b\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n"
+            for number in range(len(paths))
+        )
+        self._answer(202, ("".join(parts) + "--b--\r\n").encode(), {"Content-Type": "multipart/mixed; boundary=b"})
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -172,11 +190,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def _key(self) -> str:
-        return unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}").removeprefix("/")
+        return _key_of(self.path)
 
     def _fault(self) -> str | None:
         """Commits a fault that comes before all else, or returns one that is still to come."""
-        if not unquote(urlsplit(self.path).path).startswith(f"/{BUCKET}"):
+        if not _path_of(self.path).startswith(f"/{BUCKET}"):
             self._refuse(404, "NoSuchBucket")
             return "answered"
         fault = self.store.met(Request(str(self.command), self._key, len(self.store.requests) + 1))
@@ -196,32 +214,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self) -> None:
         query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
-        after, most = query.get("continuation-token", ""), 20  # few, so that listings have several pages
         with self.store.lock:
-            entries = [(key, found) for key, found in sorted(self.store.objects.items()) if key.startswith(prefix)]
-        folders = {
-            prefix + key.removeprefix(prefix).split(delimiter)[0] + delimiter
-            for key, _ in entries
-            if delimiter and delimiter in key.removeprefix(prefix)
-        }
-        plain = [(key, found) for key, found in entries if not any(key.startswith(each) for each in folders)]
-        page = [(key, found) for key, found in plain if key > after][:most]
-        more = bool(page) and page[-1][0] != plain[-1][0]
-        contents = "".join(
-            f"<Contents><Key>{escape(key)}</Key><Size>{len(found.data)}</Size><ETag>{escape(found.tag)}</ETag>"
-            f"<LastModified>{time.strftime('%Y-%m-%dT%H:%M:%S.000Z', time.gmtime(found.modified))}</LastModified>"
-            "</Contents>"
-            for key, found in page
-        )
-        common = "".join(
-            f"<CommonPrefixes><Prefix>{escape(each)}</Prefix></CommonPrefixes>" for each in sorted(folders)
-        )
-        token = f"<NextContinuationToken>{escape(page[-1][0])}</NextContinuationToken>" if more else ""
-        text = (
-            f"<ListBucketResult><Name>{BUCKET}</Name><IsTruncated>{str(more).lower()}</IsTruncated>{token}"
-            f"<KeyCount>{len(page)}</KeyCount>{contents}{common if not after else ''}</ListBucketResult>"
-        )
+            page = page_of(self.store.objects, query)
+        text = azure_listing(page) if query.get("comp") == "list" else s3_listing(BUCKET, page)
         self._answer(200, text.encode(), {"Content-Type": "application/xml"})
 
     def _refuse(self, status: int, code: str) -> None:
@@ -246,6 +241,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
+def _path_of(url: str) -> str:
+    return unquote(urlsplit(url).path).removeprefix(f"/{ACCOUNT}")
+
+
+def _key_of(url: str) -> str:
+    return _path_of(url).removeprefix(f"/{BUCKET}").removeprefix("/")
+
+
 def _state(stored: StoredObject) -> dict[str, str]:
     return {"ETag": stored.tag, "x-goog-generation": str(stored.generation)}
 
@@ -260,7 +263,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def losing_store(patch: pytest.MonkeyPatch, **options: object) -> Iterator[LosingStore]:
-    """Serves a bucket, and points the environment to it: `s3://features/…`, and for Google's protocol `gs://features/…`."""
+    """Serves a bucket, and points the environment to it: `s3://features/…`, `gs://features/…`, `az://features/…`."""
     store = LosingStore(**options)  # type: ignore[arg-type]
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -274,7 +277,12 @@ def losing_store(patch: pytest.MonkeyPatch, **options: object) -> Iterator[Losin
         "private_key_id": "",
     }
     google = {"GOOGLE_BASE_URL": address, "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(account)}
-    for name, value in {**environment(address), **google}.items():
+    azure = {
+        "AZURE_STORAGE_ENDPOINT": f"{address}/{ACCOUNT}",
+        "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
+        "AZURE_STORAGE_ACCOUNT_KEY": base64.b64encode(b"key").decode(),
+    }
+    for name, value in {**environment(address), **google, **azure}.items():
         patch.setenv(name, value)
     try:
         yield store

@@ -48,7 +48,7 @@ def open_writable(place: str | os.PathLike[str], scratch: Path | None = None) ->
         return ObjectStore(text, scratch)
     if "://" in text:
         raise UsageError(
-            f"{text} can be read at most and not written; name a local directory with --out, or an object store "
+            f"{text} can be read but not written; name a local directory with --out, or an object store "
             f"({', '.join(f'{scheme}://' for scheme in SERVICES)})"
         )
     path = Path(text)

@@ -173,7 +173,7 @@ class ObjectClient:
 
     def error(self, doing: str, failure: Failure, seconds: float | None = None) -> CacheError:
         """Returns the sentence for a request that has failed."""
-        tried = f" for {seconds:.0f} seconds" if seconds else ""
+        tried = f" for {seconds:.0f} seconds" if seconds and seconds >= 1 else ""
         return CacheError(f"{self.place}: {doing} failed{tried}: {failure.reason}; {failure.remedy}")
 
     @cached_property

@@ -132,7 +132,10 @@ class StoreClaims:
 
     def _folder(self) -> Path:
         """Returns the local folder of the scratch folders of this user."""
-        return (self._base or _roomiest()) / f"foresight-scratch-{os.getuid()}"
+        folder = (self._base or _roomiest()) / f"foresight-scratch-{os.getuid()}"
+        if self._base is None and folder.exists() and folder.stat().st_uid != os.getuid():
+            raise CacheError(f"{folder} belongs to another user; remove it, or name another folder with --scratch")
+        return folder
 
 
 def _attempt_of(record: bytes) -> str:
@@ -144,7 +147,7 @@ def _attempt_of(record: bytes) -> str:
 
 def _make(scratch: Path) -> None:
     while True:
-        scratch.parent.mkdir(parents=True, exist_ok=True)
+        scratch.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             return scratch.mkdir()
         except FileNotFoundError:

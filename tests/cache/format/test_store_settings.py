@@ -186,7 +186,7 @@ class TestOtherSchemes:
 
     @pytest.mark.parametrize("url", ["memory://C", "https://example.org/C", "hf://datasets/a/b"])
     def test_what_cannot_be_written(self, url: str) -> None:
-        with pytest.raises(UsageError, match=f"{url} can be read at most and not written; name a local directory"):
+        with pytest.raises(UsageError, match=f"{url} can be read but not written; name a local directory"):
             open_writable(url)
 
     def test_no_store_at_all(self) -> None:
