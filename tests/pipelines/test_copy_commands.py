@@ -134,7 +134,7 @@ def test_what_cannot_be_mended_is_told(cache: Path, damaged: Path, tmp_path: Pat
         ("pull C notes", 1, "notes holds files that are not a cache; name a new or empty directory"),
         ("pull C notes/text", 1, "notes/text is a file"),
         ("push C", 2, "Missing argument 'DST'"),
-        ("push C https://example.org/c", 2, "https://example.org/c can be read at most and not written"),
+        ("push C https://example.org/c", 2, "https://example.org/c can be read but not written"),
         ("push NO D", 1, "NO holds no cache"),
         ("repair", 2, "Missing argument 'CACHE'"),
         ("repair NO", 1, "NO holds no cache"),
