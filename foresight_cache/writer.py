@@ -20,7 +20,7 @@ from foresight_cache.errors import CacheError, CorruptCache
 from foresight_cache.format import layout
 from foresight_cache.format.adoption import adopted
 from foresight_cache.format.commits import Commit, SampleRow
-from foresight_cache.format.committed_shards import committed
+from foresight_cache.format.committed_shards import all_committed, committed
 from foresight_cache.format.feature_statistics import FeatureStatistics
 from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.merging import is_joined, join, merged_layout, united
@@ -82,7 +82,7 @@ class CacheWriter:
     def pending(self, points: Sequence[str]) -> Iterator[PendingShard]:
         """Claims, one by one, the shards that lack some of `points` and that no other process has."""
         if self._listed is None:
-            self._listed = self.store.sizes()
+            self._look(points)
         for number in range(len(self.layout.shards)):
             if self._missing(number, points) and self._begin() and self._claims.take(number):
                 if missing := self._missing(number, points):  # its last holder may have committed it
@@ -105,6 +105,15 @@ class CacheWriter:
                 yield writer
         finally:
             self._claims.give_back(pending.number)
+
+    def _look(self, points: Sequence[str]) -> None:
+        """Finds the shards that are whole, all at once: a store that is far away takes its time for each request."""
+        self._listed = self.store.sizes()
+        names = {key.removeprefix(f"{layout.SAMPLES}/") for key in self._listed}
+        for number, commit in all_committed(self.store, self.layout, names).items():
+            keys = {layout.object_key(point, number): commit.objects.get(point, {}).get("bytes") for point in points}
+            if all(size is not None and self._listed.get(key) == size for key, size in keys.items()):
+                self._whole.add((number, tuple(points)))
 
     def _begin(self) -> bool:
         """Returns True once it is known that the store can be written, before the first of it is."""

@@ -53,8 +53,8 @@ def size_of(file: MediaFile) -> int:
     return file.size if isinstance(file, FilePart) else file.stat().st_size
 
 
-def tail_of(file: MediaFile, most: int) -> bytes:
-    """Returns the last bytes of a file, at most so many. Raises `OSError`."""
-    size = size_of(file)
+def tail_of(file: MediaFile, most: int, size: int | None = None) -> bytes:
+    """Returns the last bytes of a file, at most so many; its size is asked for unless given. Raises `OSError`."""
+    size = size_of(file) if size is None else size
     whole = file if isinstance(file, FilePart) else FilePart(file, file.name, 0, size)
     return b"".join(whole.blocks(most, max(0, size - most)))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -12,12 +12,11 @@ from foresight_cache.encoders.weights import attention
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.size_estimate import SpaceNeeded, Survey, object_sizes, space_needed, survey
-from foresight_cache.format.committed_shards import committed
-from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.committed_shards import all_committed
+from foresight_cache.format.layout import SAMPLES, CacheLayout, PointLayout, ShardSource
 from foresight_cache.format.merging import merged_layout
 from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.points import LABELS, PIXELS, Point
-from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.shards import ShardSet
 
 _LIBRARIES = ("torch", "torchvision", "transformers", "pillow")
@@ -84,13 +83,13 @@ class CachePlan:
 
         Raises what `merged` raises, and `CorruptCache` for a damaged commit.
         """
-        missing = {}
-        numbers, reading = range(len(self.layout.shards)), partial(committed, self.store, self.layout)
-        for number, commit in enumerate(prefetch(numbers, reading, threads=self.store.reads_at_once)):
-            there = commit.objects if commit else {}
-            if lacking := tuple(name for name in self.names if name not in there):
-                missing[number] = lacking
-        return missing
+        commits = all_committed(self.store, self.layout, set(self.store.names(SAMPLES)))
+        there = {number: commit.objects for number, commit in commits.items()}
+        lacking = {
+            number: tuple(name for name in self.names if name not in there.get(number, {}))
+            for number in range(len(self.layout.shards))
+        }
+        return {number: names for number, names in lacking.items() if names}
 
     @property
     def samples_missing(self) -> int:

@@ -1,14 +1,11 @@
 """Packs and checks samples in threads, ahead of being written, a few megabytes at a time."""
 
-import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from stat import S_ISDIR
 
 from foresight_cache.datasets import BrokenSample, ListedSample
-from foresight_cache.datasets.file_parts import FilePart
 from foresight_cache.errors import BadSample
 from foresight_cache.preparation.arenas import ARENA_SIZE, Arena, ArenaPool
 from foresight_cache.preparation.packing import pack_sample
@@ -40,24 +37,24 @@ class CheckedChunk:
 
 
 def checked_chunks(
-    request: PreparationRequest, samples: Sequence[ListedSample], pool: ArenaPool
+    request: PreparationRequest, samples: Sequence[ListedSample], sizes: Sequence[int], pool: ArenaPool
 ) -> Generator[CheckedChunk]:
     """Yields the samples checked, in order; `--workers` threads check ahead.
 
-    Two chunks more than there are threads are in memory at a time, each of 16 MiB of files or a single sample.
+    `sizes` are the bytes of their media, 0 where packing will find out why they cannot be read. Two chunks more than
+    there are threads are in memory at a time, each of 16 MiB of files or a single sample.
     """
-    chunks = _chunks(samples, _CHUNK[request.manifest.media])
+    chunks = _chunks(samples, sizes, _CHUNK[request.manifest.media])
     check = partial(_check_chunk, pool, deep=request.options.deep)
     with closing(prefetch(chunks, check, threads=request.options.workers)) as checked:
         yield from checked
 
 
-def _chunks(samples: Sequence[ListedSample], most: int) -> Iterator[list[ListedSample]]:
+def _chunks(samples: Sequence[ListedSample], sizes: Sequence[int], most: int) -> Iterator[list[ListedSample]]:
     """Yields the samples in chunks of at most so many, whose files fit an arena unless it is a single sample."""
     chunk: list[ListedSample] = []
     size = 0
-    for listed in samples:
-        needed = _size(listed)
+    for listed, needed in zip(samples, sizes, strict=True):
         if chunk and (len(chunk) == most or size + needed > ARENA_SIZE):
             yield chunk
             chunk, size = [], 0
@@ -65,22 +62,6 @@ def _chunks(samples: Sequence[ListedSample], most: int) -> Iterator[list[ListedS
         size += needed
     if chunk:
         yield chunk
-
-
-def _size(listed: ListedSample) -> int:
-    """Returns the bytes of a sample's media; 0 where packing will find out why they cannot be read."""
-    if isinstance(listed, BrokenSample):
-        return 0
-    try:
-        if isinstance(listed.path, FilePart):
-            return listed.path.size
-        found = listed.path.stat()
-        if not S_ISDIR(found.st_mode):
-            return found.st_size
-        with os.scandir(listed.path) as entries:
-            return sum(entry.stat().st_size for entry in entries)
-    except OSError:
-        return 0
 
 
 def _check_chunk(pool: ArenaPool, samples: Iterable[ListedSample], *, deep: bool) -> CheckedChunk:

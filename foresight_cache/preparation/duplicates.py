@@ -7,8 +7,9 @@ that were prepared before, and `shared_media` lists what two prepared sets have 
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from foresight_cache.datasets import BrokenSample, ListedSample, RawSample
 from foresight_cache.datasets.file_parts import FilePart, MediaFile, size_of, tail_of
@@ -22,13 +23,30 @@ _TAIL = 4096
 """Bytes at the end of a file by which files of equal size are told apart before they are read whole."""
 
 
-def group_duplicates(samples: Sequence[ListedSample], also: Sequence[ShardSet] = ()) -> tuple[list[ListedSample], int]:
+@dataclass(frozen=True, slots=True)
+class SampleMedia:
+    """Media files of a sample; none where they cannot be listed, as of a broken one."""
+
+    files: Sequence[MediaFile]
+    size: int | None
+    """Number of their bytes; None where a file cannot be read, which packing will tell."""
+
+    @classmethod
+    def of(cls, listed: ListedSample) -> Self:
+        """Lists the files of a sample and asks each for its size."""
+        files = _files(listed)
+        return cls(files, _size(files) if files else None)
+
+
+def group_duplicates(
+    samples: Sequence[ListedSample], media: Sequence[SampleMedia], also: Sequence[ShardSet] = ()
+) -> tuple[list[ListedSample], int]:
     """Returns the samples, those of equal media in one group, and the number of samples that equal another one.
 
     The group is the first one's, or that of an equal sample in one of the sets `also`. Files that cannot be read
     are left for packing to report. Without `also` only files that might be equal are read.
     """
-    positions_by_digest = _positions_by_digest(samples, whole=bool(also))
+    positions_by_digest = _positions_by_digest(media, whole=bool(also))
     groups_elsewhere = _groups_by_digest(also, positions_by_digest.keys())
     merged = _MergedGroups()
     duplicates = 0
@@ -85,16 +103,15 @@ def _regrouped(listed: ListedSample, groups: _MergedGroups) -> ListedSample:
     return replace(listed, sample=replace(listed.sample, group=group))
 
 
-def _positions_by_digest(samples: Sequence[ListedSample], *, whole: bool) -> dict[str, list[int]]:
+def _positions_by_digest(media: Sequence[SampleMedia], *, whole: bool) -> dict[str, list[int]]:
     """Returns positions by the digest of their media: with `whole` all samples', else those that equal another."""
-    files = {position: paths for position, listed in enumerate(samples) if (paths := _files(listed))}
-    candidates: Iterable[int] = files
+    candidates: Iterable[int] = (position for position, each in enumerate(media) if each.files)
     if not whole:
-        candidates = _repeated(candidates, lambda position: _size(files[position]))
-        candidates = _repeated(candidates, lambda position: (_size(files[position]), _tail(files[position][-1])))
+        candidates = _repeated(candidates, lambda position: media[position].size)
+        candidates = _repeated(candidates, lambda position: (media[position].size, _tail(media[position])))
     by_digest: dict[str, list[int]] = defaultdict(list)
     for position in candidates:
-        if digest := _digest(files[position]):
+        if digest := _digest(media[position].files):
             by_digest[digest].append(position)
     return by_digest if whole else {digest: equal for digest, equal in by_digest.items() if len(equal) > 1}
 
@@ -127,9 +144,10 @@ def _size(files: Sequence[MediaFile]) -> int | None:
         return None
 
 
-def _tail(file: MediaFile) -> bytes | None:
+def _tail(media: SampleMedia) -> bytes | None:
+    """Returns the last bytes of the last file."""
     try:
-        return tail_of(file, _TAIL)
+        return tail_of(media.files[-1], _TAIL, media.size if len(media.files) == 1 else None)
     except OSError:
         return None
 

@@ -19,7 +19,7 @@ from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import UsageError
 from foresight_cache.preparation.arenas import Arena, ArenaPool
 from foresight_cache.preparation.checking import checked_chunks, pack_or_quarantine
-from foresight_cache.preparation.duplicates import group_duplicates
+from foresight_cache.preparation.duplicates import SampleMedia, group_duplicates
 from foresight_cache.preparation.expectations import SplitCount, check_bad_samples
 from foresight_cache.preparation.filling import FilledShard, filled_shards
 from foresight_cache.preparation.leftovers import check_spelling
@@ -113,10 +113,12 @@ def _checked_listing(request: PreparationRequest, root: Path) -> Listing:
 def _pack(request: PreparationRequest, listing: Listing, advance: Advance, expect: Expect) -> PreparationSummary:
     """Writes all shards, but not the index. Raises `DatasetError` where too many samples are bad."""
     _check_absent_samples(request, listing)
-    samples, repeated = group_duplicates(listing.samples, request.also)
+    media = list(map(SampleMedia.of, listing.samples))
+    samples, repeated = group_duplicates(listing.samples, media, request.also)
     finished = read_notes(request.out, identity := _identity(request, listing, samples))
     expect(len(samples) - _listed(finished))
-    finished += _pack_shards(request, samples, identity, finished, advance)
+    sizes = [each.size or 0 for each in media]
+    finished += _pack_shards(request, samples, sizes, identity, finished, advance)
     shutil.rmtree(request.out / RAW, ignore_errors=True)
     shard_set = ShardSet(
         path=request.out,
@@ -136,6 +138,7 @@ def _pack(request: PreparationRequest, listing: Listing, advance: Advance, expec
 def _pack_shards(
     request: PreparationRequest,
     samples: Sequence[ListedSample],
+    sizes: Sequence[int],
     identity: str,
     finished: Sequence[FinishedShard],
     advance: Advance,
@@ -144,7 +147,7 @@ def _pack_shards(
     remove_shards(request.out, keep=len(finished))
     first, pool = _listed(finished), ArenaPool()
     with (
-        closing(checked_chunks(request, samples[first:], pool)) as checked,
+        closing(checked_chunks(request, samples[first:], sizes[first:], pool)) as checked,
         closing(filled_shards(request, checked, len(finished), first, pool, advance)) as filled,
         # Two, so that one shard waits for the disk while another is filled.
         closing(prefetch(enumerate(filled, len(finished)), partial(_finish, request.out, identity), threads=2)) as done,

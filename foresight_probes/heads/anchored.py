@@ -27,10 +27,11 @@ REACHES = (0.03, 0.2)
 class Head(ProbeHead):
     """tokens [B, N, D] with places -> queries with places [B, P, 128], 4 heads -> values [B, P, C] about the places.
 
-    The places begin on an even grid over the image and the last layer at zero. The attention of a head falls with the
-    squared distance of a token from the query's place, over twice the square of the head's learned reach. Values carry
-    how far the token lies from the place, so that a box that is known relative to a token is known relative to the
-    place by a linear map.
+    Keys and values are linear in a token; a hidden layer adds to them, from zero on, what only a product of channels
+    tells, which a mean over tokens would lose. The places begin on an even grid over the image and the last layer at
+    zero. The attention of a head falls with the squared distance of a token from the query's place, over twice the
+    square of the head's learned reach. Values carry how far the token lies from the place, so that a box that is known
+    relative to a token is known relative to the place by a linear map.
     """
 
     learning_rate = 0.002
@@ -43,6 +44,9 @@ class Head(ProbeHead):
         count = outputs.num_predictions
         self.keys = nn.Linear(width, WIDTH, bias=False)
         self.values = nn.Linear(width, WIDTH)
+        self.hidden = nn.Sequential(nn.Linear(width, WIDTH), nn.GELU())
+        self.nonlinear = nn.Linear(WIDTH, 2 * WIDTH, bias=False)
+        nn.init.zeros_(self.nonlinear.weight)
         self.offsets = nn.Linear(2, WIDTH, bias=False)
         self.queries = nn.Parameter(torch.randn(count, WIDTH))
         self.start: Tensor
@@ -69,9 +73,11 @@ class Head(ProbeHead):
     def attend(self, features: Features) -> Tensor:
         """Returns for each query the sum of its heads' values of tokens, weighted by the attention, [B, P, 128]."""
         centres_BN2 = features.cells[..., :2]
-        values_BND = self.values(features.tokens) + self.offsets(centres_BN2 / UNIT)
+        added_keys_BND, added_values_BND = self.nonlinear(self.hidden(features.tokens)).chunk(2, dim=-1)
+        keys_BND = self.keys(features.tokens) + added_keys_BND
+        values_BND = self.values(features.tokens) + added_values_BND + self.offsets(centres_BN2 / UNIT)
         queries_BPD = self.queries.expand(len(values_BND), -1, -1)
-        queries, keys, values = map(_by_head, (queries_BPD, self.keys(features.tokens), values_BND))
+        queries, keys, values = map(_by_head, (queries_BPD, keys_BND, values_BND))
         alike = len(set(features.grids)) == 1 and bool(features.mask.all())
         seen = slice(1) if alike else slice(None)  # tokens that lie alike in all samples are as near in all
         bias = self.distance_bias(centres_BN2[seen]).masked_fill(~features.mask[seen, None, None], -torch.inf)

@@ -10,13 +10,15 @@ from types import MappingProxyType
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import chndtr, chndtrinc, expit, logit
 
 Ends = tuple[float, float]
 LARGEST = 2.0
 """Half of an interval, in what is missing to 1, beyond which its logarithm is no longer about normal."""
 SYMMETRIC = 1e-6
 """Skewness up to which there is nothing to correct."""
+UNEQUAL = 1 / 3
+"""Share of the skewness of sums of squares that is due to squares that are not alike; found by simulation."""
 
 
 def ends(metric: str, value: float, draws: np.ndarray, *, groups: float, confidence: float) -> Ends:
@@ -106,7 +108,10 @@ def _skewed(value: float, draws: np.ndarray, groups: float, quantile: float) -> 
     Hall, "On the Removal of Skewness by Transformation" (Journal of the Royal Statistical Society B 1992): his cubic,
     solved for its argument, with the skewness that resamples of the mean have.
     """
-    error, skewness = deviation(draws, groups), _skewness(draws)
+    return _hall(value, deviation(draws, groups), _skewness(draws), quantile)
+
+
+def _hall(value: float, error: float, skewness: float, quantile: float) -> Ends:
     if abs(skewness) < SYMMETRIC:
         return value - quantile * error, value + quantile * error
     below, above = (
@@ -121,10 +126,30 @@ def _skewness(draws: np.ndarray) -> float:
     return float(np.mean((away / scale) ** 3)) if scale > SYMMETRIC * float(np.abs(draws).max()) else 0.0
 
 
-def _signed_root(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
-    """Student's interval of the square, whose estimate may be negative while the square is not."""
-    middle, half = value * abs(value), quantile * deviation(draws * np.abs(draws), groups)
-    return math.sqrt(max(0.0, middle - half)), math.sqrt(max(0.0, middle + half))
+def _debiased_root(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
+    """The interval of the root of a mean of squares less their noise, as the noncentral χ² distribution gives it.
+
+    Resamples are above the estimate by the noise, and spread as the estimate would where the true square is their mean.
+    Both say how many squares of equal noise would do so, as Satterthwaite, "An Approximate Distribution of Estimates of
+    Variance Components" (Biometrics 1946) has it. The ends are the true values under which such an estimate is just too
+    large or too small. The upper one is no lower than a normal one, nor than one with `UNEQUAL` of the skewness.
+    """
+    squares, own = draws * np.abs(draws), value * abs(value)
+    error, noise = deviation(squares, groups), (float(squares.mean()) - own) * groups / (groups - 1)
+    high = own + quantile * error
+    if noise <= 0 or error == 0:
+        return math.sqrt(max(0.0, own - quantile * error)), math.sqrt(max(0.0, high))
+    true, seen = (noise + 2 * max(0.0, square) for square in (own, own + noise))
+    freedom = 2 * noise * seen / error**2
+    unit, tail = noise / freedom, float(stats.norm.cdf(-quantile))
+    low, upper = (_noncentrality(max(0.0, own + noise) / unit, freedom, share) for share in (1 - tail, tail))
+    _, skewed = _hall(own, error * math.sqrt(true / seen), UNEQUAL * _skewness(squares), quantile)
+    return math.sqrt(low * unit), math.sqrt(max(0.0, high, upper * unit, skewed))
+
+
+def _noncentrality(value: float, freedom: float, share: float) -> float:
+    """Returns the noncentrality of the χ² distribution that has this share below a value, or 0 where all have less."""
+    return float(chndtrinc(value, freedom, share)) if chndtr(value, freedom, 0) > share else 0.0
 
 
 def _plain(value: float, draws: np.ndarray, groups: float, quantile: float) -> Ends:
@@ -150,7 +175,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         **dict.fromkeys(("r2", "copy_r2", "cosine", "copy_cosine"), _at_most_one),
         **dict.fromkeys(("mae", "relative_error", "centre_error", "size_error"), _positive),
         **dict.fromkeys(("lpips", "gram_distance", "mean_rank"), _positive),
-        "calibration_error": _signed_root,
+        "calibration_error": _debiased_root,
         "psnr": _plain,
     }
 )

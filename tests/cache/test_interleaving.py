@@ -39,17 +39,30 @@ class Onlooker:
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.seen: dict[tuple[str, str], str] = {}
+        self.sizes: dict[str, tuple[int, set[str]]] = {}
 
     def look(self) -> None:
         changed, self.bucket.changed = self.bucket.changed, set()
         for key in changed:
             if key.startswith("samples/0"):
                 self._committed(key)
+            elif key.endswith("zarr.json"):
+                self._described(key)
         for (commit, point), digest in self.seen.items():
             key = layout.object_key(point, int(commit[8:14]))
             if changed & {key, commit}:
                 data = self.bucket.objects[key][0]
                 assert hashlib.sha256(data).hexdigest() == digest, f"{key} is not what was committed"
+
+    def _described(self, key: str) -> None:
+        metadata = json.loads(self.bucket.objects[key][0])
+        ours = metadata["attributes"].get("foresight", {})
+        length = metadata["shape"][0] if "shape" in metadata else len(ours.get("shards", ()))
+        points = {point["name"] for point in ours.get("points", ())}
+        before, listed = self.sizes.get(key, (0, set()))
+        assert length >= before, f"{key} has become shorter"
+        assert points >= listed, f"{key} has lost points"
+        self.sizes[key] = length, points
 
     def _committed(self, key: str) -> None:
         entries = json.loads(self.bucket.objects[key][0])["objects"]

@@ -12,6 +12,7 @@ from foresight_cache.errors import CacheError, CorruptCache
 from foresight_cache.format import adoption
 from foresight_cache.format.adoption import adopted
 from foresight_cache.format.layout import object_key
+from foresight_cache.format.shard_object import index_size
 from foresight_cache.format.stores import LocalStore
 from tests.support import planted
 
@@ -52,8 +53,10 @@ def test_every_flipped_byte_and_every_cut_is_seen(root: Path) -> None:
         path.write_bytes(whole[:place])
         with pytest.raises(CorruptCache):
             entry(root, "llm.layer_01")
-    path.write_bytes(b"more" + whole)
-    with pytest.raises(CorruptCache):
+    cache = open_cache(root)
+    index = index_size(cache.layout.samples_per_shard * cache.layout.points["llm.layer_01"].chunks_per_sample)
+    path.write_bytes(whole[:-index] + b"more" + whole[-index:])
+    with pytest.raises(CorruptCache, match="has bytes that are of no sample"):
         entry(root, "llm.layer_01")
     path.unlink()
     with pytest.raises(CorruptCache, match="vanished"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cache.runtime import attempts
+from foresight_cache.runtime import attempts, claims
 from foresight_cache.runtime.attempts import FORGOTTEN_SECONDS, LEASE_SECONDS, Life, new_attempt
 from foresight_cache.runtime.claims import claim, exclusive, held, scratch_folder, sweep
 from foresight_cache.runtime.renewal import renewed
@@ -107,6 +107,20 @@ def test_the_clock_is_the_filesystems(folder: Path, monkeypatch: pytest.MonkeyPa
     assert claim(folder, "000001") is None
     monkeypatch.setattr(time, "time", lambda: 1e12)
     assert claim(folder, "000001") is None
+
+
+def test_two_that_come_at_once_both_step_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither has seen the other one's folder before it made its own."""
+    real = claims._make
+
+    def make(scratch: Path) -> Path:
+        (scratch.parent / new_attempt("000001")).mkdir(parents=True, exist_ok=True)
+        monkeypatch.setattr(claims, "_make", real)
+        return real(scratch)
+
+    monkeypatch.setattr(claims, "_make", make)
+    assert claim(folder, "000001") is None
+    assert len(list(folder.glob("000001.*-*"))) == 1, "its own is gone"
 
 
 def test_sweeping_takes_nothing_from_the_living(folder: Path) -> None:

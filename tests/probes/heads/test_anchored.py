@@ -70,3 +70,17 @@ def test_what_is_known_from_a_token_is_known_from_a_place() -> None:
     assert torch.pdist(prediction.places[0]).min() > 0.1
     boxes = decode_boxes(prediction)[0]
     torch.testing.assert_close((boxes[:, :2] + boxes[:, 2:]) / 2, point.expand(9, -1), atol=1e-5, rtol=0)
+
+
+def test_a_product_in_tokens_outlives_the_mean_over_them() -> None:
+    """Tokens whose channels have equal signs, and others with unequal ones: the means of both are zero."""
+    head = built(1)
+    equal, unequal = torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    batch = clip(torch.stack([equal, unequal]), (Grid(1, 1, 2),) * 2)
+    with torch.no_grad():
+        head.values.weight[:2] = torch.eye(2)
+        torch.testing.assert_close(head.attend(batch)[0], head.attend(batch)[1], atol=1e-6, rtol=0)
+        head.hidden[0].weight[:2], head.hidden[0].bias[:2] = torch.tensor([[1.0, 1.0], [-1.0, -1.0]]), 0
+        head.nonlinear.weight[head.values.out_features, :2] = 1  # |a + b|, nearly, is the first value
+        found = head.attend(batch)[:, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([1.909, 0.0]), atol=1e-3, rtol=0)  # GELU(2) + GELU(-2)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import expit
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ncx2
 
 from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.groups import FEWEST, effective_groups
@@ -103,6 +104,25 @@ def test_a_biased_share_is_centred_below(metric: str) -> None:
     draws = expit(0.3 + 0.4 * np.tile([-1.0, 1.0], 500))
     low, high = ends(metric, 0.5, draws, groups=1e9, confidence=0.95)
     assert (low, high) == pytest.approx(tuple(expit(-0.3 + 1.96 * 0.5 * np.array([-1, 1]))), abs=1e-4)
+
+
+@pytest.mark.parametrize("square", [0.5, 0.05, 0.02])
+def test_a_debiased_root_has_the_interval_of_the_squares_that_it_is_made_of(square: float) -> None:
+    """Twelve squares of normal means, each with a noise of 0.01: resamples are 0.12 above and spread as χ² has it."""
+    noise = 0.12
+    mean, variance = square + noise, 4 * 0.01 * (square + noise) + 2 * 12 * 0.01**2
+    draws = np.sqrt(mean + variance**0.5 * np.tile([-1.0, 1.0], 500))
+    low, high = ends("calibration_error", square**0.5, draws, groups=1e9, confidence=0.95)
+
+    def beyond(true: float, share: float) -> float:
+        return float(ncx2.cdf((square + noise) / 0.01, 12, true / 0.01) - share)
+
+    assert high**2 == pytest.approx(
+        max(brentq(beyond, 1e-9, 2, args=(0.025,)), square + 1.96 * variance**0.5), rel=1e-3
+    )
+    expected = brentq(beyond, 1e-9, 2, args=(0.975,)) if beyond(1e-9, 0.975) > 0 else 0
+    assert low**2 == pytest.approx(expected, rel=1e-3, abs=1e-12)
+    assert (low == 0) == (square < 0.1)
 
 
 def test_groups_of_many_sizes_tell_less() -> None:
