@@ -1,7 +1,10 @@
 """What the environment says of object stores, also in the words of fsspec's clients."""
 
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -183,6 +186,25 @@ class TestOtherSchemes:
         assert (size, bytes(read(1, 3))) == (4, b"12")
         with pytest.raises(FileNotFoundError):
             store.read("absent")
+
+    def test_an_ordinary_web_server(self, tmp_path: Path) -> None:
+        """Python's own, which knows no ranges, and lists folders as pages."""
+        (tmp_path / "C/samples").mkdir(parents=True)
+        (tmp_path / "C/samples/a.json").write_bytes(b"0123")
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/C"
+        store = open_store(url)
+        assert store.read("samples/a.json") == b"0123"
+        assert store.names("samples") == ["a.json"]
+        with pytest.raises(CacheError, match=f"{url} gives whole objects only, where parts of them are asked for"):
+            store.ranges("samples/a.json")[1](1, 3)
+        with pytest.raises(FileNotFoundError):
+            store.read("absent")
+        server.shutdown()
+        server.server_close()
+        with pytest.raises(CacheError, match=f"{url} cannot be read: Cannot connect to host .*; check its address"):
+            open_store(f"{url}").read("zarr.json")
 
     @pytest.mark.parametrize("url", ["memory://C", "https://example.org/C", "hf://datasets/a/b"])
     def test_what_cannot_be_written(self, url: str) -> None:
