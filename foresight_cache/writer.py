@@ -188,6 +188,7 @@ class ShardWriter:
             point: ShardObjectWriter(
                 claim.scratch / point,
                 chunks=cache.samples_per_shard * cache.points[point].chunks_per_sample,
+                encode=cache.points[point].chunk_codec.encode,
             )
             for point in pending.points
         }

@@ -31,7 +31,7 @@ def open_committed(store: Ranged, cache: CacheLayout, name: str, shard: int, siz
     if present != size:
         raise CorruptCache(f"{place} has {present} bytes, {size} were committed; extract the shard again")
     point = cache.points[name]
-    return ShardObjectReader(place, size, cache.samples_per_shard * point.chunks_per_sample, point.chunk_bytes, read)
+    return ShardObjectReader(place, size, cache.samples_per_shard * point.chunks_per_sample, point.chunk_codec, read)
 
 
 def used_chunks(row: SampleRow, point: PointLayout) -> int:
