@@ -46,6 +46,13 @@ def _other_sizes(data: bytearray, generator: random.Random) -> bytes:
     return bytes(data)
 
 
+def _fewer_blocks(data: bytearray, generator: random.Random) -> bytes:
+    """Says that there are fewer blocks, so that a buffer would not be filled."""
+    raw, block = (int.from_bytes(data[at : at + 4], "little") for at in (4, 8))
+    data[4:8] = (block * generator.randint(1, max(1, raw // block - 1))).to_bytes(4, "little")
+    return bytes(data)
+
+
 def _other_starts(data: bytearray, generator: random.Random) -> bytes:
     """Changes the table of where blocks begin, and what follows it."""
     at = HEADER + 4 * generator.randrange(max(1, min(64, (len(data) - HEADER) // 4)))
@@ -79,7 +86,7 @@ def _consistent(data: bytearray) -> bytes:
 
 
 _FAULTS: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
-    *(_flipped, _other_header, _other_sizes, _other_starts, _noise, _cut_off, _moved),
+    *(_flipped, _other_header, _other_sizes, _fewer_blocks, _other_starts, _noise, _cut_off, _moved),
 )
 
 
