@@ -32,6 +32,8 @@ class Settings:
 
     compressor: str
     level: int
+    level_of_few: int
+    """Level for chunks of fewer bytes than `FEW`."""
     shuffle: str
     block: int
     """Bytes that are compressed by themselves; 0 leaves it to blosc."""
@@ -40,11 +42,16 @@ class Settings:
 
 
 SETTINGS: Mapping[str, Settings] = {
-    "lz4": Settings(compressor="lz4", level=5, shuffle="bitshuffle", block=0, typical=0.75),
-    # Blocks are whole numbers of zstd's own 128 KiB after the shuffle, so that each plane has codes of its own.
-    "zstd": Settings(compressor="zstd", level=1, shuffle="bitshuffle", block=256 * 1024, typical=0.72),
-    "small": Settings(compressor="zstd", level=1, shuffle="shuffle", block=512 * 1024, typical=0.68),
+    "lz4": Settings(compressor="lz4", level=5, level_of_few=5, shuffle="bitshuffle", block=0, typical=0.75),
+    "zstd": Settings(compressor="zstd", level=1, level_of_few=3, shuffle="bitshuffle", block=256 * 1024, typical=0.72),
+    "small": Settings(compressor="zstd", level=1, level_of_few=3, shuffle="shuffle", block=512 * 1024, typical=0.68),
 }
+FEW = 256 * 1024
+"""Bytes of two planes of zstd's own blocks of 128 KiB, each of which has codes of its own.
+
+Level 1, which hardly looks for repetitions, makes more of shuffled planes than higher levels do where it can give each
+plane such codes; where it cannot, a higher level is better.
+"""
 
 
 class ChunkCodec(Protocol):
@@ -116,6 +123,7 @@ class Blosc:
     def __init__(self, name: CodecName, item_size: int, size: int) -> None:
         self.name, self.item_size, self.size = name, item_size, size
         self.settings = SETTINGS[name]
+        self.level = self.settings.level_of_few if size < FEW else self.settings.level
         self.typical = self.settings.typical
         self.shortest, self.longest = _HEADER.size, size + _HEADER.size
 
@@ -123,7 +131,7 @@ class Blosc:
         configuration = {
             "typesize": self.item_size,
             "cname": self.settings.compressor,
-            "clevel": self.settings.level,
+            "clevel": self.level,
             "shuffle": self.settings.shuffle,
             "blocksize": self.settings.block,
         }
@@ -134,7 +142,7 @@ class Blosc:
         items = values.reshape(-1).view(f"u{self.item_size}")
         shuffle = {"shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}[settings.shuffle]
         name = settings.compressor.encode()
-        return memoryview(blosc.compress(items, name, settings.level, shuffle, settings.block))
+        return memoryview(blosc.compress(items, name, self.level, shuffle, settings.block))
 
     def check(self, stored: memoryview) -> None:
         """blosc itself believes the header, and would read past the end of bytes that are fewer than it says."""

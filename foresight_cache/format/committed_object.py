@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from foresight_cache.errors import CorruptCache
-from foresight_cache.format.commits import SampleRow
+from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.layout import POOLED_GRID, CacheLayout, PointLayout, object_key
-from foresight_cache.format.shard_object import ShardObjectReader
+from foresight_cache.format.shard_object import ShardObjectReader, checksum, index_size
 
 
 class Ranged(Protocol):
@@ -32,6 +32,14 @@ def open_committed(store: Ranged, cache: CacheLayout, name: str, shard: int, siz
         raise CorruptCache(f"{place} has {present} bytes, {size} were committed; extract the shard again")
     point = cache.points[name]
     return ShardObjectReader(place, size, cache.samples_per_shard * point.chunks_per_sample, point.chunk_codec, read)
+
+
+def raw_size(commit: Commit, cache: CacheLayout, name: str) -> int:
+    """Returns the bytes that a point's object of a shard has, or would have without its codec."""
+    point = cache.points[name]
+    used = sum(used_chunks(row, point) for row in commit.rows)
+    index = index_size(cache.samples_per_shard * point.chunks_per_sample)
+    return used * (point.chunk_bytes + len(checksum(b""))) + index
 
 
 def used_chunks(row: SampleRow, point: PointLayout) -> int:

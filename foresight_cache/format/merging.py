@@ -8,7 +8,7 @@ from foresight_cache.errors import CacheError, FingerprintMismatch, NotACache
 from foresight_cache.fingerprint import differences, refusal
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit, SampleRow
-from foresight_cache.format.layout import CacheLayout
+from foresight_cache.format.layout import CacheLayout, PointLayout
 from foresight_cache.format.metadata import metadata, read_root
 from foresight_cache.format.stores import WritableStore
 from foresight_cache.points import computation_order
@@ -28,6 +28,7 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
     if phrases := [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]:
         remedy = "use the settings of the cache, or another --out"
         raise FingerprintMismatch(refusal(phrases, f"{store.place} was made with another", remedy))
+    _check_codecs(store.place, stored, wanted)
     points = {**stored.points, **wanted.points}
     return replace(
         stored,
@@ -117,7 +118,23 @@ def _compared(stored: CacheLayout, wanted: CacheLayout) -> Iterator[tuple[Mappin
     count = None if alike and not full else common
     yield _described(stored, count), _described(wanted, count)
     for name in sorted(stored.points.keys() & wanted.points.keys()):
-        yield {name: asdict(stored.points[name])}, {name: asdict(wanted.points[name])}
+        yield {name: _numbers(stored.points[name])}, {name: _numbers(wanted.points[name])}
+
+
+def _numbers(point: PointLayout) -> dict[str, Any]:
+    """All of a point's layout but its codec, which changes no number."""
+    return {name: value for name, value in asdict(point).items() if name != "codec"}
+
+
+def _check_codecs(place: str, stored: CacheLayout, wanted: CacheLayout) -> None:
+    """Raises `FingerprintMismatch` where a point that is there was asked for with another codec."""
+    for name, point in wanted.points.items():
+        if name in stored.points and (there := stored.points[name].codec) != point.codec:
+            raise FingerprintMismatch(
+                f"{name} of {place} has the codec {there}, and {point.codec} was asked for; leave --codec out, as what "
+                f"is there keeps its codec, or write the cache anew: foresight recode {place} --codec {point.codec} "
+                "--out DIR"
+            )
 
 
 def _described(cache: CacheLayout, count: int | None) -> dict[str, Any]:

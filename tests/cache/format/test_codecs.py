@@ -133,7 +133,7 @@ def test_arrays_have_the_metadata_that_zarr_writes(codec: CodecName, dtype: Any)
         BloscCodec(
             typesize=item,
             cname=settings.compressor,  # type: ignore[arg-type]
-            clevel=settings.level,
+            clevel=settings.level_of_few,
             shuffle=settings.shuffle,  # type: ignore[arg-type]
             blocksize=settings.block,
         ),
