@@ -39,6 +39,11 @@ class CodecChoice:
                 usual = _known(codec)
         return cls(usual=usual, by_point=by_point)
 
+    @property
+    def is_empty(self) -> bool:
+        """True where no codec was asked for at any point."""
+        return self.usual is None and not self.by_point
+
     def asked(self, point: str) -> CodecName | None:
         """Returns the codec that was asked for at a point; None where none was."""
         return self.by_point.get(point, self.usual)

@@ -130,10 +130,10 @@ def _check_codecs(place: str, stored: CacheLayout, wanted: CacheLayout) -> None:
     """Raises `FingerprintMismatch` where a point that is there was asked for with another codec."""
     for name, point in wanted.points.items():
         if name in stored.points and (there := stored.points[name].codec) != point.codec:
+            anew = f"foresight recode {place} --codec {point.codec} --out DIR"
             raise FingerprintMismatch(
-                f"{name} of {place} has the codec {there}, and {point.codec} was asked for; leave --codec out, as what "
-                f"is there keeps its codec, or write the cache anew: foresight recode {place} --codec {point.codec} "
-                "--out DIR"
+                f"{name} of {place} has the codec {there}, and {point.codec} was asked for; what is there keeps its "
+                f"codec without --codec, or is written anew by: {anew}"
             )
 
 
