@@ -10,6 +10,7 @@ from foresight_probes.metrics.coco_average_precision import summary
 from foresight_probes.options import TrainingOptions
 from foresight_probes.sweeps.targets import load_targets
 from pipelines.bench import intervals, probes
+from pipelines.bench.measuring.given import Given
 from pipelines.bench.measuring.ratios import Figure, medians, table
 from tests.support.command import said
 
@@ -46,7 +47,7 @@ def test_intervals_beside_pycocotools(monkeypatch: pytest.MonkeyPatch, tmp_path:
     draw = intervals.draw
     monkeypatch.setattr(intervals, "draw", lambda _: draw(12))
     monkeypatch.setattr(intervals, "bootstrap", lambda scores, *_, resamples: (len(scores), resamples))
-    resampling, matching = intervals.run(tmp_path, quick=True)
+    resampling, matching = intervals.run(tmp_path, quick=True, given=Given())
     assert resampling.reached
     assert matching.value > 0
 
