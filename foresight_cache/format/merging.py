@@ -8,7 +8,7 @@ from foresight_cache.errors import CacheError, FingerprintMismatch, NotACache
 from foresight_cache.fingerprint import differences, refusal
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit, SampleRow
-from foresight_cache.format.layout import CacheLayout, PointLayout
+from foresight_cache.format.layout import CacheLayout
 from foresight_cache.format.metadata import metadata, read_root
 from foresight_cache.format.stores import WritableStore
 from foresight_cache.points import computation_order
@@ -25,7 +25,8 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
     if root is None and (root := bytes_at(store, layout.ROOT_KEY)) is None:  # it may have come while we looked
         raise NotACache(f"{store.place} holds files that are not a cache; name a new or empty directory with --out")
     stored = read_root(root, store.place)
-    if phrases := [phrase for old, new in _compared(stored, wanted) for phrase in differences(old, new)]:
+    alike = _with_codecs_of(stored, wanted)
+    if phrases := [phrase for old, new in _compared(stored, alike) for phrase in differences(old, new)]:
         remedy = "use the settings of the cache, or another --out"
         raise FingerprintMismatch(refusal(phrases, f"{store.place} was made with another", remedy))
     _check_codecs(store.place, stored, wanted)
@@ -118,12 +119,14 @@ def _compared(stored: CacheLayout, wanted: CacheLayout) -> Iterator[tuple[Mappin
     count = None if alike and not full else common
     yield _described(stored, count), _described(wanted, count)
     for name in sorted(stored.points.keys() & wanted.points.keys()):
-        yield {name: _numbers(stored.points[name])}, {name: _numbers(wanted.points[name])}
+        yield {name: asdict(stored.points[name])}, {name: asdict(wanted.points[name])}
 
 
-def _numbers(point: PointLayout) -> dict[str, Any]:
-    """All of a point's layout but its codec, which changes no number."""
-    return {name: value for name, value in asdict(point).items() if name != "codec"}
+def _with_codecs_of(stored: CacheLayout, wanted: CacheLayout) -> CacheLayout:
+    """Returns the layout that is wanted with the codecs of the points that are there."""
+    codecs = {name: point.codec for name, point in stored.points.items()}
+    points = {name: replace(point, codec=codecs.get(name, point.codec)) for name, point in wanted.points.items()}
+    return replace(wanted, points=points)
 
 
 def _check_codecs(place: str, stored: CacheLayout, wanted: CacheLayout) -> None:
