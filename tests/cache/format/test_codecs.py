@@ -15,8 +15,8 @@ import zarr
 from numcodecs import blosc
 
 from foresight_cache import Cache, open_cache
-from foresight_cache.errors import CorruptCache, UnsupportedFormat
-from foresight_cache.format.codecs import CODECS, MOST_BYTES, SETTINGS, CodecName, chunk_codec
+from foresight_cache.errors import CorruptCache, FingerprintMismatch, UnsupportedFormat
+from foresight_cache.format.codecs import CODECS, MOST_BYTES, SETTINGS, Blosc, CodecName, chunk_codec
 from foresight_cache.format.layout import PointLayout
 from foresight_cache.format.metadata import metadata, read_root
 from foresight_cache.format.stores import LocalStore
@@ -297,8 +297,41 @@ class TestRefusals:
         assert [finding.place for finding in verify(open_cache(tmp_path / "C"))] == ["vit.block_01/zarr.json"]
 
 
-def test_a_writer_of_an_older_layout_is_refused(tmp_path: Path) -> None:
+def test_a_writer_that_asks_for_another_codec_is_refused(tmp_path: Path) -> None:
     """A point that is there keeps its codec."""
     written(tmp_path / "C", "lz4")
-    with pytest.raises(Exception, match="codec"):
+    before = contents(tmp_path / "C")
+    with pytest.raises(FingerprintMismatch, match="vit.block_01 of .* has the codec lz4, and none was asked for"):
         CacheWriter(tmp_path / "C", planted.plan(planted.points_of_every_type()))
+    assert contents(tmp_path / "C") == before
+
+
+@each_codec
+def test_objects_that_another_version_of_a_compressor_wrote_are_adopted(
+    tmp_path: Path, codec: CodecName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same numbers in other bytes, as a killed process of a newer numcodecs leaves them without a commit."""
+    plan = planted.plan(planted.compressed(planted.fixed_points(), codec))
+    planted.write(tmp_path / "C", plan)
+    ours = contents(tmp_path / "C")
+    with monkeypatch.context() as patch:
+        encode = Blosc.encode
+        patch.setattr(Blosc, "encode", lambda chunk, values: encode(other_level(chunk), values))
+        planted.write(tmp_path / "D", plan)
+    (tmp_path / "D/samples/000001.json").unlink()
+    theirs = contents(tmp_path / "D")
+    assert theirs["vit.block_01/c/1/0/0"] != ours["vit.block_01/c/1/0/0"]
+    planted.write(tmp_path / "D", plan)
+    assert {key: contents(tmp_path / "D")[key] for key in theirs} == theirs, "nothing that was there has changed"
+    cache = open_cache(tmp_path / "D")
+    assert verify(cache) == []
+    for name in cache.points:
+        assert cache[name].stored(5).tobytes() == truth(cache, name, 5).tobytes()
+    entries = (open_cache(tmp_path / place).commits[1].objects["vit.block_01"] for place in "CD")
+    assert len({str(entry["statistics"]) for entry in entries}) == 1
+
+
+def other_level(chunk: Blosc) -> Blosc:
+    other = Blosc(chunk.name, chunk.item_size, chunk.size)
+    other.level = 9
+    return other

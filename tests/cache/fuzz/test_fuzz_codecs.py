@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 
 from foresight_cache import Cache, open_cache
-from foresight_cache.errors import CorruptCache
+from foresight_cache.errors import CorruptCache, ForesightError
 from foresight_cache.format.codecs import CODECS, CodecName
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.shard_object import checksum, index_size
 from foresight_cache.verify import verify
+from tests.cache.fuzz.test_fuzz_cache import inputs, plan, used, verified
 from tests.support import planted
 from tests.support.malformed_chunks import malformed
+from tests.support.mutations import damaged
+from tests.support.trial import Trials, generators, put
 
 COUNT = 250
 """Malformed chunks of each codec and kind of numbers; a twentieth of it where they are large."""
@@ -98,3 +101,48 @@ def attempt(cache: Cache, door: Callable[[Cache], bytes]) -> bytes | None:
 def resized(commit: Commit, size: int) -> Commit:
     """Returns a commit that says that its object has so many bytes, as a hostile program would."""
     return replace(commit, objects={POINT: {**commit.objects[POINT], "bytes": size}})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A compressed cache of two shards with a quarantined sample, in a folder with a tree around it."""
+    folder = tmp_path / "work" / "place" / "C"
+    folder.parent.mkdir(parents=True)
+    whole = plan()
+    codecs = dict(zip(whole.points, ("lz4", "small"), strict=True))
+    points = {name: replace(point, codec=codecs[name]) for name, point in whole.points.items()}
+    planted.write(folder, replace(whole, points=points), bad=(2,))
+    return folder
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["as it was sealed", "sealed again"])
+def test_a_root_with_codecs_is_read_as_written_or_refused(root: Path, again: bool) -> None:
+    whole, truth = (root / "zarr.json").read_bytes(), used(root)
+    with Trials(root) as trials:
+        for label, data in inputs(whole, 9, 160, again):
+            with put(root / "zarr.json", data):
+                result = trials.run(label, lambda: used(root))
+                findings = trials.run(label, lambda: verified(root))
+            if not again and not isinstance(result, ForesightError):
+                assert result == truth, f"{label}: read otherwise than it was written"
+            if data != whole and not again:
+                assert findings or isinstance(findings, ForesightError), f"{label}: verify found nothing"
+        trials.assert_nothing_outside_changed()
+    assert used(root) == truth
+
+
+def test_damaged_compressed_objects_are_read_as_written_or_refused(root: Path) -> None:
+    truth = used(root)
+    donor = (root / POINT / "c/1/0/0").read_bytes()
+    with Trials(root) as trials:
+        for number, generator in generators(10, 150):
+            path = root / generator.choice((POINT, "llm.layer_01")) / "c" / generator.choice("01") / "0" / "0"
+            whole = path.read_bytes()
+            data = damaged(whole, generator, donor)
+            with put(path, data):
+                result = trials.run(number, lambda: used(root))
+                findings = trials.run(number, lambda: verified(root))
+            assert result == truth or isinstance(result, ForesightError), f"object {number} was read otherwise"
+            assert findings or data == whole
+        trials.assert_nothing_outside_changed()
+    assert trials.outcomes["CorruptCache"] > 50
