@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from foresight_cache.errors import CorruptCache
 from foresight_cache.format.commits import Commit, SampleRow
 from foresight_cache.format.layout import POOLED_GRID, CacheLayout, PointLayout, object_key
-from foresight_cache.format.shard_object import ShardObjectReader, checksum, index_size
+from foresight_cache.format.shard_object import NEAR_READ, ShardObjectReader, checksum, index_size
 
 
 class Ranged(Protocol):
@@ -17,10 +17,12 @@ class Ranged(Protocol):
     def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]: ...
 
 
-def open_committed(store: Ranged, cache: CacheLayout, name: str, shard: int, size: int) -> ShardObjectReader:
+def open_committed(
+    store: Ranged, cache: CacheLayout, name: str, shard: int, size: int, at_once: int = NEAR_READ
+) -> ShardObjectReader:
     """Opens a point's object of a shard, of which `size` bytes were committed, and verifies size and index.
 
-    Raises `CorruptCache` where it is missing or damaged.
+    Neighbouring chunks are read `at_once` up to so many bytes. Raises `CorruptCache` where it is missing or damaged.
     """
     key = object_key(name, shard)
     place = f"{store.place}/{key}"
@@ -31,7 +33,8 @@ def open_committed(store: Ranged, cache: CacheLayout, name: str, shard: int, siz
     if present != size:
         raise CorruptCache(f"{place} has {present} bytes, {size} were committed; extract the shard again")
     point = cache.points[name]
-    return ShardObjectReader(place, size, cache.samples_per_shard * point.chunks_per_sample, point.chunk_codec, read)
+    chunks = cache.samples_per_shard * point.chunks_per_sample
+    return ShardObjectReader(place, size, chunks, point.chunk_codec, read, at_once)
 
 
 def raw_size(commit: Commit, cache: CacheLayout, name: str) -> int:

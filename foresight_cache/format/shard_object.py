@@ -21,8 +21,10 @@ from foresight_cache.errors import CorruptCache
 from foresight_cache.format.codecs import ChunkCodec, as_bytes
 
 _CHECKSUM = 4
-_LARGEST_READ = 1 << 23
-"""Bytes of neighbouring chunks that are read at once."""
+NEAR_READ = 1 << 20
+"""Bytes of neighbouring chunks that are read at once from a disk: new memory for more costs more than it saves."""
+FAR_READ = 1 << 23
+"""The same of a store that answers over a network."""
 _MOST_CHUNKS = 256
 """Chunks that are read at once: two buffers of each are fewer than the 1,024 that a system takes."""
 _ABSENT = np.uint64(2**64 - 1)
@@ -94,13 +96,16 @@ Fill = Callable[[int, Sequence[memoryview]], int]
 class ShardObjectReader:
     """Reads inner chunks of one object, verifying every checksum."""
 
-    def __init__(self, place: str, size: int, chunks: int, codec: ChunkCodec, read: ReadRange) -> None:
+    def __init__(
+        self, place: str, size: int, chunks: int, codec: ChunkCodec, read: ReadRange, at_once: int = NEAR_READ
+    ) -> None:
         """Reads the index of an object of `size` bytes with room for `chunks` chunks of a codec.
 
-        Raises `CorruptCache` where the index is not whole or says what no writer would.
+        Chunks that lie next to each other are read `at_once` up to so many bytes. Raises `CorruptCache` where the index
+        is not whole or says what no writer would.
         """
         self.place, self.size, self.codec = place, size, codec
-        self._read = read
+        self._read, self._at_once = read, at_once
         start = size - index_size(chunks)
         if start < 0:
             raise CorruptCache(f"{place} has {size} bytes, too few for its index; extract the shard again")
@@ -114,9 +119,10 @@ class ShardObjectReader:
         # No sum of the two: near 2**64 it would wrap around and look small.
         if not is_sound or (lengths > np.uint64(start) - offsets).any():
             raise CorruptCache(f"the index of {place} points past its data; restore it or extract the shard again")
+        self._spans: list[tuple[int, int]] = list(map(tuple, self.index.tolist()))  # an array is slow to look into
 
     def has(self, position: int) -> bool:
-        return bool(self.index[position, 0] != _ABSENT)
+        return self._spans[position][0] != int(_ABSENT)
 
     @property
     def written(self) -> list[int]:
@@ -207,7 +213,7 @@ class ShardObjectReader:
         for position in positions:
             offset, length = self._span_of(position)
             if run and (
-                offset != sum(self._span_of(run[-1])) or size + length > _LARGEST_READ or len(run) == _MOST_CHUNKS
+                offset != sum(self._span_of(run[-1])) or size + length > self._at_once or len(run) == _MOST_CHUNKS
             ):
                 yield run
                 run, size = [], 0
@@ -220,7 +226,7 @@ class ShardObjectReader:
         """Returns offset and length of a chunk with its checksum."""
         if not self.has(position):
             raise CorruptCache(f"chunk {position} of {self.place} is missing; restore it or extract the shard again")
-        return int(self.index[position, 0]), int(self.index[position, 1])
+        return self._spans[position]
 
     def _checked(self, position: int, data: memoryview) -> memoryview:
         """Returns the bytes of a stored chunk. Raises `CorruptCache` where they are not of their checksum."""
