@@ -145,7 +145,7 @@ class Blosc:
         return memoryview(blosc.compress(items, name, self.level, shuffle, settings.block))
 
     def check(self, stored: memoryview) -> None:
-        """blosc itself believes the header, and would read past the end of bytes that are fewer than it says."""
+        """blosc itself believes the header: where that tells of fewer raw bytes, a buffer keeps what it held."""
         if len(stored) < _HEADER.size:
             raise ValueError(f"it has {len(stored)} bytes, too few for a header of blosc")
         version, _, flags, item_size, raw, block, compressed = _HEADER.unpack_from(stored)
