@@ -15,6 +15,7 @@ from foresight_cache.display import as_html, as_text
 from foresight_cache.errors import CacheError, CorruptCache, NotACache, UnknownName, UsageError
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
+from foresight_cache.format.committed_object import raw_size
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, aliases, resolve
@@ -261,17 +262,20 @@ class Cache:
             "fingerprint": self.digest,
         }
 
+    def sizes(self, name: str) -> tuple[int, int]:
+        """Returns the bytes of all committed objects of a point, and what they would be without its codec."""
+        stored = sum(commit.objects[name]["bytes"] for commit in self.commits)
+        return stored, sum(raw_size(commit, self.layout, name) for commit in self.commits)
+
     def table(self) -> list[dict[str, str]]:
-        """Returns one row per point: name, array shape, type, megabytes."""
-        return [
-            {
-                "point": name,
-                "shape": str(self[name].shape),
-                "type": self.layout.points[name].dtype,
-                "MB": f"{sum(commit.objects[name]['bytes'] for commit in self.commits) / 1e6:,.1f}",
-            }
-            for name in self.arrays
-        ]
+        """Returns one row per point: name, array shape, type, megabytes; where any is compressed, codec and ratio."""
+        rows = []
+        for name in self.arrays:
+            (stored, raw), layout = self.sizes(name), self.layout.points[name]
+            row = {"point": name, "shape": str(self[name].shape), "type": layout.dtype, "MB": f"{stored / 1e6:,.1f}"}
+            ratio = {"codec": layout.codec, "of raw": f"{stored / max(1, raw):.2f}"} if self.layout.format > 1 else {}
+            rows.append(row | ratio)
+        return rows
 
     @cached_property
     def statistics(self) -> "pd.DataFrame":

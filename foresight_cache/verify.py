@@ -199,7 +199,7 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
     per_sample = shape.chunks_per_sample
     size, read = cache.store.ranges(key)
     try:
-        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_bytes, read)
+        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_codec, read)
     except CacheError as error:
         yield Finding(key, _with_remedy(error, cache))
         return

@@ -7,7 +7,7 @@ is there already is adopted, and a commit that is there gets what it lacks. So a
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -79,20 +79,21 @@ class CacheWriter:
     ) -> None:
         self._claims.close()
 
-    def pending(self, points: Sequence[str]) -> Iterator[PendingShard]:
-        """Claims, one by one, the shards that lack some of `points` and that no other process has."""
+    def pending(self, points: Sequence[str], shards: Iterable[int] | None = None) -> Iterator[PendingShard]:
+        """Claims, one by one, the shards that lack some of `points` and that no other process has; all, or of these."""
         if self._listed is None:
             self._look(points)
-        for number in range(len(self.layout.shards)):
+        for number in range(len(self.layout.shards)) if shards is None else shards:
             if self._missing(number, points) and self._begin() and self._claims.take(number):
                 if missing := self._missing(number, points):  # its last holder may have committed it
                     yield PendingShard(number, missing)
                 else:
                     self._claims.give_back(number)
 
-    def wait_for_others(self, points: Sequence[str]) -> bool:
+    def wait_for_others(self, points: Sequence[str], shards: Iterable[int] | None = None) -> bool:
         """Tells whether shards are missing that other processes have; if so, after a moment, for another look."""
-        if any(self._missing(number, points) for number in range(len(self.layout.shards))):
+        numbers = range(len(self.layout.shards)) if shards is None else shards
+        if any(self._missing(number, points) for number in numbers):
             time.sleep(_POLL_SECONDS)
             return True
         return False
@@ -188,6 +189,7 @@ class ShardWriter:
             point: ShardObjectWriter(
                 claim.scratch / point,
                 chunks=cache.samples_per_shard * cache.points[point].chunks_per_sample,
+                encode=cache.points[point].chunk_codec.encode,
             )
             for point in pending.points
         }
@@ -212,15 +214,32 @@ class ShardWriter:
                 chunk = np.concatenate([chunk, np.zeros((step - len(chunk), shape.width), chunk.dtype)])
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)
 
+    def add_chunk(self, point: str, position: int, values: np.ndarray) -> None:
+        """Appends one inner chunk [numbers] of the stored type, of which the statistics are known.
+
+        Raises `CacheError` where its codec does not give the same bytes back.
+        """
+        codec = self._cache.points[point].chunk_codec
+        stored, again = codec.encode(values), np.empty(values.nbytes, np.uint8)
+        codec.decode(stored, again.data)
+        if (again != values.view(np.uint8)).any():
+            raise CacheError(f"the codec {codec.name} changed numbers of {point}; try another version of numcodecs")
+        self._objects[point].add_stored(position, stored)
+
     def commit(
-        self, rows: Sequence[SampleRow], *, halved: int = 0, orders: Mapping[str, Mapping[str, float]] | None = None
+        self,
+        rows: Sequence[SampleRow],
+        *,
+        halved: int = 0,
+        orders: Mapping[str, Mapping[str, float]] | None = None,
+        known: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Makes the shard visible: every object under its final name, then the part with `rows`.
 
         `halved` is how many batches were computed in halves for lack of memory, `orders` has the scores of the order
-        of tokens by point. An object that another process has put is adopted: its entry follows from its bytes. Raises
-        `ValueError` where a row or a good sample's tokens are missing, and `CacheError` where what is there is not of
-        the same samples.
+        of tokens by point; `known` has entries of the same numbers in another commit, to be told instead of both. An
+        object that another process has put is adopted: its entry follows from its bytes. Raises `ValueError` where a
+        row or a good sample's tokens are missing, and `CacheError` where what is there is not of the same samples.
         """
         self._check_whole(rows)
         digests = {point: writer.finish() for point, writer in self._objects.items()}
@@ -231,7 +250,9 @@ class ShardWriter:
         for point, digest in digests.items():
             order = {"order": orders[point]} if orders and point in orders else {}
             own = {"sha256": digest, "bytes": self._objects[point].size, **halvings}
-            entries[point] = (found[point] or own | {"statistics": self._statistics.result(point)}) | order
+            told = {name: value for name, value in (known or {}).get(point, {}).items() if name not in own}
+            told = told or {"statistics": self._statistics.result(point)}
+            entries[point] = (found[point] or own | told) | order
         self._seal(
             Commit(
                 shard=self._pending.number,

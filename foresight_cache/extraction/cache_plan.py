@@ -13,8 +13,9 @@ from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.size_estimate import SpaceNeeded, Survey, object_sizes, space_needed, survey
 from foresight_cache.format.committed_shards import all_committed
-from foresight_cache.format.layout import SAMPLES, CacheLayout, PointLayout, ShardSource
-from foresight_cache.format.merging import merged_layout
+from foresight_cache.format.layout import ROOT_KEY, SAMPLES, CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.merging import bytes_at, merged_layout
+from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.shards import ShardSet
@@ -59,7 +60,7 @@ class CachePlan:
                 ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids))
                 for shard in self.shards.shards
             ),
-            points=self._points(),
+            points=self._with_codecs(self._points()),
         )
 
     @property
@@ -121,6 +122,18 @@ class CachePlan:
             points[LABELS] = self.inputs.point_layout("pixel", "uint8", 1)
         points[PIXELS] = self.inputs.point_layout("pixel", "uint8", 3)
         return points
+
+    def _with_codecs(self, points: Mapping[str, PointLayout]) -> dict[str, PointLayout]:
+        """Returns the points with the codecs that were asked for; what nobody named keeps that of the cache."""
+        choice = self.options.execution.codec
+        choice.check_points(points)
+        root = bytes_at(self.store, ROOT_KEY)
+        there = read_root(root, self.store.place).points if root else {}
+        codecs = {}
+        for name in points:
+            asked = choice.by_point.get(name) if name in there and name in (PIXELS, LABELS) else choice.asked(name)
+            codecs[name] = asked or (there[name].codec if name in there else "none")
+        return {name: replace(point, codec=codecs[name]) for name, point in points.items()}
 
     def _point_layout(self, point: Point) -> PointLayout:
         tap = next(tap for tap in self.encoder.taps if tap.name == point.tap)

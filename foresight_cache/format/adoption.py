@@ -23,7 +23,7 @@ def adopted(store: Ranged, cache: CacheLayout, name: str, shard: int, rows: Sequ
     was interrupted is, and `CacheError` where it is whole but not of the good samples of these `rows`.
     """
     key = object_key(name, shard)
-    object_ = _ReadOnce(store, key)
+    object_ = ReadOnce(store, key)
     reader = open_committed(object_, cache, name, shard, object_.size)
     _check_fits(reader, cache, name, rows)
     statistics = FeatureStatistics()
@@ -36,7 +36,7 @@ def adopted(store: Ranged, cache: CacheLayout, name: str, shard: int, rows: Sequ
     return {"sha256": object_.digest(), "bytes": object_.size, "statistics": statistics.result(name)}
 
 
-class _ReadOnce:
+class ReadOnce:
     """An object whose bytes are read from its start to its end, and hashed on the way; its index is read besides."""
 
     def __init__(self, store: Ranged, key: str) -> None:

@@ -25,9 +25,10 @@ def merged_layout(store: WritableStore, wanted: CacheLayout) -> CacheLayout:
     if root is None and (root := bytes_at(store, layout.ROOT_KEY)) is None:  # it may have come while we looked
         raise NotACache(f"{store.place} holds files that are not a cache; name a new or empty directory")
     stored = read_root(root, store.place)
-    if phrases := layout_differences(stored, wanted):
+    if phrases := layout_differences(stored, _with_codecs_of(stored, wanted)):
         remedy = "use the settings of the cache, or another --out"
         raise FingerprintMismatch(refusal(phrases, f"{store.place} was made with another", remedy))
+    _check_codecs(store.place, stored, wanted)
     points = {**stored.points, **wanted.points}
     return replace(
         stored,
@@ -123,6 +124,24 @@ def _compared(stored: CacheLayout, wanted: CacheLayout) -> Iterator[tuple[Mappin
     yield _described(stored, count), _described(wanted, count)
     for name in sorted(stored.points.keys() & wanted.points.keys()):
         yield {name: asdict(stored.points[name])}, {name: asdict(wanted.points[name])}
+
+
+def _with_codecs_of(stored: CacheLayout, wanted: CacheLayout) -> CacheLayout:
+    """Returns the layout that is wanted with the codecs of the points that are there."""
+    codecs = {name: point.codec for name, point in stored.points.items()}
+    points = {name: replace(point, codec=codecs.get(name, point.codec)) for name, point in wanted.points.items()}
+    return replace(wanted, points=points)
+
+
+def _check_codecs(place: str, stored: CacheLayout, wanted: CacheLayout) -> None:
+    """Raises `FingerprintMismatch` where a point that is there was asked for with another codec."""
+    for name, point in wanted.points.items():
+        if name in stored.points and (there := stored.points[name].codec) != point.codec:
+            anew = f"foresight recode {place} --codec {point.codec} --out DIR"
+            raise FingerprintMismatch(
+                f"{name} of {place} has the codec {there}, and {point.codec} was asked for; what is there keeps its "
+                f"codec without --codec, or is written anew by: {anew}"
+            )
 
 
 def _described(cache: CacheLayout, count: int | None) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Caches with known contents, written through the real writer."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
+from foresight_cache.format.codecs import CodecName
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.samples import Grid, Sample
@@ -110,3 +113,8 @@ def points_of_every_type(*, ragged: bool = False) -> dict[str, PointLayout]:
         }
     first, *rest = fixed_points().items()
     return dict([first, ("vit.block_02", PointLayout.fixed("patch", "float16", 24, 10)), *rest])
+
+
+def compressed(points: Mapping[str, PointLayout], codec: CodecName) -> dict[str, PointLayout]:
+    """Returns the same points with a codec."""
+    return {name: replace(point, codec=codec) for name, point in points.items()}

@@ -23,6 +23,7 @@ from foresight_cache.extraction.cache_plan import CachePlan
 from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.planning.codec_trials import CodecTrial, try_codecs
 from foresight_cache.extraction.size_estimate import Survey, TokenCounts, object_sizes
 from foresight_cache.format.layout import PointLayout, object_key
 from foresight_cache.format.shard_object import ShardObjectWriter
@@ -57,9 +58,11 @@ class Pilot:
     seconds_per_sample: float
     """Seconds of the forward pass for a sample of mean size: the median over batches."""
     write_bytes_per_second: float
-    """Rate of encoding, checksums and durable writing together."""
+    """Rate of checksums and durable writing together."""
     codec_ratios: Mapping[str, float]
     """Bytes of the object that was written over those that the layout predicts for it, by point."""
+    codecs: tuple[CodecTrial, ...]
+    """What each codec makes of the features of the pilot."""
 
 
 def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> Pilot | None:
@@ -85,6 +88,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         check()
         extract(few, plan.encoder, options, folder / "cache", forward=timed)
         ratios = _codec_ratios(folder / "cache")
+        trials = try_codecs(open_cache(folder / "cache")) if ratios else ()
         speed = _write_speed(folder / "object", budget)
     if not ratios:
         return None
@@ -95,6 +99,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         seconds_per_sample=median(seconds) * _first_tokens(plan, options) if seconds else 0.0,
         write_bytes_per_second=speed,
         codec_ratios=ratios,
+        codecs=trials,
     )
 
 
