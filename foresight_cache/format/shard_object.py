@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
+import crc32c
 import numpy as np
 
 from foresight_cache.errors import CorruptCache
@@ -32,7 +32,7 @@ _ABSENT = np.uint64(2**64 - 1)
 
 def checksum(data: Any) -> bytes:
     """Returns the crc32c of a bytes-like object as Zarr stores it: four bytes, little endian."""
-    return int(google_crc32c.value(np.frombuffer(data, np.uint8))).to_bytes(_CHECKSUM, "little")
+    return int(crc32c.crc32c(data)).to_bytes(_CHECKSUM, "little")
 
 
 def index_size(chunks: int) -> int:
