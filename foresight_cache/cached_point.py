@@ -13,7 +13,7 @@ from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.committed_object import open_committed
 from foresight_cache.format.layout import CacheLayout, Level
-from foresight_cache.format.shard_object import ShardObjectReader
+from foresight_cache.format.shard_object import FAR_READ, NEAR_READ, ShardObjectReader
 from foresight_cache.format.stores import Store
 from foresight_cache.sample_selection import SampleNumbers, Selection
 from foresight_cache.sample_table import SampleTableRow, grid_on
@@ -248,4 +248,5 @@ class CachedPoint:
 
     def _open_shard(self, shard: int) -> ShardObjectReader:
         size = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
-        return open_committed(self.cache.store, self.cache.layout, self.name, shard, size)
+        at_once = FAR_READ if self.cache.store.reads_at_once > 1 else NEAR_READ
+        return open_committed(self.cache.store, self.cache.layout, self.name, shard, size, at_once)
