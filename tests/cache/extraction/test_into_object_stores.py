@@ -151,8 +151,8 @@ class TestSentences:
         self, server: LosingStore, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class OnFullDisk(ShardObjectWriter):
-            def __init__(self, path: Path, chunks: int) -> None:
-                super().__init__(path, chunks)
+            def __init__(self, path: Path, chunks: int, **options: Any) -> None:
+                super().__init__(path, chunks, **options)
                 self._file = open("/dev/full", "wb", buffering=0)  # noqa: PTH123, SIM115 - closed by the writer
 
         monkeypatch.setattr("foresight_cache.writer.ShardObjectWriter", OnFullDisk)
