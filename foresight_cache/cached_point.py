@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -11,7 +13,7 @@ from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.committed_object import open_committed
 from foresight_cache.format.layout import CacheLayout, Level
-from foresight_cache.format.shard_object import ShardObjectReader
+from foresight_cache.format.shard_object import FAR_READ, NEAR_READ, ShardObjectReader
 from foresight_cache.format.stores import Store
 from foresight_cache.sample_selection import SampleNumbers, Selection
 from foresight_cache.sample_table import SampleTableRow, grid_on
@@ -125,15 +127,7 @@ class CachedPoint:
 
     def stored(self, sample: Selection) -> np.ndarray:
         """Returns the tokens of one sample in the stored type, read-only [N, D]."""
-        row = self._row(sample)
-        grid = self._grid_of(row)
-        shard, position = row["shard"], row["slot"] % self.cache.layout.samples_per_shard
-        reader = self._shards(shard)
-        first = position * self.layout.chunks_per_sample
-        used = -(-grid.tokens // self.layout.tokens_per_chunk)
-        chunks = [np.frombuffer(reader.chunk(first + number), self.dtype) for number in range(used)]
-        numbers = chunks[0] if used == 1 else np.concatenate(chunks)
-        return numbers.reshape(-1, self.layout.width)[: grid.tokens]
+        return next(self._stored_of_one_shard([self._row(sample)]))
 
     def stored_into(self, sample: Selection, out_ND: np.ndarray, *, check: bool = True) -> None:
         """Reads what `stored` returns into `out_ND`, a C-contiguous [N, D] of the stored type that is used again.
@@ -145,16 +139,15 @@ class CachedPoint:
         if out_ND.shape != (tokens, point.width) or out_ND.dtype != self.dtype or not out_ND.flags.c_contiguous:
             raise CacheError(f"sample {sample} of {self.name} needs a contiguous {(tokens, point.width)} {self.dtype}")
         shard = row["shard"]
-        reader, fill = self._shards(shard), partial(self.cache.store.fill, layout.object_key(self.name, shard))
-        first = row["slot"] % self.cache.layout.samples_per_shard * point.chunks_per_sample
+        fill = partial(self.cache.store.fill, layout.object_key(self.name, shard))
         whole, rest = divmod(tokens, point.tokens_per_chunk)
-        parts = out_ND[: tokens - rest].reshape(-1).view(np.uint8)
-        for number in range(whole):
-            part = parts[number * point.chunk_bytes : (number + 1) * point.chunk_bytes]
-            reader.chunk_into(first + number, part.data, fill, check=check)
+        bytes_of_whole = out_ND[: tokens - rest].reshape(-1).view(np.uint8)
+        parts = [part.data for part in bytes_of_whole.reshape(whole, point.chunk_bytes)]
+        scratch = np.empty((point.tokens_per_chunk if rest else 0, point.width), self.dtype)
         if rest:
-            scratch = np.empty((point.tokens_per_chunk, point.width), self.dtype)
-            reader.chunk_into(first + whole, scratch.reshape(-1).view(np.uint8).data, fill, check=check)
+            parts.append(scratch.reshape(-1).view(np.uint8).data)
+        self._shards(shard).chunks_into(self._chunks_of(row), parts, fill, check=check)
+        if rest:
             out_ND[-rest:] = scratch[:rest]
 
     def grid_of(self, sample: Selection) -> Grid:
@@ -221,9 +214,26 @@ class CachedPoint:
             return self.stored(found).astype(dtype), self.grid_of(found)
         grid = self._common_grid(found)
         numbers_BND = np.empty((len(found), grid.tokens, self.layout.width), dtype)
-        for position, number in enumerate(found):
-            numbers_BND[position] = self.stored(number)
+        rows = [self.cache.rows[number] for number in found]
+        of_shards = (self._stored_of_one_shard(list(group)) for _, group in groupby(rows, key=itemgetter("shard")))
+        for position, tokens in enumerate(chain.from_iterable(of_shards)):
+            numbers_BND[position] = tokens
         return numbers_BND, grid
+
+    def _stored_of_one_shard(self, rows: Sequence[SampleTableRow]) -> Iterator[np.ndarray]:
+        """Yields the tokens [N, D] of samples of one shard, read in few pieces."""
+        counts = [self._grid_of(row).tokens for row in rows]
+        positions = [position for row in rows for position in self._chunks_of(row)]
+        chunks = self._shards(rows[0]["shard"]).chunks(positions)
+        for row, tokens in zip(rows, counts, strict=True):
+            parts = [np.frombuffer(chunk, self.dtype) for chunk in islice(chunks, len(self._chunks_of(row)))]
+            numbers = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            yield numbers.reshape(-1, self.layout.width)[:tokens]
+
+    def _chunks_of(self, row: SampleTableRow) -> range:
+        """Returns the positions of a sample's inner chunks in the object of its shard."""
+        first = row["slot"] % self.cache.layout.samples_per_shard * self.layout.chunks_per_sample
+        return range(first, first - (-self._grid_of(row).tokens // self.layout.tokens_per_chunk))
 
     def _common_grid(self, numbers: Sequence[int]) -> Grid:
         grids = {self.grid_of(number) for number in numbers} if numbers else self._grids
@@ -238,4 +248,5 @@ class CachedPoint:
 
     def _open_shard(self, shard: int) -> ShardObjectReader:
         size = next(commit.objects[self.name]["bytes"] for commit in self.cache.commits if commit.shard == shard)
-        return open_committed(self.cache.store, self.cache.layout, self.name, shard, size)
+        at_once = FAR_READ if self.cache.store.reads_at_once > 1 else NEAR_READ
+        return open_committed(self.cache.store, self.cache.layout, self.name, shard, size, at_once)

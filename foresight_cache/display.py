@@ -6,7 +6,7 @@ from html import escape
 Facts = Mapping[str, str]
 """Labelled texts that say what a cache is."""
 PointTable = Sequence[Mapping[str, str]]
-"""One row per point: `point`, `shape`, `type` and `MB`."""
+"""One row per point: `point`, `shape`, `type` and `MB`, of caches with codecs also `codec` and `of raw`."""
 
 
 def as_text(facts: Facts, points: PointTable) -> str:
@@ -19,13 +19,17 @@ def as_text(facts: Facts, points: PointTable) -> str:
     """
     width = max((len(row["point"]) for row in points), default=0)
     lines = [f"  {label:12}{text}" for label, text in facts.items()]
-    lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB" for row in points]
+    lines += [f"  {row['point']:{width}}  {row['shape']} {row['type']}, {row['MB']} MB{_codec(row)}" for row in points]
     return "\n".join(["<foresight cache>", *lines])
+
+
+def _codec(row: Mapping[str, str]) -> str:
+    return f", {row['codec']} ({row['of raw']} of raw)" if row.get("codec", "none") != "none" else ""
 
 
 def as_html(facts: Facts, points: PointTable) -> str:
     """Returns two HTML tables."""
     rows = "".join(f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in facts.items())
     cells = ["".join(f"<td>{escape(value)}</td>" for value in row.values()) for row in points]
-    head = "<tr><th>point</th><th>shape</th><th>type</th><th>MB</th></tr>"
+    head = f"<tr>{''.join(f'<th>{escape(name)}</th>' for name in (points[0] if points else ('point',)))}</tr>"
     return f"<table>{rows}</table><table>{head}{''.join(f'<tr>{cell}</tr>' for cell in cells)}</table>"

@@ -112,8 +112,8 @@ class UndefinedMetric(ProbeError):
 
 class MissingExtra(ForesightError):
     """
-    >>> str(MissingExtra("s3fs", extra="s3", purpose="reading a cache at s3://…"))
-    "reading a cache at s3://… needs the package 's3fs'; install it with: pip install 'foresight-cache[s3]'"
+    >>> str(MissingExtra("obstore", extra="s3", purpose="reading a cache at s3://…"))
+    "reading a cache at s3://… needs the package 'obstore'; install it with: pip install 'foresight-cache[s3]'"
     """
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
@@ -124,3 +124,7 @@ class MissingExtra(ForesightError):
 
 class Interrupted(ForesightError):
     exit_status = 75
+
+
+class ForesightWarning(UserWarning):
+    """One sentence on what a person should know while the work goes on."""

@@ -1,6 +1,6 @@
 """Differences between two fingerprints: what a cache was made from, and what it would be made from now."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from foresight_cache.records import canonical_json
@@ -26,9 +26,18 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     old, new = dict(_leaves(stored)), dict(_leaves(wanted))
     same = _WEIGHTS in old and _spelling(old, _WEIGHTS) == _spelling(new, _WEIGHTS)
     alike = [name for name in ORIGIN if same and name in old and name in new]
+    return _phrases(old, new, (old.keys() | new.keys()).difference(alike))
+
+
+def origin_differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Returns one phrase for each field that differs of those that say where the weights were found."""
+    return _phrases(dict(_leaves(stored)), dict(_leaves(wanted)), ORIGIN)
+
+
+def _phrases(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str]) -> list[str]:
     return [
         f"{name} is {_said(old, name)} in the cache and {_said(new, name)} here"
-        for name in sorted((old.keys() | new.keys()).difference(alike))
+        for name in sorted(names)
         if _spelling(old, name) != _spelling(new, name)
     ]
 

@@ -5,8 +5,8 @@ cache["vit.block_08"][7]            # float32 [N, D], raster order
 """
 
 import os
-from collections.abc import Iterator, KeysView, Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ from foresight_cache.display import as_html, as_text
 from foresight_cache.errors import CacheError, CorruptCache, NotACache, UnknownName, UsageError
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
+from foresight_cache.format.committed_object import raw_size
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, aliases, resolve
+from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.sample_selection import SampleNumbers
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
@@ -75,10 +77,10 @@ class Cache:
         Shards that were added to the cache since it was opened are not among them.
         """
         if self._shards is not None:
-            return tuple(map(self._commit, map(layout.commit_key, self._shards)))
+            return self._read_commits(map(layout.commit_key, self._shards))
         there = set(self.store.names(layout.SAMPLES))
         keys = map(layout.commit_key, range(len(self.layout.shards)))
-        return tuple(self._commit(key) for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
+        return self._read_commits(key for key in keys if key.removeprefix(f"{layout.SAMPLES}/") in there)
 
     @cached_property
     def arrays(self) -> tuple[str, ...]:
@@ -141,19 +143,21 @@ class Cache:
             ]
             raise UnknownName("point of this cache", point, [*self.arrays, *short]) from None
 
-    def select(self, texts: Sequence[str]) -> tuple[str, ...]:
+    def select(self, texts: Sequence[str], among: Sequence[str] | None = None) -> tuple[str, ...]:
         """Returns the points that names, aliases (`E4`), sets or patterns mean here, in the order of computation.
 
-        Aliases keep their fraction of the model's depth, whichever of its points are cached. Raises `UnknownName`.
+        Aliases keep their fraction of the model's depth, whichever of its points are cached. `among` are the points to
+        choose from, all that every committed shard has unless told otherwise. Raises `UnknownName`.
         """
-        taps = [*self.fingerprint["model"].get("taps", self.points), PIXELS]
+        points = self.points if among is None else [name for name in among if name != LABELS]
+        taps = [*self.fingerprint["model"].get("taps", points), PIXELS]
         chosen: set[str] = set()
         for text in texts:
             named = {PIXELS} if text == PIXELS else {str(point) for point in resolve([text], taps)}
-            if not named & set(self.points):
-                raise UnknownName("point of this cache", text, self.points)
-            chosen |= named & set(self.points)
-        return tuple(name for name in self.points if name in chosen)
+            if not named & set(points):
+                raise UnknownName("point of this cache", text, points)
+            chosen |= named & set(points)
+        return tuple(name for name in points if name in chosen)
 
     def __contains__(self, point: object) -> bool:
         """Tells whether `cache[point]` is an array."""
@@ -258,17 +262,20 @@ class Cache:
             "fingerprint": self.digest,
         }
 
+    def sizes(self, name: str) -> tuple[int, int]:
+        """Returns the bytes of all committed objects of a point, and what they would be without its codec."""
+        stored = sum(commit.objects[name]["bytes"] for commit in self.commits)
+        return stored, sum(raw_size(commit, self.layout, name) for commit in self.commits)
+
     def table(self) -> list[dict[str, str]]:
-        """Returns one row per point: name, array shape, type, megabytes."""
-        return [
-            {
-                "point": name,
-                "shape": str(self[name].shape),
-                "type": self.layout.points[name].dtype,
-                "MB": f"{sum(commit.objects[name]['bytes'] for commit in self.commits) / 1e6:,.1f}",
-            }
-            for name in self.arrays
-        ]
+        """Returns one row per point: name, array shape, type, megabytes; where any is compressed, codec and ratio."""
+        rows = []
+        for name in self.arrays:
+            (stored, raw), layout = self.sizes(name), self.layout.points[name]
+            row = {"point": name, "shape": str(self[name].shape), "type": layout.dtype, "MB": f"{stored / 1e6:,.1f}"}
+            ratio = {"codec": layout.codec, "of raw": f"{stored / max(1, raw):.2f}"} if self.layout.format > 1 else {}
+            rows.append(row | ratio)
+        return rows
 
     @cached_property
     def statistics(self) -> "pd.DataFrame":
@@ -286,6 +293,11 @@ class Cache:
         columns = ["shard", "point", "mean", "std", "norm_05", "norm_50", "norm_95", "effective_rank"]
         return pd.DataFrame(rows, columns=columns)
 
+    @property
+    def reopen(self) -> "Callable[[], Cache]":
+        """Function that opens it in another process on this machine, as it is by then; it can be sent there."""
+        return partial(open_cache, self.path)
+
     def __reduce__(self) -> tuple[Any, ...]:
         place = self.path if "://" in self.path else str(Path(self.path).absolute())
         return _sent, (place, self.digest, tuple(commit.shard for commit in self.commits), self.arrays)
@@ -295,6 +307,11 @@ class Cache:
 
     def _repr_html_(self) -> str:
         return as_html(self.summary(), self.table())
+
+    def _read_commits(self, keys: Iterable[str]) -> tuple[Commit, ...]:
+        if self.store.reads_at_once == 1:
+            return tuple(map(self._commit, keys))
+        return tuple(prefetch(keys, self._commit, threads=self.store.reads_at_once))
 
     def _commit(self, key: str) -> Commit:
         place = f"{self.path}/{key}"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from foresight_cache.commands import repair_command
 from foresight_cache.errors import CacheError
 from foresight_cache.finiteness import not_finite
 from foresight_cache.format import layout
@@ -117,10 +118,10 @@ def _check_records(cache: Cache) -> _Records:
         try:
             commits.append(_read_commit(cache, key))
         except CacheError as error:
-            findings.append(Finding(key, str(error)))
+            findings.append(Finding(key, _with_remedy(error, cache)))
     there = {commit.shard for commit in commits}
     findings += [
-        Finding(layout.commit_key(shard), f"the shard is not committed; {_AGAIN} to finish it")
+        Finding(layout.commit_key(shard), f"the shard is not committed; {_completion(cache)}")
         for shard in range(len(cache.layout.shards))
         if shard not in there
     ]
@@ -129,12 +130,13 @@ def _check_records(cache: Cache) -> _Records:
 
 def _check_metadata(cache: Cache) -> Iterator[Finding]:
     """Yields metadata that is not what its layout gives: any other byte is wrong."""
+    mend = f"mend it with '{repair_command(cache.path)}'"
     for key, data in metadata(cache.layout).items():
         try:
             if cache.store.read(key) != data:
-                yield Finding(key, f"the metadata is not what was written; {_AGAIN}")
+                yield Finding(key, f"the metadata is not what was written; {mend}")
         except FileNotFoundError:
-            yield Finding(key, f"the metadata is missing; {_AGAIN}")
+            yield Finding(key, f"the metadata is missing; {mend}")
 
 
 def _strays(cache: Cache, keys: Iterable[str]) -> Iterator[Finding]:
@@ -162,16 +164,16 @@ def _check_size(cache: Cache, commit: Commit, point: str, sizes: Mapping[str, in
     """Returns a finding where an object is missing or of another size; asks again where the listing says so."""
     key = layout.object_key(point, commit.shard)
     if point not in commit.objects:
-        return Finding(key, f"the point is not committed; {_AGAIN} to finish it")
+        return Finding(key, f"the point is not committed; {_completion(cache)}")
     expected = commit.objects[point]["bytes"]
     if sizes.get(key) == expected:
         return None
     try:
         size, _ = cache.store.ranges(key)
     except FileNotFoundError:
-        return Finding(key, f"the object is missing although its shard is committed; {_AGAIN}")
+        return Finding(key, f"the object is missing although its shard is committed; {_remedy(cache)}")
     if size != expected:
-        return Finding(key, f"the object has {size} bytes, {expected} were committed; {_AGAIN}")
+        return Finding(key, f"the object has {size} bytes, {expected} were committed; {_remedy(cache)}")
     return None
 
 
@@ -186,7 +188,7 @@ def _check_object(cache: Cache, commit: Commit, point: str) -> Iterator[Finding]
     for start in range(0, size, _BLOCK):
         digest.update(read(start, min(start + _BLOCK, size)))
     if digest.hexdigest() != commit.objects[point]["sha256"]:
-        yield Finding(key, f"the object's SHA-256 is not the committed one; {_remedy(commit)}")
+        yield Finding(key, f"the object's SHA-256 is not the committed one; {_remedy(cache)}")
         yield from _check_chunks(cache, commit, point, range(len(commit.rows)))
 
 
@@ -197,9 +199,9 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
     per_sample = shape.chunks_per_sample
     size, read = cache.store.ranges(key)
     try:
-        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_bytes, read)
+        reader = ShardObjectReader(key, size, cache.layout.samples_per_shard * per_sample, shape.chunk_codec, read)
     except CacheError as error:
-        yield Finding(key, str(error))
+        yield Finding(key, _with_remedy(error, cache))
         return
     for position in positions:
         row = commit.rows[position]
@@ -207,8 +209,21 @@ def _check_chunks(cache: Cache, commit: Commit, point: str, positions: Iterable[
             for chunk in range(used_chunks(row, shape)):
                 reader.chunk(position * per_sample + chunk)
         except CacheError:
-            yield Finding(key, f"sample {row.sample.id} is missing or fails its checksum; {_remedy(commit)}")
+            yield Finding(key, f"sample {row.sample.id} is missing or fails its checksum; {_remedy(cache)}")
 
 
-def _remedy(commit: Commit) -> str:
-    return f"remove {layout.commit_key(commit.shard)} and {_AGAIN}"
+def _remedy(cache: Cache) -> str:
+    """Returns what mends damage: another copy, or computing again what was taken out."""
+    copied, computed = repair_command(cache.path, "COPY"), repair_command(cache.path)
+    return f"mend it from another copy with '{copied}', or take it out with '{computed}' and {_AGAIN}"
+
+
+def _with_remedy(error: CacheError, cache: Cache) -> str:
+    """Returns what is wrong as an error says it, with what mends it in this cache."""
+    what, _, _ = str(error).rpartition("; ")
+    return f"{what or error}; {_remedy(cache)}"
+
+
+def _completion(cache: Cache) -> str:
+    """Returns what brings what was never there."""
+    return f"{_AGAIN} to finish it, or take it from another copy with '{repair_command(cache.path, 'COPY')}'"

@@ -1,35 +1,40 @@
 """The writer of a cache: it creates or joins one, writes shards whole, and commits each with its sample rows.
 
-The order on disk is the protocol: a shard is claimed, its objects are written under `samples/.partial`, made
-durable, renamed to their final names, and last of all the shard's part of the sample table is renamed into
-place. A shard without that part does not exist for a reader.
+The order is the protocol: the root comes first, a shard's objects next, and last of all the shard's part of the sample
+table. A shard without that part does not exist for a reader. Nothing that is whole is ever overwritten: an object that
+is there already is adopted, and a commit that is there gets what it lacks. So any number of processes may do the same.
 """
 
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from foresight_cache.errors import CorruptCache
+from foresight_cache.errors import CacheError, CorruptCache
 from foresight_cache.format import layout
+from foresight_cache.format.adoption import adopted
 from foresight_cache.format.commits import Commit, SampleRow
+from foresight_cache.format.committed_shards import all_committed, committed
 from foresight_cache.format.feature_statistics import FeatureStatistics
 from foresight_cache.format.layout import CacheLayout
-from foresight_cache.format.merging import merged_layout
-from foresight_cache.format.metadata import metadata
+from foresight_cache.format.merging import is_joined, join, merged_layout, united
 from foresight_cache.format.shard_object import ShardObjectWriter
-from foresight_cache.runtime.claims import Claim, claim, sweep
-from foresight_cache.runtime.durable_files import make_folder, publish, write_file
+from foresight_cache.format.stores import WritableStore, open_writable
+from foresight_cache.format.stores.writable import Claim
+from foresight_cache.runtime.renewal import Renewal
 
-JOIN = "join"
-"""The claim under which metadata is written."""
 _POLL_SECONDS = 0.5
 """Seconds between two looks of a process that has nothing left to claim at whether the others are done."""
+_AT_ONCE = 8
+"""Objects of a shard that are put side by side."""
+_TRIES = 100
+"""Times that somebody else may change an object just when it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +46,29 @@ class PendingShard:
 
 
 class CacheWriter:
-    """One of any number of processes that write a cache on a filesystem; each shard is written by one of them.
+    """One of any number of processes that write a cache; they share out the shards.
 
     A context manager: leaving it gives back what was claimed and not committed.
     """
 
-    def __init__(self, root: Path, wanted: CacheLayout, merged: CacheLayout | None = None) -> None:
+    def __init__(
+        self, place: str | os.PathLike[str] | WritableStore, wanted: CacheLayout, merged: CacheLayout | None = None
+    ) -> None:
         """Creates the cache, or joins one of the same fingerprint and adds the points and shards that it lacks.
 
-        `merged` is `merged_layout(root, wanted)` where that is known already. Raises `NotACache`, `UnsupportedFormat`
+        `merged` is `merged_layout(store, wanted)` where that is known already. Raises `NotACache`, `UnsupportedFormat`
         and `FingerprintMismatch`; then nothing was changed.
         """
-        self.root = root
-        merged = merged or merged_layout(root, wanted)  # refused before anything is touched
-        self._partial = root / layout.PARTIAL
-        self._claims: dict[int, Claim] = {}
-        sweep(self._partial)
-        if _stale_metadata(root, merged):
-            make_folder(root / layout.SAMPLES)
-            with self._claimed(JOIN) as scratch:
-                merged = merged_layout(root, wanted)  # again: another process may have grown the cache meanwhile
-                for key, data in _stale_metadata(root, merged).items():
-                    _write(root, key, data, scratch)
+        self.store = open_writable(place) if isinstance(place, str | os.PathLike) else place
+        merged = merged or merged_layout(self.store, wanted)  # refused before anything is touched
+        self._claims = _Claims(self.store)
+        self._whole: set[tuple[int, tuple[str, ...]]] = set()
+        self._listed: Mapping[str, int] | None = None
+        self._began = False
+        self.store.sweep()
+        if not is_joined(self.store, merged):
+            self._begin()
+            merged = join(self.store, wanted, merged)
         self.layout = replace(merged, shards=wanted.shards)
 
     def __enter__(self) -> Self:
@@ -71,24 +77,23 @@ class CacheWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._claims:
-            self._claims.popitem()[1].release()
+        self._claims.close()
 
-    def pending(self, points: Sequence[str]) -> Iterator[PendingShard]:
-        """Claims, one by one, the shards that lack some of `points` and that no other process has."""
-        for number in range(len(self.layout.shards)):
-            if not self._missing(number, points):
-                continue
-            if held := claim(self._partial, f"{number:06d}"):
-                self._claims[number] = held
+    def pending(self, points: Sequence[str], shards: Iterable[int] | None = None) -> Iterator[PendingShard]:
+        """Claims, one by one, the shards that lack some of `points` and that no other process has; all, or of these."""
+        if self._listed is None:
+            self._look(points)
+        for number in range(len(self.layout.shards)) if shards is None else shards:
+            if self._missing(number, points) and self._begin() and self._claims.take(number):
                 if missing := self._missing(number, points):  # its last holder may have committed it
                     yield PendingShard(number, missing)
                 else:
-                    self._claims.pop(number).release()
+                    self._claims.give_back(number)
 
-    def wait_for_others(self, points: Sequence[str]) -> bool:
+    def wait_for_others(self, points: Sequence[str], shards: Iterable[int] | None = None) -> bool:
         """Tells whether shards are missing that other processes have; if so, after a moment, for another look."""
-        if any(self._missing(number, points) for number in range(len(self.layout.shards))):
+        numbers = range(len(self.layout.shards)) if shards is None else shards
+        if any(self._missing(number, points) for number in numbers):
             time.sleep(_POLL_SECONDS)
             return True
         return False
@@ -96,58 +101,95 @@ class CacheWriter:
     @contextmanager
     def shard(self, pending: PendingShard) -> Iterator["ShardWriter"]:
         """Writes one shard; leaving without `commit`, for whatever reason, leaves nothing behind."""
-        held = self._claims.pop(pending.number)
         try:
-            with closing(
-                ShardWriter(self.root, self.layout, pending, self._committed(pending.number), held.scratch)
-            ) as writer:
+            with closing(ShardWriter(self.store, self.layout, pending, self._claims[pending.number])) as writer:
                 yield writer
         finally:
-            held.release()
+            self._claims.give_back(pending.number)
 
-    @contextmanager
-    def _claimed(self, name: str) -> Iterator[Path]:
-        held = claim(self._partial, name, wait=True)
-        assert held  # noqa: S101 - waiting ends with a claim
-        try:
-            yield held.scratch
-        finally:
-            held.release()
+    def _look(self, points: Sequence[str]) -> None:
+        """Finds the shards that are whole, all at once: a store that is far away takes its time for each request."""
+        self._listed = self.store.sizes()
+        names = {key.removeprefix(f"{layout.SAMPLES}/") for key in self._listed}
+        for number, commit in all_committed(self.store, self.layout, names).items():
+            keys = {layout.object_key(point, number): commit.objects.get(point, {}).get("bytes") for point in points}
+            if all(size is not None and self._listed.get(key) == size for key, size in keys.items()):
+                self._whole.add((number, tuple(points)))
+
+    def _begin(self) -> bool:
+        """Returns True once it is known that the store can be written, before the first of it is."""
+        if not self._began:
+            self.store.check_writable()
+            self._began = True
+        return True
 
     def _missing(self, number: int, points: Sequence[str]) -> tuple[str, ...]:
         """Returns the points that are not committed, or whose object has vanished or lost its end since."""
-        committed = self._committed(number)
-        return tuple(
+        if (whole := (number, tuple(points))) in self._whole:
+            return ()
+        commit = committed(self.store, self.layout, number)
+        entries = commit.objects if commit else {}
+        missing = tuple(
             point
             for point in points
-            if committed is None
-            or point not in committed.objects
-            or _size(self.root / layout.object_key(point, number)) != committed.objects[point]["bytes"]
+            if point not in entries or not self._has(layout.object_key(point, number), entries[point]["bytes"])
         )
+        if not missing:
+            self._whole.add(whole)
+        return missing
 
-    def _committed(self, number: int) -> Commit | None:
-        path = self.root / (key := layout.commit_key(number))
-        if not path.exists():
-            return None
-        commit = Commit.from_json(data := path.read_bytes(), str(path))
-        commit.check_belongs(self.layout, key, str(path))
-        if commit.to_json() != data:  # the same record, but the cache would not be that of one run
-            raise CorruptCache(f"{path} is not spelled as it was written; remove it and extract the shard again")
-        return commit
+    def _has(self, key: str, size: int) -> bool:
+        if self._listed and self._listed.get(key) == size:
+            return True
+        try:
+            return self.store.ranges(key)[0] == size
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+class _Claims:
+    """The claims of one writer on its shards, renewed as long as it lives."""
+
+    def __init__(self, store: WritableStore) -> None:
+        self._store = store
+        self._held: dict[int, Claim] = {}
+        self._renewal = Renewal()
+
+    def __getitem__(self, number: int) -> Claim:
+        return self._held[number]
+
+    def take(self, number: int) -> bool:
+        """Claims a shard; False where another process has it."""
+        held = self._store.claim(f"{number:06d}")
+        if held is None:
+            return False
+        self._held[number] = held
+        self._renewal.add(held)
+        return True
+
+    def give_back(self, number: int) -> None:
+        if held := self._held.pop(number, None):
+            self._renewal.remove(held)
+            held.release()
+
+    def close(self) -> None:
+        """Gives back all claims."""
+        self._renewal.close()
+        for number in list(self._held):
+            self.give_back(number)
 
 
 class ShardWriter:
     """One shard of every point that it lacks, from the first sample to the commit."""
 
-    def __init__(
-        self, root: Path, cache: CacheLayout, pending: PendingShard, earlier: Commit | None, scratch: Path
-    ) -> None:
-        self._root, self._cache, self._pending, self._earlier, self._scratch = root, cache, pending, earlier, scratch
+    def __init__(self, store: WritableStore, cache: CacheLayout, pending: PendingShard, claim: Claim) -> None:
+        self._store, self._cache, self._pending = store, cache, pending
         self._statistics = FeatureStatistics()
         self._objects = {
             point: ShardObjectWriter(
-                scratch / point,
+                claim.scratch / point,
                 chunks=cache.samples_per_shard * cache.points[point].chunks_per_sample,
+                encode=cache.points[point].chunk_codec.encode,
             )
             for point in pending.points
         }
@@ -172,42 +214,98 @@ class ShardWriter:
                 chunk = np.concatenate([chunk, np.zeros((step - len(chunk), shape.width), chunk.dtype)])
             self._objects[point].add(position * shape.chunks_per_sample + number, chunk)
 
+    def add_chunk(self, point: str, position: int, values: np.ndarray) -> None:
+        """Appends one inner chunk [numbers] of the stored type, of which the statistics are known.
+
+        Raises `CacheError` where its codec does not give the same bytes back.
+        """
+        codec = self._cache.points[point].chunk_codec
+        stored, again = codec.encode(values), np.empty(values.nbytes, np.uint8)
+        codec.decode(stored, again.data)
+        if (again != values.view(np.uint8)).any():
+            raise CacheError(f"the codec {codec.name} changed numbers of {point}; try another version of numcodecs")
+        self._objects[point].add_stored(position, stored)
+
     def commit(
-        self, rows: Sequence[SampleRow], *, halved: int = 0, orders: Mapping[str, Mapping[str, float]] | None = None
+        self,
+        rows: Sequence[SampleRow],
+        *,
+        halved: int = 0,
+        orders: Mapping[str, Mapping[str, float]] | None = None,
+        known: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Makes the shard visible: every object under its final name, then the part with `rows`.
 
         `halved` is how many batches were computed in halves for lack of memory, `orders` has the scores of the order
-        of tokens by point. Raises `ValueError` where a row or a
-        good sample's tokens are missing.
+        of tokens by point; `known` has entries of the same numbers in another commit, to be told instead of both. An
+        object that another process has put is adopted: its entry follows from its bytes. Raises `ValueError` where a
+        row or a good sample's tokens are missing, and `CacheError` where what is there is not of the same samples.
         """
         self._check_whole(rows)
-        records: dict[str, Mapping[str, Any]] = dict(self._earlier.objects) if self._earlier else {}
+        digests = {point: writer.finish() for point, writer in self._objects.items()}
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            found = dict(zip(digests, threads.map(lambda point: self._put(point, rows), digests), strict=True))
         halvings = {"halved": halved} if halved else {}
-        for point, writer in self._objects.items():
-            statistics = self._statistics.result(point)
+        entries: dict[str, Mapping[str, Any]] = {}
+        for point, digest in digests.items():
             order = {"order": orders[point]} if orders and point in orders else {}
-            digest = writer.finish()
-            records[point] = {"sha256": digest, "bytes": writer.size, "statistics": statistics, **halvings, **order}
-        for point, writer in self._objects.items():
-            publish(writer.path, self._root / layout.object_key(point, self._pending.number))
-        commit = Commit(
-            shard=self._pending.number,
-            fingerprint_sha256=self._cache.digest,
-            source_sha256=self._cache.shards[self._pending.number].sha256,
-            objects=records,
-            rows=tuple(self._with_earlier_grids(rows)),
+            own = {"sha256": digest, "bytes": self._objects[point].size, **halvings}
+            told = {name: value for name, value in (known or {}).get(point, {}).items() if name not in own}
+            told = told or {"statistics": self._statistics.result(point)}
+            entries[point] = (found[point] or own | told) | order
+        self._seal(
+            Commit(
+                shard=self._pending.number,
+                fingerprint_sha256=self._cache.digest,
+                source_sha256=self._cache.shards[self._pending.number].sha256,
+                objects=entries,
+                rows=tuple(rows),
+            )
         )
-        _write(self._root, layout.commit_key(self._pending.number), commit.to_json(), self._scratch)
 
-    def _with_earlier_grids(self, rows: Sequence[SampleRow]) -> list[SampleRow]:
-        """Returns the rows with grids that only the points that were committed before have, as of a prompt's tokens."""
-        if self._earlier is None:
-            return list(rows)
-        return [
-            replace(row, grids={**earlier.grids, **row.grids}) if row.status == "ok" else row
-            for row, earlier in zip(rows, self._earlier.rows, strict=True)
-        ]
+    def _put(self, point: str, rows: Sequence[SampleRow]) -> dict[str, Any] | None:
+        """Puts an object, unless another one is there that is whole: then it returns that one's entry."""
+        key, path = layout.object_key(point, self._pending.number), self._objects[point].path
+        for _ in range(_TRIES):
+            if self._store.create(key, path):
+                return None
+            try:
+                tag = self._store.tag(key)
+                return self._adopted(point, rows)
+            except FileNotFoundError:
+                continue  # somebody has removed it meanwhile
+            except CorruptCache:  # a copy of the cache was interrupted, or a disk has lost what it held
+                if self._store.replace(key, tag, path):
+                    return None
+        raise CacheError(f"{self._store.place}/{key} keeps changing; let one program write there and run this again")
+
+    def _adopted(self, point: str, rows: Sequence[SampleRow]) -> dict[str, Any]:
+        return adopted(self._store, self._cache, point, self._pending.number, rows)
+
+    def _seal(self, mine: Commit) -> None:
+        """Writes the commit, or adds to the one that is there what it lacks."""
+        key = layout.commit_key(self._pending.number)
+        for _ in range(_TRIES):
+            theirs = committed(self._store, self._cache, self._pending.number)
+            if theirs is None:
+                if self._store.create(key, mine.to_json()):
+                    return
+                continue
+            both = united(self._without_replaced(theirs, mine), mine, f"{self._store.place}/{key}").to_json()
+            if both == theirs.to_json() or self._store.swap(key, theirs.to_json(), both):
+                return
+        raise CacheError(f"{self._store.place}/{key} keeps changing; let one program write there and run this again")
+
+    def _without_replaced(self, theirs: Commit, mine: Commit) -> Commit:
+        """Returns their commit without the entries of objects that are not there any more, as one that was damaged."""
+        kept = {
+            point: entry
+            for point, entry in theirs.objects.items()
+            if point not in mine.objects
+            or entry["sha256"] == mine.objects[point]["sha256"]
+            or self._adopted(point, mine.rows)["sha256"] == entry["sha256"]
+        }
+        return replace(theirs, objects=kept)
 
     def _check_whole(self, rows: Sequence[SampleRow]) -> None:
         expected = self._cache.shards[self._pending.number].samples
@@ -223,21 +321,3 @@ class ShardWriter:
         """Closes the files that were not committed; they go with the claim's scratch folder."""
         for writer in self._objects.values():
             writer.close()
-
-
-def _write(root: Path, key: str, data: bytes, scratch: Path) -> None:
-    """Writes an object whole or not at all, in the scratch folder of the claim under which it is written."""
-    write_file(root / key, data, partial=scratch / key.replace("/", "-"))
-
-
-def _stale_metadata(root: Path, cache: CacheLayout) -> dict[str, bytes]:
-    """Returns what is to be written, by key."""
-    return {key: data for key, data in metadata(cache).items() if not _holds(root / key, data)}
-
-
-def _holds(path: Path, data: bytes) -> bool:
-    return path.exists() and path.read_bytes() == data
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None

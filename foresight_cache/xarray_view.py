@@ -8,7 +8,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from foresight_cache.format.layout import FORMAT_VERSION, Level, PointLayout
+from foresight_cache.format.layout import CacheLayout, Level, PointLayout
 from foresight_cache.records import canonical_json
 from foresight_cache.sample_table import SampleTableRow, grid_on
 from foresight_cache.samples import Grid
@@ -19,6 +19,7 @@ class ReadableTable(Protocol):
 
     digest: str
     fingerprint: dict[str, Any]
+    layout: CacheLayout
 
     @property
     def rows(self) -> Sequence[SampleTableRow]: ...
@@ -156,7 +157,7 @@ def _attributes(cache: ReadableTable) -> dict[str, Any]:
     """Returns where the features come from, as texts and numbers that any file format can hold."""
     model, data = cache.fingerprint["model"], cache.fingerprint["dataset"]
     return {
-        "foresight_format": FORMAT_VERSION,
+        "foresight_format": cache.layout.format,
         "model": model["name"],
         "model_weights": model["weights"],
         "model_dtype": model["dtype"],

@@ -3,14 +3,15 @@
 import errno
 import signal
 import sys
+import warnings
 from importlib.metadata import version
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from typer.main import get_command
 
-from foresight_cache.errors import ForesightError
+from foresight_cache.errors import ForesightError, ForesightWarning
 from pipelines.commands import (
     bench,
     calibrate,
@@ -25,6 +26,10 @@ from pipelines.commands import (
     models,
     plan,
     prepare,
+    pull,
+    push,
+    recode,
+    repair,
     report,
     runs,
     similarity,
@@ -56,6 +61,10 @@ for name, module in {
     "extract": extract,
     "inspect": inspect,
     "verify": verify,
+    "pull": pull,
+    "push": push,
+    "repair": repair,
+    "recode": recode,
     "train-probe": train_probe,
     "similarity": similarity,
     "runs": runs,
@@ -74,6 +83,7 @@ app.add_typer(heads.app, name="heads")
 app.add_typer(datasets.app, name="datasets")
 
 _WRONG_USAGE, _INTERRUPTED = 2, 75
+_show_as_python_does = warnings.showwarning
 _KEYBOARD_INTERRUPT = 130
 """Exit status that typer gives an interrupted command."""
 
@@ -100,6 +110,7 @@ def main() -> None:
     """Entry point of the console script."""
     signal.signal(signal.SIGTERM, _terminate)
     tolerate_closed_pipes()
+    warnings.showwarning = _show_warning
     status = run(sys.argv[1:])
     try:
         flush()
@@ -139,6 +150,21 @@ def _usage(error: typer.TyperException) -> str:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a sentence of ours as errors are shown, and any other warning as Python does."""
+    if issubclass(category, ForesightWarning):
+        _say(str(message), 0)
+    else:
+        _show_as_python_does(message, category, filename, lineno, file, line)
 
 
 def _say(sentence: str, status: int) -> int:

@@ -87,14 +87,16 @@ def flush() -> None:
 
 
 def cache_json(cache: "Cache") -> dict[str, Any]:
-    """Returns what a cache is, as numbers and names: `summary`, and of each array `point`, `shape`, `type`, `bytes`."""
+    """Returns what a cache is, as numbers and names: `summary`, and of each array `point`, `shape`, `type` and more."""
     model, layout = cache.fingerprint["model"], cache.layout
     points = [
         {
             "point": name,
             "shape": cache[name].shape,
             "type": layout.points[name].dtype,
-            "bytes": sum(commit.objects[name]["bytes"] for commit in cache.commits),
+            "bytes": cache.sizes(name)[0],
+            "codec": layout.points[name].codec,
+            "bytes_raw": cache.sizes(name)[1],
         }
         for name in cache.arrays
     ]

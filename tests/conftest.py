@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from pipelines import progress_lines
+from tests.support import buckets
 
 settings.register_profile("any machine", deadline=None)  # speed is for benchmarks
 settings.load_profile("any machine")
@@ -41,16 +43,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem().makedirs("features", exist_ok=True)
+    for name, value in buckets.environment(f"http://{host}:{port}").items():
+        monkeypatch.setenv(name, value)
+    with suppress(buckets.client().exceptions.BucketAlreadyOwnedByYou):
+        buckets.client().create_bucket(Bucket="features")
     yield "s3://features"
-    s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
 
 

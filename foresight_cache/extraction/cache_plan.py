@@ -1,21 +1,22 @@
 """The cache that one extraction makes or completes: its layout, its fingerprint, and what of it is missing."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.encoders.weights import attention
-from foresight_cache.extraction.disk_space import free_space_at
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.size_estimate import SpaceNeeded, Survey, object_sizes, space_needed, survey
-from foresight_cache.format.commits import Commit
-from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource, commit_key
-from foresight_cache.format.merging import merged_layout
+from foresight_cache.format.committed_shards import all_committed
+from foresight_cache.format.layout import ROOT_KEY, SAMPLES, CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.merging import bytes_at, merged_layout
+from foresight_cache.format.metadata import read_root
+from foresight_cache.format.stores import WritableStore, open_writable
 from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.shards import ShardSet
 
@@ -30,12 +31,17 @@ class CachePlan:
     shards: ShardSet
     encoder: Encoder
     options: ExtractionOptions
-    out: Path
-    """Folder where the cache is or will be; it is only read."""
+    out: str | os.PathLike[str]
+    """Place where the cache is or will be; it is only read."""
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for a readout that a tap cannot have."""
         self.encoder.check_points(self.options.points)
+
+    @cached_property
+    def store(self) -> WritableStore:
+        """Store of the cache. Raises `UsageError` for a place that cannot be written, `NotACache` for a file."""
+        return open_writable(self.out, self.options.execution.scratch)
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -54,7 +60,7 @@ class CachePlan:
                 ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids))
                 for shard in self.shards.shards
             ),
-            points=self._points(),
+            points=self._with_codecs(self._points()),
         )
 
     @property
@@ -65,7 +71,7 @@ class CachePlan:
     @cached_property
     def merged(self) -> CacheLayout:
         """Layout of the cache with all that is in it already. Raises `CacheError` for a foreign cache."""
-        return merged_layout(self.out, self.wanted)
+        return merged_layout(self.store, self.wanted)
 
     @cached_property
     def layout(self) -> CacheLayout:
@@ -78,13 +84,13 @@ class CachePlan:
 
         Raises what `merged` raises, and `CorruptCache` for a damaged commit.
         """
-        missing = {}
-        for number in range(len(self.layout.shards)):
-            path = self.out / commit_key(number)
-            committed = Commit.from_json(path.read_bytes(), str(path)).objects if path.exists() else {}
-            if lacking := tuple(name for name in self.names if name not in committed):
-                missing[number] = lacking
-        return missing
+        commits = all_committed(self.store, self.layout, set(self.store.names(SAMPLES)))
+        there = {number: commit.objects for number, commit in commits.items()}
+        lacking = {
+            number: tuple(name for name in self.names if name not in there.get(number, {}))
+            for number in range(len(self.layout.shards))
+        }
+        return {number: names for number, names in lacking.items() if names}
 
     @property
     def samples_missing(self) -> int:
@@ -106,10 +112,9 @@ class CachePlan:
         return space_needed(self.layout, sizes, self.missing, self.survey.record_bytes, block)
 
     def check_free_space(self) -> None:
-        """Raises `CacheError` where the disk cannot hold what is missing; writes nothing."""
-        if self.missing:
-            disk = free_space_at(self.out)
-            disk.check(self.out, self.space_needed(self.object_sizes, disk.block).on_disk)
+        """Raises `CacheError` where the store has no room for what is missing; writes nothing."""
+        if self.missing and (room := self.store.room()):
+            room.check(self.store.place, self.space_needed(self.object_sizes, room.block).on_disk)
 
     def _points(self) -> dict[str, PointLayout]:
         points = {str(point): self._point_layout(point) for point in self.options.points}
@@ -117,6 +122,18 @@ class CachePlan:
             points[LABELS] = self.inputs.point_layout("pixel", "uint8", 1)
         points[PIXELS] = self.inputs.point_layout("pixel", "uint8", 3)
         return points
+
+    def _with_codecs(self, points: Mapping[str, PointLayout]) -> dict[str, PointLayout]:
+        """Returns the points with the codecs that were asked for; what nobody named keeps that of the cache."""
+        choice = self.options.execution.codec
+        choice.check_points(points)
+        root = bytes_at(self.store, ROOT_KEY)
+        there = read_root(root, self.store.place).points if root else {}
+        codecs = {}
+        for name in points:
+            asked = choice.by_point.get(name) if name in there and name in (PIXELS, LABELS) else choice.asked(name)
+            codecs[name] = asked or (there[name].codec if name in there else "none")
+        return {name: replace(point, codec=codecs[name]) for name, point in points.items()}
 
     def _point_layout(self, point: Point) -> PointLayout:
         tap = next(tap for tap in self.encoder.taps if tap.name == point.tap)

@@ -1,9 +1,9 @@
 """The loop of an extraction: shards in, one forward pass per batch, shards of a cache out."""
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foresight_cache.encoders import Encoder
@@ -31,7 +31,7 @@ def extract(
     shards: ShardSet,
     encoder: Encoder,
     options: ExtractionOptions,
-    out: Path,
+    out: str | os.PathLike[str],
     advance: Advance = silent,
     times: StageTimes | None = None,
     forward: Forward | None = None,
@@ -49,7 +49,7 @@ def extract(
     halving = Halving(plan.inputs, forward or encoder.forward)
     times = times or StageTimes()
     workers = options.execution.workers
-    with deferred_interrupts() as check, CacheWriter(out, plan.wanted, plan.merged) as cache:
+    with deferred_interrupts() as check, CacheWriter(plan.store, plan.wanted, plan.merged) as cache:
         while True:
             work = raw_batches(plan, cache.pending(plan.names))
             prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(options.points))

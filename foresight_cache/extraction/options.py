@@ -1,22 +1,40 @@
 """The choices of one extraction, valid in themselves."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from foresight_cache.errors import UsageError
 from foresight_cache.extraction.input_spec import InputSpec
+from foresight_cache.format.codec_choice import CodecChoice
 from foresight_cache.option_help import Flag
 from foresight_cache.points import Point
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Execution:
-    """Sizes of batches, which are part of a cache's fingerprint, and number of threads, which is not."""
+    """Sizes of batches, which are part of a cache's fingerprint; threads, scratch space and codecs, which are not."""
 
     batch_tokens: Annotated[
         int, Flag(help="At most so many patch tokens (before the merger) in one forward pass.", at_least=1)
     ] = 2048
     workers: Annotated[int, Flag(help="Threads that decode and preprocess ahead of the model.", at_least=1)] = 2
+    scratch: Annotated[
+        Path | None,
+        Flag(
+            help="Local folder where a shard is made before it is sent to an object store.",
+            unset="the one for temporary files",
+        ),
+    ] = None
+    codec: Annotated[
+        CodecChoice,
+        Flag(
+            help="Compression without loss: none, lz4 (fast), zstd or small; of single points as in small,pixels=lz4.",
+            parse=CodecChoice.parse,
+            default="",
+            unset="none; points that are there keep theirs",
+        ),
+    ] = field(default_factory=CodecChoice)
 
     def __post_init__(self) -> None:
         """Raises `UsageError`."""

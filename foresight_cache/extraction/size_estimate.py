@@ -1,7 +1,7 @@
 """Bytes that a cache takes, from its layout alone.
 
 Objects of inputs of one size are exact to the byte. Else they follow from the samples' records: of every
-sample or, in a large dataset, of shards spread evenly over it.
+sample or, in a large dataset, of shards spread evenly over it. What a codec saves is estimated.
 """
 
 import json
@@ -140,7 +140,7 @@ def space_needed(
 def _chunk_bytes(point: PointLayout, surveyed: Survey) -> dict[int, int]:
     """Bytes of all chunks of each surveyed shard, with their checksums and without the object's index."""
     step = point.tokens_per_chunk
-    chunk = point.chunk_bytes + len(checksum(b""))
+    chunk = round(point.chunk_bytes * point.chunk_codec.typical) + len(checksum(b""))
     return {
         number: sum(samples * -(-counts.on(point.level) // step) for counts, samples in sizes.items()) * chunk
         for number, sizes in surveyed.sizes.items()

@@ -1,4 +1,4 @@
-"""Every name, order and shape of cache format 1. `docs/cache_format.md` is its specification in words."""
+"""Every name, order and shape of the cache formats. `docs/cache_format.md` is its specification in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,10 +7,12 @@ from typing import Any, Literal, Self, get_args
 import ml_dtypes
 import numpy as np
 
+from foresight_cache.format.codecs import ChunkCodec, CodecName, chunk_codec
 from foresight_cache.records import digest
 from foresight_cache.samples import Grid
 
-FORMAT_VERSION = 1
+FORMATS = (1, 2)
+"""Formats that are read: 2 is that of caches with a codec at any point, and says of each point which."""
 ATTRIBUTE = "foresight"
 """Key of everything that is ours in Zarr attributes."""
 
@@ -71,6 +73,8 @@ class PointLayout:
     """Channels."""
     tokens_per_chunk: int
     """Tokens in an inner chunk; equal to `tokens` where all samples have the same size."""
+    codec: CodecName = "none"
+    """How inner chunks are compressed; the numbers are the same."""
 
     @classmethod
     def fixed(cls, level: Level, dtype: DType, tokens: int, width: int) -> Self:
@@ -89,8 +93,13 @@ class PointLayout:
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of an inner chunk, without its checksum."""
+        """Bytes of an inner chunk before it is compressed, without its checksum."""
         return self.tokens_per_chunk * self.width * self.numpy_dtype.itemsize
+
+    @property
+    def chunk_codec(self) -> ChunkCodec:
+        """The codec of the inner chunks."""
+        return chunk_codec(self.codec, self.numpy_dtype.itemsize, self.chunk_bytes)
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
@@ -123,6 +132,11 @@ class CacheLayout:
     shards: tuple[ShardSource, ...]
     points: Mapping[str, PointLayout]
     """Points in the order of computation, `pixels` last."""
+
+    @property
+    def format(self) -> int:
+        """Number of the format: 1 where no point is compressed."""
+        return 1 if all(point.codec == "none" for point in self.points.values()) else 2
 
     @property
     def digest(self) -> str:

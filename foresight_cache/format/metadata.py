@@ -8,10 +8,11 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from foresight_cache.errors import CorruptCache, NotACache, UnsupportedFormat
+from foresight_cache.format.codecs import CODECS, MOST_BYTES, CodecName
 from foresight_cache.format.layout import (
     ATTRIBUTE,
     DTYPES,
-    FORMAT_VERSION,
+    FORMATS,
     LEVELS,
     ROOT_KEY,
     SAMPLES,
@@ -28,12 +29,15 @@ from foresight_cache.records import (
     is_deep,
     parse_json,
     safe_point_name,
+    shown,
     unique,
     with_digest,
 )
 
 _ROOT_FIELDS = ("format", "fingerprint", "fingerprint_sha256", "samples_per_shard", "shards", "points")
-_POINT_FIELDS = ("name", *(field.name for field in fields(PointLayout)))
+_FIELDS = ("name", *(field.name for field in fields(PointLayout)))
+_POINT_FIELDS = {1: tuple(name for name in _FIELDS if name != "codec"), 2: _FIELDS}
+"""Fields of a point by format."""
 _NEEDED = {"model": ("name", "weights", "dtype"), "dataset": ("name",), "input": ("size",)}
 """Fields of a fingerprint that every reader shows, by section."""
 _MOST_NUMBERS = 2**33
@@ -62,8 +66,10 @@ def read_root(data: bytes, place: str) -> CacheLayout:
             fingerprint=_fingerprint(root),
             samples_per_shard=samples_per_shard,
             shards=_shards(root, samples_per_shard),
-            points=_points(root),
+            points=_points(root, place),
         )
+        if cache.format != root.values["format"]:
+            raise ValueError("root.format is 2 and no point has a codec")
         if root.digest("fingerprint_sha256") != cache.digest:
             raise ValueError("root.fingerprint_sha256 is not the digest of root.fingerprint")
     except ValueError as error:
@@ -76,15 +82,20 @@ def read_root(data: bytes, place: str) -> CacheLayout:
 def _root_json(cache: CacheLayout) -> bytes:
     """Returns the root group's metadata, with a digest over what is ours."""
     body = {
-        "format": FORMAT_VERSION,
+        "format": cache.format,
         "fingerprint": cache.fingerprint,
         "fingerprint_sha256": cache.digest,
         "samples_per_shard": cache.samples_per_shard,
         "shards": [asdict(shard) for shard in cache.shards],
-        "points": [{"name": name, **asdict(point)} for name, point in cache.points.items()],
+        "points": [_point_json(name, point, cache.format) for name, point in cache.points.items()],
     }
     attributes = {ATTRIBUTE: with_digest(body)}
     return canonical_json({"zarr_format": 3, "node_type": "group", "attributes": attributes})
+
+
+def _point_json(name: str, point: PointLayout, version: int) -> dict[str, Any]:
+    values = {"name": name, **asdict(point)}
+    return {field: values[field] for field in _POINT_FIELDS[version]}
 
 
 def _array_json(cache: CacheLayout, name: str) -> bytes:
@@ -92,7 +103,7 @@ def _array_json(cache: CacheLayout, name: str) -> bytes:
     point = cache.points[name]
     stored = STORED_TYPES[point.dtype]
     little = {} if stored == "uint8" else {"configuration": {"endian": "little"}}
-    bytes_then_checksum = [{"name": "bytes", **little}, {"name": "crc32c"}]
+    chunk_codecs = [{"name": "bytes", **little}, *point.chunk_codec.zarr(), {"name": "crc32c"}]
     index_codecs = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     return canonical_json(
         {
@@ -111,7 +122,7 @@ def _array_json(cache: CacheLayout, name: str) -> bytes:
                     "name": "sharding_indexed",
                     "configuration": {
                         "chunk_shape": [1, point.tokens_per_chunk, point.width],
-                        "codecs": bytes_then_checksum,
+                        "codecs": chunk_codecs,
                         "index_codecs": index_codecs,
                         "index_location": "end",
                     },
@@ -133,10 +144,10 @@ def _root_body(data: bytes, place: str) -> dict[str, Any]:
                 f"{place} is a Zarr store but not a Foresight cache; expected one made by 'foresight extract'"
             )
         version = ours.get("format")
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version not in FORMATS:
             raise UnsupportedFormat(
-                f"{place} has cache format {version!r}; this version of foresight-cache reads format {FORMAT_VERSION}; "
-                "use the version that wrote it, or extract it again"
+                f"{place} has cache format {version!r}; this version of foresight-cache reads formats "
+                f"{' and '.join(map(str, FORMATS))}; use the version that wrote it, or extract it again"
             )
         return checked_digest(ours)
     except ValueError as error:
@@ -172,23 +183,42 @@ def _shards(root: JsonObject, samples_per_shard: int) -> tuple[ShardSource, ...]
     return shards
 
 
-def _points(root: JsonObject) -> dict[str, PointLayout]:
-    points = {point.point_name("name"): _point(point) for point in root.objects("points", _POINT_FIELDS)}
+def _points(root: JsonObject, place: str) -> dict[str, PointLayout]:
+    entries = root.objects("points", _POINT_FIELDS[root.values["format"]])
+    points = {point.point_name("name"): _point(point, place) for point in entries}
     if len(points) != len(root.items("points")):
         raise ValueError("root.points has a name twice")
     return points
 
 
-def _point(point: JsonObject) -> PointLayout:
+def _point(point: JsonObject, place: str) -> PointLayout:
     width = point.integer("width", 1, _MOST_NUMBERS)
     tokens = point.integer("tokens", 1, _MOST_NUMBERS // width)
     tokens_per_chunk = point.integer("tokens_per_chunk", 1, tokens)
     if tokens % tokens_per_chunk:
         raise ValueError(f"{point.path}.tokens is {tokens}, expected a whole number of chunks of {tokens_per_chunk}")
-    return PointLayout(
+    layout = PointLayout(
         level=point.choice("level", LEVELS),
         dtype=point.choice("dtype", DTYPES),
         tokens=tokens,
         width=width,
         tokens_per_chunk=tokens_per_chunk,
+        codec=_codec(point, place),
+    )
+    if layout.codec != "none" and layout.chunk_bytes > MOST_BYTES:
+        raise ValueError(f"{point.path} has chunks of {layout.chunk_bytes} bytes, too many for its codec")
+    return layout
+
+
+def _codec(point: JsonObject, place: str) -> CodecName:
+    """Returns the codec of a point. Raises `UnsupportedFormat` for one that this version does not know."""
+    if "codec" not in point.values:  # format 1
+        return "none"
+    name = point.text("codec")
+    for known in CODECS:
+        if name == known:
+            return known
+    raise UnsupportedFormat(
+        f"{place} has the codec {shown(name)} at the point {shown(point.values['name'])}, and this version of "
+        f"foresight-cache reads {', '.join(CODECS)}; use the version that wrote it, also to 'foresight recode' it"
     )

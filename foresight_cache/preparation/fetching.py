@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.datasets.parts.tar_sets import expanded, fixed_folder
-from foresight_cache.errors import DatasetError
-from foresight_cache.format.stores.object_store import ObjectStore
+from foresight_cache.errors import CacheError, DatasetError
+from foresight_cache.format.stores import open_store
 
 _CHUNK = 8 << 20
 """Bytes that are read at a time."""
@@ -61,7 +61,7 @@ def _copy_objects(address: str, folder: Path) -> None:
             f"{len(missing):,} of the {len(names):,} tars that {address} names are missing: {listed}; put them there, "
             "or name those that are"
         )
-    store = ObjectStore(place)
+    store = open_store(place)
     for name in names:
         try:
             size, read = store.ranges(name)
@@ -69,7 +69,7 @@ def _copy_objects(address: str, folder: Path) -> None:
             blocks = (bytes(read(start, min(start + _CHUNK, size))) for start in starts)
             if _write(folder / name, blocks) != size:
                 raise DatasetError(f"{place}/{name} ended before its {size:,} bytes were read; try again")
-        except OSError as error:
+        except (OSError, CacheError) as error:
             raise DatasetError(f"{place}/{name} cannot be read: {error}") from None
 
 
@@ -82,8 +82,8 @@ def _found(address: str) -> tuple[str, list[str], dict[str, int]]:
         start, names = address, []
     place = start.rstrip("/")
     try:
-        sizes = ObjectStore(place).sizes()
-    except OSError as error:
+        sizes = open_store(place).sizes()
+    except (OSError, CacheError) as error:
         raise DatasetError(f"{place} cannot be listed: {error}") from None
     found = names or sorted(name for name in sizes if name.endswith(".tar"))
     if not found:

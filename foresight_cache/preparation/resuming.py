@@ -1,12 +1,12 @@
 """Guards the folder that a preparation writes: who may write it, and what an interrupted one left to go on from.
 
-OUT/unfinished              there from the start to the index, and locked while somebody prepares
+OUT/unfinished              there from the start to the index
+OUT/.claims                 there while somebody prepares
 OUT/shard-000000.tar        whole, as it takes its name last
 OUT/shard-000000.done       what the shard holds and how many samples are listed up to its end
                             gone once there is an index
 """
 
-import fcntl
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,15 @@ from typing import Any
 
 from foresight_cache.errors import ForesightError, ShardError, UsageError
 from foresight_cache.records import canonical_json, checked_digest, parse_json, with_digest
+from foresight_cache.runtime.claims import claim
 from foresight_cache.runtime.durable_files import PARTIAL, write_file
+from foresight_cache.runtime.renewal import renewed
 from foresight_cache.shards import Quarantined, ShardInfo
 from foresight_cache.shards.index import INDEX, UNFINISHED
 from foresight_cache.shards.shard_set import shard_name
 
+CLAIMS = ".claims"
+"""Folder of the claim of the process that prepares."""
 RAW = "raw"
 """Folder inside the unfinished shards where a synthetic set is drawn, to be gone with them."""
 _WHOLE = rf"(shard-\d{{6}}\.(tar|done)|{re.escape(INDEX)})"
@@ -48,7 +52,7 @@ def check_out_folder(out: Path) -> None:
         raise UsageError(f"{out} is not a folder; choose a new folder for --out")
     if not out.is_dir() or (out / INDEX).exists() or (out / UNFINISHED).exists():
         return
-    names = sorted(path.name for path in islice(out.iterdir(), 20))
+    names = sorted(path.name for path in islice(out.iterdir(), 20) if path.name != CLAIMS)
     if names:
         listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
         raise UsageError(f"{out} already holds something else ({listed}); choose a new or empty folder for --out")
@@ -56,30 +60,51 @@ def check_out_folder(out: Path) -> None:
 
 @contextmanager
 def unfinished_folder(out: Path) -> Iterator[None]:
-    """Makes the folder, marks it as unfinished and locks it for the block.
+    """Makes the folder, marks it as unfinished and claims it for the block.
 
     Where the block is interrupted, or the disk fails, finished shards stay, so that the same request goes on from
     there; where it is refused, or no shard is finished, all that it wrote goes, and the folder if it was made here.
     """
     existed = out.is_dir()
     out.mkdir(parents=True, exist_ok=True)
-    marker = out / UNFINISHED
-    with marker.open("ab") as file:
-        _lock(file.fileno(), out)
-        try:
+    try:
+        with _claimed(out):
+            yield from _marked(out)
+    except BaseException:
+        if not existed:
+            with suppress(OSError):  # something is kept there, or somebody else put something there
+                out.rmdir()
+        raise
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Claims the folder for the block. Raises `ShardError` where another process prepares into it."""
+    held = claim(out / CLAIMS, "prepare")
+    if held is None:
+        raise ShardError(f"another process is preparing into {out}; wait for it or choose another --out")
+    try:
+        with renewed(held):
             yield
-        except BaseException as error:
-            shutil.rmtree(out / RAW, ignore_errors=True)
-            if isinstance(error, ForesightError) or not _note_path(out, 0).exists():
-                remove_shards(out, keep=0)
-                marker.unlink(missing_ok=True)
-                if not existed:
-                    with suppress(OSError):  # somebody else put something there
-                        out.rmdir()
-            raise
-        for path in out.glob("shard-*.done"):
-            path.unlink()
-        marker.unlink(missing_ok=True)
+    finally:
+        held.release()
+
+
+def _marked(out: Path) -> Iterator[None]:
+    """Marks the folder as unfinished for the block, and removes what is of no use after it."""
+    marker = out / UNFINISHED
+    marker.touch()
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(out / RAW, ignore_errors=True)
+        if isinstance(error, ForesightError) or not _note_path(out, 0).exists():
+            remove_shards(out, keep=0)
+            marker.unlink(missing_ok=True)
+        raise
+    for path in out.glob("shard-*.done"):
+        path.unlink()
+    marker.unlink(missing_ok=True)
 
 
 def write_note(out: Path, number: int, finished: FinishedShard, identity: str) -> None:
@@ -133,12 +158,3 @@ def _tuples(value: Any) -> Any:
 
 def _note_path(out: Path, number: int) -> Path:
     return (out / shard_name(number)).with_suffix(".done")
-
-
-def _lock(descriptor: int, out: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ShardError(f"another process is preparing into {out}; wait for it or choose another --out") from None
-    except OSError:
-        pass  # some network file systems have no locks; two writers then write the same bytes

@@ -4,7 +4,7 @@ A probe is small and its pass over the features long, so processes take whole po
 is synchronised, and every result is what a single process would have made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
@@ -12,7 +12,7 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 
 from foresight_cache.errors import Interrupted, ProbeError
-from foresight_cache.reader import open_cache
+from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.schedulers import see_one_gpu
@@ -53,8 +53,7 @@ def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Se
         numbers.put(number)
     problems = []
     with ProcessPoolExecutor(devices, mp_context=context, initializer=_begin, initargs=(numbers,)) as pool:
-        cache, sweep = plan.cache.path, plan.sweep
-        shared = (cache, sweep, plan.root, plan.division, tuple(loggers))
+        shared = (plan.cache.reopen, plan.sweep, plan.root, plan.division, tuple(loggers))
         work = [pool.submit(_train_point, *shared, point) for point in points]
         try:
             for finished in as_completed(work):
@@ -75,7 +74,12 @@ def _begin(numbers: "Queue[int]") -> None:
 
 
 def _train_point(
-    cache: str, sweep: Sweep, root: Path, division: Division, loggers: tuple[str, ...], point: str
+    open_again: Callable[[], Cache],
+    sweep: Sweep,
+    root: Path,
+    division: Division,
+    loggers: tuple[str, ...],
+    point: str,
 ) -> tuple[int, int, str]:
     """Plans and trains one point; returns samples and bytes that were trained on, and what went wrong."""
     done = [0, 0]
@@ -85,7 +89,7 @@ def _train_point(
         done[1] += size
 
     try:
-        plan = plan_sweep(open_cache(cache), sweep, root, division).limited_to((point,))
+        plan = plan_sweep(open_again(), sweep, root, division).limited_to((point,))
         train_split(plan, loggers=loggers, advance=advance)
     except ProbeError as error:
         return done[0], done[1], str(error)

@@ -7,6 +7,7 @@ from pathlib import Path
 from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.claims import claim, sweep
 from foresight_cache.runtime.progress import Advance, silent
+from foresight_cache.runtime.renewal import renewed
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.comparisons import with_controls
@@ -79,7 +80,8 @@ def _claimed(out: Path, points: Sequence[str]) -> Iterator[str]:
         raise ProbeError(f"cannot write results to {out}: {error.strerror or error}; name another --out") from error
     assert held  # noqa: S101 - waiting ends with a claim
     try:
-        yield held.scratch.name
+        with renewed(held):
+            yield held.name
     finally:
         held.release()
 

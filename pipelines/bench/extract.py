@@ -35,8 +35,10 @@ from foresight_cache.preparation.prepare_dataset import prepare
 from foresight_cache.preparation.selection import SampleSelection
 from foresight_cache.shards import ShardSet, open_shards, read_shard
 from foresight_cache.shards.members import frames_of
+from pipelines.bench.measuring.given import Given
 from pipelines.bench.measuring.ratios import Figure, medians
 
+TAKES_GIVEN = False
 _EVERY = ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8")
 _VISION = _EVERY[:5]
 _BATCHES = (1, 4)
@@ -68,7 +70,7 @@ class _Bench:
         return [{name: tensor.to(self.encoder.device) for name, tensor in inputs.items()} for inputs in batches]
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def run(folder: Path, *, quick: bool, given: Given) -> list[Figure]:  # noqa: ARG001 - takes nothing
     """Measures for minutes on a processor.
 
     Writes a model of 600 MB in memory and caches of some 100 MB, one at a time.

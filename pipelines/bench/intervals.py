@@ -14,8 +14,10 @@ from pycocotools.cocoeval import COCOeval
 from foresight_probes.metrics.coco_average_precision import summary
 from foresight_probes.metrics.coco_matching import MOST, image_scores, match_image
 from foresight_probes.statistics.bootstrap import bootstrap
+from pipelines.bench.measuring.given import Given
 from pipelines.bench.measuring.ratios import Figure
 
+TAKES_GIVEN = False
 CLASSES, WIDTH = 80, 640.0
 OBJECTS = 7.3
 """Objects of an image on average, as in COCO."""
@@ -48,7 +50,7 @@ class Picture:
         )
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:  # noqa: ARG001 - nothing is written
+def run(folder: Path, *, quick: bool, given: Given) -> list[Figure]:  # noqa: ARG001 - takes nothing
     """Draws 5,000 images with 500,000 detections (500 with 50,000 if quick), and resamples them 1,000 times (100)."""
     images, resamples = (500, 100) if quick else (5000, 1000)
     pictures = list(draw(images))

@@ -20,14 +20,16 @@ from PIL import Image
 from foresight_cache.preparation.options import PreparationOptions
 from foresight_cache.preparation.prepare_dataset import prepare
 from foresight_cache.preparation.selection import SampleSelection
+from pipelines.bench.measuring.given import Given
 from pipelines.bench.measuring.ratios import Figure, medians
 
+TAKES_GIVEN = False
 _HEIGHT, _WIDTH = 480, 640
 _OBJECTS = 7
 _ROUNDS = 5
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def run(folder: Path, *, quick: bool, given: Given) -> list[Figure]:  # noqa: ARG001 - takes nothing
     """Writes 300 MB of images, or 60 MB if quick, and as much again."""
     raw = folder / "raw"
     size = _draw(raw, 400 if quick else 2000)

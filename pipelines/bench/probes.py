@@ -39,8 +39,10 @@ from foresight_probes.training.solver_data import SolverData
 from foresight_probes.training.solvers import solver_of
 from foresight_probes.training.trainer import fit
 from pipelines.bench.measuring import logistic
+from pipelines.bench.measuring.given import Given
 from pipelines.bench.measuring.ratios import Figure, medians
 
+TAKES_GIVEN = False
 POINT = "vit.block_01"
 TASKS = ("speed", "relation", "action", "hallucination", "direction")
 WAYS = ("left", "right", "up", "down")
@@ -48,7 +50,7 @@ SCAN_BATCH = 16
 """Samples whose bytes the bare scan copies next to each other before it begins again."""
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def run(folder: Path, *, quick: bool, given: Given) -> list[Figure]:  # noqa: ARG001 - takes nothing
     """Writes a cache into an empty folder (1.3 GB; 230 MB if quick) and measures on it."""
     samples, side, width = (192, 24, 1024) if quick else (512, 32, 1280)
     cache = write_cache(folder / "cache", samples, Grid(1, side, side), width)

@@ -34,6 +34,7 @@ def run(
     from pipelines.output import cache_json, print_json
     from pipelines.progress_bar import progress
 
+    _check_place(out, execution)
     if loading.device_map == "one":  # else all GPUs are one model's
         take_own_gpu(loading.device)
     with progress("load", None):
@@ -48,3 +49,13 @@ def run(
     else:
         print(cache)
     check_share_of_bad(cache, max_bad)
+
+
+def _check_place(out: str, execution: Execution) -> None:
+    """Raises what speaks against writing a new cache there, before minutes go into loading a model."""
+    from foresight_cache.format.layout import ROOT_KEY
+    from foresight_cache.format.stores import open_writable
+
+    store = open_writable(out, execution.scratch)
+    if ROOT_KEY not in store.children(""):
+        store.check_writable()

@@ -27,7 +27,7 @@ Points = Annotated[
         help="Comma-separated points, aliases E1…E8, groups (q2) or patterns ('vit.*').", autocompletion=complete_points
     ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder of the cache, new or to be continued.")]
+Out = Annotated[str, typer.Option(help="Folder or URL (s3://…) of the cache, new or to be continued.", metavar="PLACE")]
 MaxBad = Annotated[
     float,
     typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, above which the exit status is 1."),

@@ -36,8 +36,8 @@ def run(
     """Tell what the same 'extract' would take: tokens, bytes per point, room on the disk, time.
 
     Bytes follow from the points' grids and widths; speed and compression are measured by extracting a few samples
-    into a temporary folder on the disk of --out, which is removed again. What is already in the cache is counted as
-    done. Exit status 1 means that the disk has no room for the rest.
+    into a temporary folder on the disk of --out, which is removed again. For each --codec it tells what would be saved.
+    What is already in the cache is counted as done. Exit status 1 means that the disk has no room for the rest.
 
     With --try-batches it also tells which --batch-tokens is fastest here, which depends on model, size and machine.
 
@@ -63,7 +63,7 @@ def run(
 def _text(plan: "ExtractionPlan") -> str:
     """The plan for a person: work, room and time, then a table of points."""
     lines = [f"<plan of {plan.out}>", *(f"  {label:12}{text}" for label, text in _facts(plan).items())]
-    return "\n".join([*lines, "", *_table(plan)])
+    return "\n".join([*lines, "", *_table(plan), *_codecs(plan)])
 
 
 def _facts(plan: "ExtractionPlan") -> dict[str, str]:
@@ -102,6 +102,27 @@ def _times(plan: "ExtractionPlan") -> dict[str, str]:
         "writing": f"{_duration(plan.write_seconds or 0)}, {speed}/s measured",
         "time": f"{_duration(plan.seconds)} with one process on this machine, the slower of the two",
     }
+
+
+def _codecs(plan: "ExtractionPlan") -> list[str]:
+    """A line for each codec: what the cache would take with it, and what one thread would compute."""
+    from foresight_cache.runtime.progress import format_bytes
+    from pipelines.tables import text_table
+
+    head = ("--codec", "of raw", "in all", "saved", "compressing", "reading once")
+    raw = max((planned.bytes for planned in plan.codecs), default=0)
+    rows = [
+        (
+            planned.codec,
+            f"{planned.ratio:.2f}",
+            format_bytes(planned.bytes),
+            format_bytes(raw - planned.bytes),
+            _duration(planned.writing_seconds),
+            _duration(planned.reading_seconds),
+        )
+        for planned in plan.codecs
+    ]
+    return ["", *text_table(head, rows, right=head[1:]), "  times are of one thread"] if rows else []
 
 
 def _trials(trials: "Sequence[BatchTrial]") -> list[str]:

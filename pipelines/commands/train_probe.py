@@ -123,6 +123,17 @@ Lpips = Annotated[
         show_default="torch's cache of downloads",
     ),
 ]
+Stage = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder on a local disk into which the points that are read more than once are copied first.",
+        show_default="none: the cache is read where it lies",
+    ),
+]
+InMemory = Annotated[
+    bool,
+    typer.Option("--stage-in-memory", help="Accept a --stage that lies in memory (tmpfs).", show_default="off"),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -154,6 +165,8 @@ def run(
     column: Column = None,
     lpips_weights: Lpips = None,
     config: Config = None,
+    stage: Stage = None,
+    stage_in_memory: InMemory = False,
     json_output: Json = False,
 ) -> None:
     """Train cheap probe heads from a cache alone; the model is not needed.
@@ -165,14 +178,13 @@ def run(
 
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
-    from foresight_cache import open_cache
     from foresight_cache.runtime.schedulers import take_own_gpu
     from foresight_probes.calibration.warnings import calibration_warnings
     from foresight_probes.results.grid_edges import edge_remarks
-    from foresight_probes.sweeps.plan import plan_sweep
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
     from pipelines.progress_bar import progress, say
+    from pipelines.staging import plan_near
 
     words = {
         **{"task": task, "points": points, "heads": heads, "seeds": seeds, "lr": lr, "weight_decay": weight_decay},
@@ -182,7 +194,7 @@ def run(
     }
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
-    plan = plan_sweep(open_cache(cache), request.sweep, out)
+    plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
     left_out = [f"left out: {remark}" for remark in plan.left_out]
     for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
         say(remark)

@@ -23,8 +23,10 @@ UNFINISHED = {"fixed": [], "ragged": ["llm.layer_01/c/1/0/0"]}
 """Objects of points that were not yet added to a shard when the cache was left."""
 
 
-def test_there_are_golden_caches_of_format_1() -> None:
-    assert [root.name for root in CACHES] == ["fixed", "ragged"]
+def test_there_are_golden_caches_of_each_format() -> None:
+    assert [root.parent.name for root in CACHES] == ["format-1"] * 2 + ["format-2"] * 2
+    assert [root.name for root in CACHES] == ["fixed", "ragged"] * 2
+    assert [open_cache(root).layout.format for root in CACHES] == [1, 1, 2, 2]
 
 
 @each_cache
@@ -109,10 +111,13 @@ def without_statistics(path: Path) -> Any:
     return {**record, "sha256": None}
 
 
-def test_todays_writer_makes_the_same_bytes(tmp_path: Path) -> None:
-    runpy.run_path(str(GOLDEN / "make.py"))["main"](tmp_path / "again")
-    for path in (GOLDEN / "format-1").rglob("*"):
-        again = tmp_path / "again" / path.relative_to(GOLDEN / "format-1")
+@pytest.mark.parametrize("number", [1, 2])
+def test_todays_writer_makes_the_same_bytes(tmp_path: Path, number: int) -> None:
+    made = runpy.run_path(str(GOLDEN / "make.py"))
+    made["main"](tmp_path / "again", made["FORMATS"][number])
+    folder = GOLDEN / f"format-{number}"
+    for path in folder.rglob("*"):
+        again = tmp_path / "again" / path.relative_to(folder)
         if path.parent.name == "samples" and path.name != "zarr.json":
             assert without_statistics(path) == without_statistics(again), path.name
         elif path.is_file() and path.suffix != ".npz":  # which zlib may compress otherwise
@@ -120,17 +125,18 @@ def test_todays_writer_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_golden_caches_are_not_made_twice(tmp_path: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in GOLDEN.rglob("format-1/**/*")}
+    before = {path: path.stat().st_mtime_ns for path in GOLDEN.rglob("format-*/**/*")}
     with pytest.raises(SystemExit, match="golden caches are never made again"):
         runpy.run_path(str(GOLDEN / "make.py"), run_name="__main__")
-    assert {path: path.stat().st_mtime_ns for path in GOLDEN.rglob("format-1/**/*")} == before
+    assert {path: path.stat().st_mtime_ns for path in GOLDEN.rglob("format-*/**/*")} == before
 
 
 def test_a_cache_of_the_next_format_is_refused(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "format-1/fixed", tmp_path / "C")
     text = (tmp_path / "C/zarr.json").read_text()
-    (tmp_path / "C/zarr.json").write_text(text.replace('"format":1', '"format":2'))
-    with pytest.raises(UnsupportedFormat, match="has cache format 2; this version of foresight-cache reads format 1"):
+    (tmp_path / "C/zarr.json").write_text(text.replace('"format":1', '"format":3'))
+    refusal = "has cache format 3; this version of foresight-cache reads formats 1 and 2"
+    with pytest.raises(UnsupportedFormat, match=refusal):
         open_cache(tmp_path / "C")
 
 

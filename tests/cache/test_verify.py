@@ -66,7 +66,7 @@ class TestSample:
         assert 8 < len(hits) < 32, "half of the samples find it half of the time"
         for findings in hits:
             assert [finding.place for finding in findings] == ["vit.block_01/c/1/0/0"]
-            assert findings[0].problem.startswith("sample planted/train/0004 is missing or fails its checksum; remove")
+            assert findings[0].problem.startswith("sample planted/train/0004 is missing or fails its checksum; mend")
         assert found == [verify_sample(open_cache(root), 4, seed).findings for seed in range(40)]
 
     def test_only_the_chosen_samples_are_read(self, tmp_path: Path) -> None:
@@ -157,7 +157,8 @@ class TestStrays:
         with CacheWriter(root, open_cache(root).layout) as writer:
             pending = next(writer.pending(("vit.block_01",)))
             with writer.shard(pending):
-                assert (root / "samples/.partial/000001/vit.block_01").exists()
+                (scratch,) = (root / "samples/.partial").glob("000001.*-*")
+                assert (scratch / "vit.block_01").exists()
                 (finding,) = verify(open_cache(root))
                 assert finding.place == "samples/000001.json"
                 assert "not committed" in finding.problem
@@ -187,4 +188,4 @@ def test_metadata_that_is_not_what_was_written_says_what_to_do(small: Path) -> N
     """Also the longer list of shards of a process that was killed before it came to the arrays."""
     (small / "vit.block_01/zarr.json").write_text("{}")
     (finding,) = verify(open_cache(small))
-    assert finding.problem == "the metadata is not what was written; run the same 'foresight extract' again"
+    assert finding.problem == f"the metadata is not what was written; mend it with 'foresight repair {small}'"

@@ -220,8 +220,8 @@ class TestRefusals:
 
     def test_another_format(self, fixed: Path) -> None:
         path = fixed / "zarr.json"
-        path.write_text(path.read_text().replace('"format":1', '"format":2'))
-        with pytest.raises(UnsupportedFormat, match="has cache format 2"):
+        path.write_text(path.read_text().replace('"format":1', '"format":3'))
+        with pytest.raises(UnsupportedFormat, match="has cache format 3"):
             opened(fixed)
 
 

@@ -1,4 +1,4 @@
-"""Makes the golden caches of the present format, and beside them what a reader must find in them.
+"""Makes the golden caches of each format, and beside them what a reader must find in them.
 
     python tests/golden/make.py
 
@@ -9,15 +9,16 @@ expected comes from the formula below and is written before the caches are, so t
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
+from foresight_cache.format.codecs import CodecName
 from foresight_cache.format.commits import SampleRow
-from foresight_cache.format.layout import FORMAT_VERSION, CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.samples import Grid, Sample
 from foresight_cache.writer import CacheWriter
 
@@ -38,6 +39,11 @@ class Golden:
     """Points that were not added to a shard yet."""
     clips: tuple[int, ...] = ()
     """Samples that are clips."""
+
+    def compressed(self, **codecs: CodecName) -> "Golden":
+        """The same cache with other codecs, by point; a codec of none for those that are not named."""
+        points = {name: replace(point, codec=codecs.get(name, "none")) for name, point in self.points.items()}
+        return replace(self, points=points)
 
 
 GOLDEN = {
@@ -84,13 +90,25 @@ def values(slot: int, point: str, tokens: int, width: int) -> np.ndarray:
     return (steps if point in ("pixels", "labels") else (steps - 128) / 16).astype(np.float32)
 
 
-def main(folder: Path) -> None:
+FORMATS: Mapping[int, Mapping[str, Golden]] = {
+    1: GOLDEN,
+    2: {
+        "fixed": GOLDEN["fixed"].compressed(
+            **{"vit.block_01": "lz4", "vit.post_merge": "zstd", "llm.layer_01": "small", "labels": "lz4"}
+        ),
+        "ragged": GOLDEN["ragged"].compressed(**{"vit.block_01": "small", "llm.layer_01": "lz4", "pixels": "zstd"}),
+    },
+}
+"""The same contents in each format."""
+
+
+def main(folder: Path, caches: Mapping[str, Golden] = GOLDEN) -> None:
     """Refuses a folder that is there."""
     if folder.exists():
         sys.exit(f"{folder} is there; golden caches are never made again, since older versions wrote these bytes")
     folder.mkdir(parents=True)
     write_expected(folder)
-    for name, golden in GOLDEN.items():
+    for name, golden in caches.items():
         write_cache(folder / name, golden)
 
 
@@ -220,4 +238,6 @@ FINGERPRINT = {
 
 
 if __name__ == "__main__":
-    main(HERE / f"format-{FORMAT_VERSION}")
+    missing = [number for number in FORMATS if not (HERE / f"format-{number}").exists()]
+    for number in missing or [max(FORMATS)]:
+        main(HERE / f"format-{number}", FORMATS[number])

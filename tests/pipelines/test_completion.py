@@ -63,6 +63,7 @@ def test_bash_completes_names() -> None:
 def test_bash_knows_the_points_of_a_cache(tmp_path: Path) -> None:
     planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
     assert "vit.block_01" in offered_by_bash("foresight", "train-probe", "C", "--points", "vit.", folder=tmp_path)
+    assert "vit.block_01" in offered_by_bash("foresight", "pull", "C", "D", "--points", "vit.", folder=tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")

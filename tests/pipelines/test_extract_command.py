@@ -43,7 +43,7 @@ def cache(coco: Path) -> Path:
     return out
 
 
-def extract(shards: Path, out: Path, *more: object) -> list[object]:
+def extract(shards: Path, out: Path | str, *more: object) -> list[object]:
     usual = ["extract", shards, "--model", "tiny:qwen2_5_vl", "--size", "112", "--points", "E1,E5", "--out", out]
     return with_options(usual, more)
 
@@ -194,6 +194,16 @@ class TestBadInput:
         (tmp_path / "photos/a.txt").write_text("mine")
         assert "holds files that are not a cache" in said(*extract(scenes, tmp_path / "photos"), status=1)
         assert contents(tmp_path / "photos") == {"a.txt": b"mine"}
+
+    def test_places_that_no_cache_can_be_written_to(self, scenes: Path, tmp_path: Path) -> None:
+        for name, words, status in (
+            ("C.zip", "is a zip file, which can be read but not written", 2),
+            ("C", "is a file", 1),
+        ):
+            (tmp_path / name).write_bytes(b"")
+            assert words in said(*extract(scenes, tmp_path / name), status=status)
+            assert (tmp_path / name).read_bytes() == b""
+        assert "can be read but not written" in said(*extract(scenes, "https://host/C"), status=2)
 
     def test_a_missing_device(self, scenes: Path, tmp_path: Path) -> None:
         assert "cuda:7" in said(*extract(scenes, tmp_path / "C", "--device", "cuda:7"), status=2)

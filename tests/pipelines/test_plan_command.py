@@ -75,13 +75,29 @@ def test_a_plan_for_a_person(scenes: Path, tmp_path: Path) -> None:
     assert lines[1] == "  samples     12 in 3 shards, all are left"
     assert lines[3].endswith(f"free at {tmp_path}: it fits")
     assert lines[6].endswith("with one process on this machine, the slower of the two")
-    assert [line.split() for line in lines[-4:]] == [
+    assert [line.split() for line in lines[8:12]] == [
         ["point", "tokens", "channels", "type", "in", "all", "left"],
         ["vit.patch_embed", "64", "64", "bfloat16", "98.6", "kB", "98.6", "kB"],
         ["vit.post_merge", "16", "128", "bfloat16", "49.4", "kB", "49.4", "kB"],
         ["pixels", "12,544", "3", "uint8", "451.8", "kB", "451.8", "kB"],
     ]
+    assert lines[13].split() == ["--codec", "of", "raw", "in", "all", "saved", "compressing", "reading", "once"]
+    assert [line.split()[0] for line in lines[14:18]] == ["none", "lz4", "zstd", "small"]
+    assert lines[14].split()[1:6] == ["1.00", "599.8", "kB", "0", "B"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_codec_saves_is_what_it_saves(scenes: Path, tmp_path: Path) -> None:
+    told = json.loads(foresight("plan", *arguments(scenes, tmp_path / "P", "--json")).stdout)
+    codecs = {codec["codec"]: codec for codec in told["codecs"]}
+    assert codecs["none"]["ratio"] == 1
+    for codec in ("lz4", "zstd", "small"):
+        assert foresight("extract", *arguments(scenes, tmp_path / codec, "--codec", codec)).returncode == 0
+        size = open_cache(tmp_path / codec).size
+        assert size == pytest.approx(codecs[codec]["bytes"], rel=0.1), "from some samples, of all"
+        planned = json.loads(foresight("plan", *arguments(scenes, tmp_path / "P", "--codec", codec, "--json")).stdout)
+        assert planned["bytes"] == pytest.approx(size, rel=0.1)
+        assert {point["codec"] for point in planned["points"]} == {codec}
 
 
 def test_a_plan_for_a_program(scenes: Path, tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Caches with known contents, written through the real writer."""
 
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 
+from foresight_cache.format.codecs import CodecName
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import CacheLayout, PointLayout, ShardSource
 from foresight_cache.samples import Grid, Sample
@@ -68,14 +72,17 @@ def good(slot: int, levels: dict[str, Grid]) -> SampleRow:
     return SampleRow(sample=sample(slot), status="ok", reason=None, grids=levels)
 
 
-def write(root: Path, cache: CacheLayout, *, ragged: bool = False, bad: tuple[int, ...] = ()) -> None:
-    """Commits every pending shard; samples in `bad` are quarantined."""
+def write(
+    root: Path | str, cache: CacheLayout, *, ragged: bool = False, bad: tuple[int, ...] = (), pause: float = 0.0
+) -> None:
+    """Commits every pending shard; samples in `bad` are quarantined. Pauses for so many seconds before each sample."""
     with CacheWriter(root, cache) as writer:
         for pending in writer.pending(tuple(cache.points)):
             with writer.shard(pending) as shard:
                 rows = []
                 for position in range(cache.shards[pending.number].samples):
                     slot = pending.number * SAMPLES_PER_SHARD + position
+                    time.sleep(pause)
                     if slot in bad:
                         rows.append(SampleRow(sample=sample(slot), status="bad", reason="truncated", grids={}))
                         continue
@@ -106,3 +113,8 @@ def points_of_every_type(*, ragged: bool = False) -> dict[str, PointLayout]:
         }
     first, *rest = fixed_points().items()
     return dict([first, ("vit.block_02", PointLayout.fixed("patch", "float16", 24, 10)), *rest])
+
+
+def compressed(points: Mapping[str, PointLayout], codec: CodecName) -> dict[str, PointLayout]:
+    """Returns the same points with a codec."""
+    return {name: replace(point, codec=codec) for name, point in points.items()}

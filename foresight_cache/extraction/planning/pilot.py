@@ -20,15 +20,16 @@ import numpy as np
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import BadSample
 from foresight_cache.extraction.cache_plan import CachePlan
-from foresight_cache.extraction.disk_space import nearest_folder
 from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
+from foresight_cache.extraction.planning.codec_trials import CodecTrial, try_codecs
 from foresight_cache.extraction.size_estimate import Survey, TokenCounts, object_sizes
 from foresight_cache.format.layout import PointLayout, object_key
 from foresight_cache.format.shard_object import ShardObjectWriter
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.reader import open_cache
+from foresight_cache.runtime.disk_space import nearest_folder
 from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.samples import Sample
 from foresight_cache.shards import open_shard, write_shard
@@ -57,9 +58,11 @@ class Pilot:
     seconds_per_sample: float
     """Seconds of the forward pass for a sample of mean size: the median over batches."""
     write_bytes_per_second: float
-    """Rate of encoding, checksums and durable writing together."""
+    """Rate of checksums and durable writing together."""
     codec_ratios: Mapping[str, float]
     """Bytes of the object that was written over those that the layout predicts for it, by point."""
+    codecs: tuple[CodecTrial, ...]
+    """What each codec makes of the features of the pilot."""
 
 
 def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> Pilot | None:
@@ -76,7 +79,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
     timed = TimedForward(plan.encoder)
     with (
         deferred_interrupts() as check,
-        TemporaryDirectory(prefix=".foresight-plan-", dir=workplace(plan.out)) as name,
+        TemporaryDirectory(prefix=".foresight-plan-", dir=_workplace(plan)) as name,
     ):
         folder = Path(name)
         chosen = ((content.samples[position], content.members(position)) for position in positions)
@@ -85,6 +88,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         check()
         extract(few, plan.encoder, options, folder / "cache", forward=timed)
         ratios = _codec_ratios(folder / "cache")
+        trials = try_codecs(open_cache(folder / "cache")) if ratios else ()
         speed = _write_speed(folder / "object", budget)
     if not ratios:
         return None
@@ -95,7 +99,13 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         seconds_per_sample=median(seconds) * _first_tokens(plan, options) if seconds else 0.0,
         write_bytes_per_second=speed,
         codec_ratios=ratios,
+        codecs=trials,
     )
+
+
+def _workplace(plan: CachePlan) -> Path | None:
+    """Returns the folder for the pilot of a plan; None, the usual one for temporary files, where no disk is meant."""
+    return workplace(Path(plan.store.place)) if plan.store.room() else None
 
 
 def workplace(out: Path) -> Path:

@@ -1,57 +1,63 @@
-"""Places where a cache can be read: the protocol of a store, one file per kind, and `open_store`, which chooses."""
+"""Places where a cache can be read or written: the protocols of a store, one file per kind, and what chooses one."""
 
 import os
 import zipfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
+from foresight_cache.errors import NotACache, UsageError
+from foresight_cache.format.stores.fsspec_store import FsspecStore
 from foresight_cache.format.stores.local import LocalStore
 from foresight_cache.format.stores.object_store import ObjectStore
+from foresight_cache.format.stores.store import Store
+from foresight_cache.format.stores.store_settings import SERVICES, service_of
+from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.format.stores.zip_store import ZipStore
 
-__all__ = ["LocalStore", "ObjectStore", "Store", "ZipStore", "open_store"]
-
-
-class Store(Protocol):
-    """Read access to the objects of a cache, by key. Each method raises `FileNotFoundError` for a missing object."""
-
-    place: str
-    """The directory or URL, for messages and for opening with other tools."""
-
-    def read(self, key: str) -> bytes:
-        """Returns all bytes of an object."""
-        ...
-
-    def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]:
-        """Returns the size of an object in bytes and a function that reads [start, stop) of it."""
-        ...
-
-    def fill(self, key: str, start: int, buffers: Sequence[memoryview]) -> int:
-        """Fills writable buffers of bytes, one after the other, from `start` of an object on; returns how many bytes.
-
-        Fewer than there is room for where the object ends early. Large reads into memory that is used again are
-        several times as fast as those into new memory.
-        """
-        ...
-
-    def names(self, key: str) -> list[str]:
-        """Returns the names of the objects directly under a key, sorted; none where there is none."""
-        ...
-
-    def sizes(self) -> dict[str, int]:
-        """Returns the bytes of every object by its key, but for what living processes are writing."""
-        ...
+__all__ = [
+    "FsspecStore",
+    "LocalStore",
+    "ObjectStore",
+    "Store",
+    "WritableStore",
+    "ZipStore",
+    "open_store",
+    "open_writable",
+]
 
 
 def open_store(place: str | os.PathLike[str]) -> Store:
     """Opens a local directory, a zip file or an object store: a path, or a URL with a scheme.
 
-    Raises `NotACache` for a zip file that is not whole.
+    Raises `NotACache` for a zip file that is not whole, and `UsageError` for a URL that nothing here can open.
     """
     text = os.fspath(place)
     if "://" in text:
-        return ObjectStore(text)
+        return ObjectStore(text) if service_of(text) else FsspecStore(text)
     path = Path(text)
-    is_zip = path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
-    return ZipStore(path) if is_zip else LocalStore(path)
+    return ZipStore(path) if _is_zip(path) else LocalStore(path)
+
+
+def open_writable(place: str | os.PathLike[str], scratch: Path | None = None) -> WritableStore:
+    """Opens a place where a cache can be written: a local directory, which need not exist yet, or an object store.
+
+    `scratch` is the folder where objects for a store are made before they are sent. Raises `UsageError` for a place
+    that can only be read, and `NotACache` for a file.
+    """
+    text = os.fspath(place)
+    if "://" in text and service_of(text):
+        return ObjectStore(text, scratch)
+    if "://" in text:
+        raise UsageError(
+            f"{text} can be read but not written; name a local directory with --out, or an object store "
+            f"({', '.join(f'{scheme}://' for scheme in SERVICES)})"
+        )
+    path = Path(text)
+    if _is_zip(path):
+        raise UsageError(f"{text} is a zip file, which can be read but not written; name a directory")
+    if path.exists() and not path.is_dir():
+        raise NotACache(f"{text} is a file; name a new directory or an existing cache")
+    return LocalStore(path)
+
+
+def _is_zip(path: Path) -> bool:
+    return path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))

@@ -1,102 +1,126 @@
-"""A cache in an object store, or wherever else fsspec can read."""
+"""A cache in an object store: S3 and what speaks as it does, Google Cloud Storage, Azure."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import fsspec
+from foresight_cache.format.layout import PARTIAL
+from foresight_cache.format.stores.conditional_writes import ConditionalWrites, check_conditional_writes
+from foresight_cache.format.stores.object_client import ObjectClient
+from foresight_cache.format.stores.store_claims import ObjectClaim, StoreClaims
+from foresight_cache.format.stores.store_settings import bucket_and_prefix
 
-from foresight_cache.errors import CacheError, MissingExtra, UsageError
+_RANGE = 8 << 20
+"""Bytes of a request, of which many are on their way at once: a connection alone is slower than the store."""
+_GROUP = 16
+"""Requests of one read that are asked for together, so that memory holds no more than these beside the result."""
 
 
 class ObjectStore:
-    """An object store, such as `s3://bucket/prefix`; settings come from the environment (`FSSPEC_S3_…`, `AWS_…`)."""
+    """What lies below a URL such as `s3://bucket/prefix`; as a place to write, a `WritableStore`.
 
-    def __init__(self, url: str) -> None:
-        self.place = url
-        self._client, self._prefix = _connected(url)
-        self._process = os.getpid()
+    Settings come from the environment, see `docs/object_stores.md`. It can be sent to other processes, and used after
+    a fork.
+    """
+
+    reads_at_once = 32
+
+    def __init__(self, url: str, scratch: Path | None = None) -> None:
+        """`scratch` is the local folder where objects are made before they are sent; the one for temporary files else.
+
+        Raises `UsageError` for a URL or a setting that cannot be used, `MissingExtra` without obstore.
+        """
+        bucket_and_prefix(url)
+        self.place = url.rstrip("/")
+        self._scratch = scratch
+        self._connect()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.place,)
-
-    @property
-    def _files(self) -> Any:
-        """The client, which does not survive a fork: each process has its own."""
-        if self._process != os.getpid():
-            self._client, _ = _connected(self.place)
-            self._process = os.getpid()
-        return self._client
+        return type(self), (self.place, self._scratch)
 
     def read(self, key: str) -> bytes:
-        with self._reached():
-            return bytes(self._files.cat_file(f"{self._prefix}/{key}"))
+        return self._client.read(key)[0]
 
     def ranges(self, key: str) -> tuple[int, Callable[[int, int], Any]]:
-        path = f"{self._prefix}/{key}"
+        size = self._client.head(key)["size"]
 
         def read(start: int, stop: int) -> Any:
-            with self._reached():
-                return self._files.cat_file(path, start=start, end=stop)
+            parts = list(self._parts(key, start, min(stop, size)))
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
-        with self._reached():
-            return int(self._files.size(path)), read
+        return size, read
 
     def fill(self, key: str, start: int, buffers: Sequence[memoryview]) -> int:
-        stop = start + sum(map(len, buffers))
-        with self._reached():
-            data = memoryview(self._files.cat_file(f"{self._prefix}/{key}", start=start, end=stop))
-        filled = 0
-        for buffer in buffers:
-            part = data[filled : filled + len(buffer)]
-            buffer[: len(part)] = part
-            filled += len(part)
+        filled, rest = 0, list(buffers)
+        for part in self._parts(key, start, start + sum(map(len, buffers))):
+            while len(part):
+                room = rest[0]
+                taken = min(len(part), len(room))
+                room[:taken] = part[:taken]
+                part, rest[0], filled = part[taken:], room[taken:], filled + taken
+                if not len(rest[0]):
+                    rest.pop(0)
         return filled
 
     def names(self, key: str) -> list[str]:
-        try:
-            with self._reached():
-                entries = self._files.ls(f"{self._prefix}/{key}", detail=True)
-        except FileNotFoundError:
-            return []
-        return sorted(os.path.basename(entry["name"]) for entry in entries if entry["type"] == "file")  # noqa: PTH119 - a URL
+        return self._client.folder(key)[0]
+
+    def children(self, key: str) -> set[str]:
+        return {name for names in self._client.folder(key) for name in names}
 
     def sizes(self) -> dict[str, int]:
-        self._files.invalidate_cache(self._prefix)
-        with self._reached():
-            entries = self._files.find(self._prefix, detail=True)
-        return {path.removeprefix(f"{self._prefix}/"): int(entry["size"]) for path, entry in entries.items()}
+        found = self._client.listed()
+        living = self._claims.living([each for each in found if each["path"].startswith(f"{PARTIAL}/")])
+        return {each["path"]: each["size"] for each in found if each["path"] not in living}
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Raises `CacheError` where the store cannot be reached, or wants credentials that are not there."""
-        try:
-            yield
-        except _unreachable() as error:
-            reason = str(error).rstrip(".")
-            raise CacheError(
-                f"{self.place} cannot be reached: {reason}; check its address and your credentials"
-            ) from None
+    def create(self, key: str, content: Path | bytes) -> bool:
+        return self._writes.create(key, content)
 
+    def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        return self._writes.swap(key, old, new)
 
-def _connected(url: str) -> tuple[Any, str]:
-    """Returns the client for a URL and the path in it. Raises `MissingExtra` and `UsageError`."""
-    try:
-        files, prefix = fsspec.core.url_to_fs(url)
-    except ImportError:
-        raise MissingExtra("s3fs", extra="s3", purpose=f"reading {url}") from None
-    except ValueError as error:
-        raise UsageError(
-            f"{url} cannot be opened: {error}; expected a local path or a URL such as s3://bucket/prefix"
-        ) from None
-    return files, prefix
+    def tag(self, key: str) -> str:
+        return self._writes.tag(key)
 
+    def replace(self, key: str, tag: str, content: Path | bytes) -> bool:
+        return self._writes.replace(key, tag, content)
 
-def _unreachable() -> tuple[type[Exception], ...]:
-    """Errors of the S3 client that are no `OSError`."""
-    try:
-        from botocore.exceptions import BotoCoreError
-    except ImportError:
-        return ()
-    return (BotoCoreError,)
+    def remove(self, key: str, tag: str) -> bool:
+        return self._writes.remove(key, tag)
+
+    def claim(self, name: str) -> ObjectClaim | None:
+        return self._claims.claim(name)
+
+    def sweep(self) -> None:
+        self._claims.sweep()
+
+    def check_writable(self) -> None:
+        check_conditional_writes(self._client, self._writes)
+
+    def room(self) -> None:
+        """Returns None: nothing bounds an object store."""
+
+    @property
+    def _client(self) -> ObjectClient:
+        """The client of this process."""
+        if self._process != os.getpid():
+            self._connect()
+        return self._connected
+
+    def _connect(self) -> None:
+        self._process = os.getpid()
+        self._connected = ObjectClient(self.place)
+        self._writes = ConditionalWrites(self._connected)
+        self._claims = StoreClaims(self._connected, self._writes, self._scratch)
+
+    def _parts(self, key: str, start: int, stop: int) -> Iterator[memoryview]:
+        """Yields [start, stop) of an object in parts, or less where the object ends early."""
+        starts = list(range(start, stop, _RANGE))
+        for first in range(0, len(starts), _GROUP):
+            group = starts[first : first + _GROUP]
+            stops = [min(each + _RANGE, stop) for each in group]
+            parts = [memoryview(part) for part in self._client.ranges(key, group, stops)]
+            yield from parts
+            if sum(map(len, parts)) < stops[-1] - group[0]:
+                return

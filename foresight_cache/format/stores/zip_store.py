@@ -22,6 +22,8 @@ _LARGEST = 2**30
 class ZipStore:
     """A zip file. Objects that are stored as they are (`zip -0`) are read in parts, compressed ones unpacked whole."""
 
+    reads_at_once = 1
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.place = str(path)

@@ -15,6 +15,7 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.extraction.planning.extraction_plan import plan_extraction
 from foresight_cache.format.layout import CacheLayout, ShardSource
+from foresight_cache.format.stores import LocalStore
 from foresight_cache.points import resolve
 from foresight_cache.shards import open_shards
 from foresight_cache.verify import verify
@@ -136,17 +137,15 @@ def test_a_writer_that_began_before_the_others_grew_the_cache(tmp_path: Path, wh
 def test_a_writer_that_waited_while_the_others_grew_the_cache(
     tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has seen an empty place, and claims the metadata when the others have just made more of it."""
-    from foresight_cache import writer
+    """It has seen an empty place, and creates the metadata when the others have just made more of it."""
+    real = LocalStore.create
 
-    real = writer.claim
-
-    def late(folder: Path, name: str, *, wait: bool = False) -> object:
+    def late(store: LocalStore, key: str, content: Path | bytes) -> bool:
         monkeypatch.undo()
         planted.write(tmp_path / "C", MANY)
-        return real(folder, name, wait=wait)
+        return real(store, key, content)
 
-    monkeypatch.setattr(writer, "claim", late)
+    monkeypatch.setattr(LocalStore, "create", late)
     with CacheWriter(tmp_path / "C", FEW):
         pass
     assert contents(tmp_path / "C") == whole
@@ -206,19 +205,18 @@ def test_another_order_of_the_same_tars_is_refused(root: Path) -> None:
 
 def test_the_root_is_written_before_the_arrays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the root never lists fewer samples than an array has."""
-    from foresight_cache import writer
-
     order: list[str] = []
-    real = writer._write
+    real = LocalStore.swap
 
-    def noted(folder: Path, key: str, data: bytes, scratch: Path) -> None:
+    def noted(store: LocalStore, key: str, old: bytes, new: bytes) -> bool:
         order.append(key)
-        real(folder, key, data, scratch)
+        done = real(store, key, old, new)
         samples = [each["samples"] for each in _ours(root)["shards"]]
         for point in POINTS:
             assert json.loads((root / point / "zarr.json").read_bytes())["shape"][0] <= sum(samples)
+        return done
 
-    monkeypatch.setattr(writer, "_write", noted)
+    monkeypatch.setattr(LocalStore, "swap", noted)
     with CacheWriter(root, MANY):
         pass
     assert order == ["zarr.json", *(f"{point}/zarr.json" for point in POINTS)]

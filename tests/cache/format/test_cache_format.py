@@ -221,9 +221,9 @@ class TestWhatIsNoCache:
 
     def test_a_newer_format(self, fixed: Path) -> None:
         root = json.loads((fixed / "zarr.json").read_text())
-        root["attributes"]["foresight"]["format"] = 2
+        root["attributes"]["foresight"]["format"] = 3
         (fixed / "zarr.json").write_text(json.dumps(root))
-        with pytest.raises(UnsupportedFormat, match="has cache format 2"):
+        with pytest.raises(UnsupportedFormat, match="has cache format 3"):
             open_cache(fixed)
 
 

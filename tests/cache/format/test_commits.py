@@ -20,9 +20,10 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[tuple[str, int, int, str]] = []
-        self._fsync, self._rename, self._mkdir = os.fsync, os.rename, os.mkdir
+        self._fsync, self._rename, self._link, self._mkdir = os.fsync, os.rename, os.link, os.mkdir
         monkeypatch.setattr(os, "fsync", self.fsync)
         monkeypatch.setattr(os, "rename", self.rename)
+        monkeypatch.setattr(os, "link", self.link)
         monkeypatch.setattr(os, "mkdir", self.mkdir)
 
     def fsync(self, descriptor: int) -> None:
@@ -33,7 +34,12 @@ class Disk:
     def rename(self, old: str | Path, new: str | Path, **others: Any) -> None:
         status = Path(old).stat()
         self._rename(old, new, **others)
-        self.events.append(("rename", status.st_ino, status.st_size, os.fspath(new)))
+        self.events.append(("name", status.st_ino, status.st_size, os.fspath(new)))
+
+    def link(self, old: str | Path, new: str | Path, **others: Any) -> None:
+        status = Path(old).stat()
+        self._link(old, new, **others)
+        self.events.append(("name", status.st_ino, status.st_size, os.fspath(new)))
 
     def mkdir(self, path: str | Path, *others: Any) -> None:
         self._mkdir(path, *others)
@@ -59,14 +65,14 @@ def test_all_is_durable_before_the_commit_and_the_commit_before_the_claim_ends(
     objects = [tmp_path / "C" / point / "c/0/0/0" for point in plan.points]
     metadata = [tmp_path / "C" / key / "zarr.json" for key in ("", "samples", *plan.points)]
     commit = tmp_path / "C/samples/000000.json"
-    committed = disk.place("rename", commit.stat().st_ino)
+    committed = disk.place("name", commit.stat().st_ino)
     for path in (*metadata, *objects, commit):
         status = path.stat()
-        renamed = disk.place("rename", status.st_ino)
-        assert disk.events[renamed][3] == str(path)
-        assert disk.place("fsync", status.st_ino, status.st_size) < renamed, f"{path.name} was not whole on the disk"
+        given = disk.place("name", status.st_ino)
+        assert disk.events[given][3] == str(path)
+        assert disk.place("fsync", status.st_ino, status.st_size) < given, f"{path.name} was not whole on the disk"
         named = disk.place("fsync", path.parent.stat().st_ino)
-        assert renamed < named, f"the name of {path} was not made durable"
+        assert given < named, f"the name of {path} was not made durable"
         if path != commit and path.parent != commit.parent:
             assert named < committed, f"{path} was made durable after the commit"
     folders = {folder for path in (*metadata, *objects) for folder in path.parents}

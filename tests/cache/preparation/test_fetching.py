@@ -9,6 +9,7 @@ import pytest
 from foresight_cache.datasets.manifests import Manifest
 from foresight_cache.errors import DatasetError, ManifestError, UsageError
 from foresight_cache.shards import read_shard
+from tests.support import buckets
 from tests.support.command import foresight, said
 from tests.support.preparing import contents, ids, prepare, refusal, stopping_after
 from tests.support.tar_sets import expected_samples, img2dataset, img2dataset_folder, jpeg, write_members, write_samples
@@ -116,10 +117,8 @@ class TestPrograms:
 
 class TestStores:
     def test_tars_of_a_pattern_and_of_a_folder(self, bucket: str, tmp_path: Path) -> None:
-        import s3fs
-
         root = img2dataset_folder(tmp_path / "in")
-        s3fs.S3FileSystem().put(str(root), f"{bucket}/tars/plain", recursive=True)
+        buckets.put_folder(root, f"{bucket}/tars/plain")
         expected = [f"webdataset/all/{each['__key__']}" for each in expected_samples(root)]
         local = prepare("webdataset", root=root / "{00000..00001}.tar", out=tmp_path / "local")
         for number, name in enumerate(("plain/{00000..00001}.tar", "plain", "plain/")):
@@ -132,27 +131,22 @@ class TestStores:
         assert prepare("webdataset", root=again, out=tmp_path / "one").already_there
 
     def test_splits(self, bucket: str, tmp_path: Path) -> None:
-        import s3fs
-
         for number, split in enumerate(("train", "val")):
             write_samples(tmp_path / "in" / split / "0.tar", [img2dataset(number)])
-        s3fs.S3FileSystem().put(str(tmp_path / "in"), f"{bucket}/tars/splits", recursive=True)
+        buckets.put_folder(tmp_path / "in", f"{bucket}/tars/splits")
         for number, name in enumerate(("splits", "splits/{train,val}/0.tar")):
             summary = prepare("webdataset", root=f"{bucket}/tars/{name}", out=tmp_path / f"s{number}")
             assert summary.splits == {"train": 1, "val": 1}
 
     def test_what_is_missing_or_cut_off(self, bucket: str, tmp_path: Path) -> None:
-        import s3fs
-
-        files = s3fs.S3FileSystem()
         whole = write_samples(tmp_path / "0.tar", [img2dataset(0)]).read_bytes()
-        files.pipe_file(f"{bucket}/tars/part/0.tar", whole)
+        buckets.put(f"{bucket}/tars/part/0.tar", whole)
         told = refused(f"{bucket}/tars/part/{{0..4}}.tar", tmp_path / "s")
         assert told == (
             f"4 of the 5 tars that {bucket}/tars/part/{{0..4}}.tar names are missing: 1.tar, 2.tar, 3.tar, …; put them "
             "there, or name those that are"
         )
-        files.pipe_file(f"{bucket}/tars/part/1.tar", whole[: len(whole) // 2])
+        buckets.put(f"{bucket}/tars/part/1.tar", whole[: len(whole) // 2])
         assert "1.tar" in refused(f"{bucket}/tars/part", tmp_path / "s")
         assert "holds no .tar" in refused(f"{bucket}/tars/nothing", tmp_path / "s")
         assert "no-such-bucket" in refused("s3://no-such-bucket/a", tmp_path / "s")

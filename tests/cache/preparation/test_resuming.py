@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from foresight_cache.errors import DatasetError, ShardError, UsageError
+from foresight_cache.runtime import file_locks
 from foresight_cache.shards import open_shards
 from tests.support.preparing import contents, edit, ids, prepare, refusal
 
@@ -141,6 +142,21 @@ def test_two_preparations_into_one_place(tmp_path: Path) -> None:
     assert prepare("shapes", out=out, limit=60, samples_per_shard=4).already_there
 
 
+def test_two_preparations_where_locks_keep_nobody_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "s"
+    process = child(out, "import fcntl\nfcntl.flock = lambda *_: None\n" + SLOW)
+    wait_for(out / "shard-000000.tar", process)
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    said = refusal(ShardError, dataset="shapes", out=out, limit=60, samples_per_shard=4)
+    assert said.startswith("another process is preparing into")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    prepare("shapes", out=out, limit=60, samples_per_shard=4)
+    assert not (out / ".claims").exists()
+    prepare("shapes", out=tmp_path / "undisturbed", limit=60, samples_per_shard=4)
+    assert contents(out) == contents(tmp_path / "undisturbed")
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     """A bound on the size of files stands in for the disk: the write fails in the same place."""
     full = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))"
@@ -156,4 +172,5 @@ def test_locks_are_not_needed_where_there_are_none(raw: Path, tmp_path: Path, mo
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(file_locks, "_told", {"Function not implemented"})
     assert len(ids(prepare("coco", root=raw, out=tmp_path / "s"))) == 6

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cache.runtime.durable_files import publish, replacing, write_file
+from foresight_cache.runtime.durable_files import make_passing_folder, publish, replacing, write_file
 
 
 def test_a_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
@@ -76,3 +76,13 @@ def test_folders_are_made_on_the_way(tmp_path: Path) -> None:
     publish(tmp_path / "partial", tmp_path / "a/b/file")
     assert (tmp_path / "a/b/file").read_bytes() == b"whole"
     assert not (tmp_path / "partial").exists()
+
+
+def test_a_folder_that_others_remove_just_when_it_is_found_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def there(path: Path, *_: object) -> None:
+        raise FileExistsError(17, "File exists", str(path))
+
+    monkeypatch.setattr(os, "mkdir", there)
+    make_passing_folder(tmp_path / "claims")

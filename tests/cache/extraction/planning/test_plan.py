@@ -15,7 +15,6 @@ from foresight_cache.encoders import Encoder, LoadOptions
 from foresight_cache.errors import CacheError, FingerprintMismatch
 from foresight_cache.extraction import size_estimate
 from foresight_cache.extraction.cache_plan import CachePlan
-from foresight_cache.extraction.disk_space import free_space_at
 from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.input_size import InputSize
 from foresight_cache.extraction.input_spec import InputSpec
@@ -24,6 +23,7 @@ from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.extraction.planning import pilot
 from foresight_cache.extraction.planning.extraction_plan import plan_extraction
 from foresight_cache.format.shard_object import ShardObjectWriter
+from foresight_cache.format.stores import LocalStore
 from foresight_cache.points import PIXELS, resolve
 from foresight_cache.runtime.progress import format_bytes
 from foresight_cache.shards import ShardSet, open_shards
@@ -190,12 +190,12 @@ def test_shards_under_way_are_not_counted_twice(small_disk: Path) -> None:
     """They are part of what is needed, so that a second worker may start on a disk that is just large enough."""
     partial = small_disk / "C/samples/.partial/000000"
     partial.mkdir(parents=True)
-    before = free_space_at(small_disk / "C").free
+    before = LocalStore(small_disk / "C").room().free
     (partial / "pixels").write_bytes(os.urandom(200_000))
-    assert free_space_at(small_disk / "C").free == before
+    assert LocalStore(small_disk / "C").room().free == before
     (partial / "pixels").rename(small_disk / "pixels")
     assert before is not None
-    assert free_space_at(small_disk / "C").free == before - 200_704, "in whole blocks of 4,096 bytes"
+    assert LocalStore(small_disk / "C").room().free == before - 200_704, "in whole blocks of 4,096 bytes"
 
 
 @pytest.mark.parametrize("damage", ["cut", "size", "name", "record"])
