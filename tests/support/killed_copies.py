@@ -10,7 +10,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -19,6 +18,7 @@ from pathlib import Path
 from foresight_cache import open_cache
 from pipelines import cli
 from tests.support.copied import contents
+from tests.support.random_kills import kill_each
 
 
 def start(*words: object) -> int:
@@ -38,14 +38,7 @@ def start(*words: object) -> int:
 def run_and_kill(workers: int, generator: random.Random, longest: float, source: Path, out: Path) -> int:
     """One attempt: all workers start, each is killed at its own instant; returns how many were still at work."""
     points = ["--points", generator.choice(["vit.*", "llm.*", "vit.block_01"])] if generator.random() < 0.3 else []
-    processes = {start("pull", source, out, *points): generator.uniform(0, longest) for _ in range(workers)}
-    begun = time.monotonic()
-    killed = 0
-    for process, instant in sorted(processes.items(), key=lambda item: item[1]):
-        time.sleep(max(0.0, begun + instant - time.monotonic()))
-        os.kill(process, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(process, 0)[1])
-    return killed
+    return kill_each({start("pull", source, out, *points): generator.uniform(0, longest) for _ in range(workers)})
 
 
 def check_readable(out: Path, samples: int) -> bool:

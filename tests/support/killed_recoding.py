@@ -9,7 +9,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -20,6 +19,7 @@ from numcodecs import blosc  # noqa: F401 - imported once for all forks
 from foresight_cache import open_cache
 from foresight_cache.format.codec_choice import CodecChoice
 from foresight_cache.recoding import recode
+from tests.support.random_kills import kill_each
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -42,14 +42,7 @@ def start(source: Path, codec: str, out: Path) -> int:
 
 def run_and_kill(workers: int, generator: random.Random, longest: float, source: Path, codec: str, out: Path) -> int:
     """Returns how many processes were still at work when they were killed."""
-    processes = {start(source, codec, out): generator.uniform(0, longest) for _ in range(workers)}
-    begun = time.monotonic()
-    killed = 0
-    for process, instant in sorted(processes.items(), key=lambda item: item[1]):
-        time.sleep(max(0.0, begun + instant - time.monotonic()))
-        os.kill(process, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(process, 0)[1])
-    return killed
+    return kill_each({start(source, codec, out): generator.uniform(0, longest) for _ in range(workers)})
 
 
 def main(source: Path, folder: Path, codec: str, kills: int, seed: int) -> None:

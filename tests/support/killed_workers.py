@@ -11,7 +11,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -29,6 +28,7 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution, ExtractionOptions
 from foresight_cache.points import resolve
 from foresight_cache.shards import ShardSet, open_shards
+from tests.support.random_kills import kill_each
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -61,14 +61,7 @@ def start(shards: ShardSet, out: Path) -> int:
 
 def run_and_kill(workers: int, generator: random.Random, longest: float, shards: ShardSet, out: Path) -> int:
     """One attempt: all workers start, each is killed at its own instant; returns how many were still at work."""
-    processes = {start(shards, out): generator.uniform(0, longest) for _ in range(workers)}
-    begun = time.monotonic()
-    killed = 0
-    for process, instant in sorted(processes.items(), key=lambda item: item[1]):
-        time.sleep(max(0.0, begun + instant - time.monotonic()))
-        os.kill(process, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(process, 0)[1])
-    return killed
+    return kill_each({start(shards, out): generator.uniform(0, longest) for _ in range(workers)})
 
 
 def main(shards: Path, folder: Path, kills: int, seed: int) -> None:
