@@ -1,12 +1,16 @@
 """Reads a YAML file with the line of each key, so that errors can name it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import yaml
 
 from foresight_cache.errors import ManifestError
+
+_LARGEST = 1 << 20
+"""Largest number of bytes of a file; a larger one is not parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,21 @@ class Entry:
     value: Any
     line: int
     key_lines: Mapping[str, int]
+
+
+def read_file(path: Path, kind: str, known: Sequence[str]) -> str:
+    """Returns the text of a file of some kind, such as `manifest`, of which some are `known` by name.
+
+    Raises `ManifestError` where there is none, and where it is too large or no text.
+    """
+    if not path.is_file():
+        raise ManifestError(f"there is no {kind} at {path}; expected a YAML file, or one of: {', '.join(known)}")
+    if path.stat().st_size > _LARGEST:
+        raise ManifestError(f"{path} has {path.stat().st_size} bytes; a {kind} has at most {_LARGEST}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8 text (byte {error.start}); a {kind} is a YAML file") from None
 
 
 def read_entries(text: str, source: str) -> dict[str, Entry]:

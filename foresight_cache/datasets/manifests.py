@@ -13,14 +13,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from foresight_cache.datasets.manifest_fields import FIELDS, checked_fields
-from foresight_cache.errors import ManifestError, UnknownName
+from foresight_cache.errors import UnknownName
 from foresight_cache.records import digest
 from foresight_cache.samples import Media, Sample
-from foresight_cache.yaml_lines import read_entries
-
-_LARGEST = 1 << 20
-"""Largest number of bytes of a manifest; a larger file is not parsed."""
-
+from foresight_cache.yaml_lines import read_entries, read_file
 
 _NOT_IN_DIGEST = {
     *("title", "licence", "obtain", "homepage", "citation", "layouts", "annotation_files"),
@@ -112,22 +108,11 @@ def load(name_or_path: str | os.PathLike[str]) -> Manifest:
     """
     name = os.fspath(name_or_path)
     if isinstance(name_or_path, os.PathLike) or os.sep in name or name.endswith((".yaml", ".yml")):
-        return Manifest.parse(_text(Path(name)), name)
+        return Manifest.parse(read_file(Path(name), "manifest", names()), name)
     if name not in names():
         raise UnknownName("dataset", name, names())
     file = importlib.resources.files("data_manifests") / f"{name}.yaml"
     return Manifest.parse(file.read_text(encoding="utf-8"), f"{name}.yaml")
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise ManifestError(f"there is no manifest at {path}; expected a YAML file, or one of: {', '.join(names())}")
-    if path.stat().st_size > _LARGEST:
-        raise ManifestError(f"{path} has {path.stat().st_size} bytes; a manifest has at most {_LARGEST}")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 text (byte {error.start}); a manifest is a YAML file") from None
 
 
 if {field.name for field in fields(Manifest)} != FIELDS:
