@@ -14,11 +14,13 @@ from foresight_cache.runtime.durable_files import write_file
 from foresight_probes.report.figures import metric_over_points, threshold_curve
 from foresight_probes.report.page import Page, page
 from foresight_probes.report.rendering import study_templates
+from foresight_probes.report.section_parts import drawn
 from foresight_probes.results.result import Result, result_path, summary_row
 from foresight_probes.studies.criteria import Found
 from foresight_probes.studies.curves import CurveFound
 from foresight_probes.studies.planning import RUNS
 from foresight_probes.studies.running import Carried
+from foresight_probes.studies.sections import show_all
 from foresight_probes.studies.verdict import Findings
 
 FIGURES = "figures"
@@ -70,6 +72,7 @@ def write_study(carried: Carried, out: Path, *, command: str, written: date) -> 
         names = {
             **{"carried": carried, "found": carried.findings, "parts": parts, "curves": curves},
             **{"command": command, "written": written.isoformat(), "tone": tone(carried.findings)},
+            "drawn_sections": drawn(show_all(carried.findings.evidence), out, FIGURES),
             **{"versions": parts[0].page.versions if parts else {}, "run_links": run_links},
         }
         for suffix in ("md", "html"):

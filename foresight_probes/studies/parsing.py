@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from foresight_cache.points import PIXELS, SHORT_NAMES, Point
 from foresight_cache.records import digest
 from foresight_cache.samples import is_safe_name
 from foresight_probes import heads, tasks
 from foresight_probes.options import TrainingOptions
 from foresight_probes.studies.conditions import Condition, parse_condition
 from foresight_probes.studies.located import Located, nearest
+from foresight_probes.studies.point_texts import parse_point, parse_points
+from foresight_probes.studies.section_requests import parse_section
 from foresight_probes.studies.study import (
     RECOMMENDED,
     Branch,
@@ -29,7 +30,7 @@ from foresight_probes.studies.thresholds import Threshold
 
 KEYS = (
     *("name", "version", "title", "question", "model", "datasets", "runs", "measures", "scores", "criteria"),
-    *("decision", "failures", "curves", "recommendation", "expected", "not_measured"),
+    *("decision", "failures", "curves", "sections", "recommendation", "expected", "not_measured"),
 )
 _NEEDED = ("name", "version", "title", "question", "model", "datasets", "runs", "measures", "criteria", "decision")
 _RESERVED = ("list", "show")
@@ -63,6 +64,9 @@ def parse_study(text: str, source: str) -> Study:
         decision=_decision(fields["decision"], claims),
         failures=tuple(_failure(node, claims) for node in _listed(fields, "failures")),
         curves={name: _curve(node, measured) for name, node in _optional(fields, "curves").items()},
+        sections={
+            name: parse_section(node, datasets, runs, measured) for name, node in _optional(fields, "sections").items()
+        },
         recommendation=_recommendation(fields["recommendation"], measures) if "recommendation" in fields else None,
         expected={name: _expected(node, name, measured) for name, node in _optional(fields, "expected").items()},
         not_measured={name: node.text() for name, node in _optional(fields, "not_measured").items()},
@@ -115,7 +119,7 @@ def _group(node: Located, datasets: Mapping[str, Any]) -> RunGroup:
     return RunGroup(
         dataset=fields["dataset"].choice("dataset of this study", datasets),
         tasks=fields["tasks"].choices("task", tasks.names()),
-        points=_points(fields["points"]),
+        points=parse_points(fields["points"]),
         heads=fields["heads"].choices("head", (*heads.names(), *heads.ALIASES)) if "heads" in fields else None,
         seeds=tuple(item.whole(0) for item in fields["seeds"].items()) if "seeds" in fields else (0,),
         controls=fields["controls"].flag() if "controls" in fields else True,
@@ -127,25 +131,6 @@ def _options(node: Located) -> TrainingOptions:
     known = [field.name for field in dataclasses.fields(TrainingOptions)]
     values = {name: inner.value for name, inner in node.fields(known).items()}
     return node.made(lambda: TrainingOptions(**values))
-
-
-def _points(node: Located, more: Collection[str] = ()) -> tuple[str, ...]:
-    points = tuple(_point(item, more) for item in node.items())
-    if not points:
-        node.expected("points")
-    return points
-
-
-def _point(node: Located, more: Collection[str] = ()) -> str:
-    """Returns a text that may name a point: a tap, which has a dot in it, a pattern, an alias, a set."""
-    text = node.text()
-    if text in more:
-        return text
-    tap = node.made(lambda: Point.parse(text)).tap
-    if tap not in (*SHORT_NAMES, PIXELS) and not set(tap) & set(".*?"):
-        known = (*SHORT_NAMES, PIXELS, *more)
-        node.fail(f"unknown point {text!r}{nearest(text, known)}; known: taps, patterns, {', '.join(known)}")
-    return text
 
 
 def _measure(node: Located, runs: Mapping[str, RunGroup]) -> Measure:
@@ -177,7 +162,7 @@ def _score(node: Located, measures: Mapping[str, Measure]) -> Score:
     return Score(
         title=fields["title"].text(),
         terms=tuple(_term(item, measures) for item in fields["terms"].items()),
-        points=_points(fields["points"]),
+        points=parse_points(fields["points"]),
         bands=_levels(fields["bands"]),
     )
 
@@ -202,7 +187,7 @@ def _criterion(node: Located, measured: Mapping[str, Measure | Score]) -> Criter
     name = fields["measure"].choice("measure or score", measured)
     own = measured[name]
     is_bytes = isinstance(own, Measure) and own.is_bytes
-    against = _points(fields["against"]) if "against" in fields else ()
+    against = parse_points(fields["against"]) if "against" in fields else ()
     if is_bytes and not against:
         node.fail(f"{node.name} is of bytes, which say something against those of other points; add 'against'")
     if against and not is_bytes and (len(against) > 1 or "point" not in fields or isinstance(own, Score)):
@@ -213,7 +198,9 @@ def _criterion(node: Located, measured: Mapping[str, Measure | Score]) -> Criter
     return Criterion(
         title=fields["title"].text(),
         measure=name,
-        points=_points(fields["points"]) if "points" in fields else (_point(fields["point"], (RECOMMENDED,)),),
+        points=parse_points(fields["points"])
+        if "points" in fields
+        else (parse_point(fields["point"], (RECOMMENDED,)),),
         which=fields["which"].choice("word", ("all", "any")) if several else "one",
         against=against,
         levels=_levels(fields["levels"]),
@@ -254,7 +241,7 @@ def _branch(node: Located, claims: frozenset[str]) -> Branch:
         when=when,
         means=fields["means"].text(),
         next=fields["next"].text(),
-        fallback=_point(fields["fallback"]) if "fallback" in fields else "",
+        fallback=parse_point(fields["fallback"]) if "fallback" in fields else "",
     )
 
 
@@ -271,7 +258,7 @@ def _curve(node: Located, measured: Mapping[str, Measure | Score]) -> Curve:
     return Curve(
         title=fields["title"].text(),
         measure=fields["measure"].choice("measure or score", measured),
-        points=_points(fields["points"]),
+        points=parse_points(fields["points"]),
         falls=_threshold(fields["falls"]),
     )
 
@@ -281,7 +268,7 @@ def _recommendation(node: Located, measures: Mapping[str, Measure]) -> Recommend
     name = fields["measure"].choice("measure", measures)
     if measures[name].is_bytes or measures[name].metric != tasks.load(measures[name].task).primary:
         fields["measure"].fail(f"{name!r} is not the metric by which validation chooses; name one that is")
-    return Recommendation(measure=name, points=_points(fields["points"]))
+    return Recommendation(measure=name, points=parse_points(fields["points"]))
 
 
 def _expected(node: Located, name: str, measured: Collection[str]) -> dict[str, tuple[float, float]]:

@@ -146,6 +146,30 @@ class Recommendation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SectionRequest:
+    """A section of the report that a study asks for; each kind (`studies.sections`) says which fields it reads."""
+
+    kind: str
+    title: str
+    runs: str = ""
+    """Name of a group of runs."""
+    task: str = ""
+    """One of the group's tasks."""
+    measures: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    """Points that others are compared with."""
+    heads: tuple[str, ...] | None = None
+    """Heads that may be chosen; None for all."""
+    datasets: tuple[str, ...] = ()
+    """Names of the study's datasets."""
+    values: tuple[float, ...] = ()
+    """Numbers that the kind explains, such as limits."""
+    samples: int = 0
+    """Samples to be shown or used; 0 for the kind's own number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """A study file."""
 
@@ -165,6 +189,7 @@ class Study:
     decision: tuple[Branch, ...]
     failures: tuple[Failure, ...]
     curves: Mapping[str, Curve]
+    sections: Mapping[str, SectionRequest]
     recommendation: Recommendation | None
     expected: Mapping[str, Mapping[str, tuple[float, float]]]
     """Ranges that the plan expected, by measure and point."""

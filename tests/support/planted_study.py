@@ -63,6 +63,9 @@ failures:
 curves:
   decay: {title: Counting, measure: count, points: ["answers.*", nothing.linear], falls: "< 0.9"}
   motion: {title: Moving, measure: speed, points: "answers.*", falls: "< 0.5"}
+sections:
+  noise: {kind: differences, title: What noise takes, measures: count, points: answers.snr, against: answers.linear}
+  motion: {kind: differences, title: Motion, measures: speed, points: answers.snr, against: answers.linear}
 recommendation: {measure: count, points: ["answers.*", nothing.linear]}
 expected:
   count: {answers.linear: [0.9, 1.0]}

@@ -1,0 +1,48 @@
+"""Panels of points of a plane, coloured by class or by value."""
+
+from math import ceil
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from foresight_probes.report.figures.saving import save
+from foresight_probes.report.figures.style import STYLE
+from foresight_probes.studies.parts import Panel, Scatter
+
+SPOKEN = "Points of a plane in their classes"
+"""Description of the figure for screen readers."""
+_ACROSS = 3
+"""Panels in a row."""
+_DISTINCT = "tab10"
+_GRADED = "viridis"
+
+
+def draw(scatter: Scatter, stem: Path) -> str:
+    """Writes `stem`.png and `stem`.svg, and returns the SVG element for a page."""
+    across = min(_ACROSS, len(scatter.panels))
+    down = ceil(len(scatter.panels) / across)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.6 * across, 3.5 * down + 0.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        for number, panel in enumerate(scatter.panels):
+            _draw(figure, figure.add_subplot(down, across, number + 1), panel)
+        figure.suptitle(scatter.title, x=0.01, ha="left", fontsize=12)
+        return save(figure, stem, SPOKEN)
+
+
+def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(panel.title, fontsize=10)
+    if not panel.names:
+        drawn = axes.scatter(*panel.places.T, c=panel.classes, cmap=_GRADED, s=7, lw=0, rasterized=True)
+        figure.colorbar(drawn, ax=axes, shrink=0.8)
+        return
+    colours = mpl.colormaps[_DISTINCT]
+    for number, name in enumerate(panel.names):
+        own = panel.places[panel.classes == number]
+        axes.scatter(*own.T, color=colours(number % 10), s=7, lw=0, label=name, rasterized=True)
+    axes.legend(frameon=False, fontsize=7, markerscale=2, handletextpad=0.1, borderpad=0)

@@ -1,0 +1,26 @@
+"""Texts of a study file that name points: taps, patterns, aliases and sets."""
+
+from collections.abc import Collection
+
+from foresight_cache.points import PIXELS, SHORT_NAMES, Point
+from foresight_probes.studies.located import Located, nearest
+
+
+def parse_points(node: Located, more: Collection[str] = ()) -> tuple[str, ...]:
+    """Returns a list of texts for points; `more` are other words that may stand for one."""
+    points = tuple(parse_point(item, more) for item in node.items())
+    if not points:
+        node.expected("points")
+    return points
+
+
+def parse_point(node: Located, more: Collection[str] = ()) -> str:
+    """Returns a text that may name a point: a tap, which has a dot in it, a pattern, an alias, a set."""
+    text = node.text()
+    if text in more:
+        return text
+    tap = node.made(lambda: Point.parse(text)).tap
+    if tap not in (*SHORT_NAMES, PIXELS) and not set(tap) & set(".*?"):
+        known = (*SHORT_NAMES, PIXELS, *more)
+        node.fail(f"unknown point {text!r}{nearest(text, known)}; known: taps, patterns, {', '.join(known)}")
+    return text

@@ -1,0 +1,78 @@
+"""Sections of studies: what they show equals what runs say, and what is drawn is whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresight_cache.errors import ManifestError
+from foresight_probes.report.section_parts import contact_sheet, drawn
+from foresight_probes.statistics.interval import Interval
+from foresight_probes.studies import sections
+from foresight_probes.studies.parsing import parse_study
+from foresight_probes.studies.parts import Lines, Panel, Picture, Pictures, Scatter, Series, Shown, Table
+from tests.support.planted_study import STUDY
+
+
+def test_every_kind_says_what_it_needs_of_known_fields() -> None:
+    from foresight_probes.studies.study import SectionRequest
+
+    known = set(SectionRequest.__dataclass_fields__)
+    for name in sections.names():
+        assert set(sections.load(name).needs) | set(sections.load(name).takes) <= known
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("kind: differences, title: What", "kind: diferences, title: What", "did you mean 'differences'"),
+        (
+            "measures: count, points: answers.snr, ag",
+            "measures: counts, points: answers.snr, ag",
+            "did you mean 'count'",
+        ),
+        ("title: What noise takes, ", "", "'title' is missing"),
+        (", against: answers.linear}\n  motion", "}\n  motion", "'against' is missing"),
+        ("title: What noise takes, ", "title: What noise takes, samples: 3, ", "unknown key 'samples'"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(old: str, new: str, words: str) -> None:
+    assert old in STUDY
+    with pytest.raises(ManifestError, match=words) as raised:
+        parse_study(STUDY.replace(old, new), "mine.yaml")
+    line = 1 + STUDY.splitlines().index(next(text for text in STUDY.splitlines() if text.startswith("  noise:")))
+    if old.startswith("kind"):
+        assert f"mine.yaml, line {line}" in str(raised.value) or f"mine.yaml:{line}" in str(raised.value)
+
+
+def test_parts_are_drawn_as_text_files_and_pictures(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    red = np.zeros((4, 6, 3), np.uint8)
+    red[..., 0] = 200
+    parts = (
+        Table(columns=("a", "b"), rows=(("x", 1.0), ("y", None))),
+        Lines(
+            title="l",
+            across="x",
+            up="y",
+            series=(Series(name="s", places=(1.0, 2.0), values=(Interval(1, 0, 2), 3.0)),),
+        ),
+        Scatter(title="s", panels=(Panel(title="p", places=np.eye(2), classes=np.array([0, 1]), names=("u", "v")),)),
+        Pictures(title="g", rows={"row": (Picture(pixels=red, caption="red"),)}),
+    )
+    [section] = drawn([Shown(name="n", title="t", parts=parts)], tmp_path, "figures")
+    table, line, points, pictures = section.parts
+    assert table.rows == (("x", "1.000"), ("y", ""))
+    assert table.numbers == (False, True)
+    assert line.svg.startswith("<svg")
+    assert (tmp_path / line.file).exists()
+    assert (tmp_path / points.file).exists()
+    assert np.array_equal(np.array(Image.open(tmp_path / pictures.file))[:4, :6], red)
+    assert pictures.pictures["row"][0].source.startswith("data:image/webp;base64,")
+
+
+def test_a_contact_sheet_holds_every_picture() -> None:
+    pictures = [Picture(pixels=np.full((3, 2, 3), level, np.uint8)) for level in (10, 20, 30)]
+    sheet = contact_sheet(Pictures(title="", rows={"a": tuple(pictures[:2]), "b": tuple(pictures[2:])}))
+    assert [int((sheet == level).all(2).sum()) for level in (10, 20, 30)] == [6, 6, 6]
