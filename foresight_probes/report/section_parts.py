@@ -70,7 +70,7 @@ def drawn(sections: Sequence[Shown], out: Path, folder: str) -> list[DrawnSectio
 
 
 def _drawn(part: Part, stem: str, out: Path) -> DrawnPart:
-    common = {"title": part.title, "note": part.note}
+    title, note = part.title, part.note
     match part:
         case Table():
             shown = tuple(tuple(map(cell_text, row)) for row in part.rows)
@@ -78,12 +78,21 @@ def _drawn(part: Part, stem: str, out: Path) -> DrawnPart:
                 all(row[column] is None or isinstance(row[column], int | float) for row in part.rows)
                 for column in range(len(part.columns))
             )
-            return DrawnPart(kind="table", columns=part.columns, rows=shown, numbers=numbers, pictures={}, **common)
+            return DrawnPart(
+                kind="table", columns=part.columns, rows=shown, numbers=numbers, pictures={}, title=title, note=note
+            )
         case Lines():
-            return DrawnPart(kind="figure", svg=lines.draw(part, out / stem), file=f"{stem}.png", pictures={}, **common)
+            return DrawnPart(
+                kind="figure", svg=lines.draw(part, out / stem), file=f"{stem}.png", pictures={}, title=title, note=note
+            )
         case Scatter():
             return DrawnPart(
-                kind="figure", svg=scatter.draw(part, out / stem), file=f"{stem}.png", pictures={}, **common
+                kind="figure",
+                svg=scatter.draw(part, out / stem),
+                file=f"{stem}.png",
+                pictures={},
+                title=title,
+                note=note,
             )
         case Pictures():
             sheet = f"{stem}.png"
@@ -92,7 +101,7 @@ def _drawn(part: Part, stem: str, out: Path) -> DrawnPart:
                 name: tuple(_compressed(picture.pixels, picture.caption) for picture in row)
                 for name, row in part.rows.items()
             }
-            return DrawnPart(kind="pictures", file=sheet, pictures=rows, **common)
+            return DrawnPart(kind="pictures", file=sheet, pictures=rows, title=title, note=note)
 
 
 def cell_text(cell: Cell) -> str:

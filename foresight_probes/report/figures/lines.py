@@ -30,8 +30,9 @@ def draw(lines: Lines, stem: Path) -> str:
         if lines.limit is not None:
             axes.axhline(lines.limit, color=GREY, lw=1.2, ls="--", label=f"{lines.limit:g}")
         if names:
-            tilt = {"rotation": 32, "ha": "right", "rotation_mode": "anchor"} if len(names) > _TILTED else {}
-            axes.set_xticks(range(len(names)), names, **tilt)
+            axes.set_xticks(range(len(names)), names)
+            if len(names) > _TILTED:
+                axes.tick_params(axis="x", labelrotation=32)
         if lines.is_log:
             axes.set_xscale("log")
         axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)
@@ -50,5 +51,7 @@ def _draw(axes: Axes, series: Series, number: int, names: list[str]) -> None:
     values = [span.value for span in spans]
     below = [max(0.0, span.value - span.low) for span in spans]
     above = [max(0.0, span.high - span.value) for span in spans]
-    look = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
-    axes.errorbar(places, values, [below, above], ms=5.5, capsize=2.5, lw=1.8, label=series.name, **look)
+    colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    axes.errorbar(
+        places, values, [below, above], color=colour, marker=marker, ms=5.5, capsize=2.5, lw=1.8, label=series.name
+    )

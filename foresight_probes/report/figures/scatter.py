@@ -38,11 +38,13 @@ def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
     axes.set_yticks([])
     axes.set_title(panel.title, fontsize=10)
     if not panel.names:
-        drawn = axes.scatter(*panel.places.T, c=panel.classes, cmap=_GRADED, s=7, lw=0, rasterized=True)
+        drawn = axes.scatter(
+            panel.places[:, 0], panel.places[:, 1], c=panel.classes, cmap=_GRADED, s=7, lw=0, rasterized=True
+        )
         figure.colorbar(drawn, ax=axes, shrink=0.8)
         return
     colours = mpl.colormaps[_DISTINCT]
     for number, name in enumerate(panel.names):
         own = panel.places[panel.classes == number]
-        axes.scatter(*own.T, color=colours(number % 10), s=7, lw=0, label=name, rasterized=True)
+        axes.scatter(own[:, 0], own[:, 1], color=colours(number % 10), s=7, lw=0, label=name, rasterized=True)
     axes.legend(frameon=False, fontsize=7, markerscale=2, handletextpad=0.1, borderpad=0)
