@@ -62,7 +62,10 @@ def _is_valid(entry: Entry) -> bool:
 
 
 def _shown(entry: Entry) -> tuple[Instrument, list[Row], str]:
-    rows = [Row(**{name: nan if value is None else value for name, value in row.items()}) for row in entry["rows"]]
+    values: list[dict[str, Any]] = [
+        {name: nan if value is None else value for name, value in row.items()} for row in entry["rows"]
+    ]
+    rows = [Row(**row) for row in values]
     task, head = _name(entry)
     return Instrument(task=task, head=head), rows, entry["failure"] or why_unfit(entry["rows"])
 
