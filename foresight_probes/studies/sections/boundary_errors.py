@@ -1,0 +1,111 @@
+"""Errors of reconstructions at the boundaries of objects and elsewhere, by point."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from foresight_cache.errors import ProbeError
+from foresight_probes.predictions import drawing
+from foresight_probes.predictions.boundaries import NEAR, boundaries, region_errors, region_summary
+from foresight_probes.predictions.shown import middle, reconstruction
+from foresight_probes.results.pairs import compare_runs
+from foresight_probes.results.result import Result
+from foresight_probes.results.scores import SampleScore
+from foresight_probes.studies import sections
+from foresight_probes.studies.derived_metrics import intervals
+from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.parts import Cell, Part, Picture, Pictures, Table
+from foresight_probes.studies.pictured import PointRun, chosen, common_values, evenly_tested, pictured, predictions
+from foresight_probes.studies.study import SectionRequest
+
+TASKS = ("reconstruction",)
+SAMPLES = 48
+"""Test samples that are drawn at each point where a file has no number."""
+
+
+class Section(sections.Section):
+    """Each of `measures`, of reconstructions, at `points`; `against` is the one point that others are compared with.
+
+    `samples` of those tested are drawn, evenly spaced.
+    """
+
+    needs = ("measures", "points")
+    takes = ("against", "samples")
+
+    def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
+        """Returns a table and pictures for each measure. Raises `ProbeError` where there is no run."""
+        parts: list[Part] = []
+        for name in request.measures:
+            own = pictured(evidence, name, (*request.points, *request.against), TASKS)
+            places = chosen(common_values(own.runs), own.measure.metric)
+            errors = [_errors(run, request.samples or SAMPLES, places) for run in own.runs]
+            against = evidence.points(request.against, name) if request.against else ()
+            base = next((found for found in errors if found.point in against), None)
+            kinds = ", ".join(dict.fromkeys(kind for found in errors for kind in found.kinds))
+            note = (
+                f"Mean absolute errors of values from 0 to 1, within {NEAR} pixels of a boundary and elsewhere. "
+                f"Boundaries are those of {kinds}. Differences are paired: on the same samples, of which "
+                f"{len(errors[0].result.scores)} were drawn. {own.note}"
+            )
+            columns = ["point", "at boundaries", "elsewhere", "difference"]
+            columns += [f"at boundaries, against {request.against[0]}"] if base else []
+            rows = tuple(_row(found, base) for found in errors)
+            parts.append(Table(columns=tuple(columns), rows=rows, title=own.measure.title, note=note.strip()))
+            parts += [
+                Pictures(
+                    title=f"{own.measure.title}, {place}: {sample}",
+                    rows={found.point: found.pictures[sample] for found in errors if sample in found.pictures},
+                )
+                for sample, place in places.items()
+            ]
+        return parts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Errors:
+    """The errors of a run, in place of its scores, and the pictures of some samples."""
+
+    point: str
+    result: Result
+    kinds: tuple[str, ...]
+    pictures: dict[str, tuple[Picture, ...]]
+
+
+def _errors(run: PointRun, samples: int, places: dict[str, str]) -> _Errors:
+    ids = evenly_tested(run.result, samples)
+    groups = {score.id: score.group for score in run.result.scores}
+    scores, kinds, pictures = [], [], {}
+    for own in predictions(run, {*ids, *places}):
+        name = own.sample["id"]
+        found, truth = map(middle, reconstruction(own))
+        lines, kind = boundaries(run.cache, own.row, truth)
+        errors = region_errors(found, truth, lines)
+        if name in ids and np.isfinite(errors).all():
+            scores.append(SampleScore(name, groups[name], tuple(map(float, errors))))
+            kinds.append(kind)
+        if name in places:
+            marked = np.where(
+                lines[..., None], drawing.as_bytes(np.array([*drawing.TRUE]) / 255), drawing.as_bytes(truth)
+            )
+            pictures[name] = (
+                Picture(pixels=drawing.plain(marked.astype(np.uint8)), caption=f"original with boundaries ({kind})"),
+                Picture(pixels=drawing.error_map(found, truth), caption="error"),
+            )
+    if not scores:
+        raise ProbeError(f"no test sample drawn at {run.point} has both boundaries and something else")
+    result = replace(run.result, scores_source=tuple(scores), refits={})
+    return _Errors(point=run.point, result=result, kinds=tuple(dict.fromkeys(kinds)), pictures=pictures)
+
+
+def _row(found: _Errors, base: _Errors | None) -> tuple[Cell, ...]:
+    own = intervals(found.result, region_summary)
+    cells: list[Cell] = [found.point, *(own.get(name) for name in ("at boundaries", "elsewhere", "difference"))]
+    if base is None:
+        return tuple(cells)
+    if base is found:
+        return (*cells, None)
+    try:
+        pair = compare_runs([found.result], [base.result], metric="at boundaries", statistic=region_summary)
+    except ProbeError as error:
+        return (*cells, f"not paired: {error}")
+    return (*cells, pair.difference if pair else "not defined at both")
