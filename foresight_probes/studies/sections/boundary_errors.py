@@ -84,11 +84,10 @@ def _errors(run: PointRun, samples: int, places: dict[str, str]) -> _Errors:
             scores.append(SampleScore(name, groups[name], tuple(map(float, errors))))
             kinds.append(kind)
         if name in places:
-            marked = np.where(
-                lines[..., None], drawing.as_bytes(np.array([*drawing.TRUE]) / 255), drawing.as_bytes(truth)
-            )
+            marked = drawing.as_bytes(truth)
+            marked[lines] = drawing.TRUE
             pictures[name] = (
-                Picture(pixels=drawing.plain(marked.astype(np.uint8)), caption=f"original with boundaries ({kind})"),
+                Picture(pixels=drawing.plain(marked), caption=f"original with boundaries ({kind})"),
                 Picture(pixels=drawing.error_map(found, truth), caption="error"),
             )
     if not scores:

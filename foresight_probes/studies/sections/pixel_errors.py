@@ -50,12 +50,8 @@ def _row(run: PointRun, limits: tuple[float, ...]) -> tuple[Cell, ...]:
     try:
         result = with_scores(run.result, run.cache, BOX_ERRORS)
     except ProbeError as error:
-        return (
-            run.point,
-            None,
-            f"not measured: {str(error).removeprefix('not measured: ')}",
-            *[None] * (3 + len(limits)),
-        )
+        reason = str(error).removeprefix("not measured: ")
+        return (run.point, None, f"not measured: {reason}", *[None] * (3 + len(limits)))
 
     def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         return {**summary(scores, counts_RS), **within(scores, counts_RS, limits)}

@@ -1,0 +1,74 @@
+"""Lost frequencies of pictures that are filtered by a known filter, and errors at boundaries that are drawn there."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from skimage.segmentation import find_boundaries
+
+from foresight_probes.predictions.boundaries import label_changes, region_errors
+from foresight_probes.predictions.spectra import EDGES, band_energies, centres, kept, lost_from
+
+
+def grey(values_HW: np.ndarray) -> np.ndarray:
+    return np.repeat(values_HW[..., None], 3, axis=2)
+
+
+def shares(found: np.ndarray, truth: np.ndarray) -> dict[int, float]:
+    energies = band_energies(found, truth).reshape(-1)
+    return {
+        int(name): float(value[0]) for name, value in kept([energies], np.ones((1, 1), int)).items() if value == value
+    }
+
+
+def test_what_a_gaussian_blur_keeps() -> None:
+    """Its transfer function H is exp(-2 π² σ² f²); the error's energy is (1 - H)² of the original's."""
+    noise = 0.5 + 0.1 * np.random.default_rng(0).standard_normal((256, 256))
+    found = shares(grey(gaussian_filter(noise, 2.0, mode="wrap")), grey(noise))
+    for band, middle in enumerate(centres()):
+        if band in found and middle > 0.02:
+            transfer = np.exp(-2 * (np.pi * 2.0 * middle) ** 2)
+            assert found[band] == pytest.approx(1 - (1 - transfer) ** 2, abs=0.12)
+    # 1 - (1 - H)² is a half where H is 1 - 1/√2
+    limit = np.sqrt(-np.log(1 - 0.5**0.5) / 2) / (np.pi * 2.0)
+    lost = lost_from(found)
+    assert lost is not None
+    assert lost / limit == pytest.approx(1, rel=0.25)  # half an octave
+
+
+def test_a_wave_that_is_gone_is_lost_in_its_band_alone() -> None:
+    row = np.arange(128)
+    slow, fast = (0.2 * np.cos(2 * np.pi * row / period)[None] * np.ones((128, 1)) for period in (16, 3))
+    found = shares(grey(0.5 + slow), grey(0.5 + slow + fast))
+    bands = {period: int(np.digitize(1 / period, EDGES) - 1) for period in (16, 3)}
+    assert found[bands[16]] > 0.999
+    assert found[bands[3]] == pytest.approx(0, abs=0.001)
+    assert lost_from(found) == EDGES[bands[3]] or lost_from(found) <= 1 / 3  # type: ignore[operator]
+    assert lost_from(shares(grey(0.5 + slow + fast), grey(0.5 + slow + fast))) is None
+
+
+def test_the_mean_and_the_sides_of_a_picture_are_no_frequencies() -> None:
+    ramp = np.linspace(0, 1, 64)[None] * np.ones((64, 1))
+    energies = band_energies(grey(ramp + 0.3), grey(ramp))
+    assert energies[:, 1].max() < 1e-20
+    assert energies[-2:, 0].sum() < 1e-4 * energies[:, 0].sum()
+
+
+def test_boundaries_of_labels_against_skimage() -> None:
+    labels = np.random.default_rng(1).integers(0, 3, (6, 5)).repeat(4, axis=0).repeat(4, axis=1)
+    own = label_changes(labels)
+    thick = find_boundaries(labels, connectivity=1, mode="thick")
+    assert not (own & ~thick).any()
+    shifted = own.copy()
+    shifted[1:] |= own[:-1] & (labels[:-1] != labels[1:])
+    shifted[:, 1:] |= own[:, :-1] & (labels[:, :-1] != labels[:, 1:])
+    assert np.array_equal(shifted, thick)
+
+
+def test_errors_at_boundaries_and_elsewhere() -> None:
+    truth = np.zeros((40, 40, 3))
+    lines = np.zeros((40, 40), bool)
+    lines[:, 20] = True
+    found = truth.copy()
+    found[:, 16:25] = 0.5  # up to 4 pixels from the line
+    assert region_errors(found, truth, lines).tolist() == [0.5, 0.0]
+    assert np.isnan(region_errors(found, truth, np.zeros_like(lines))[0])
