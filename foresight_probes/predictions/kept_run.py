@@ -64,17 +64,23 @@ def predict(result: Result, cache: Cache, ids: Collection[str] | None = None) ->
 
     Raises: `ProbeError` for weights that are not there or not the run's, and for a cache that is not the run's.
     """
-    _require_same_data(result, cache)
+    require_kept(result, cache)
     for part, division in _parts(result):
         wanted = [score.id for score in part.scores if ids is None or score.id in ids]
         if wanted:
             yield from _predict(part, division, cache, wanted)
 
 
+def require_kept(result: Result, cache: Cache) -> None:
+    """Raises `ProbeError` where a result cannot be predicted again from a cache; reads no weights."""
+    _require_same_data(result, cache)
+    _parts(result)
+
+
 def file_of(result: Result) -> Path:
     """Returns the path of the scores of a result. Raises `ProbeError` for one that was not read from a file."""
     if not isinstance(result.scores_source, Path):
-        raise ProbeError(f"not measured: the files of {named(result)} are not known")
+        raise ProbeError(f"the files of {named(result)} are not known")
     return result.scores_source
 
 
@@ -86,11 +92,9 @@ def named(result: Result) -> str:
 def _require_same_data(result: Result, cache: Cache) -> None:
     own, given = (result.cache.get("digest"), result.cache.get("data")), (cache.digest, data_digest(cache))
     if own != given:
-        raise ProbeError(
-            f"not measured: {named(result)} was trained from another cache than {cache.path}; give that one"
-        )
+        raise ProbeError(f"{named(result)} was trained from another cache than {cache.path}; give that one")
     if result.control:
-        raise ProbeError(f"not measured: {named(result)} is of the control {result.control}, whose targets are others")
+        raise ProbeError(f"{named(result)} is of the control {result.control}, whose targets are others")
 
 
 def _parts(result: Result) -> list[tuple[Result, Division]]:
@@ -104,9 +108,7 @@ def _parts(result: Result) -> list[tuple[Result, Division]]:
         folder = division.folder(scores.parents[2])
         path = result_path(folder, task=result.task, point=result.point, run=result.run)
         if not path.is_file():
-            raise ProbeError(
-                f"not measured: {path} is not there, and only the heads of folds predict what a run with folds tested"
-            )
+            raise ProbeError(f"{path} is not there, and only the heads of folds predict what a run with folds tested")
         parts.append((_with_weights(load_result(path), path), division))
     return parts
 
@@ -114,7 +116,7 @@ def _parts(result: Result) -> list[tuple[Result, Division]]:
 def _with_weights(result: Result, path: Path) -> Result:
     weights = path.with_suffix(".safetensors")
     if not weights.is_file():
-        raise ProbeError(f"not measured: {weights} is not there, and nothing else predicts; train its run again")
+        raise ProbeError(f"{weights} is not there, and nothing else predicts; train its run again")
     return result
 
 
@@ -125,7 +127,7 @@ def _predict(result: Result, division: Division, cache: Cache, ids: Collection[s
     options = replace(own, resident="none", device="cpu", perceptual_weight=0.0)
     asked = load_targets(cache, [result.task], options, division=division)
     if asked.split.digest != result.split.get("digest"):
-        raise ProbeError(f"not measured: {named(result)} was trained on another split of the samples of {cache.path}")
+        raise ProbeError(f"{named(result)} was trained on another split of the samples of {cache.path}")
     task = asked.tasks[result.task]
     needs_tokens = heads.reads_tokens(result.head) or task.transforms_batch
     sources = open_sources(cache, result.point)

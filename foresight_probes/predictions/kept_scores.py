@@ -59,11 +59,11 @@ def _made(result: Result, cache: Cache, score: Callable[[Predicted], np.ndarray]
         scores.append(own.scores())
         task = own.task
     if task is None:
-        raise ProbeError(f"not measured: {named(result)} has no test sample")
+        raise ProbeError(f"{named(result)} has no test sample")
     found, stored = task.metrics(scores).get(task.primary, math.nan), result.metrics.get(task.primary)
     if stored and not abs(found - stored.value) <= TOLERANCE * max(1.0, abs(stored.value)):
         raise ProbeError(
-            f"not measured: the weights of {named(result)} have a {task.primary} of {found:.4f}, and its file "
+            f"the weights of {named(result)} have a {task.primary} of {found:.4f}, and its file "
             f"{stored.value:.4f}; remove the run and train it again"
         )
     return tuple(SampleScore(own.id, own.group, tuple(map(float, made[own.id]))) for own in result.scores)

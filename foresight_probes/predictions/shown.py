@@ -23,7 +23,7 @@ def input_frame(cache: Cache, row: int) -> np.ndarray:
     Raises `ProbeError` for a cache without pixels.
     """
     if PIXELS not in cache:
-        raise ProbeError(f"not measured: {cache.path} has no pixels, so that nothing can be shown; extract them too")
+        raise ProbeError(f"{cache.path} has no pixels, so that nothing can be shown; extract them too")
     return middle_of(cache, row, PIXELS)
 
 

@@ -147,7 +147,7 @@ class Evidence:
             cache = self.caches[self.study.runs[own.runs].dataset]
             results = [derived_metrics.with_scores(result, cache, derived) for result in chosen]
         except ProbeError as error:
-            return Reading(reason=str(error).removeprefix("not measured: "))
+            return Reading(reason=str(error))
         found = [derived_metrics.intervals(result, derived.statistic) for result in results]
         intervals = [metrics[own.metric] for metrics in found if own.metric in metrics]
         if not intervals:

@@ -1,20 +1,21 @@
 """The runs that a section looks into sample by sample: at each point the one that is read, with its samples ranked."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
 from foresight_probes.metrics.resamples import point_estimate
-from foresight_probes.predictions.kept_run import Predicted, predict
+from foresight_probes.predictions.kept_run import Predicted, predict, require_kept
 from foresight_probes.results.result import Result
 from foresight_probes.studies.criteria import LOWER_IS_BETTER
 from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence
-from foresight_probes.studies.study import Measure
+from foresight_probes.studies.parts import Part
+from foresight_probes.studies.study import Measure, SectionRequest
 from foresight_probes.tasks.kinds.cell_means import evenly
 
 RANKS = (0.0, 0.5, 1.0)
@@ -68,10 +69,35 @@ def pictured(evidence: Evidence, name: str, points: Sequence[str], tasks: Collec
         # results of derived metrics have other scores, and not the path of their files
         own = next(result for result in evidence.results[measure.runs] if result.identity == first.identity)
         cache = evidence.caches[evidence.study.runs[measure.runs].dataset]
+        try:
+            require_kept(own, cache)
+        except ProbeError as error:
+            missing.append(f"At {point} nothing is shown: {error}.")
+            continue
         runs.append(PointRun(point=point, result=own, cache=cache, values=sample_values(first, measure.metric)))
     if not runs:
         raise ProbeError(missing[0].rstrip(".") if missing else f"no cache has a point of {', '.join(points)}")
     return Pictured(measure=measure, runs=tuple(runs), missing=tuple(missing))
+
+
+def over_measures(request: SectionRequest, make: Callable[[str], Sequence[Part]]) -> list[Part]:
+    """Returns the parts of all measures of a request, those of which there are none with the reason in the first note.
+
+    Raises `ProbeError` where there are none of any measure.
+    """
+    parts: list[Part] = []
+    reasons = []
+    for name in request.measures:
+        try:
+            parts += make(name)
+        except ProbeError as error:
+            reasons.append(f"{name}: {error}" if len(request.measures) > 1 else str(error))
+    if not parts:
+        raise ProbeError("; ".join(reasons))
+    if reasons:
+        said = f"Not measured: {'; '.join(reasons)}."
+        parts[0] = replace(parts[0], note=f"{parts[0].note} {said}".strip())
+    return parts
 
 
 def sample_values(result: Result, metric: str) -> dict[str, float]:

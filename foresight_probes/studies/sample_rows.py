@@ -7,7 +7,7 @@ from foresight_cache.reader import Cache
 from foresight_probes.predictions.kept_run import Predicted
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Part, Picture, Pictures
-from foresight_probes.studies.pictured import chosen, common_values, pictured, predictions
+from foresight_probes.studies.pictured import chosen, common_values, over_measures, pictured, predictions
 from foresight_probes.studies.study import SectionRequest
 
 Draw = Callable[[Predicted, float, Cache], tuple[Picture, ...]]
@@ -21,8 +21,8 @@ def sample_rows(
 
     Raises `ProbeError` where there is no run of a measure, or no sample that all of them tested.
     """
-    parts: list[Part] = []
-    for name in request.measures:
+
+    def of_measure(name: str) -> list[Part]:
         own = pictured(evidence, name, request.points, tasks)
         places = chosen(common_values(own.runs), own.measure.metric, request.values)
         if not places:
@@ -33,7 +33,13 @@ def sample_rows(
                 sample = predicted.sample["id"]
                 drawn[sample][run.point] = draw(predicted, run.values[sample], run.cache)
         said = f"{note} Samples are ranked by the mean of {own.measure.metric} over the points. {own.note}".strip()
-        for number, (sample, place) in enumerate(places.items()):
-            title = f"{own.measure.title}, {place}: {sample}"
-            parts.append(Pictures(title=title, rows=drawn[sample], note=said if number == 0 else ""))
-    return parts
+        return [
+            Pictures(
+                title=f"{own.measure.title}, {place}: {sample}",
+                rows=drawn[sample],
+                note="" if number else said,
+            )
+            for number, (sample, place) in enumerate(places.items())
+        ]
+
+    return over_measures(request, of_measure)

@@ -15,7 +15,15 @@ from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import intervals
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Part, Picture, Pictures, Table
-from foresight_probes.studies.pictured import PointRun, chosen, common_values, evenly_tested, pictured, predictions
+from foresight_probes.studies.pictured import (
+    PointRun,
+    chosen,
+    common_values,
+    evenly_tested,
+    over_measures,
+    pictured,
+    predictions,
+)
 from foresight_probes.studies.study import SectionRequest
 
 TASKS = ("reconstruction",)
@@ -34,31 +42,7 @@ class Section(sections.Section):
 
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
         """Returns a table and pictures for each measure. Raises `ProbeError` where there is no run."""
-        parts: list[Part] = []
-        for name in request.measures:
-            own = pictured(evidence, name, (*request.points, *request.against), TASKS)
-            places = chosen(common_values(own.runs), own.measure.metric)
-            errors = [_errors(run, request.samples or SAMPLES, places) for run in own.runs]
-            against = evidence.points(request.against, name) if request.against else ()
-            base = next((found for found in errors if found.point in against), None)
-            kinds = ", ".join(dict.fromkeys(kind for found in errors for kind in found.kinds))
-            note = (
-                f"Mean absolute errors of values from 0 to 1, within {NEAR} pixels of a boundary and elsewhere. "
-                f"Boundaries are those of {kinds}. Differences are paired: on the same samples, of which "
-                f"{len(errors[0].result.scores)} were drawn. {own.note}"
-            )
-            columns = ["point", "at boundaries", "elsewhere", "difference"]
-            columns += [f"at boundaries, against {request.against[0]}"] if base else []
-            rows = tuple(_row(found, base) for found in errors)
-            parts.append(Table(columns=tuple(columns), rows=rows, title=own.measure.title, note=note.strip()))
-            parts += [
-                Pictures(
-                    title=f"{own.measure.title}, {place}: {sample}",
-                    rows={found.point: found.pictures[sample] for found in errors if sample in found.pictures},
-                )
-                for sample, place in places.items()
-            ]
-        return parts
+        return over_measures(request, lambda name: _parts(evidence, request, name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,3 +92,29 @@ def _row(found: _Errors, base: _Errors | None) -> tuple[Cell, ...]:
     except ProbeError as error:
         return (*cells, f"not paired: {error}")
     return (*cells, pair.difference if pair else "not defined at both")
+
+
+def _parts(evidence: Evidence, request: SectionRequest, name: str) -> list[Part]:
+    own = pictured(evidence, name, (*request.points, *request.against), TASKS)
+    places = chosen(common_values(own.runs), own.measure.metric)
+    errors = [_errors(run, request.samples or SAMPLES, places) for run in own.runs]
+    against = evidence.points(request.against, name) if request.against else ()
+    base = next((found for found in errors if found.point in against), None)
+    kinds = ", ".join(dict.fromkeys(kind for found in errors for kind in found.kinds))
+    note = (
+        f"Mean absolute errors of values from 0 to 1, within {NEAR} pixels of a boundary and elsewhere. Boundaries are "
+        f"those of {kinds}. Differences are paired: on the same samples, of which {len(errors[0].result.scores)} were "
+        f"drawn. {own.note}"
+    )
+    columns = ["point", "at boundaries", "elsewhere", "difference"]
+    columns += [f"at boundaries, against {request.against[0]}"] if base else []
+    rows = tuple(_row(found, base) for found in errors)
+    table = Table(columns=tuple(columns), rows=rows, title=own.measure.title, note=note.strip())
+    pictures = [
+        Pictures(
+            title=f"{own.measure.title}, {place}: {sample}",
+            rows={found.point: found.pictures[sample] for found in errors if sample in found.pictures},
+        )
+        for sample, place in places.items()
+    ]
+    return [table, *pictures]

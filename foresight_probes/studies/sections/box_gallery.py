@@ -5,7 +5,7 @@ from foresight_probes.predictions.shown import boxes_of, input_frame, inside
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Part, Picture, Pictures
-from foresight_probes.studies.pictured import PointRun, chosen, pictured, predictions
+from foresight_probes.studies.pictured import PointRun, chosen, over_measures, pictured, predictions
 from foresight_probes.studies.study import Measure, SectionRequest
 
 TASKS = ("boxes", "position")
@@ -23,13 +23,14 @@ class Section(sections.Section):
 
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
         """Returns pictures for each measure, a row for each point. Raises `ProbeError` where there is no run."""
-        parts: list[Part] = []
-        for name in request.measures:
-            own = pictured(evidence, name, request.points, TASKS)
-            rows = {run.point: _row(run, own.measure, request.values) for run in own.runs}
-            note = f"True boxes are green, predicted ones orange and broken. Ranked by {own.measure.metric}. {own.note}"
-            parts.append(Pictures(title=own.measure.title, rows=rows, note=note.strip()))
-        return parts
+        return over_measures(request, lambda name: [_gallery(evidence, request, name)])
+
+
+def _gallery(evidence: Evidence, request: SectionRequest, name: str) -> Pictures:
+    own = pictured(evidence, name, request.points, TASKS)
+    rows = {run.point: _row(run, own.measure, request.values) for run in own.runs}
+    note = f"True boxes are green, predicted ones orange and broken. Ranked by {own.measure.metric}. {own.note}"
+    return Pictures(title=own.measure.title, rows=rows, note=note.strip())
 
 
 def _row(run: PointRun, measure: Measure, ranks: tuple[float, ...]) -> tuple[Picture, ...]:

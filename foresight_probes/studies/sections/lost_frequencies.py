@@ -12,7 +12,7 @@ from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import intervals
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table
-from foresight_probes.studies.pictured import PointRun, evenly_tested, pictured, predictions
+from foresight_probes.studies.pictured import PointRun, evenly_tested, over_measures, pictured, predictions
 from foresight_probes.studies.study import SectionRequest
 
 TASKS = ("reconstruction",)
@@ -30,37 +30,31 @@ class Section(sections.Section):
 
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
         """Returns a figure and a table for each measure. Raises `ProbeError` where there is no run."""
-        parts: list[Part] = []
-        for name in request.measures:
-            own = pictured(evidence, name, request.points, TASKS)
-            shares = {run.point: _shares(run, request.samples or SAMPLES) for run in own.runs}
-            series = tuple(
-                Series(
-                    name=point,
-                    places=tuple(centres()[band] for band in bands),
-                    values=tuple(bands.values()),
-                )
-                for point, bands in shares.items()
-            )
-            note = (
-                "The share of the original's energy that the reconstruction keeps in each band of frequencies: 1 less "
-                "the energy of the error over that of the original, of the luminance; below 0 it adds more than there "
-                f"was. Of {min(request.samples or SAMPLES, len(own.runs[0].result.scores))} test samples, with "
-                f"intervals over their groups. {own.note}"
-            )
-            parts += [
-                Lines(
-                    title=own.measure.title,
-                    across="frequency in cycles per pixel",
-                    up="share of energy kept",
-                    series=series,
-                    is_log=True,
-                    limit=HALF,
-                    note=note.strip(),
-                ),
-                _table(own.runs, shares),
-            ]
-        return parts
+        return over_measures(request, lambda name: _parts(evidence, request, name))
+
+
+def _parts(evidence: Evidence, request: SectionRequest, name: str) -> list[Part]:
+    own, samples = pictured(evidence, name, request.points, TASKS), request.samples or SAMPLES
+    shares = {run.point: _shares(run, samples) for run in own.runs}
+    series = tuple(
+        Series(name=point, places=tuple(centres()[band] for band in bands), values=tuple(bands.values()))
+        for point, bands in shares.items()
+    )
+    note = (
+        "The share of the original's energy that the reconstruction keeps in each band of frequencies: 1 less the "
+        "energy of the error over that of the original, of the luminance; below 0 it adds more than there was. Of "
+        f"{min(samples, len(own.runs[0].result.scores))} test samples, with intervals over their groups. {own.note}"
+    )
+    figure = Lines(
+        title=own.measure.title,
+        across="frequency in cycles per pixel",
+        up="share of energy kept",
+        series=series,
+        is_log=True,
+        limit=HALF,
+        note=note.strip(),
+    )
+    return [figure, _table(own.runs, shares)]
 
 
 def _shares(run: PointRun, samples: int) -> dict[int, Interval]:

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from foresight_cache.errors import ProbeError
 from foresight_probes.metrics import Scores
 from foresight_probes.predictions.box_errors import summary, within
 from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import BOX_ERRORS, intervals, with_scores
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Part, Table
-from foresight_probes.studies.pictured import PointRun, pictured
+from foresight_probes.studies.pictured import PointRun, over_measures, pictured
 from foresight_probes.studies.study import SectionRequest
 
 LIMITS = (32.0, 8.0, 4.0)
@@ -25,33 +24,27 @@ class Section(sections.Section):
 
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
         """Returns a table for each measure. Raises `ProbeError` where there is no run."""
-        limits = request.values or LIMITS
-        columns = (
-            *("point", "objects", "centre, median", "centre, 90 %", "side, median", "side, 90 %"),
-            *(f"within {limit:g} px" for limit in limits),
-        )
-        parts: list[Part] = []
-        for name in request.measures:
-            own = pictured(evidence, name, request.points, BOX_ERRORS.tasks)
-            rows = tuple(_row(run, limits) for run in own.runs)
-            if all(row[1] is None for row in rows):
-                raise ProbeError(str(rows[0][2]).removeprefix("not measured: "))
-            note = (
-                "In pixels of the model's input, of boxes that are matched one to one. The error of a side is the mean "
-                "of the four sides; within a limit are the objects whose side error is no larger. Objects without a "
-                "box count as infinitely far. Intervals count other test samples, and no other training samples. "
-                f"{own.note}"
-            )
-            parts.append(Table(columns=columns, rows=rows, title=own.measure.title, note=note.strip()))
-        return parts
+        return over_measures(request, lambda name: [_table(evidence, request, name)])
+
+
+def _table(evidence: Evidence, request: SectionRequest, name: str) -> Table:
+    limits = request.values or LIMITS
+    columns = (
+        *("point", "objects", "centre, median", "centre, 90 %", "side, median", "side, 90 %"),
+        *(f"within {limit:g} px" for limit in limits),
+    )
+    own = pictured(evidence, name, request.points, BOX_ERRORS.tasks)
+    rows = tuple(_row(run, limits) for run in own.runs)
+    note = (
+        "In pixels of the model's input, of boxes that are matched one to one. The error of a side is the mean of the "
+        "four sides; within a limit are the objects whose side error is no larger. Objects without a box count as "
+        f"infinitely far. Intervals count other test samples, and no other training samples. {own.note}"
+    )
+    return Table(columns=columns, rows=rows, title=own.measure.title, note=note.strip())
 
 
 def _row(run: PointRun, limits: tuple[float, ...]) -> tuple[Cell, ...]:
-    try:
-        result = with_scores(run.result, run.cache, BOX_ERRORS)
-    except ProbeError as error:
-        reason = str(error).removeprefix("not measured: ")
-        return (run.point, None, f"not measured: {reason}", *[None] * (3 + len(limits)))
+    result = with_scores(run.result, run.cache, BOX_ERRORS)
 
     def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         return {**summary(scores, counts_RS), **within(scores, counts_RS, limits)}

@@ -90,7 +90,7 @@ def test_of_folds_each_sample_is_predicted_by_the_head_that_did_not_see_it(tmp_p
     require_same_scores(result, predict(result, cache))
     weights = result_path(tmp_path / "runs" / "folds" / "1", task="counting", point=POINT, run="ridge-seed0")
     weights.with_suffix(".safetensors").unlink()
-    with pytest.raises(ProbeError, match=r"not measured: .*folds/1/.*safetensors is not there"):
+    with pytest.raises(ProbeError, match=r"folds/1/.*safetensors is not there"):
         list(predict(result, cache))
     weights.unlink()
     with pytest.raises(ProbeError, match="only the heads of folds predict"):
@@ -99,7 +99,7 @@ def test_of_folds_each_sample_is_predicted_by_the_head_that_did_not_see_it(tmp_p
 
 def test_another_cache_is_refused(runs: Path, tmp_path: Path) -> None:
     other = scenes.write(tmp_path / "cache", 72, tars="b")
-    with pytest.raises(ProbeError, match="not measured: boxes by .* was trained from another cache than"):
+    with pytest.raises(ProbeError, match="boxes by .* was trained from another cache than"):
         list(predict(of(runs, "boxes", "token-linear"), other))
 
 
@@ -130,5 +130,5 @@ def test_kept_numbers_are_made_once_and_belong_to_their_run(
     kept_scores(result, cache, "rows", 2, score)
     assert calls
     monkeypatch.setattr(module, "TOLERANCE", -1.0)
-    with pytest.raises(ProbeError, match="not measured: the weights of boxes by .* have a mean_iou of"):
+    with pytest.raises(ProbeError, match="the weights of boxes by .* have a mean_iou of"):
         kept_scores(result, cache, "others", 1, score)

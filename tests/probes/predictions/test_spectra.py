@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.segmentation import find_boundaries
 
+from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.predictions.boundaries import label_changes, region_errors
 from foresight_probes.predictions.spectra import EDGES, band_energies, centres, kept, lost_from
 
@@ -15,9 +16,7 @@ def grey(values_HW: np.ndarray) -> np.ndarray:
 
 def shares(found: np.ndarray, truth: np.ndarray) -> dict[int, float]:
     energies = band_energies(found, truth).reshape(-1)
-    return {
-        int(name): float(value[0]) for name, value in kept([energies], np.ones((1, 1), int)).items() if value == value
-    }
+    return {int(name): value for name, value in point_estimate(kept, [energies]).items()}
 
 
 def test_what_a_gaussian_blur_keeps() -> None:

@@ -76,13 +76,14 @@ sections:
 """
 
 
+STAGES = {"vit.pre_merge": "objects.linear", "vit.post_merge": "picture.linear"}
+
+
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     root = tmp_path_factory.mktemp("pictured")
     planted = PlantedCache(world="several", train=70, validation=20, test=30, seed=3, rows=8)
-    planted_stages.write(
-        root / "cache", planted, {"vit.pre_merge": "objects.linear", "vit.post_merge": "picture.linear"}
-    )
+    planted_stages.write(root / "cache", planted, STAGES)
     study = parse_study(STUDY, "pictured.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "TOKEN_INPUTS", ("channels",))
@@ -174,32 +175,30 @@ def test_galleries_show_the_boxes_of_the_worst_the_median_and_the_best(evidence:
     means = sorted((float(np.mean(score.scores)), score.id) for score in result.scores)
     expected = [means[0], means[round((len(means) - 1) / 2)], means[-1]]
     row = part.rows["vit.pre_merge"]
+    captions = [f"{value:.3f}: {name}" for value, name in expected]
     assert [picture.caption for picture in row] == [
-        f"{place}, {value:.3f}: {name}"
-        for place, (value, name) in zip(("worst", "median", "best"), expected, strict=True)
+        f"worst, {captions[0]}",
+        f"median, {captions[1]}",
+        f"best, {captions[2]}",
     ]
     assert all(picture.pixels.dtype == np.uint8 and max(picture.pixels.shape) <= drawing.SIDE for picture in row)
     (own,) = predict(result, evidence.caches["scenes"], {expected[2][1]})
-    x0, y0, x1, y1 = (boxes_of(own)[0][0] * drawing.SIDE).round().astype(int)
+    x0, y0, _, y1 = (boxes_of(own)[0][0] * drawing.SIDE).round().astype(int)
     assert (row[2].pixels[y0 : y1 + 1, x0] == drawing.TRUE).all(-1).mean() > 0.5  # parts may lie under the prediction
     for again, first in zip(shown(evidence, "boxes"), (part, _), strict=True):
         assert isinstance(again, Pictures)
         assert isinstance(first, Pictures)
-        same = [
-            np.array_equal(a.pixels, b.pixels)
-            for p in again.rows
-            for a, b in zip(again.rows[p], first.rows[p], strict=True)
-        ]
-        assert all(same)
-        assert len(same) == 6
+        assert list(again.rows) == ["vit.pre_merge", "vit.post_merge"]
+        for point, row in again.rows.items():
+            assert [np.array_equal(a.pixels, b.pixels) for a, b in zip(row, first.rows[point], strict=True)] == [
+                True
+            ] * 3
 
 
 def test_reconstructions_are_those_of_the_head(evidence: Evidence) -> None:
     parts = shown(evidence, "drawn")
     assert [isinstance(part, Pictures) for part in parts] == [True] * 3
-    values = [
-        sample_values(result_of(evidence, "pictures", point), "psnr") for point in ("vit.pre_merge", "vit.post_merge")
-    ]
+    values = [sample_values(result_of(evidence, "pictures", point), "psnr") for point in STAGES]
     means = {name: (values[0][name] + values[1][name]) / 2 for name in values[0]}
     worst, best = min(means, key=lambda name: means[name]), max(means, key=lambda name: means[name])
     assert parts[0].title == f"PSNR, worst: {worst}"
@@ -226,9 +225,8 @@ def test_edges_and_labels_are_drawn(evidence: Evidence) -> None:
     (own,) = predict(result_of(evidence, "patches", "vit.pre_merge"), evidence.caches["scenes"], {name})
     truth, _ = classes_of(own)
     for row, column in np.argwhere(truth == 0):
-        assert np.array_equal(
-            true.pixels[row * 28 + 14, column * 28 + 14], picture.pixels[row * 28 + 14, column * 28 + 14]
-        )
+        middle = (row * 28 + 14, column * 28 + 14)
+        assert np.array_equal(true.pixels[middle], picture.pixels[middle])
     assert own.task.class_name(int(truth.max())) in true.caption
     assert found.caption.startswith("predicted, ")
 
@@ -258,15 +256,20 @@ def test_frequencies_and_boundaries(evidence: Evidence) -> None:
 
 
 def test_a_section_says_why_there_is_nothing(evidence: Evidence) -> None:
-    (wrong,) = (own for own in sections.show_all(evidence) if own.name == "wrong")
-    assert wrong.reason == "psnr is of the task reconstruction, expected a measure of boxes or position"
+    with pytest.raises(
+        ProbeError, match="^psnr is of the task reconstruction, expected .* boxes or position$"
+    ):
+        shown(evidence, "wrong")
     path = result_of(evidence, "pictures", "vit.pre_merge").scores_source
     assert isinstance(path, Path)
     weights = path.with_suffix(".safetensors")
     moved = weights.rename(weights.with_suffix(".moved"))
     try:
-        with pytest.raises(ProbeError, match="not measured: .*safetensors is not there"):
-            shown(evidence, "drawn")
+        (part,) = shown(evidence, "edges")
+        assert isinstance(part, Pictures)
+        assert list(part.rows) == ["vit.post_merge"]
+        assert "At vit.pre_merge nothing is shown: " in part.note
+        assert "safetensors is not there" in part.note
     finally:
         moved.rename(weights)
 
