@@ -83,8 +83,8 @@ def region_summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarra
 
     >>> from foresight_probes.metrics.resamples import point_estimate
     >>> point_estimate(region_summary, [np.array([0.5, 0.25]), np.array([0.25, 0.25])])
-    {'at boundaries': 0.375, 'elsewhere': 0.25, 'difference': 0.125}
+    {'region_error_near': 0.375, 'region_error_elsewhere': 0.25, 'difference': 0.125}
     """
     near, elsewhere = np.stack([np.asarray(score) for score in scores]).T
-    parts = {"at boundaries": near, "elsewhere": elsewhere, "difference": near - elsewhere}
+    parts = {"region_error_near": near, "region_error_elsewhere": elsewhere, "difference": near - elsewhere}
     return {name: mean(values, counts_RS) for name, values in parts.items()}

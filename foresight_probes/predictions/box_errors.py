@@ -81,10 +81,10 @@ def within(scores: Scores, counts_RS: np.ndarray, limits: tuple[float, ...]) -> 
     >>> from foresight_probes.metrics.resamples import point_estimate
     >>> scores = [np.array([0.5, 4.0, 2.0, 1.0, 0.0, 0.0]), np.array([0.0, 9.0, 8.0])]
     >>> point_estimate(lambda scores, counts: within(scores, counts, (4.0,)), scores)
-    {'centre 90 %': 9.0, 'side 90 %': 8.0, 'within 4': 0.6666666666666666}
+    {'centre 90 %': 9.0, 'side 90 %': 8.0, 'share_within_4': 0.6666666666666666}
     """
     _, centre, side, counts = _objects(scores, counts_RS)
-    shares = {f"within {limit:g}": mean(side <= limit, counts) for limit in limits}
+    shares = {f"share_within_{limit:g}": mean(side <= limit, counts) for limit in limits}
     return {"centre 90 %": quantile(centre, counts, 0.9), "side 90 %": quantile(side, counts, 0.9), **shares}
 
 

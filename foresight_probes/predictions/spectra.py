@@ -14,6 +14,10 @@ EDGES = tuple(NYQUIST * 2 ** (-step / 2) for step in range(14, -1, -1))
 """Ends of the bands of frequencies, half an octave each, in cycles per pixel."""
 
 
+KEPT = "kept_"
+"""Beginning of the names of the shares that are kept, before the number of the band."""
+
+
 def centres(edges: tuple[float, ...] = EDGES) -> tuple[float, ...]:
     """Returns the geometric mean of the two ends of each band."""
     return tuple((low * high) ** 0.5 for low, high in pairwise(edges))
@@ -45,16 +49,16 @@ def kept(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the share of the energy that is kept in each band, over all samples: 1 - that of the errors / the true.
 
     It is below 0 where the reconstruction adds more than there was. `scores` are flat `band_energies` of each sample;
-    the names are the numbers of the bands. Bands without energy are NaN.
+    the names end with the numbers of the bands. Bands without energy are NaN.
 
     >>> from foresight_probes.metrics.resamples import point_estimate
     >>> point_estimate(kept, [np.array([3.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0, 0.0])])
-    {'0': 0.5}
+    {'kept_0': 0.5}
     """
     flat = np.stack([np.asarray(score) for score in scores])
     sums_RF2 = (counts_RS @ flat).reshape(len(counts_RS), -1, 2)
     lost_RF = ratio(sums_RF2[..., 1], sums_RF2[..., 0])
-    return {str(band): 1 - lost_RF[:, band] for band in range(lost_RF.shape[1])}
+    return {f"{KEPT}{band}": 1 - lost_RF[:, band] for band in range(lost_RF.shape[1])}
 
 
 def lost_from(shares: dict[int, float], edges: tuple[float, ...] = EDGES, least: float = 0.5) -> float | None:

@@ -29,6 +29,7 @@ from foresight_probes.studies.study import SectionRequest
 TASKS = ("reconstruction",)
 SAMPLES = 48
 """Test samples that are drawn at each point where a file has no number."""
+_METRICS = ("region_error_near", "region_error_elsewhere", "difference")
 
 
 class Section(sections.Section):
@@ -82,13 +83,13 @@ def _errors(run: PointRun, samples: int, places: dict[str, str]) -> _Errors:
 
 def _row(found: _Errors, base: _Errors | None) -> tuple[Cell, ...]:
     own = intervals(found.result, region_summary)
-    cells: list[Cell] = [found.point, *(own.get(name) for name in ("at boundaries", "elsewhere", "difference"))]
+    cells: list[Cell] = [found.point, *(own.get(name) for name in _METRICS)]
     if base is None:
         return tuple(cells)
     if base is found:
         return (*cells, None)
     try:
-        pair = compare_runs([found.result], [base.result], metric="at boundaries", statistic=region_summary)
+        pair = compare_runs([found.result], [base.result], metric=_METRICS[0], statistic=region_summary)
     except ProbeError as error:
         return (*cells, f"not paired: {error}")
     return (*cells, pair.difference if pair else "not defined at both")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from foresight_cache.errors import ProbeError
 from foresight_probes.predictions.kept_run import Predicted
 from foresight_probes.predictions.shown import reconstruction
-from foresight_probes.predictions.spectra import EDGES, band_energies, centres, kept, lost_from
+from foresight_probes.predictions.spectra import EDGES, KEPT, band_energies, centres, kept, lost_from
 from foresight_probes.results.scores import SampleScore
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
@@ -46,7 +46,7 @@ def _parts(evidence: Evidence, request: SectionRequest, name: str) -> list[Part]
         f"{min(samples, len(own.runs[0].result.scores))} test samples, with intervals over their groups. {own.note}"
     )
     figure = Lines(
-        title=own.measure.title,
+        title="Energy of reconstructions by frequency",
         across="frequency in cycles per pixel",
         up="share of energy kept",
         series=series,
@@ -66,7 +66,7 @@ def _shares(run: PointRun, samples: int) -> dict[int, Interval]:
         raise ProbeError(f"no test sample is drawn at {run.point}")
     scores = tuple(SampleScore(name, groups[name], energies[name]) for name in sorted(energies))
     found = intervals(replace(run.result, scores_source=scores), kept)
-    return {int(band): interval for band, interval in found.items()}
+    return {int(name.removeprefix(KEPT)): interval for name, interval in found.items()}
 
 
 def _energies(own: Predicted) -> tuple[float, ...]:

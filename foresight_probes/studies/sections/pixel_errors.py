@@ -51,5 +51,5 @@ def _row(run: PointRun, limits: tuple[float, ...]) -> tuple[Cell, ...]:
 
     found = intervals(result, statistic)
     objects = sum(len(score.scores) for score in result.scores) // 3
-    names = (*_COLUMNS, *(f"within {limit:g}" for limit in limits))
+    names = (*_COLUMNS, *(f"share_within_{limit:g}" for limit in limits))
     return (run.point, objects, *(found.get(name, "too few have a box") for name in names))

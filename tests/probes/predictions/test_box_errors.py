@@ -40,7 +40,7 @@ def test_metrics_against_numpy() -> None:
     assert found["centre_error_pixels"][0] == pytest.approx(np.median(objects[:, 1]))
     assert found["side_error_pixels"][0] == pytest.approx(np.median(objects[:, 2]))
     shares = within([own.reshape(-1) for own in scores], counts, (32.0, 8.0))
-    assert shares["within 8"][0] == pytest.approx((objects[:, 2] <= 8).mean())
+    assert shares["share_within_8"][0] == pytest.approx((objects[:, 2] <= 8).mean())
     assert shares["side 90 %"][0] == np.quantile(objects[:, 2], 0.9, method="inverted_cdf")
     doubled = quantile(objects[:, 1], np.repeat([[2, 0, 1, 1]], [1, 4, 2, 5], axis=1), 0.9)
     again = np.concatenate([scores[0], scores[0], scores[2], scores[3]])[:, 1]

@@ -7,7 +7,7 @@ from skimage.segmentation import find_boundaries
 
 from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.predictions.boundaries import label_changes, region_errors
-from foresight_probes.predictions.spectra import EDGES, band_energies, centres, kept, lost_from
+from foresight_probes.predictions.spectra import EDGES, KEPT, band_energies, centres, kept, lost_from
 
 
 def grey(values_HW: np.ndarray) -> np.ndarray:
@@ -16,7 +16,7 @@ def grey(values_HW: np.ndarray) -> np.ndarray:
 
 def shares(found: np.ndarray, truth: np.ndarray) -> dict[int, float]:
     energies = band_energies(found, truth).reshape(-1)
-    return {int(name): value for name, value in point_estimate(kept, [energies]).items()}
+    return {int(name.removeprefix(KEPT)): value for name, value in point_estimate(kept, [energies]).items()}
 
 
 def test_what_a_gaussian_blur_keeps() -> None:

@@ -64,7 +64,7 @@ decision:
 sections:
   overlap: {kind: measures-by-point, title: Overlap, measures: [iou, best, both], points: [E4, E5]}
   differing: {kind: differences, title: Differences, measures: best, points: E5, against: E4}
-  pixels: {kind: pixel-errors, title: Pixels, measures: iou, points: [E4, E5], values: [8, 2]}
+  pixels: {kind: pixel-errors, title: Pixels, measures: iou, points: [E4, E5], values: [8, 0.5]}
   boxes: {kind: box-gallery, title: Boxes, measures: [iou, best], points: [E4, E5]}
   drawn: {kind: reconstructions, title: Drawn, measures: psnr, points: [E4, E5]}
   edges: {kind: edge-maps, title: Edges, measures: psnr, points: [E4, E5], values: 0}
@@ -155,7 +155,7 @@ def test_only_the_tasks_metrics_can_be_derived() -> None:
 def test_errors_in_pixels(evidence: Evidence) -> None:
     (table,) = shown(evidence, "pixels")
     assert isinstance(table, Table)
-    assert table.columns[-2:] == ("within 8 px", "within 2 px")
+    assert table.columns[-2:] == ("within 8 px", "within 0.5 px")
     by_point = {row[0]: row for row in table.rows}
     row = by_point["vit.pre_merge"]
     result = result_of(evidence, "boxes", "vit.pre_merge")
@@ -164,7 +164,8 @@ def test_errors_in_pixels(evidence: Evidence) -> None:
     values = [cell.value for cell in row[2:] if isinstance(cell, Interval)]
     assert values[0] <= values[1]
     assert values[2] <= values[3]
-    assert values[4] > values[5]
+    within = by_point["vit.post_merge"][-2:]  # where less is known
+    assert 1 > within[0].value > within[1].value  # type: ignore[union-attr]
     assert values[0] == evidence.reading("centre", "vit.pre_merge").interval.value  # type: ignore[union-attr]
 
 
@@ -184,7 +185,10 @@ def test_galleries_show_the_boxes_of_the_worst_the_median_and_the_best(evidence:
     assert all(picture.pixels.dtype == np.uint8 and max(picture.pixels.shape) <= drawing.SIDE for picture in row)
     (own,) = predict(result, evidence.caches["scenes"], {expected[2][1]})
     x0, y0, _, y1 = (boxes_of(own)[0][0] * drawing.SIDE).round().astype(int)
-    assert (row[2].pixels[y0 : y1 + 1, x0] == drawing.TRUE).all(-1).mean() > 0.5  # parts may lie under the prediction
+    side = row[2].pixels[y0 : y1 + 1, x0]
+    is_true, is_predicted = ((side == colour).all(-1) for colour in (drawing.TRUE, drawing.PREDICTED))
+    assert (is_true | is_predicted).mean() > 0.9  # a good prediction lies over it, with gaps
+    assert is_true.mean() > 0.3
     for again, first in zip(shown(evidence, "boxes"), (part, _), strict=True):
         assert isinstance(again, Pictures)
         assert isinstance(first, Pictures)
@@ -256,9 +260,7 @@ def test_frequencies_and_boundaries(evidence: Evidence) -> None:
 
 
 def test_a_section_says_why_there_is_nothing(evidence: Evidence) -> None:
-    with pytest.raises(
-        ProbeError, match="^psnr is of the task reconstruction, expected .* boxes or position$"
-    ):
+    with pytest.raises(ProbeError, match="^psnr is of the task reconstruction, expected .* boxes or position$"):
         shown(evidence, "wrong")
     path = result_of(evidence, "pictures", "vit.pre_merge").scores_source
     assert isinstance(path, Path)
