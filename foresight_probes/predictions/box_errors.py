@@ -44,8 +44,7 @@ def box_errors(boxes_P4: Tensor, truth_K4: Tensor, *, height: int, width: int) -
     errors_K3[:, 0] = iou_PK.max(0)
     unit = torch.tensor([width, height, width, height], dtype=torch.float64)
     boxes, truth = boxes_P4.double() * unit, truth_K4.double() * unit
-    centres = [(own[:, :2] + own[:, 2:]) / 2 for own in (boxes, truth)]
-    apart_PK = torch.cdist(*centres).numpy()
+    apart_PK = torch.cdist((boxes[:, :2] + boxes[:, 2:]) / 2, (truth[:, :2] + truth[:, 2:]) / 2).numpy()
     rows, columns = linear_sum_assignment(iou_PK - _NEARER * apart_PK / max(height, width), maximize=True)
     errors_K3[columns, 1] = apart_PK[rows, columns]
     errors_K3[columns, 2] = (boxes[rows] - truth[columns]).abs().mean(1).numpy()

@@ -34,8 +34,8 @@ def band_energies(picture_HWC: np.ndarray, truth_HWC: np.ndarray, edges: tuple[f
         truth_HWC: The original.
         edges: Ends of the F bands, rising, in cycles per pixel.
     """
-    truth = rgb2gray(truth_HWC)  # type: ignore[no-untyped-call]
-    error = rgb2gray(picture_HWC) - truth  # type: ignore[no-untyped-call]
+    truth = rgb2gray(truth_HWC)
+    error = rgb2gray(picture_HWC) - truth
     window = np.outer(*(np.hanning(side + 2)[1:-1] for side in truth.shape))
     spectra = [np.square(np.abs(np.fft.fft2((own - own.mean()) * window))) for own in (truth, error)]
     frequency = np.hypot(np.fft.fftfreq(truth.shape[0])[:, None], np.fft.fftfreq(truth.shape[1])[None])

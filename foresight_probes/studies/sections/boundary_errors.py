@@ -59,7 +59,9 @@ class _Errors:
 def _errors(run: PointRun, samples: int, places: dict[str, str]) -> _Errors:
     ids = evenly_tested(run.result, samples)
     groups = {score.id: score.group for score in run.result.scores}
-    scores, kinds, pictures = [], [], {}
+    scores: list[SampleScore] = []
+    kinds: list[str] = []
+    pictures: dict[str, tuple[Picture, ...]] = {}
     for own in predictions(run, {*ids, *places}):
         name = own.sample["id"]
         found, truth = map(middle, reconstruction(own))

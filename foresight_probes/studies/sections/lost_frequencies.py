@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.points import PIXELS
 from foresight_probes.predictions.kept_run import Predicted
 from foresight_probes.predictions.shown import reconstruction
 from foresight_probes.predictions.spectra import EDGES, KEPT, band_energies, centres, kept, lost_from
@@ -82,8 +83,7 @@ def _table(runs: tuple[PointRun, ...], shares: dict[str, dict[int, Interval]]) -
         bands = {band: interval.value for band, interval in shares[run.point].items()}
         limit = lost_from(bands, EDGES, HALF)
         first = next(row for row, sample in enumerate(run.cache.rows) if sample["id"] == run.result.scores[0].id)
-        tokens, pixels = run.cache[run.point].grid_of(first), run.cache.rows[first]["grid_pixel"]
-        of_grid = 0.5 * tokens.h / pixels[1]
+        of_grid = 0.5 * run.cache[run.point].grid_of(first).h / run.cache[PIXELS].grid_of(first).h
         rows.append(
             (
                 *(run.point, limit if limit is not None else "none is lost", 1 / limit if limit else None),

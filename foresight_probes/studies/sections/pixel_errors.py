@@ -13,6 +13,7 @@ from foresight_probes.studies.study import SectionRequest
 
 LIMITS = (32.0, 8.0, 4.0)
 """Limits in pixels where a file has none: of positions, boundaries and textures."""
+TASKS = BOX_ERRORS.tasks
 _COLUMNS = ("centre_error_pixels", "centre 90 %", "side_error_pixels", "side 90 %")
 
 
@@ -33,7 +34,7 @@ def _table(evidence: Evidence, request: SectionRequest, name: str) -> Table:
         *("point", "objects", "centre, median", "centre, 90 %", "side, median", "side, 90 %"),
         *(f"within {limit:g} px" for limit in limits),
     )
-    own = pictured(evidence, name, request.points, BOX_ERRORS.tasks)
+    own = pictured(evidence, name, request.points, TASKS)
     rows = tuple(_row(run, limits) for run in own.runs)
     note = (
         "In pixels of the model's input, of boxes that are matched one to one. The error of a side is the mean of the "

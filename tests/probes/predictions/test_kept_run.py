@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.reader import Cache
 from foresight_probes.options import TrainingOptions
 from foresight_probes.predictions import kept_scores as module
 from foresight_probes.predictions.kept_run import Predicted, predict
@@ -25,7 +26,7 @@ KEPT = (
 )
 
 
-def letterboxed(cache: "scenes.Cache") -> "scenes.Cache":
+def letterboxed(cache: Cache) -> Cache:
     """The same samples as if their inputs had borders, with categories."""
     for row in cache.rows:
         row["fit"] = "letterbox"  # 200×100 pixels of the original in the middle of a square
@@ -35,12 +36,12 @@ def letterboxed(cache: "scenes.Cache") -> "scenes.Cache":
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> "scenes.Cache":
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
     return letterboxed(scenes.write(tmp_path_factory.mktemp("scenes") / "cache", 72))
 
 
 @pytest.fixture(scope="module")
-def runs(cache: "scenes.Cache", tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "POOLED_INPUTS", ("leading-4",))
@@ -66,12 +67,12 @@ def require_same_scores(result: Result, predicted: Iterator[Predicted]) -> None:
 
 
 @pytest.mark.parametrize(("task", "head"), KEPT)
-def test_scores_are_those_of_the_evaluation(cache: "scenes.Cache", runs: Path, task: str, head: str) -> None:
+def test_scores_are_those_of_the_evaluation(cache: Cache, runs: Path, task: str, head: str) -> None:
     result = of(runs, task, head)
     require_same_scores(result, predict(result, cache))
 
 
-def test_some_samples_alone_are_predicted_as_all_are(cache: "scenes.Cache", runs: Path) -> None:
+def test_some_samples_alone_are_predicted_as_all_are(cache: Cache, runs: Path) -> None:
     result = of(runs, "boxes", "token-linear")
     chosen = {result.scores[3].id, result.scores[1].id}
     found = list(predict(result, cache, chosen))
@@ -104,7 +105,7 @@ def test_another_cache_is_refused(runs: Path, tmp_path: Path) -> None:
 
 
 def test_kept_numbers_are_made_once_and_belong_to_their_run(
-    cache: "scenes.Cache", runs: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Cache, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, calls = of(runs, "boxes", "token-linear"), []
 

@@ -55,7 +55,7 @@ def test_the_mean_and_the_sides_of_a_picture_are_no_frequencies() -> None:
 def test_boundaries_of_labels_against_skimage() -> None:
     labels = np.random.default_rng(1).integers(0, 3, (6, 5)).repeat(4, axis=0).repeat(4, axis=1)
     own = label_changes(labels)
-    thick = find_boundaries(labels, connectivity=1, mode="thick")
+    thick = find_boundaries(labels, connectivity=1, mode="thick")  # type: ignore[no-untyped-call]
     assert not (own & ~thick).any()
     shifted = own.copy()
     shifted[1:] |= own[:-1] & (labels[:-1] != labels[1:])

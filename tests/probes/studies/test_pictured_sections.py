@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from foresight_probes.studies.pictured import chosen, sample_values
 from foresight_probes.studies.planning import Settings, plan_study
 from foresight_probes.studies.running import carry_out
 from foresight_probes.training import candidates
+from pipelines import studies
 from tests.support import planted_stages
 
 STUDY = """\
@@ -170,7 +172,7 @@ def test_errors_in_pixels(evidence: Evidence) -> None:
 
 
 def test_galleries_show_the_boxes_of_the_worst_the_median_and_the_best(evidence: Evidence) -> None:
-    part, _ = shown(evidence, "boxes")
+    part, by_best_match = shown(evidence, "boxes")
     assert isinstance(part, Pictures)
     result = result_of(evidence, "boxes", "vit.pre_merge")
     means = sorted((float(np.mean(score.scores)), score.id) for score in result.scores)
@@ -189,7 +191,7 @@ def test_galleries_show_the_boxes_of_the_worst_the_median_and_the_best(evidence:
     is_true, is_predicted = ((side == colour).all(-1) for colour in (drawing.TRUE, drawing.PREDICTED))
     assert (is_true | is_predicted).mean() > 0.9  # a good prediction lies over it, with gaps
     assert is_true.mean() > 0.3
-    for again, first in zip(shown(evidence, "boxes"), (part, _), strict=True):
+    for again, first in zip(shown(evidence, "boxes"), (part, by_best_match), strict=True):
         assert isinstance(again, Pictures)
         assert isinstance(first, Pictures)
         assert list(again.rows) == ["vit.pre_merge", "vit.post_merge"]
@@ -210,7 +212,9 @@ def test_reconstructions_are_those_of_the_head(evidence: Evidence) -> None:
     (own,) = predict(result_of(evidence, "pictures", "vit.post_merge"), evidence.caches["scenes"], {best})
     ((found,), (truth,)) = reconstruction(own)
     assert 10 * np.log10(1 / np.square(found - truth).mean()) == pytest.approx(values[1][best], abs=1e-3)
-    original, drawn, error = parts[2].rows["vit.post_merge"]  # type: ignore[union-attr]
+    shown_best = parts[2]
+    assert isinstance(shown_best, Pictures)
+    original, drawn, error = shown_best.rows["vit.post_merge"]
     stored = evidence.caches["scenes"]["pixels"].stored(own.row).reshape(32, 32, 3)
     assert np.array_equal(original.pixels[::7, ::7], stored)
     assert np.array_equal(drawn.pixels[::7, ::7], (255 * found).round())
@@ -274,6 +278,16 @@ def test_a_section_says_why_there_is_nothing(evidence: Evidence) -> None:
         assert "safetensors is not there" in part.note
     finally:
         moved.rename(weights)
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_sections_of_the_studies_are_of_tasks_that_they_can_show(name: str) -> None:
+    study, looking = studies.load(name), 0
+    for request in study.sections.values():
+        tasks = getattr(import_module(type(sections.load(request.kind)).__module__), "TASKS", ())
+        looking += bool(tasks)
+        assert not tasks or {study.measures[measure].task for measure in request.measures} <= set(tasks), request.title
+    assert looking
 
 
 def test_lower_is_better_for_errors() -> None:
