@@ -7,6 +7,7 @@ tested.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_result, result_path
 from foresight_probes.sweeps.divisions import WHOLE, Division
 from foresight_probes.sweeps.identity import data_digest
-from foresight_probes.sweeps.targets import load_targets
+from foresight_probes.sweeps.targets import TaskTargets, load_targets
 from foresight_probes.tasks import Task
 from foresight_probes.training.kept_head import load_head
 from foresight_probes.training.task_batch import TaskBatch
@@ -125,7 +126,7 @@ def _predict(result: Result, division: Division, cache: Cache, ids: Collection[s
     own = TrainingOptions(**result.options)
     # few samples are read once each, and a weight of LPIPS in the loss changes no prediction
     options = replace(own, resident="none", device="cpu", perceptual_weight=0.0)
-    asked = load_targets(cache, [result.task], options, division=division)
+    asked = _asked(cache, result.task, options, division)
     if asked.split.digest != result.split.get("digest"):
         raise ProbeError(f"{named(result)} was trained on another split of the samples of {cache.path}")
     task = asked.tasks[result.task]
@@ -149,6 +150,12 @@ def _predict(result: Result, division: Division, cache: Cache, ids: Collection[s
                 prediction=_single(prediction, position),
                 target=part.targets[position],
             )
+
+
+@lru_cache(maxsize=2)
+def _asked(cache: Cache, task: str, options: TrainingOptions, division: Division) -> TaskTargets:
+    """Returns the targets of a task, which the runs of all points share."""
+    return load_targets(cache, [task], options, division=division)
 
 
 def _single(prediction: Prediction, position: int) -> Prediction:

@@ -1,12 +1,17 @@
 """Lost frequencies of pictures that are filtered by a known filter, and errors at boundaries that are drawn there."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from skimage.color import rgb2gray
+from skimage.feature import canny
 from skimage.segmentation import find_boundaries
 
+from foresight_cache.samples import Grid
 from foresight_probes.metrics.resamples import point_estimate
-from foresight_probes.predictions.boundaries import label_changes, region_errors
+from foresight_probes.predictions.boundaries import boundaries, label_changes, region_errors
 from foresight_probes.predictions.spectra import EDGES, KEPT, band_energies, centres, kept, lost_from
 
 
@@ -61,6 +66,38 @@ def test_boundaries_of_labels_against_skimage() -> None:
     shifted[1:] |= own[:-1] & (labels[:-1] != labels[1:])
     shifted[:, 1:] |= own[:, :-1] & (labels[:, :-1] != labels[:, 1:])
     assert np.array_equal(shifted, thick)
+
+
+class Stub:
+    """A cache of one picture of 200×100 pixels with a border, without dense labels."""
+
+    def __init__(self, *boxes: list[float]) -> None:
+        objects = [{"box": box} for box in boxes]
+        row = {"height": 100, "width": 200, "grid_pixel": Grid(1, 16, 16), "fit": "letterbox"}
+        self.rows = [{**row, "annotations": {"objects": objects}}]
+
+    def __contains__(self, name: str) -> bool:
+        return False
+
+
+def test_boundaries_of_boxes_lie_inside_the_border_of_a_letterbox() -> None:
+    """The original fills rows 4 to 12 of 16, so that one of its pixels is 0.08 of the input's."""
+    cache: Any = Stub([50, 25, 150, 75])
+    found, kind = boundaries(cache, 0, np.zeros((8, 16, 3)))
+    expected = np.zeros((8, 16), bool)
+    expected[2:7, 4:13] = True
+    expected[3:6, 5:12] = False
+    assert kind == "boxes"
+    assert np.array_equal(found, expected)
+
+
+def test_without_annotations_edges_are_the_boundaries() -> None:
+    cache: Any = Stub()
+    picture = np.zeros((32, 32, 3))
+    picture[8:24, 8:24] = 1
+    found, kind = boundaries(cache, 0, picture)
+    assert kind == "Canny's edges"
+    assert np.array_equal(found, canny(rgb2gray(picture), sigma=1))  # type: ignore[no-untyped-call]
 
 
 def test_errors_at_boundaries_and_elsewhere() -> None:
