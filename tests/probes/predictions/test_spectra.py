@@ -1,5 +1,6 @@
 """Lost frequencies of pictures that are filtered by a known filter, and errors at boundaries that are drawn there."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 from skimage.segmentation import find_boundaries
 
+from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.predictions.boundaries import boundaries, label_changes, region_errors
+from foresight_probes.predictions.shown import input_frame
 from foresight_probes.predictions.spectra import EDGES, KEPT, band_energies, centres, kept, lost_from
 
 
@@ -69,15 +72,21 @@ def test_boundaries_of_labels_against_skimage() -> None:
 
 
 class Stub:
-    """A cache of one picture of 200×100 pixels with a border, without dense labels."""
+    """A cache of one picture of 200×100 pixels with a border, with or without dense labels."""
 
-    def __init__(self, *boxes: list[float]) -> None:
+    def __init__(self, *boxes: list[float], labels: np.ndarray | None = None) -> None:
         objects = [{"box": box} for box in boxes]
         row = {"height": 100, "width": 200, "grid_pixel": Grid(1, 16, 16), "fit": "letterbox"}
-        self.rows = [{**row, "annotations": {"objects": objects}}]
+        self.labels = labels
+        self.rows = [{**row, "annotations": {"objects": objects, **({} if labels is None else {"labels": {}})}}]
 
     def __contains__(self, name: str) -> bool:
-        return False
+        return name == "labels" and self.labels is not None
+
+    def __getitem__(self, name: str) -> Any:
+        assert self.labels is not None
+        flat, grid = self.labels.reshape(-1, 1), Grid(*self.labels.shape)
+        return SimpleNamespace(grid_of=lambda _: grid, stored=lambda _: flat)
 
 
 def test_boundaries_of_boxes_lie_inside_the_border_of_a_letterbox() -> None:
@@ -89,6 +98,24 @@ def test_boundaries_of_boxes_lie_inside_the_border_of_a_letterbox() -> None:
     expected[3:6, 5:12] = False
     assert kind == "boxes"
     assert np.array_equal(found, expected)
+
+
+def test_boundaries_of_dense_labels_go_before_those_of_boxes() -> None:
+    """Of a clip they are those of the frame in the middle, below the border."""
+    labels = np.zeros((3, 16, 16), np.uint8)
+    labels[1, :, 8:] = 3
+    cache: Any = Stub([50, 25, 150, 75], labels=labels)
+    found, kind = boundaries(cache, 0, np.zeros((8, 16, 3)))
+    assert kind == "dense labels"
+    assert found.shape == (8, 16)
+    assert np.argwhere(found)[:, 1].tolist() == [7] * 8
+
+
+def test_what_has_no_pixels_cannot_be_shown() -> None:
+    cache: Any = Stub()
+    cache.path = "caches/mine"
+    with pytest.raises(ProbeError, match="caches/mine has no pixels, so that nothing can be shown; extract them too"):
+        input_frame(cache, 0)
 
 
 def test_without_annotations_edges_are_the_boundaries() -> None:
