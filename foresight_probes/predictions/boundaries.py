@@ -1,6 +1,7 @@
-"""Where the boundaries of objects are in a picture, and how a reconstruction fares there and elsewhere."""
+"""Where the boundaries of objects are in a picture, and how a reconstruction fares there and inside of objects."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,28 @@ from foresight_probes.predictions.shown import inside, middle_of
 
 LABELS = "labels"
 """Point of a cache that has the class of each pixel."""
-NEAR = 4
-"""Distance in pixels, along rows, columns and diagonals, within which a pixel is at a boundary."""
+NEAR = 1 / 112
+"""Distance within which a pixel is at a boundary, along rows, columns and diagonals, of the picture's longer side: 4
+pixels of 448, and no less than one."""
 
 
-def boundaries(cache: Cache, row: int, picture_HWC: np.ndarray) -> tuple[np.ndarray, str]:
-    """Returns the pixels on boundaries of a sample, bool [H, W], and what they are those of.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Boundaries:
+    """Where objects end in a picture."""
 
-    They are changes of the class in dense labels, else the sides of the objects' boxes, else Canny's edges.
+    lines: np.ndarray
+    """Pixels on boundaries, bool [H, W]."""
+    objects: np.ndarray
+    """Pixels of objects, bool [H, W]."""
+    kind: str
+    """What the boundaries are those of."""
+
+
+def boundaries(cache: Cache, row: int, picture_HWC: np.ndarray) -> Boundaries:
+    """Returns the boundaries of the objects of a sample.
+
+    They are changes of the class in dense labels, else the sides of the objects' boxes, else Canny's edges. In dense
+    labels, and beside edges, all is taken for an object.
 
     Args:
         cache: A cache.
@@ -31,11 +46,14 @@ def boundaries(cache: Cache, row: int, picture_HWC: np.ndarray) -> tuple[np.ndar
     """
     sample = cache.rows[row]
     if LABELS in cache and "labels" in sample["annotations"]:
-        return label_changes(middle_of(cache, row, LABELS)[inside(sample)][..., 0]), "dense labels"
+        changes = label_changes(middle_of(cache, row, LABELS)[inside(sample)][..., 0])
+        return Boundaries(lines=changes, objects=np.ones_like(changes), kind="dense labels")
     boxes = [thing["box"] for thing in sample["annotations"].get("objects", ()) if not thing.get("crowd")]
     if boxes:
-        return _box_sides(np.array(boxes, np.float64), sample, picture_HWC.shape[:2]), "boxes"
-    return edge_map(picture_HWC), "Canny's edges"
+        sides, objects = _boxes(np.array(boxes, np.float64), sample, picture_HWC.shape[:2])
+        return Boundaries(lines=sides, objects=objects, kind="boxes")
+    edges = edge_map(picture_HWC)
+    return Boundaries(lines=edges, objects=np.ones_like(edges), kind="Canny's edges")
 
 
 def label_changes(labels_HW: np.ndarray) -> np.ndarray:
@@ -50,32 +68,34 @@ def label_changes(labels_HW: np.ndarray) -> np.ndarray:
     return changes
 
 
-def _box_sides(boxes_K4: np.ndarray, sample: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
-    """Returns the pixels under the sides of boxes, in the part of the input that shows the picture."""
+def _boxes(boxes_K4: np.ndarray, sample: Mapping[str, Any], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the pixels under the sides of boxes, and those of whole boxes, of what the input shows of the picture."""
     rows, columns = inside(sample)
     _, height, width = sample["grid_pixel"]
-    sides = np.zeros(size, bool)
+    sides, objects = np.zeros(size, bool), np.zeros(size, bool)
     pixels = input_fractions(boxes_K4, sample) * [width, height, width, height]
     pixels -= [columns.start or 0, rows.start or 0] * 2
     for x0, y0, x1, y1 in pixels.round().astype(int).clip(0, [size[1] - 1, size[0] - 1] * 2):
         sides[[y0, y1], x0 : x1 + 1] = True
         sides[y0 : y1 + 1, [x0, x1]] = True
-    return sides
+        objects[y0 : y1 + 1, x0 : x1 + 1] = True
+    return sides, objects
 
 
-def region_errors(picture_HWC: np.ndarray, truth_HWC: np.ndarray, boundaries_HW: np.ndarray) -> np.ndarray:
-    """Returns the mean absolute error at boundaries and that elsewhere, [2] float64, NaN where there is no such pixel.
+def region_errors(picture_HWC: np.ndarray, truth_HWC: np.ndarray, found: Boundaries) -> np.ndarray:
+    """Returns the mean absolute error at boundaries and that inside of objects, away from boundaries, [2] float64.
 
-    At boundaries are pixels within `NEAR` of them.
+    It is NaN where there is no such pixel. At boundaries are pixels within `NEAR` of them, on either side.
 
     >>> truth, lines = np.zeros((16, 16, 3)), np.zeros((16, 16), bool)
     >>> lines[:, 0] = True
-    >>> region_errors(truth + 0.25, truth, lines).tolist()
+    >>> region_errors(truth + 0.25, truth, Boundaries(lines=lines, objects=~lines, kind="")).tolist()
     [0.25, 0.25]
     """
-    near = binary_dilation(boundaries_HW, np.ones((2 * NEAR + 1,) * 2, bool))
+    distance = max(1, round(NEAR * max(truth_HWC.shape[:2])))
+    near = binary_dilation(found.lines, np.ones((2 * distance + 1,) * 2, bool))
     error_HW = np.abs(picture_HWC - truth_HWC).mean(-1)
-    return np.array([error_HW[own].mean() if own.any() else np.nan for own in (near, ~near)])
+    return np.array([error_HW[own].mean() if own.any() else np.nan for own in (near, found.objects & ~near)])
 
 
 def region_summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
@@ -83,8 +103,8 @@ def region_summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarra
 
     >>> from foresight_probes.metrics.resamples import point_estimate
     >>> point_estimate(region_summary, [np.array([0.5, 0.25]), np.array([0.25, 0.25])])
-    {'region_error_near': 0.375, 'region_error_elsewhere': 0.25, 'difference': 0.125}
+    {'region_error_boundaries': 0.375, 'region_error_interiors': 0.25, 'difference': 0.125}
     """
-    near, elsewhere = np.stack([np.asarray(score) for score in scores]).T
-    parts = {"region_error_near": near, "region_error_elsewhere": elsewhere, "difference": near - elsewhere}
+    near, interior = np.stack([np.asarray(score) for score in scores]).T
+    parts = {"region_error_boundaries": near, "region_error_interiors": interior, "difference": near - interior}
     return {name: mean(values, counts_RS) for name, values in parts.items()}

@@ -1,4 +1,4 @@
-"""Errors of reconstructions at the boundaries of objects and elsewhere, by point."""
+"""Errors of reconstructions at the boundaries of objects and inside of them, by point."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ from foresight_probes.studies.study import SectionRequest
 TASKS = ("reconstruction",)
 SAMPLES = 48
 """Test samples that are drawn at each point where a file has no number."""
-_METRICS = ("region_error_near", "region_error_elsewhere", "difference")
+_METRICS = ("region_error_boundaries", "region_error_interiors", "difference")
 
 
 class Section(sections.Section):
@@ -65,20 +65,20 @@ def _errors(run: PointRun, samples: int, places: dict[str, str]) -> _Errors:
     for own in predictions(run, {*ids, *places}):
         name = own.sample["id"]
         found, truth = map(middle, reconstruction(own))
-        lines, kind = boundaries(run.cache, own.row, truth)
-        errors = region_errors(found, truth, lines)
+        ends = boundaries(run.cache, own.row, truth)
+        errors = region_errors(found, truth, ends)
         if name in ids and np.isfinite(errors).all():
             scores.append(SampleScore(name, groups[name], tuple(map(float, errors))))
-            kinds.append(kind)
+            kinds.append(ends.kind)
         if name in places:
             marked = drawing.as_bytes(truth)
-            marked[lines] = drawing.TRUE
+            marked[ends.lines] = drawing.TRUE
             pictures[name] = (
-                Picture(pixels=drawing.plain(marked), caption=f"original with boundaries ({kind})"),
+                Picture(pixels=drawing.plain(marked), caption=f"original with boundaries ({ends.kind})"),
                 Picture(pixels=drawing.error_map(found, truth), caption="error"),
             )
     if not scores:
-        raise ProbeError(f"no test sample drawn at {run.point} has both boundaries and something else")
+        raise ProbeError(f"no test sample drawn at {run.point} has both boundaries and interiors")
     result = replace(run.result, scores_source=tuple(scores), refits={})
     return _Errors(point=run.point, result=result, kinds=tuple(dict.fromkeys(kinds)), pictures=pictures)
 
@@ -105,11 +105,11 @@ def _parts(evidence: Evidence, request: SectionRequest, name: str) -> list[Part]
     base = next((found for found in errors if found.point in against), None)
     kinds = ", ".join(dict.fromkeys(kind for found in errors for kind in found.kinds))
     note = (
-        f"Mean absolute errors of values from 0 to 1, within {NEAR} pixels of a boundary and elsewhere. Boundaries are "
-        f"those of {kinds}. Differences are paired: on the same samples, of which {len(errors[0].result.scores)} were "
-        f"drawn. {own.note}"
+        f"Mean absolute errors of values from 0 to 1: within a {1 / NEAR:.0f}th of the longer side of a boundary, and "
+        f"inside of objects beyond that. Boundaries are those of {kinds}. Differences are paired: on the same samples, "
+        f"of which {len(errors[0].result.scores)} were drawn. {own.note}"
     )
-    columns = ["point", "at boundaries", "elsewhere", "difference"]
+    columns = ["point", "at boundaries", "inside", "difference"]
     columns += [f"at boundaries, against {request.against[0]}"] if base else []
     rows = tuple(_row(found, base) for found in errors)
     table = Table(columns=tuple(columns), rows=rows, title=own.measure.title, note=note.strip())

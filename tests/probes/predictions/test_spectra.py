@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 from foresight_cache.errors import ProbeError
 from foresight_cache.samples import Grid
 from foresight_probes.metrics.resamples import point_estimate
-from foresight_probes.predictions.boundaries import boundaries, label_changes, region_errors
+from foresight_probes.predictions.boundaries import Boundaries, boundaries, label_changes, region_errors
 from foresight_probes.predictions.shown import input_frame
 from foresight_probes.predictions.spectra import EDGES, KEPT, band_energies, centres, kept, lost_from
 
@@ -92,12 +92,13 @@ class Stub:
 def test_boundaries_of_boxes_lie_inside_the_border_of_a_letterbox() -> None:
     """The original fills rows 4 to 12 of 16, so that one of its pixels is 0.08 of the input's."""
     cache: Any = Stub([50, 25, 150, 75])
-    found, kind = boundaries(cache, 0, np.zeros((8, 16, 3)))
+    found = boundaries(cache, 0, np.zeros((8, 16, 3)))
     expected = np.zeros((8, 16), bool)
     expected[2:7, 4:13] = True
+    assert np.array_equal(found.objects, expected)
     expected[3:6, 5:12] = False
-    assert kind == "boxes"
-    assert np.array_equal(found, expected)
+    assert found.kind == "boxes"
+    assert np.array_equal(found.lines, expected)
 
 
 def test_boundaries_of_dense_labels_go_before_those_of_boxes() -> None:
@@ -105,10 +106,11 @@ def test_boundaries_of_dense_labels_go_before_those_of_boxes() -> None:
     labels = np.zeros((3, 16, 16), np.uint8)
     labels[1, :, 8:] = 3
     cache: Any = Stub([50, 25, 150, 75], labels=labels)
-    found, kind = boundaries(cache, 0, np.zeros((8, 16, 3)))
-    assert kind == "dense labels"
-    assert found.shape == (8, 16)
-    assert np.argwhere(found)[:, 1].tolist() == [7] * 8
+    found = boundaries(cache, 0, np.zeros((8, 16, 3)))
+    assert found.kind == "dense labels"
+    assert found.lines.shape == (8, 16)
+    assert found.objects.all()
+    assert np.argwhere(found.lines)[:, 1].tolist() == [7] * 8
 
 
 def test_what_has_no_pixels_cannot_be_shown() -> None:
@@ -122,16 +124,21 @@ def test_without_annotations_edges_are_the_boundaries() -> None:
     cache: Any = Stub()
     picture = np.zeros((32, 32, 3))
     picture[8:24, 8:24] = 1
-    found, kind = boundaries(cache, 0, picture)
-    assert kind == "Canny's edges"
-    assert np.array_equal(found, canny(rgb2gray(picture), sigma=1))  # type: ignore[no-untyped-call]
+    found = boundaries(cache, 0, picture)
+    assert found.kind == "Canny's edges"
+    assert np.array_equal(found.lines, canny(rgb2gray(picture), sigma=1))  # type: ignore[no-untyped-call]
 
 
-def test_errors_at_boundaries_and_elsewhere() -> None:
-    truth = np.zeros((40, 40, 3))
-    lines = np.zeros((40, 40), bool)
+def test_errors_at_boundaries_and_inside_of_objects() -> None:
+    """Of 448 pixels a side 4 to each side of a line are at the boundary; what is no object does not count."""
+    truth = np.zeros((448, 448, 3))
+    lines, objects = np.zeros((448, 448), bool), np.zeros((448, 448), bool)
     lines[:, 20] = True
+    objects[:, 20:] = True
     found = truth.copy()
-    found[:, 16:25] = 0.5  # up to 4 pixels from the line
-    assert region_errors(found, truth, lines).tolist() == [0.5, 0.0]
-    assert np.isnan(region_errors(found, truth, np.zeros_like(lines))[0])
+    found[:, 16:25] = 0.5
+    found[:, :16] = 0.25  # no object
+    known = Boundaries(lines=lines, objects=objects, kind="")
+    assert region_errors(found, truth, known).tolist() == [0.5, 0.0]
+    nothing = Boundaries(lines=np.zeros_like(lines), objects=objects, kind="")
+    assert np.isnan(region_errors(found, truth, nothing)[0])

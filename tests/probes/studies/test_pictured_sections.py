@@ -250,11 +250,11 @@ def test_frequencies_and_boundaries(evidence: Evidence) -> None:
     assert isinstance(errors, Table)
     assert [row[0] for row in errors.rows] == ["vit.pre_merge", "vit.post_merge"]
     for row in errors.rows:
-        near, elsewhere, difference = row[1:4]
+        near, inside, difference = row[1:4]
         assert isinstance(near, Interval)
-        assert isinstance(elsewhere, Interval)
+        assert isinstance(inside, Interval)
         assert isinstance(difference, Interval)
-        assert difference.value == pytest.approx(near.value - elsewhere.value)
+        assert difference.value == pytest.approx(near.value - inside.value)
     first, second = errors.rows
     assert first[4] is None
     assert isinstance(second[4], Interval)
