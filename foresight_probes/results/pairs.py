@@ -6,6 +6,7 @@ import numpy as np
 
 from foresight_cache.errors import ProbeError
 from foresight_probes import tasks
+from foresight_probes.metrics.resamples import Statistic
 from foresight_probes.results.comparable import OF_INTERVALS, recipe_of
 from foresight_probes.results.result import Result
 from foresight_probes.statistics.paired import PERMUTATIONS, PairedComparison, compare_pair, with_seeds
@@ -13,7 +14,13 @@ from foresight_probes.tasks import Task
 
 
 def compare_runs(
-    first: Sequence[Result], second: Sequence[Result], *, metric: str, confidence: float = 0.95, tests: int = 1
+    first: Sequence[Result],
+    second: Sequence[Result],
+    *,
+    metric: str,
+    confidence: float = 0.95,
+    tests: int = 1,
+    statistic: Statistic | None = None,
 ) -> PairedComparison | None:
     """Compares a metric of the runs of two points, heads or caches, those of one seed with each other.
 
@@ -22,9 +29,10 @@ def compare_runs(
     Args:
         first: Results that differ in their seeds alone.
         second: The same of what is compared with them.
-        metric: A metric of their task.
+        metric: A metric of their task, or one that `statistic` makes.
         confidence: Confidence of the intervals.
         tests: Tests that are made at once, for the minimum detectable difference.
+        statistic: Function that makes the metric of the results' scores; None for the task's own.
 
     Raises: `ProbeError` for runs that have no seed in common, or that were not scored on the same test samples by the
         same recipe.
@@ -36,12 +44,14 @@ def compare_runs(
         raise ProbeError(
             f"{_named(first[0])} has the seeds {seeds[0]} and {_named(second[0])} {seeds[1]}, none in common"
         )
-    found = [_compared(one, other, metric, confidence, tests) for one, other in pairs]
+    found = [_compared(one, other, metric, confidence, tests, statistic) for one, other in pairs]
     known = [comparison for comparison in found if comparison is not None]
     return with_seeds(known, confidence=confidence, tests=tests) if known else None
 
 
-def _compared(one: Result, other: Result, metric: str, confidence: float, tests: int) -> PairedComparison | None:
+def _compared(
+    one: Result, other: Result, metric: str, confidence: float, tests: int, statistic: Statistic | None
+) -> PairedComparison | None:
     _require_comparable(one, other)
     task = task_of(one)
     first, second = ({score.id: score for score in result.scores} for result in (one, other))
@@ -52,7 +62,7 @@ def _compared(one: Result, other: Result, metric: str, confidence: float, tests:
             [np.array(first[name].scores) for name in first],
             [np.array(second[name].scores) for name in first],
             [score.group for score in first.values()],
-            task.resampled_metrics,
+            statistic or task.resampled_metrics,
             metric,
             permutations=0 if task.targets_from == "features" else PERMUTATIONS,
             confidence=confidence,

@@ -168,13 +168,13 @@ def _percentiles(value: float, draws: np.ndarray, groups: float, quantile: float
 Scale = Callable[[float, np.ndarray, float, float], Ends]
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        **dict.fromkeys(("accuracy", "top_", "share_above_"), _proportion),
+        **dict.fromkeys(("accuracy", "top_", "share_above_", "share_within_"), _proportion),
         **dict.fromkeys(("median_iou", "balanced_accuracy", "auroc", "miou"), _share),
-        **dict.fromkeys(("mean_iou", "edge_f1", "ssim"), _mean_share),
+        **dict.fromkeys(("mean_iou", "best_match_iou", "edge_f1", "ssim"), _mean_share),
         **dict.fromkeys(("auprc", "map_"), _biased_share),
-        **dict.fromkeys(("r2", "copy_r2", "cosine", "copy_cosine"), _at_most_one),
+        **dict.fromkeys(("r2", "copy_r2", "cosine", "copy_cosine", "kept_"), _at_most_one),
         **dict.fromkeys(("mae", "relative_error", "centre_error", "size_error"), _positive),
-        **dict.fromkeys(("lpips", "gram_distance", "mean_rank"), _positive),
+        **dict.fromkeys(("lpips", "gram_distance", "mean_rank", "region_error_"), _positive),
         "calibration_error": _debiased_root,
         "psnr": _plain,
     }

@@ -7,13 +7,14 @@ from typing import Literal
 from foresight_cache.errors import ProbeError
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.statistics.interval import Interval
+from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence, Reading, bytes_of
 from foresight_probes.studies.scores import score_reading
 from foresight_probes.studies.study import Criterion
 from foresight_probes.studies.thresholds import Threshold, about, samples_needed, widened
 
 Status = Literal["met", "not met", "undecided", "not measured", "instrument unfit"]
-LOWER_IS_BETTER = ("error", "mae", "lpips", "distance", "rank")
+LOWER_IS_BETTER = ("error", "mae", "lpips", "distance", "rank", "pixels")
 """Ends of the names of metrics of which less is better."""
 
 
@@ -191,7 +192,8 @@ def _difference(evidence: Evidence, criterion: Criterion, point: str) -> Place:
             return Place(point=name, reading=own)
     metric = evidence.study.measures[criterion.measure].metric
     try:
-        found = compare_runs(first.results, second.results, metric=metric)
+        statistic = statistic_of(first.results, metric)
+        found = compare_runs(first.results, second.results, metric=metric, statistic=statistic)
     except ProbeError as error:
         return Place(point=name, reading=Reading(reason=str(error)))
     if found is None:

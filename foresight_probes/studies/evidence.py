@@ -19,6 +19,8 @@ from foresight_probes.results.result import Result, best_of_grids
 from foresight_probes.splits import SIDES
 from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval, over_seeds
+from foresight_probes.studies import derived_metrics
+from foresight_probes.studies.derived_metrics import Derived
 from foresight_probes.studies.study import Measure, Study
 
 
@@ -126,6 +128,8 @@ class Evidence:
         return known or f"{own.task} was not trained on {point}"
 
     def _read(self, own: Measure, chosen: Sequence[Result]) -> Reading:
+        if (derived := derived_metrics.find(own.task, own.metric)) is not None:
+            return self._read_derived(own, chosen, derived)
         first = chosen[0]
         intervals = [result.metrics[own.metric] for result in chosen if own.metric in result.metrics]
         if not intervals:
@@ -135,11 +139,33 @@ class Evidence:
             if result.identity not in self.recomputed:
                 self.recomputed[result.identity] = recomputed_metrics(result)
             require_unedited(result, own.metric, self.recomputed[result.identity])
+        return self._reading_of(own, chosen, intervals)
+
+    def _read_derived(self, own: Measure, chosen: Sequence[Result], derived: Derived) -> Reading:
+        """Returns a metric that is made from predictions, whose results have the numbers that make it as scores."""
+        try:
+            cache = self.caches[self.study.runs[own.runs].dataset]
+            results = [derived_metrics.with_scores(result, cache, derived) for result in chosen]
+        except ProbeError as error:
+            return Reading(reason=str(error))
+        found = [derived_metrics.intervals(result, derived.statistic) for result in results]
+        intervals = [metrics[own.metric] for metrics in found if own.metric in metrics]
+        if not intervals:
+            return Reading(reason=f"{own.metric} is not defined on the test samples", results=tuple(results))
+        said = f"intervals of {own.metric} do not count other training samples"
+        return self._reading_of(own, results, intervals, said if chosen[0].refits else "")
+
+    def _reading_of(
+        self, own: Measure, chosen: Sequence[Result], intervals: Sequence[Interval], said: str = ""
+    ) -> Reading:
+        """Returns a reading with these intervals, one for each seed; `said` is what else must be known of them."""
+        first = chosen[0]
         state = self.state(own, first)
+        unsure = "" if state.calibrated == "fit" else f"{first.head} for {own.task} is {state.reason}"
         return Reading(
             interval=over_seeds(intervals),
             doubt=first.doubt,
-            caution="" if state.calibrated == "fit" else f"{first.head} for {own.task} is {state.reason}",
+            caution="; ".join(part for part in (unsure, said) if part),
             results=tuple(chosen),
             samples=samples_of(first),
             groups=first.split["effective_groups"],

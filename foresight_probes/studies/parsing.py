@@ -8,6 +8,7 @@ from foresight_cache.records import digest
 from foresight_cache.samples import is_safe_name
 from foresight_probes import heads, tasks
 from foresight_probes.options import TrainingOptions
+from foresight_probes.studies import derived_metrics
 from foresight_probes.studies.conditions import Condition, parse_condition
 from foresight_probes.studies.located import Located, nearest
 from foresight_probes.studies.point_texts import parse_point, parse_points
@@ -143,7 +144,7 @@ def _measure(node: Located, runs: Mapping[str, RunGroup]) -> Measure:
     fields = node.fields(("title", "runs", "task", "metric", "heads"), ("runs", "task", "metric"))
     group = runs[fields["runs"].choice("group of runs", runs)]
     task = fields["task"].choice("task of these runs", group.tasks)
-    known = node.made(lambda: tasks.load(task)).metric_names
+    known = (*node.made(lambda: tasks.load(task)).metric_names, *derived_metrics.names(task))
     chosen = fields["heads"].choices("head", heads.names()) if "heads" in fields else None
     for head in chosen or ():
         if group.heads is not None and head not in heads.resolve(group.heads):

@@ -6,13 +6,13 @@ import numpy as np
 from scipy import stats
 
 from foresight_probes.metrics.resamples import Statistic, point_estimate
-from foresight_probes.results.pairs import task_of
 from foresight_probes.results.result import Result
 from foresight_probes.statistics.bootstrap import is_halved, resampled
 from foresight_probes.statistics.groups import FEWEST, effective_groups
 from foresight_probes.statistics.interval import Interval, over_seeds
 from foresight_probes.statistics.refitting import counted
 from foresight_probes.statistics.scales import deviation
+from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence, Reading
 from foresight_probes.studies.study import Score, Term
 
@@ -81,7 +81,7 @@ def _of_groups(term: Term, result: Result, metric: str, groups: Mapping[str, int
     scores = result.scores
     return _GroupStatistic(
         term=term,
-        statistic=task_of(result).resampled_metrics,
+        statistic=statistic_of([result], metric),
         metric=metric,
         scores=[np.array(score.scores) for score in scores],
         group_of=np.array([groups[score.group] for score in scores]),

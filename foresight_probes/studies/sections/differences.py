@@ -3,6 +3,7 @@
 from foresight_cache.errors import ProbeError
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.studies import sections
+from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Part, Table
 from foresight_probes.studies.study import SectionRequest
@@ -38,7 +39,8 @@ def _row(evidence: Evidence, name: str, point: str, other: str) -> tuple[Cell, .
     if first.interval is None or second.interval is None:
         return measure.title, point, f"not measured: {missing}", None, None, None
     try:
-        found = compare_runs(first.results, second.results, metric=measure.metric)
+        statistic = statistic_of(first.results, measure.metric)
+        found = compare_runs(first.results, second.results, metric=measure.metric, statistic=statistic)
     except ProbeError as error:
         return measure.title, point, first.interval, second.interval, f"not paired: {error}", None
     if found is None:

@@ -1,0 +1,1 @@
+"""Tests of predictions that are made again from stored weights."""
