@@ -41,6 +41,14 @@ Out = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be trained, and what is missing.", show_default="off")
 ]
+Demo = Annotated[
+    bool,
+    typer.Option(
+        "--demo",
+        help="Draw data, extract it with a tiny model, and carry the study out with fewer and cheaper runs.",
+        show_default="off",
+    ),
+]
 Folds = Annotated[
     int | None,
     typer.Option(
@@ -66,6 +74,7 @@ def run(
     cache: Caches = None,
     out: Out = None,
     dry_run: DryRun = False,
+    demo: Demo = False,
     folds: Folds = None,
     lpips_weights: Lpips = None,
     device: Device = None,
@@ -76,17 +85,24 @@ def run(
     'list' lists the studies and 'show NAME' shows one with its thresholds. What is finished is kept, so that the same
     command goes on where it was interrupted, and a finished study is only reported again.
 
+    With --demo nothing is needed: it draws data and extracts it, and its numbers are no findings.
+
     Example: foresight study q2 --cache caches/coco --cache caches/ssv2 --out studies/q2
     """
     if name in ("list", "show"):
-        if cache or out or dry_run or (name == "show") != (shown is not None):
+        if cache or out or dry_run or demo or (name == "show") != (shown is not None):
             behind = "the name of a study" if name == "show" else "nothing"
             raise UsageError(f"'study {name}' takes {behind} behind it, and no options but --json")
         _list(json_output=json_output) if name == "list" else _show(str(shown), json_output=json_output)
         return
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
-    _carry_out(name, cache, out, folds, lpips_weights, device, dry_run=dry_run, json_output=json_output)
+    if demo and (cache or dry_run):
+        other = "--cache" if cache else "--dry-run"
+        raise UsageError(
+            f"--demo makes caches of its own, so that {other} does not go with it; leave out one of the two"
+        )
+    _carry_out(name, cache, out, folds, lpips_weights, device, dry_run=dry_run, demo=demo, json_output=json_output)
 
 
 def _carry_out(
@@ -98,6 +114,7 @@ def _carry_out(
     device: str | None,
     *,
     dry_run: bool,
+    demo: bool,
     json_output: bool,
 ) -> None:
     from datetime import date
@@ -109,15 +126,21 @@ def _carry_out(
     from pipelines import studies
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
+    from pipelines.study_demo.demo import plan_demo
 
     study = studies.load(name)
     if out is None and not dry_run:
         raise UsageError("no folder was named; give one for the runs and the report, for example --out studies/mine")
-    if not places:
+    if not places and not demo:
         wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.datasets.items())
-        raise UsageError(f"no cache was named; {study.name} is of {wanted}; give what there is with --cache")
+        raise UsageError(
+            f"no cache was named; {study.name} is of {wanted}; give what there is with --cache, or let --demo draw some"
+        )
     settings = Settings(folds=folds, lpips_weights=lpips_weights, device=device)
-    plan = plan_study(study, join(study, places), out or Path(study.name), settings)
+    if demo and out is not None:
+        plan = plan_demo(study, out, settings)
+    else:
+        plan = plan_study(study, join(study, places or ()), out or Path(study.name), settings)
     for remark in plan.remarks:
         say(remark)
     if dry_run:
@@ -125,7 +148,9 @@ def _carry_out(
         return
     with progress("study", sum(sweep.samples for sweep in plan.sweeps.values()) or None) as advance:
         carried = carry_out(plan, advance=advance, say=say)
-    page = write_study(carried, plan.out, command=_command(name, places, plan.out, settings), written=date.today())
+    page = write_study(
+        carried, plan.out, command=_command(name, places, plan.out, settings, demo=demo), written=date.today()
+    )
     if json_output:
         print_json({**verdict_json(carried), "report": page, "trained": carried.trained})
     else:
@@ -141,10 +166,12 @@ def _print_verdict(verdict: "Verdict", page: Path) -> None:
     print(page)
 
 
-def _command(name: str, places: list[str], out: Path, settings: Any) -> str:
+def _command(name: str, places: list[str] | None, out: Path, settings: Any, *, demo: bool) -> str:
     import shlex
 
-    words = ["foresight", "study", name, *(word for place in places for word in ("--cache", place)), "--out", str(out)]
+    words = ["foresight", "study", name, *(word for place in places or () for word in ("--cache", place))]
+    words += ["--demo"] if demo else []
+    words += ["--out", str(out)]
     words += ["--folds", str(settings.folds)] if settings.folds else []
     words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
     return shlex.join(words)

@@ -1,7 +1,9 @@
 """Clips of moving things with their exact positions, as the generators of synthetic clips write them.
 
-ROOT/motion_<split>.json                  {"frames_per_second", "clips": [{"name", "objects"}]}
+ROOT/motion_<split>.json                  {"frames_per_second", "clips": [{"name", "objects", "action", "tracks"}]}
 ROOT/<split>/<name>/00000.png             frames, which decode to the very pixels that were drawn
+
+Clips need neither `action` nor `tracks`.
 """
 
 import json
@@ -16,6 +18,9 @@ from foresight_cache.datasets.parts.listed_samples import check_split, unmeasure
 from foresight_cache.datasets.parts.safe_paths import path_inside
 from foresight_cache.errors import BadSample, DatasetError
 from foresight_cache.samples import is_safe_name
+
+_FURTHER = ("action", "tracks")
+"""Kinds of annotation that a clip may have beside its motion."""
 
 
 class Reader:
@@ -65,4 +70,5 @@ class Reader:
             return BrokenSample(id=f"{self._name}/{split}/clips[{index}]", reason=str(error))
         sample_id = f"{self._name}/{split}/{path.name}"
         annotations = {"motion": {"objects": clip.get("objects")}}
+        annotations |= {kind: clip[kind] for kind in _FURTHER if kind in clip}
         return unmeasured_sample(sample_id, self._root, path, "clip", annotations, frames_per_second=rate)

@@ -47,7 +47,7 @@ def generate(root: Path, *, count: int, seed: int) -> None:
     write_motion(root, clips, FRAMES_PER_SECOND)
 
 
-def _clip(random: np.random.Generator) -> tuple[Iterator[Pixels], list[dict[str, Any]]]:
+def _clip(random: np.random.Generator) -> tuple[Iterator[Pixels], dict[str, Any]]:
     colours = random.permutation(list(_COLOURS))
     count, may_bounce = int(random.integers(1, 4)), bool(random.integers(2))
     balls: list[_Ball] = []
@@ -64,7 +64,7 @@ def _clip(random: np.random.Generator) -> tuple[Iterator[Pixels], list[dict[str,
     objects = [
         trajectory.annotation((0.0, 0.0), str(colour)) for (_, trajectory), colour in zip(balls, colours, strict=False)
     ]
-    return (_frame(balls, colours, time) for time in range(FRAMES)), objects
+    return (_frame(balls, colours, time) for time in range(FRAMES)), {"objects": objects}
 
 
 def _stay_apart(one: _Ball, other: _Ball) -> bool:

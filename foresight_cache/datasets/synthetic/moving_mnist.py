@@ -39,7 +39,7 @@ def generate(root: Path, *, count: int, seed: int, source: Path | None = None) -
     write_motion(root, clips, FRAMES_PER_SECOND)
 
 
-def _clip(random: np.random.Generator, loaded: Digits | None) -> tuple[Iterator[Pixels], list[dict[str, Any]]]:
+def _clip(random: np.random.Generator, loaded: Digits | None) -> tuple[Iterator[Pixels], dict[str, Any]]:
     all_digits = loaded or draw_digits(random)
     numbers = random.choice(len(all_digits.names), DIGITS)
     may_bounce = bool(random.integers(2))
@@ -53,7 +53,8 @@ def _clip(random: np.random.Generator, loaded: Digits | None) -> tuple[Iterator[
         trajectory.annotation(_centre(all_digits.images[number]), all_digits.names[number])
         for trajectory, number in zip(trajectories, numbers, strict=True)
     ]
-    return (_frame(trajectories, all_digits.images[numbers], time) for time in range(FRAMES)), objects
+    frames = (_frame(trajectories, all_digits.images[numbers], time) for time in range(FRAMES))
+    return frames, {"objects": objects}
 
 
 def _centre(image: np.ndarray) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def _triangle(x: _Axis, y: _Axis) -> _Bits:
     return (y <= 0.5) & (y >= 1.7320508 * np.abs(x) - 1)
 
 
-_SHAPES: dict[str, Callable[[_Axis, _Axis], _Bits]] = {
+SHAPES: dict[str, Callable[[_Axis, _Axis], _Bits]] = {
     "circle": lambda x, y: x * x + y * y <= 1,
     "square": lambda x, y: np.maximum(np.abs(x), np.abs(y)) <= 0.8,
     "triangle": _triangle,
@@ -77,12 +77,16 @@ def generate(root: Path, *, count: int, seed: int, most: int = MOST_OBJECTS) -> 
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
-        pixels, objects = _scene(np.random.default_rng([seed, index]), most)
+        pixels, owner, names = draw_scene(np.random.default_rng([seed, index]), most)
         name = f"{index:012d}.png"
         Image.fromarray(pixels).save(folder / name, compress_level=1)
         images.append({"id": index, "file_name": name, "width": SIDE, "height": SIDE, "license": 1})
         # COCO's evaluation reads an annotation with id 0 as no annotation, so ids start at 1.
-        annotations += [{"id": len(annotations) + number, "image_id": index, **entry} for number, entry in objects]
+        first = len(annotations)
+        annotations += [
+            {"id": first + number, "image_id": index, **_annotation(shape, owner == number)}
+            for number, shape in enumerate(names, start=1)
+        ]
     _write_annotations(root, images, annotations, seed)
 
 
@@ -91,7 +95,7 @@ def _write_annotations(root: Path, images: list[dict[str, Any]], annotations: li
         "info": {"description": "Foresight shapes: synthetic scenes", "version": "1", "seed": seed},
         "licenses": [{"id": 1, "name": "CC0-1.0", "url": "https://creativecommons.org/publicdomain/zero/1.0/"}],
         "categories": [
-            {"id": number, "name": name, "supercategory": "shape"} for number, name in enumerate(_SHAPES, start=1)
+            {"id": number, "name": name, "supercategory": "shape"} for number, name in enumerate(SHAPES, start=1)
         ],
         "images": images,
         "annotations": annotations,
@@ -101,8 +105,17 @@ def _write_annotations(root: Path, images: list[dict[str, Any]], annotations: li
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def _scene(random: np.random.Generator, most: int) -> tuple[_Pixels, list[tuple[int, dict[str, Any]]]]:
-    """Returns pixels [H, W, 3] and the numbered objects, from back to front."""
+def draw_scene(random: np.random.Generator, most: int) -> tuple[_Pixels, _Pixels, list[str]]:
+    """Draws one scene.
+
+    Args:
+        random: Source of all that is drawn.
+        most: Objects, at most.
+
+    Returns:
+        Pixels [H, W, 3], the number of the object that each pixel belongs to [H, W] uint8, 0 for the ground, and the
+        shapes of the objects 1, 2, …, from back to front.
+    """
     pixels = _painted(random, _GROUNDS[random.integers(len(_GROUNDS))], SIDE, SIDE, strength=0.12)
     owner = np.zeros((SIDE, SIDE), np.uint8)
     colours = random.permutation(_COLOURS)
@@ -119,12 +132,12 @@ def _scene(random: np.random.Generator, most: int) -> tuple[_Pixels, list[tuple[
             shapes.append(shape)
             areas.append(int(mask.sum()))
             owner = after
-    return pixels, [(number, _annotation(shape, owner == number)) for number, shape in enumerate(shapes, start=1)]
+    return pixels, owner, shapes
 
 
 def _random_shape(random: np.random.Generator) -> tuple[str, _Bits]:
     """Draws a shape of random kind, size, position and turn that lies in the scene, as a mask [H, W]."""
-    shape = list(_SHAPES)[random.integers(len(_SHAPES))]
+    shape = list(SHAPES)[random.integers(len(SHAPES))]
     radius = random.uniform(24, 100)
     centre_x, centre_y = random.uniform(radius + 1, SIDE - radius - 1, size=2)
     angle = random.uniform(-0.5, 0.5)
@@ -132,7 +145,7 @@ def _random_shape(random: np.random.Generator) -> tuple[str, _Bits]:
     across = ((x + 0.5 - centre_x) / radius).astype(np.float32)
     down = ((y + 0.5 - centre_y) / radius).astype(np.float32)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return shape, _SHAPES[shape](across * cos + down * sin, down * cos - across * sin)
+    return shape, SHAPES[shape](across * cos + down * sin, down * cos - across * sin)
 
 
 def _all_visible(owner: _Pixels, areas: list[int]) -> bool:
@@ -176,7 +189,7 @@ def _annotation(shape: str, mask: _Bits) -> dict[str, Any]:
     down = np.concatenate([[False], mask.ravel(order="F"), [not mask[-1, -1]]])
     edges = np.flatnonzero(np.diff(down))
     return {
-        "category_id": list(_SHAPES).index(shape) + 1,
+        "category_id": list(SHAPES).index(shape) + 1,
         "bbox": list(_box(mask)),
         "area": int(mask.sum()),
         "iscrowd": 0,

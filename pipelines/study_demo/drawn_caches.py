@@ -1,0 +1,135 @@
+"""Caches of drawn scenes and clips for the datasets of a study, by a tiny model with random weights."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foresight_cache.errors import ForesightError, UsageError
+from foresight_cache.points import PIXELS, Point, resolve
+from pipelines.progress_bar import progress, say
+
+if TYPE_CHECKING:
+    from foresight_cache.encoders import Encoder
+    from foresight_probes.studies.study import Study, StudyDataset
+
+MODEL = "tiny:qwen2_5_vl"
+SIZE = "112"
+"""Input size: 8×8 patches, 4×4 tokens after the merger."""
+DRAWN: Mapping[str, str] = {
+    "coco2017": "shapes",
+    "coco": "shapes",
+    "ade20k": "labelled-shapes",
+    "ssv2": "moving-shapes",
+    "something-else": "moving-shapes",
+}
+"""Datasets that are drawn in the place of others; one that is drawn anyway stands for itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """Sizes of what is drawn."""
+
+    images: int = 240
+    """Images of each dataset."""
+    clips: int = 120
+    """Clips of each dataset."""
+
+    def samples(self, media: str) -> int:
+        """Returns the number of samples of a dataset of images or of clips."""
+        return self.clips if media == "clip" else self.images
+
+
+DEMO = Scale()
+
+
+def drawn_dataset(study: "Study", name: str) -> str:
+    """Returns the name of what is drawn for a dataset of a study. Raises `UsageError` where nothing is."""
+    from foresight_cache.datasets import manifests
+
+    dataset = study.datasets[name].dataset
+    if dataset in DRAWN:
+        return DRAWN[dataset]
+    with suppress(ForesightError):
+        if manifests.load(dataset).generator:
+            return dataset
+    known = ", ".join((*DRAWN, *(own for own in manifests.names() if manifests.load(own).generator)))
+    raise UsageError(
+        f"the study {study.name} is of {dataset!r} ({name}), for which the demo draws nothing; it draws for {known}: "
+        "name one of these in the study file, or give a cache with --cache instead of --demo"
+    )
+
+
+def make_caches(study: "Study", out: Path, scale: Scale = DEMO) -> list[str]:
+    """Draws, packs and extracts all datasets of a study; keeps what an earlier run has finished.
+
+    Returns:
+        Places of caches as `joining.join` takes them, `<the study's name of a dataset>=<folder>`.
+
+    Raises:
+        UsageError: The study is of a dataset for which nothing is drawn, or `out` holds something else.
+    """
+    from foresight_cache.encoders import LoadOptions, load
+
+    chosen = {name: drawn_dataset(study, name) for name in study.datasets}
+    encoder, places = load(MODEL, LoadOptions()), []
+    for number, (name, drawn) in enumerate(chosen.items(), start=1):
+        data, shards = study.datasets[name], out / "shards" / drawn
+        samples = scale.samples(data.media)
+        say(f"{number}/{len(chosen)} {name}: {samples} {data.media}s of {drawn} -> {out / 'caches' / name}")
+        _prepare(drawn, shards, samples)
+        _extract(shards, data, _points(study, name, encoder), encoder, out / "caches" / name)
+        places.append(f"{name}={out / 'caches' / name}")
+    return places
+
+
+def _prepare(dataset: str, shards: Path, samples: int) -> None:
+    from foresight_cache.preparation.options import PreparationOptions
+    from foresight_cache.preparation.prepare_dataset import prepare
+    from foresight_cache.preparation.selection import SampleSelection
+
+    with progress("prepare", samples) as advance:
+        prepare(dataset, shards, PreparationOptions(selection=SampleSelection(limit=samples)), advance)
+
+
+def _points(study: "Study", dataset: str, encoder: "Encoder") -> tuple[Point, ...]:
+    """Returns the points of the tiny model that a study asks of a dataset; the study's plan says what it lacks."""
+    taps = [tap.name for tap in encoder.taps]
+    found = dict.fromkeys(
+        point
+        for group in study.runs.values()
+        if group.dataset == dataset
+        for text in group.points
+        for point in _known(text, taps)
+    )
+    if not found:
+        raise UsageError(
+            f"{MODEL} has none of the points that {study.name} asks of {dataset}, so that there is no demo"
+        )
+    return tuple(found)
+
+
+def _known(text: str, taps: list[str]) -> Iterator[Point]:
+    from foresight_cache.points import members
+
+    for member in members(text, taps):
+        with suppress(ForesightError):
+            yield from (point for point in resolve([member], taps) if point.tap != PIXELS)
+
+
+def _extract(shards: Path, data: "StudyDataset", points: tuple[Point, ...], encoder: "Encoder", cache: Path) -> None:
+    from foresight_cache.extraction.cache_plan import CachePlan
+    from foresight_cache.extraction.extraction_loop import extract
+    from foresight_cache.extraction.input_size import InputSize
+    from foresight_cache.extraction.input_spec import InputSpec
+    from foresight_cache.extraction.options import ExtractionOptions
+    from foresight_cache.media.frame_sampling import Sampling
+    from foresight_cache.shards import open_shards
+
+    reverse = "half" if data.reverse == "half" else "none"
+    inputs = InputSpec(size=InputSize.parse(SIZE), sampling=Sampling(frames=data.frames or 1), reverse=reverse)
+    options, shard_set = ExtractionOptions(points=points, inputs=inputs), open_shards(shards)
+    missing = CachePlan(shard_set, encoder, options, str(cache)).samples_missing
+    with progress("extract", missing) as advance:
+        extract(shard_set, encoder, options, cache, advance)
