@@ -53,7 +53,7 @@ def any_similarity(units_THWD: np.ndarray) -> float:
         return float("nan")
     own_TND = units_THWD.reshape(frames, tokens, channels)
     squares_T = (own_TND.sum(1) ** 2).sum(-1) - (own_TND**2).sum((1, 2))
-    return float(squares_T.mean()) / (tokens * (tokens - 1))
+    return float(squares_T.mean() / (tokens * (tokens - 1)))
 
 
 def same_place_similarity(units_THWD: np.ndarray, others_THWD: np.ndarray) -> float:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from foresight_cache.errors import ProbeError
@@ -37,11 +38,17 @@ class Carried:
     """What went wrong in groups of runs, in sentences."""
 
 
-def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> Carried:
+def carry_out(
+    plan: StudyPlan,
+    *,
+    operations: Mapping[str, Mapping[str, float] | str] = MappingProxyType({}),
+    advance: Advance = silent,
+    say: Callable[[str], None] = lambda _: None,
+) -> Carried:
     """Trains what is missing, group by group, and finds what follows; what was interrupted goes on in the same folder.
 
-    A run that fails is said, and is not measured; all others are. Raises `ProbeError` where the folder cannot be
-    written or a result was edited, and `Interrupted`.
+    A run that fails is said, and is not measured; all others are. `operations` are those of `Evidence`. Raises
+    `ProbeError` where the folder cannot be written or a result was edited, and `Interrupted`.
     """
     changed = _recorded(plan.study, plan.out)
     missing, results, trained, failed = dict(plan.missing), {}, 0, []
@@ -60,6 +67,7 @@ def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str]
         results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},
         caches=plan.joined.caches,
         missing=missing,
+        operations=operations,
     )
     remarks = (*([changed] if changed else []), *failed, *plan.remarks)
     return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained, failed=tuple(failed))

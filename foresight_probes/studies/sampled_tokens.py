@@ -93,7 +93,8 @@ class Places:
         cells = generator.permutation(coarse.tokens)
         cells_N3 = np.column_stack(np.unravel_index(cells, coarse))
         places_N3 = (cells_N3 + generator.uniform(size=cells_N3.shape)) / coarse
-        size, parts = sample["grid_pixel"][1:], shown(sample)
+        pixel = sample["grid_pixel"] or (1, 1, 1)
+        size, parts = pixel[1:], shown(sample)
         inside_N = np.ones(len(places_N3), bool)
         for axis, (length, part) in enumerate(zip(size, parts, strict=True), start=1):
             inside_N &= (places_N3[:, axis] * length >= part.start) & (places_N3[:, axis] * length < part.stop)
