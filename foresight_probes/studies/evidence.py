@@ -64,6 +64,8 @@ class Evidence:
     operations: Mapping[str, Mapping[str, float] | str] = field(default_factory=dict)
     """Floating-point operations that compute a sample's features by the study's name of a dataset and point; in words
     why they are not known."""
+    diverged: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Runs whose training diverged by group of runs and point."""
     states: dict[tuple[str, str, str], CalibrationState] = field(default_factory=dict)
     readings: dict[tuple[str, str], Reading] = field(default_factory=dict)
     """What was read already, by measure or score and point: mAP of thousands of pictures takes a while."""

@@ -16,6 +16,7 @@ from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.planning import StudyPlan
 from foresight_probes.studies.study import Study
 from foresight_probes.studies.verdict import Findings, find
+from foresight_probes.sweeps.failed_runs import RunsFailed
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run import train_sweep
 
@@ -52,12 +53,14 @@ def carry_out(
     """
     changed = _recorded(plan.study, plan.out)
     missing, results, trained, failed = dict(plan.missing), {}, 0, []
+    diverged: dict[str, dict[str, int]] = {}
     for name, sweep in plan.sweeps.items():
         trained += pending_runs(sweep)
         try:
             train_sweep(sweep, loggers=("csv",), advance=advance)
         except ProbeError as error:
             failed.append(f"{name}: {error}")
+            diverged[name] = error.diverged() if isinstance(error, RunsFailed) else {}
             say(failed[-1])
         results[name] = _results_of(sweep)
         if not results[name]:
@@ -68,6 +71,7 @@ def carry_out(
         caches=plan.joined.caches,
         missing=missing,
         operations=operations,
+        diverged=diverged,
     )
     remarks = (*([changed] if changed else []), *failed, *plan.remarks)
     return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained, failed=tuple(failed))
