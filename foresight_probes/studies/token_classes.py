@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
@@ -23,9 +24,10 @@ class TokenClasses:
     def __init__(self, cache: Cache, rows: Sequence[int]) -> None:
         """Takes samples of a cache, by their rows in its table."""
         samples = [cache.rows[row] for row in rows]
+        self._frames = {row: (cache.rows[row]["grid_pixel"] or (1,))[0] for row in rows}
         self.missing = ""
         """Why no token has a class, in words; empty where some have one."""
-        self._targets: Mapping[int, object] = {}
+        self._targets: Mapping[int, Tensor] = {}
         try:
             self._task = tasks.load(TASK, TaskContext(samples=samples, training=samples))
             answered = [row for row in rows if self._task.has_target(cache.rows[row])]
@@ -38,11 +40,17 @@ class TokenClasses:
         """True where classes are those of boxes, so that what is in none of them is background."""
 
     def of(self, row: int, grid: Grid) -> np.ndarray:
-        """Returns the class of each token of a grid, int64 [N] in raster order; -1 where nobody knows it."""
+        """Returns the class of each token of a grid, int64 [N] in raster order; -1 where nobody knows it.
+
+        Boxes of a clip are those of its middle frame, so that no more than tokens of its time step have a class.
+        """
         if self.missing or row not in self._targets:
             return np.full(grid.tokens, -1, np.int64)
-        target = self._targets[row]
-        return np.asarray(self._task.target_class(target, grid_cells(grid)))  # type: ignore[arg-type]
+        classes_N = self._task.target_class(self._targets[row], grid_cells(grid)).numpy().copy()
+        if self.has_background and grid.t > 1:
+            middle = self._frames[row] // 2 * grid.t // self._frames[row]
+            classes_N.reshape(grid.t, -1)[np.arange(grid.t) != middle] = -1
+        return classes_N
 
     def name(self, number: int) -> str:
         """Returns the name of a class."""
