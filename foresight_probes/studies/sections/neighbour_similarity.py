@@ -1,11 +1,14 @@
 """How alike tokens are that lie side by side: cosine similarity of neighbours, of distant ones, of other pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from foresight_cache.errors import ProbeError
+from foresight_cache.geometry import shown
 from foresight_cache.reader import Cache
+from foresight_cache.samples import Grid
 from foresight_probes.metrics import Scores
 from foresight_probes.statistics import token_neighbours as pairs
 from foresight_probes.statistics.bootstrap import bootstrap
@@ -66,7 +69,7 @@ def _rows(name: str, cache: Cache, point: str, chosen: Sequence[int], classes: T
     plain_SK, centred_SK = similarities(cache, point, chosen, classes)
     groups = [str(cache.rows[row]["group"]) for row in chosen]
     return [
-        (name, point, title, *_intervals(values_SK, groups))
+        (name, point, title, *_intervals(values_SK, groups, classes.missing))
         for title, values_SK in (("as they are", plain_SK), ("less the mean", centred_SK))
     ]
 
@@ -77,19 +80,38 @@ def similarities(
     """Returns the similarities of each sample, float64 [S, kinds], of tokens as they are and less the mean token."""
     total_D, count = np.zeros(cache[point].shape[2]), 0
     for row in chosen:
-        tokens_ND = cache[point][row]
-        total_D += tokens_ND.sum(0, dtype=np.float64)
-        count += len(tokens_ND)
+        tokens_THWD = picture_tokens(cache, point, row)
+        total_D += tokens_THWD.sum((0, 1, 2), dtype=np.float64)
+        count += tokens_THWD[..., 0].size
     mean_D = total_D / max(1, count)
-    first = cache[point].grid(chosen[0])
     plain, centred = [], []
-    for row, following in zip(chosen, [*chosen[1:], None], strict=True):
-        second = first if following is None else cache[point].grid(following)
-        own = cache[point].grid(row)
-        classes_THW = classes.of(row, cache[point].grid_of(row)).reshape(own.shape[:3])
+    for row, following in zip(chosen, [*chosen[1:], chosen[0]], strict=True):
+        own, second = picture_tokens(cache, point, row), picture_tokens(cache, point, following)
+        grid = cache[point].grid_of(row)
+        classes_THW = classes.of(row, grid).reshape(grid)[:, *picture_cells(cache.rows[row], grid)]
         plain.append(_of_sample(own, second, classes_THW))
         centred.append(_of_sample(own - mean_D, second - mean_D, classes_THW))
     return np.array(plain), np.array(centred)
+
+
+def picture_tokens(cache: Cache, point: str, row: int) -> np.ndarray:
+    """Returns the tokens whose cells show the picture alone, and not a letterbox's border, [T, H, W, D]."""
+    tokens_THWD: np.ndarray = cache[point].grid(row)
+    return tokens_THWD[:, *picture_cells(cache.rows[row], cache[point].grid_of(row))]
+
+
+def picture_cells(sample: Mapping[str, Any], grid: Grid) -> tuple[slice, slice]:
+    """Returns the rows and columns of a grid whose cells lie in the part of the input that shows the picture.
+
+    >>> letterbox = {"height": 100, "width": 200, "grid_pixel": (1, 448, 448), "fit": "letterbox"}
+    >>> picture_cells(letterbox, Grid(1, 32, 32)), picture_cells(letterbox, Grid(1, 2, 2))
+    ((slice(8, 24, None), slice(0, 32, None)), (slice(1, 2, None), slice(0, 2, None)))
+    """
+    found = []
+    for part, pixels, cells in zip(shown(sample), sample["grid_pixel"][1:], grid[1:], strict=True):
+        first, end = -(-part.start * cells // pixels), part.stop * cells // pixels
+        found.append(slice(first, max(first + 1, end)))
+    return found[0], found[1]
 
 
 def _of_sample(own_THWD: np.ndarray, other_THWD: np.ndarray, classes_THW: np.ndarray) -> list[float]:
@@ -104,17 +126,20 @@ def _of_sample(own_THWD: np.ndarray, other_THWD: np.ndarray, classes_THW: np.nda
     ]
 
 
-def _intervals(values_SK: np.ndarray, groups: Sequence[str]) -> list[Cell]:
+def _intervals(values_SK: np.ndarray, groups: Sequence[str], missing: str) -> list[Cell]:
     by_name = dict(zip(KINDS, values_SK.T, strict=True))
-    columns = [*by_name.values(), *(by_name[one] - by_name[other] for one, other in DIFFERENCES)]
-    return [_interval(values_S, groups) for values_S in columns]
+    by_name |= {f"{one} less {other}": by_name[one] - by_name[other] for one, other in DIFFERENCES}
+    return [
+        _interval(values_S, groups, missing if missing and "class" in name else "no such pairs")
+        for name, values_S in by_name.items()
+    ]
 
 
-def _interval(values_S: np.ndarray, groups: Sequence[str]) -> Interval | str:
-    """Returns the mean over samples that have such pairs."""
+def _interval(values_S: np.ndarray, groups: Sequence[str], reason: str) -> Interval | str:
+    """Returns the mean over samples that have such pairs; the reason where there are none."""
     has_S = np.isfinite(values_S)
     if not has_S.any():
-        return "not measured: no such pairs"
+        return f"not measured: {reason}"
     kept = [group for group, has in zip(groups, has_S, strict=True) if has]
     return bootstrap(values_S[has_S][:, None], kept, _means)["similarity"]
 
