@@ -34,8 +34,6 @@ class TransformersEncoder(Encoder):
     """Inputs that the model itself does not take; to read them from the device would wait for it."""
     left_out_tensors: ClassVar[Rules] = {}
     """Tensors of published checkpoints that no tap needs, beside those of parts that are left out of the model."""
-    counts_operations: ClassVar[bool] = False
-    """True where all work lies in the modules of taps, so that `planning.operations` can count it."""
 
     def __init__(
         self,
@@ -111,15 +109,6 @@ class TransformersEncoder(Encoder):
     @abstractmethod
     def token_grids(self, level: TapLevel, inputs: Mapping[str, torch.Tensor]) -> list[Grid]:
         """Returns the grid on a level of each image and clip among the inputs, which are on the CPU."""
-
-    def attended(self, tap: Tap, grid: Grid, extra: int) -> Sequence[int]:
-        """Returns the sizes of the groups of tokens that attend to each other at a block or layer.
-
-        In a tower these are frames with their share of `extra` tokens, in a layer all tokens and `extra` words.
-        """
-        if tap.name.startswith("llm."):
-            return [grid.tokens + extra]
-        return [grid.h * grid.w + extra // grid.t] * grid.t
 
     @abstractmethod
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:

@@ -44,7 +44,7 @@ class OperationCount:
 
     def __init__(self, encoder: Encoder) -> None:
         """Builds the model without its weights. Raises `ModelError` where one of its parts is not known here."""
-        if not isinstance(encoder, TransformersEncoder) or not encoder.counts_operations:
+        if not encoder.counts_operations or not isinstance(encoder, TransformersEncoder):
             raise ModelError(f"operations of the family {encoder.family} are not counted")
         self._encoder = encoder
         root = encoder.tapped_module(_without_weights(encoder))

@@ -127,6 +127,7 @@ def test_planes_are_the_same_each_time() -> None:
     assert silhouette_score(first, labels) > 0.5
 
 
+@pytest.mark.slow
 def test_intervals_of_silhouettes_hold_the_true_one() -> None:
     """Of 40 draws of 60 groups at least 34 hold what many have."""
     points, labels, _ = drawn(1000, 0)

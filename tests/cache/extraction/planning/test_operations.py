@@ -7,15 +7,14 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2_5_VLConfig
 
-from foresight_cache.encoders import LoadOptions, describe, load, names
-from foresight_cache.encoders.bases.transformers_encoder import TransformersEncoder
+from foresight_cache.encoders import Encoder, LoadOptions, describe, load, names
 from foresight_cache.encoders.qwen2_5_vl import Family
 from foresight_cache.errors import ModelError
 from foresight_cache.extraction.planning.operations import OperationCount, described
 from foresight_cache.samples import Grid
 
 OPTIONS = LoadOptions(dtype="float32", device="cpu", attention="eager")
-COUNTED = [name for name in names() if getattr(describe(f"tiny:{name}", OPTIONS), "counts_operations", False)]
+COUNTED = [name for name in names() if describe(f"tiny:{name}", OPTIONS).counts_operations]
 
 
 @pytest.mark.parametrize(("family", "frames"), [*((name, 1) for name in COUNTED), ("qwen2_5_vl", 4), ("dinov2", 3)])
@@ -72,7 +71,7 @@ def test_other_families_are_refused_by_name(family: str) -> None:
 
 def test_what_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experts of a mixture hold their weights themselves."""
-    monkeypatch.setattr(TransformersEncoder, "counts_operations", True)
+    monkeypatch.setattr(Encoder, "counts_operations", True)
     with pytest.raises(ModelError, match=r"mlp.experts, a Qwen3VLMoeTextExperts, are not counted"):
         OperationCount(describe("tiny:qwen3_vl_moe", OPTIONS))
 
