@@ -82,7 +82,8 @@ class LoadOptions:
 class Encoder(ABC):
     """A frozen model whose intermediate tokens can be read in raster order.
 
-    What a family can do is declared here: `taps`, `media`, `sizes`, `takes_prompt`, `sees_prompt`, `patch_multiple`.
+    What a family can do is declared here: `taps`, `media`, `sizes`, `takes_prompt`, `sees_prompt`, `patch_multiple`,
+    `counts_operations`.
     """
 
     family: ClassVar[str]
@@ -101,6 +102,8 @@ class Encoder(ABC):
     """True where visual tokens see what comes after them, so that each sample's whole prompt is always run."""
     is_told_times: ClassVar[bool] = False
     """True for a family that is told when the frames of a clip are shown."""
+    counts_operations: ClassVar[bool] = False
+    """True where all work lies in the modules of taps, so that `planning.operations` can count it."""
     taps: tuple[Tap, ...]
     """All taps in the order of computation; a forward pass stops at the last one that is requested."""
     hindrance: str | None = None
@@ -198,6 +201,15 @@ class Encoder(ABC):
         tokens [N, D] in raster order, or [1, D] for a readout of one vector; `text` has as many as the prompt
         after the visual tokens. Readouts of the prompt's own tokens need inputs with `texts`.
         """
+
+    def attended(self, tap: Tap, grid: Grid, extra: int) -> Sequence[int]:
+        """Returns the sizes of the groups of tokens that attend to each other at a block or layer.
+
+        In a tower these are frames with their share of `extra` tokens, in a layer all tokens and `extra` words.
+        """
+        if tap.name.startswith("llm."):
+            return [grid.tokens + extra]
+        return [grid.h * grid.w + extra // grid.t] * grid.t
 
     def check_points(self, points: Sequence[Point]) -> None:
         """Raises `UsageError` for a readout that a tap cannot have."""

@@ -23,6 +23,7 @@ class Family(ProjectedEncoder):
 
     family = "internvl"
     model_class = "InternVLForConditionalGeneration"
+    counts_operations = True
     processor_class = "InternVLProcessor"
     sizes = "the tile's, such as 448"
     media = ("image", "clip")

@@ -18,6 +18,7 @@ class Family(SingleViewEncoder):
 
     family = "llava"
     model_class = "LlavaForConditionalGeneration"
+    counts_operations = True
     processor_class = "LlavaProcessor"
     sizes = "the tower's, such as 336"
     takes_class_token = True

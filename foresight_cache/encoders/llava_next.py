@@ -19,6 +19,7 @@ class Family(LlavaEncoder):
 
     family = "llava_next"
     model_class = "LlavaNextForConditionalGeneration"
+    counts_operations = True
     processor_class = "LlavaNextProcessor"
     sizes = "the tower's, such as 336"
     media = ("image",)

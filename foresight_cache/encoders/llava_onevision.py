@@ -22,6 +22,7 @@ class Family(LlavaEncoder):
 
     family = "llava_onevision"
     model_class = "LlavaOnevisionForConditionalGeneration"
+    counts_operations = True
     processor_class = "LlavaOnevisionProcessor"
     sizes = "the tower's, such as 384"
     media = ("image", "clip")

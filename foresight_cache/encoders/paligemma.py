@@ -21,6 +21,7 @@ class Family(SiglipViewEncoder):
 
     family = "paligemma"
     model_class = "PaliGemmaForConditionalGeneration"
+    counts_operations = True
     processor_class = "PaliGemmaProcessor"
     sizes = "the tower's, such as 224"
     sees_prompt = True

@@ -27,6 +27,7 @@ class Family(QwenEncoder):
     processor_class = "Qwen2_5_VLProcessor"
     is_told_times = True
     time_inputs = ("second_per_grid_ts",)
+    counts_operations = True
 
     def identity(self) -> Mapping[str, Any]:
         return {**super().identity(), "tokens_per_second": self.config.vision_config.tokens_per_second}
@@ -36,6 +37,16 @@ class Family(QwenEncoder):
             return order.merge_group_order(grids, self._merge)
         units = self.window_units(grids)
         return order.window_patch_order(grids, self._merge, units) if tap.level == "patch" else units
+
+    def attended(self, tap: Tap, grid: Grid, extra: int) -> Sequence[int]:
+        """Returns windows, whole or cut off by the edge of a frame, but for blocks with full attention."""
+        vision = self.config.vision_config
+        number = int(tap.name.removeprefix("vit.block_")) - 1 if tap.name.startswith("vit.block_") else -1
+        if number < 0 or number in vision.fullatt_block_indexes:
+            return super().attended(tap, grid, extra)
+        side = vision.window_size // vision.spatial_merge_size // vision.patch_size * vision.spatial_merge_size
+        rows, columns = ([min(side, length - start) for start in range(0, length, side)] for length in grid[1:])
+        return [height * width for height in rows for width in columns] * grid.t
 
     def window_units(self, grids: Sequence[Grid]) -> torch.Tensor:
         """Returns the order in which the tower computes the merge units of packed samples, by the model's own code."""

@@ -16,6 +16,7 @@ class Family(QwenEncoder):
 
     family = "qwen2_vl"
     model_class = "Qwen2VLForConditionalGeneration"
+    counts_operations = True
     processor_class = "Qwen2VLProcessor"
 
     @staticmethod

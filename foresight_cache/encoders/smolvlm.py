@@ -25,6 +25,7 @@ class Family(SiglipViewEncoder):
 
     family = "smolvlm"
     model_class = "SmolVLMForConditionalGeneration"
+    counts_operations = True
     processor_class = "Idefics3Processor"
     sizes = "the tower's, such as 512"
     tower_path = "vision_model"

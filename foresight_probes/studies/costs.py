@@ -1,4 +1,4 @@
-"""What points cost beside what they are worth: tokens and bytes of a sample's features."""
+"""What points cost beside what they are worth: tokens, bytes and computation of a sample's features."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ class Cost:
     channels: int
     bytes: float
     """Stored bytes of a sample's features, the mean over samples."""
+    operations: float | None
+    """Floating-point operations that compute them for a sample, the mean over samples; None where it is not known."""
     reading: Reading
     """Of the measure by which points are recommended."""
 
@@ -25,6 +27,8 @@ def costs(evidence: Evidence) -> tuple[Cost, ...]:
     cache = evidence.cache_of(wanted.measure) if wanted else None
     if wanted is None or cache is None:
         return ()
+    operations = evidence.operations.get(evidence.dataset_of(wanted.measure), {})
+    known = {} if isinstance(operations, str) else operations
     rows = [row for row, sample in enumerate(cache.rows) if sample["status"] == "ok"]
     return tuple(
         Cost(
@@ -32,7 +36,15 @@ def costs(evidence: Evidence) -> tuple[Cost, ...]:
             tokens=mean_tokens([cache[point].grid_of(row) for row in rows]),
             channels=cache[point].shape[2],
             bytes=bytes_of(cache, [point]),
+            operations=known.get(point),
             reading=evidence.reading(wanted.measure, point),
         )
         for point in evidence.points(wanted.points, wanted.measure)
     )
+
+
+def why_no_operations(evidence: Evidence) -> str:
+    """Returns why the operations of points that can be recommended are not known, in words; empty where they are."""
+    wanted = evidence.study.recommendation
+    found = evidence.operations.get(evidence.dataset_of(wanted.measure), "nobody counted them") if wanted else ""
+    return found if isinstance(found, str) else ""

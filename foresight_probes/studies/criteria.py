@@ -10,7 +10,7 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence, Reading, bytes_of
 from foresight_probes.studies.scores import score_reading
-from foresight_probes.studies.study import Criterion
+from foresight_probes.studies.study import Criterion, Measure
 from foresight_probes.studies.thresholds import Threshold, about, samples_needed, widened
 
 Status = Literal["met", "not met", "undecided", "not measured", "instrument unfit"]
@@ -147,6 +147,8 @@ def _places(evidence: Evidence, criterion: Criterion, recommended: str | None) -
     own = evidence.study.measures.get(criterion.measure)
     if own is not None and own.is_bytes:
         return (_bytes(evidence, criterion),)
+    if own is not None and own.diverged:
+        return (_diverged(evidence, criterion, own),)
     if criterion.points == ("recommended",):
         if recommended is None:
             return (Place(point="", reading=Reading(reason="no point could be recommended")),)
@@ -224,11 +226,24 @@ def _bytes(evidence: Evidence, criterion: Criterion) -> Place:
     return Place(point=name, reading=Reading(interval=Interval(ratio, ratio, ratio), samples=len(cache)))
 
 
+def _diverged(evidence: Evidence, criterion: Criterion, own: Measure) -> Place:
+    """Returns how many runs diverge at some points; they are counted, so the number is certain."""
+    points = set(evidence.points(criterion.points, criterion.measure))
+    finished = [result for result in evidence.results.get(own.runs, ()) if result.point in points]
+    lost = sum(number for point, number in evidence.diverged.get(own.runs, {}).items() if point in points)
+    if not finished and not lost:
+        return Place(point="", reading=Reading(reason=evidence.missing.get(own.runs) or "no run of these points"))
+    unsettled = sum(result.validation.get("converged") is False for result in finished)
+    more = f", where {unsettled} more had not converged when training ended" if unsettled else ""
+    name = f"{len(finished) + lost} runs of {own.runs}{more}"
+    return Place(point=name, reading=Reading(interval=Interval(lost, lost, lost), samples=len(finished) + lost))
+
+
 def _higher_is_better(evidence: Evidence, criterion: Criterion) -> bool | None:
     own = evidence.study.measures.get(criterion.measure)
     if own is None:
         return True
-    return None if own.is_bytes or criterion.against else not own.metric.endswith(LOWER_IS_BETTER)
+    return None if not own.metric or criterion.against else not own.metric.endswith(LOWER_IS_BETTER)
 
 
 def format_value(interval: Interval) -> str:

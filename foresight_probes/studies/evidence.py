@@ -63,6 +63,11 @@ class Evidence:
     """Caches by the study's names of datasets."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a group of runs has no results, or `<group>.<task>` none of a task, in words."""
+    operations: Mapping[str, Mapping[str, float] | str] = field(default_factory=dict)
+    """Floating-point operations that compute a sample's features by the study's name of a dataset and point; in words
+    why they are not known."""
+    diverged: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Runs whose training diverged by group of runs and point."""
     states: dict[tuple[str, str, str], CalibrationState] = field(default_factory=dict)
     readings: dict[tuple[str, str], Reading] = field(default_factory=dict)
     """What was read already, by measure or score and point: mAP of thousands of pictures takes a while."""
@@ -84,11 +89,13 @@ class Evidence:
 
     def cache_of(self, measure: str) -> Cache | None:
         """Returns the cache that a measure is made from; of bytes the first."""
+        return self.caches.get(self.dataset_of(measure))
+
+    def dataset_of(self, measure: str) -> str:
+        """Returns the study's name of the dataset that a measure is made from; of bytes the first that there is."""
         own = self.study.measures.get(measure)
         name = own.runs if own else self.study.measures[self.study.scores[measure].terms[0].measure].runs
-        if not name:
-            return next(iter(self.caches.values()), None)
-        return self.caches.get(self.study.runs[name].dataset)
+        return self.study.runs[name].dataset if name else next(iter(self.caches), "")
 
     def reading(self, measure: str, point: str) -> Reading:
         """Returns what is known of a measure at a point, by its true name, of the head that validation chooses."""

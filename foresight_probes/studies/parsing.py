@@ -135,12 +135,16 @@ def _options(node: Located) -> TrainingOptions:
 
 
 def _measure(node: Located, runs: Mapping[str, RunGroup]) -> Measure:
-    fields = node.fields(("title", "runs", "task", "metric", "heads", "bytes"), ("title",))
+    fields = node.fields(("title", "runs", "task", "metric", "heads", "bytes", "diverged"), ("title",))
     title = fields["title"].text()
     if "bytes" in fields:
         if len(fields) > 2 or not fields["bytes"].flag():
             node.fail(f"{node.name} counts bytes, which are of no run; expected 'title' and 'bytes: true' alone")
         return Measure(title=title)
+    if "diverged" in fields:
+        if fields.keys() != {"title", "runs", "diverged"} or not fields["diverged"].flag():
+            node.fail(f"{node.name} counts runs that diverge; expected 'title', 'runs' and 'diverged: true' alone")
+        return Measure(title=title, runs=fields["runs"].choice("group of runs", runs), diverged=True)
     fields = node.fields(("title", "runs", "task", "metric", "heads"), ("runs", "task", "metric"))
     group = runs[fields["runs"].choice("group of runs", runs)]
     task = fields["task"].choice("task of these runs", group.tasks)
@@ -171,8 +175,8 @@ def _score(node: Located, measures: Mapping[str, Measure]) -> Score:
 def _term(node: Located, measures: Mapping[str, Measure]) -> Term:
     fields = node.fields(("measure", "weight", "over", "from"), ("measure", "weight"))
     name = fields["measure"].choice("measure", measures)
-    if measures[name].is_bytes:
-        fields["measure"].fail(f"{name!r} counts bytes; a score is of metrics")
+    if not measures[name].metric:
+        fields["measure"].fail(f"{name!r} is counted; a score is of metrics")
     over = fields["over"].number() if "over" in fields else 1.0
     if over <= 0:
         fields["over"].expected("a number above 0")
@@ -188,12 +192,15 @@ def _criterion(node: Located, measured: Mapping[str, Measure | Score]) -> Criter
     name = fields["measure"].choice("measure or score", measured)
     own = measured[name]
     is_bytes = isinstance(own, Measure) and own.is_bytes
+    diverged = isinstance(own, Measure) and own.diverged
     against = parse_points(fields["against"]) if "against" in fields else ()
     if is_bytes and not against:
         node.fail(f"{node.name} is of bytes, which say something against those of other points; add 'against'")
     if against and not is_bytes and (len(against) > 1 or "point" not in fields or isinstance(own, Score)):
         node.fail(f"{node.name} is a difference, expected a metric at one 'point' and one point 'against' it")
-    several = "points" in fields and not is_bytes
+    if diverged and ("points" not in fields or against):
+        node.fail(f"{node.name} counts runs, of all 'points' together; expected 'points', and none 'against' them")
+    several = "points" in fields and not is_bytes and not diverged
     if several != ("which" in fields):
         node.fail(f"{node.name} needs 'which', all or any, where it has 'points' of a metric or score, and only there")
     return Criterion(
@@ -267,7 +274,7 @@ def _curve(node: Located, measured: Mapping[str, Measure | Score]) -> Curve:
 def _recommendation(node: Located, measures: Mapping[str, Measure]) -> Recommendation:
     fields = node.fields(("measure", "points"), ("measure", "points"))
     name = fields["measure"].choice("measure", measures)
-    if measures[name].is_bytes or measures[name].metric != tasks.load(measures[name].task).primary:
+    if not measures[name].metric or measures[name].metric != tasks.load(measures[name].task).primary:
         fields["measure"].fail(f"{name!r} is not the metric by which validation chooses; name one that is")
     return Recommendation(measure=name, points=parse_points(fields["points"]))
 

@@ -87,16 +87,21 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
 def _missing_datasets(study: Study, joined: Joined) -> list[str]:
     return [
         f"no cache of {name} was given, so that its runs are not measured; it is made by: "
-        f"{commands_for(study, data, _wanted(study, name))}"
+        f"{commands_for(study, data, wanted_points(study, name))}"
         for name, data in study.datasets.items()
         if name not in joined.caches
     ]
 
 
-def _wanted(study: Study, dataset: str) -> list[str]:
-    """Returns the texts for points that are wanted of a dataset."""
+def wanted_points(study: Study, dataset: str) -> list[str]:
+    """Returns the texts for points that the runs of a dataset want."""
     groups = [group for group in study.runs.values() if group.dataset == dataset]
     return list(dict.fromkeys(text for group in groups for text in group.points))
+
+
+def missing_points(study: Study, dataset: str, cache: Cache) -> tuple[str, ...]:
+    """Returns the points that the runs of a dataset want by name and that its cache lacks, in order."""
+    return lacking_points(wanted_points(study, dataset), cache)
 
 
 def _points(group: RunGroup, cache: Cache) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from foresight_cache.errors import ProbeError
@@ -15,6 +16,7 @@ from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.planning import StudyPlan
 from foresight_probes.studies.study import Study
 from foresight_probes.studies.verdict import Findings, find
+from foresight_probes.sweeps.failed_runs import RunsFailed
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run import train_sweep
 
@@ -37,20 +39,28 @@ class Carried:
     """What went wrong in groups of runs, in sentences."""
 
 
-def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str], None] = lambda _: None) -> Carried:
+def carry_out(
+    plan: StudyPlan,
+    *,
+    operations: Mapping[str, Mapping[str, float] | str] = MappingProxyType({}),
+    advance: Advance = silent,
+    say: Callable[[str], None] = lambda _: None,
+) -> Carried:
     """Trains what is missing, group by group, and finds what follows; what was interrupted goes on in the same folder.
 
-    A run that fails is said, and is not measured; all others are. Raises `ProbeError` where the folder cannot be
-    written or a result was edited, and `Interrupted`.
+    A run that fails is said, and is not measured; all others are. `operations` are those of `Evidence`. Raises
+    `ProbeError` where the folder cannot be written or a result was edited, and `Interrupted`.
     """
     changed = _recorded(plan.study, plan.out)
     missing, results, trained, failed = dict(plan.missing), {}, 0, []
+    diverged: dict[str, dict[str, int]] = {}
     for name, sweep in plan.sweeps.items():
         trained += pending_runs(sweep)
         try:
             train_sweep(sweep, loggers=("csv",), advance=advance)
         except ProbeError as error:
             failed.append(f"{name}: {error}")
+            diverged[name] = error.diverged() if isinstance(error, RunsFailed) else {}
             say(failed[-1])
         results[name] = _results_of(sweep)
         if not results[name]:
@@ -60,6 +70,8 @@ def carry_out(plan: StudyPlan, *, advance: Advance = silent, say: Callable[[str]
         results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},
         caches=plan.joined.caches,
         missing=missing,
+        operations=operations,
+        diverged=diverged,
     )
     remarks = (*([changed] if changed else []), *failed, *plan.remarks)
     return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained, failed=tuple(failed))

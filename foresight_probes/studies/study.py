@@ -57,6 +57,8 @@ class Measure:
     metric: str = ""
     heads: tuple[str, ...] | None = None
     """Heads that may be chosen; None for all of the runs."""
+    diverged: bool = False
+    """True for the number of runs whose training diverges, which is counted and not estimated."""
 
     @property
     def is_bytes(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from foresight_probes.studies.costs import Cost, costs
+from foresight_probes.studies.costs import Cost, costs, why_no_operations
 from foresight_probes.studies.criteria import Claim, Found, measured, read
 from foresight_probes.studies.curves import CurveFound, curve_found
 from foresight_probes.studies.evidence import Evidence, Reading
@@ -102,6 +102,16 @@ class Findings:
             if claim.status in ("not measured", "instrument unfit")
         }
         return {**open_ones, **self.study.not_measured}
+
+    @property
+    def of_operations(self) -> str:
+        """What TFLOP of a point are, or why they are not measured, in sentences."""
+        if why := why_no_operations(self.evidence):
+            return f"TFLOP are not measured: {why}."
+        return (
+            "TFLOP are 10^12 floating-point operations of the matrix products and attention that compute a sample's "
+            "features up to the point, without the words of a prompt."
+        )
 
     @property
     def sureness(self) -> str:

@@ -12,6 +12,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.comparisons import with_controls
 from foresight_probes.sweeps.constant_runs import compute_mean_predictors
+from foresight_probes.sweeps.failed_runs import RunsFailed
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.training.run_spec import RunSpec
@@ -38,11 +39,11 @@ def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
     Returns: All results but those of controls, old and new, whichever process made them, in the order of computation;
     the mean predictor first.
 
-    Raises: `ProbeError`, after all others are finished, for runs whose loss was not finite; `UnknownName` and
+    Raises: `RunsFailed`, after all others are finished, for runs whose loss was not finite; `UnknownName` and
     `MissingExtra` for a logger; `Interrupted`.
     """
     results = {_key(result): result for result in plan.finished}
-    failures: list[str] = []
+    failures: list[tuple[str, str]] = []
     pending = dict(plan.pending)
     sweep(plan.out / CLAIMS)
     while pending:
@@ -50,18 +51,22 @@ def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
             finished, runs = _finished_meanwhile(plan, point, pending.pop(point))
             if point == MEAN_PREDICTOR:
                 constants, failed = compute_mean_predictors(plan, runs)
-                finished, runs, failures = [*finished, *constants], (), [*failures, *failed]
+                finished, runs, failures = [*finished, *constants], (), [*failures, *_at(point, failed)]
             mean_predictors = {result.task: result for result in results.values() if result.point == MEAN_PREDICTOR}
             for part in _parts(plan, runs):
                 point_runs = PointRuns(plan, point, part, mean_predictors)
-                failures += point_runs.train(loggers, advance)
+                failures += _at(point, point_runs.train(loggers, advance))
                 finished += point_runs.results
         results |= {_key(result): result for result in finished}
     if failures:
         with_controls(plan, results.values())
         more = f" ({len(failures) - 1} more runs failed as well)" if len(failures) > 1 else ""
-        raise ProbeError(failures[0] + more)
+        raise RunsFailed(failures[0][1] + more, failures)
     return in_order(with_controls(plan, results.values()))
+
+
+def _at(point: str, reasons: Sequence[str]) -> list[tuple[str, str]]:
+    return [(point, reason) for reason in reasons]
 
 
 def _key(result: Result) -> tuple[str, ...]:

@@ -126,6 +126,7 @@ def _carry_out(
     from pipelines import studies
     from pipelines.output import print_json
     from pipelines.progress_bar import progress, say
+    from pipelines.study_costs import operations_of
     from pipelines.study_demo.demo import plan_demo
 
     study = studies.load(name)
@@ -147,7 +148,8 @@ def _carry_out(
         _print_plan(plan, json_output=json_output)
         return
     with progress("study", sum(sweep.samples for sweep in plan.sweeps.values()) or None) as advance:
-        carried = carry_out(plan, advance=advance, say=say)
+        operations = {own: operations_of(cache) for own, cache in plan.joined.caches.items()}
+        carried = carry_out(plan, operations=operations, advance=advance, say=say)
     page = write_study(
         carried, plan.out, command=_command(name, places, plan.out, settings, demo=demo), written=date.today()
     )
@@ -180,13 +182,18 @@ def _command(name: str, places: list[str] | None, out: Path, settings: Any, *, d
 def _print_plan(plan: "StudyPlan", *, json_output: bool) -> None:
     from foresight_probes.studies.estimates import estimates
     from pipelines.output import print_json
+    from pipelines.study_costs import assumptions, extraction_estimates
     from pipelines.tables import text_table
 
-    rows = estimates(plan)
+    rows, missing = estimates(plan), extraction_estimates(plan)
     if json_output:
-        print_json([row.to_json() for row in rows])
+        print_json({"runs": [row.to_json() for row in rows], "extractions": [row.to_json() for row in missing]})
         return
     print(*text_table(rows[0].COLUMNS if rows else ("runs",), [row.cells() for row in rows]), sep="\n")
+    if missing:
+        print("", *text_table(missing[0].COLUMNS, [row.cells() for row in missing]), sep="\n")
+        reasons = dict.fromkeys(f"not known of {row.dataset}: {row.why}" for row in missing if row.why)
+        print(*reasons, assumptions(), sep="\n")
 
 
 def _list(*, json_output: bool) -> None:

@@ -134,7 +134,8 @@ def test_the_verdict_stands_before_all_else_in_both_reports(finished: Path) -> N
     assert "](figures/curve-decay.png)" in text
     assert (finished / "out" / "figures" / "curve-decay.png").is_file()
     assert (finished / "out" / "results.csv").read_text().count("\ncounts,planted-several,counting,") == 4
-    row = "| `answers.snr` | 0.822 (0.763–0.867) | 0 % | 16 | 96 | 3,072 |"  # 4 × 4 tokens of 96 channels in bfloat16
+    # 4 × 4 tokens of 96 channels in bfloat16
+    row = "| `answers.snr` | 0.822 (0.763–0.867) | 0 % | 16 | 96 | 3,072 | not measured |"
     assert row in (finished / "out" / "report.md").read_text()
     table = pandas.read_parquet(finished / "out" / "results.parquet")
     same = pandas.read_csv(finished / "out" / "results.csv")
@@ -145,7 +146,7 @@ def test_the_verdict_stands_before_all_else_in_both_reports(finished: Path) -> N
 def test_a_dry_run_writes_nothing(planted: str, tmp_path: Path) -> None:
     study_file(tmp_path)
     run = foresight("study", tmp_path / "planted.yaml", "--cache", planted, "--dry-run", "--json")
-    (row,) = json.loads(run.stdout)
+    (row,) = json.loads(run.stdout)["runs"]
     assert (row["runs"], row["points"], row["finished"], row["pending"]) == ("counts", 3, 0, 16)
     assert "counts: direction is not trained: no sample of the train split has an annotation" in run.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["planted.yaml"]
@@ -227,7 +228,7 @@ def test_the_shipped_studies_plan_what_there_is(name: str, tmp_path: Path) -> No
     cache = planted_stages.write(tmp_path / "cache", planted, stages)
     run = foresight("study", name, "--cache", f"images={cache.path}", "--dry-run", "--folds", "2", "--json")
     assert run.returncode == 0, run.stderr
-    rows = {row["runs"]: row for row in json.loads(run.stdout)}
+    rows = {row["runs"]: row for row in json.loads(run.stdout)["runs"]}
     assert {"boxes"} <= rows.keys()
     assert all(row["points"] == 2 and row["pending"] > 0 for row in rows.values())
     assert "no cache of clips was given" in run.stderr

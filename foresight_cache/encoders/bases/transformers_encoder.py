@@ -247,6 +247,11 @@ class TransformersEncoder(Encoder):
         described.hindrance = quantisation.sentence(settings) if settings and scheme != RANDOM else None
         return described
 
+    @property
+    def config_digest(self) -> str:
+        """SHA-256 of the configuration, as fingerprints have it."""
+        return records.digest(loading.lasting_config(self.config.to_dict()))
+
     def identity(self) -> Mapping[str, Any]:
         seed = tiny_models.seed_of(self.config)
         return {
@@ -255,7 +260,7 @@ class TransformersEncoder(Encoder):
             "weights": "pretrained" if seed is None else "random",
             "seed": seed,
             "class": self.model_class,
-            "config_digest": records.digest(loading.lasting_config(self.config.to_dict())),
+            "config_digest": self.config_digest,
             "dtype": self.options.dtype,
             "attention": self.options.attention,
             "compiled": self.options.compiled,

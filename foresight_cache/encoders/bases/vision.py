@@ -32,6 +32,7 @@ class VisionEncoder(TransformersEncoder):
 
     media = ("image", "clip")
     sizes = "multiples of the patch; native"
+    counts_operations = True
     kept_on_host = frozenset({"sizes"})
     pixel_settings: ClassVar[tuple[str, ...]] = loading.PIXEL_SETTINGS
     """Settings of the image processor that a stored value depends on."""

@@ -49,12 +49,21 @@ def snapshot(model: str, patterns: Sequence[str]) -> Path:
     try:
         return Path(_from_hub(model, lambda hub: hub.snapshot_download(name, **options)))
     except ModelError:
-        import huggingface_hub
+        if kept := kept_directory(model):
+            return kept
+        raise
 
+
+def kept_directory(model: str) -> Path | None:
+    """Returns the directory in the hub's cache with the configuration of a hub id; None where it is not there."""
+    import huggingface_hub
+
+    name, revision = split_revision(model)
+    try:
         found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
-        if not isinstance(found, str):
-            raise
-        return Path(found).parent
+    except huggingface_hub.errors.HFValidationError:  # of a text that is no hub id
+        return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def commit_of(path: Path) -> str | None:

@@ -32,6 +32,7 @@ THRESHOLDS = {
         **{"iou.target": "> 0.75", "iou.acceptable": "> 0.6", "iou.failure": "< 0.5"},
         **{"iou.fails": "< 0.4", "iou.of-e1-4": "> 0.7", "iou-everywhere.fails": "< 0.4"},
         **{"centre.target": "< 0.05", "size.target": "< 0.1", "count.target": "> 0.8"},
+        **{"training.diverges": "> 0"},
         **{"large-head.fails": "> 0.5", "gap.small": "< 0.1", "gap.large": "> 0.2", "gap.none": "<= 0"},
     },
     "pivot1": {
@@ -194,7 +195,7 @@ def test_what_would_change_it() -> None:
 
 GOOD = {"lpips": (0.3, 0.01), "ssim": (0.8, 0.01), "psnr": (23.0, 0.1), "iou": (0.7, 0.01)}
 """Acceptable values of C1's primary metrics."""
-SOUND = {**GOOD, "large-head": (0.3, 0.01), "iou-everywhere": (0.7, 0.01)}
+SOUND = {**GOOD, "large-head": (0.3, 0.01), "iou-everywhere": (0.7, 0.01), "training": (0.0, 0.0)}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,7 @@ SOUND = {**GOOD, "large-head": (0.3, 0.01), "iou-everywhere": (0.7, 0.01)}
         ({"gap": (0.05, 0.01), "iou": (0.3, 0.01)}, "PIVOT"),
         ({"gap": (0.05, 0.01), "large-head": (0.6, 0.01)}, "PIVOT"),
         ({"gap": (0.05, 0.01), "large-head": (0.6, 0.01), "iou-everywhere": (0.3, 0.01)}, "ABORT"),
+        ({"gap": (0.05, 0.01), "training": (1.0, 0.0)}, "PIVOT"),
         ({"gap": (0.05, 0.01), "lpips": (0.35, 0.0)}, "INVESTIGATE"),
         ({"gap": (0.0, 0.0)}, "PIVOT"),
         ({"gap": (0.1, 0.0)}, "GO, pre-merge"),

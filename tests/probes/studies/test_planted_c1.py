@@ -25,7 +25,8 @@ def study() -> Study:
     """c1, in which the linear head stands for that of 50 million parameters, which takes minutes."""
     own = studies.load("c1")
     largest = replace(own.measures["lpips-50m"], runs="linear", heads=("token-linear",))
-    return replace(own, measures={**own.measures, "lpips-50m": largest})
+    diverged = replace(own.measures["diverged"], runs="linear")
+    return replace(own, measures={**own.measures, "lpips-50m": largest, "diverged": diverged})
 
 
 def found(folder: Path, seed: int, branch: str, lpips: Path) -> Findings:
