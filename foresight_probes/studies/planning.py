@@ -32,6 +32,8 @@ class Settings:
     """Folder with the weights of LPIPS; None for torch's cache of downloads."""
     device: str | None = None
     """Device to train on; None for that of the file."""
+    shared_samples: bool = False
+    """True where those samples alone are used that all caches of a dataset have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,8 +89,8 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
 def _missing_datasets(study: Study, joined: Joined) -> list[str]:
     return [
         f"no cache of {name} was given, so that its runs are not measured; it is made by: "
-        f"{commands_for(study, data, _wanted(study, name))}"
-        for name, data in study.datasets.items()
+        f"{commands_for(study, name, _wanted(study, name))}"
+        for name in study.datasets
         if name not in joined.caches
     ]
 

@@ -30,8 +30,17 @@ Caches = Annotated[
     list[str] | None,
     typer.Option(
         "--cache",
-        help="Folder, zip file or URL of a cache, or NAME=CACHE with the study's name of a dataset; may be repeated.",
+        help="Folder, zip file or URL of a cache, or NAME=CACHE with the study's name of a dataset or of a variant, as "
+        "in images.224=CACHE; may be repeated.",
         show_default="none: must be given",
+    ),
+]
+SharedSamples = Annotated[
+    bool,
+    typer.Option(
+        "--shared-samples",
+        help="Where caches of one dataset have other samples, use those that all of them have.",
+        show_default="off: they must have the same",
     ),
 ]
 Out = Annotated[
@@ -64,6 +73,7 @@ def run(
     name: Name,
     shown: Shown = None,
     cache: Caches = None,
+    shared_samples: SharedSamples = False,
     out: Out = None,
     dry_run: DryRun = False,
     folds: Folds = None,
@@ -86,16 +96,15 @@ def run(
         return
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
-    _carry_out(name, cache, out, folds, lpips_weights, device, dry_run=dry_run, json_output=json_output)
+    words = {"folds": folds, "lpips_weights": lpips_weights, "device": device, "shared_samples": shared_samples}
+    _carry_out(name, cache, out, words, dry_run=dry_run, json_output=json_output)
 
 
 def _carry_out(
     name: str,
     places: list[str] | None,
     out: Path | None,
-    folds: int | None,
-    lpips_weights: Path | None,
-    device: str | None,
+    words: dict[str, Any],
     *,
     dry_run: bool,
     json_output: bool,
@@ -114,10 +123,10 @@ def _carry_out(
     if out is None and not dry_run:
         raise UsageError("no folder was named; give one for the runs and the report, for example --out studies/mine")
     if not places:
-        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.datasets.items())
+        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.own_datasets().items())
         raise UsageError(f"no cache was named; {study.name} is of {wanted}; give what there is with --cache")
-    settings = Settings(folds=folds, lpips_weights=lpips_weights, device=device)
-    plan = plan_study(study, join(study, places), out or Path(study.name), settings)
+    settings = Settings(**words)
+    plan = plan_study(study, join(study, places, shared=settings.shared_samples), out or Path(study.name), settings)
     for remark in plan.remarks:
         say(remark)
     if dry_run:
@@ -145,6 +154,7 @@ def _command(name: str, places: list[str], out: Path, settings: Any) -> str:
     import shlex
 
     words = ["foresight", "study", name, *(word for place in places for word in ("--cache", place)), "--out", str(out)]
+    words += ["--shared-samples"] if settings.shared_samples else []
     words += ["--folds", str(settings.folds)] if settings.folds else []
     words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
     return shlex.join(words)

@@ -17,8 +17,8 @@ TAPS = (
 """Taps of a model of four blocks and four layers, whatever of it is cached."""
 
 
-def write(folder: Path, planted: PlantedCache, points: Mapping[str, str]) -> Cache:
-    """Writes a cache with planted points by the names of taps."""
+def write(folder: Path, planted: PlantedCache, points: Mapping[str, str], size: str = "") -> Cache:
+    """Writes a cache with planted points by the names of taps; with another input size, its shards stay the same."""
     own = {tap: PlantedPoint.parse(name) for tap, name in points.items()}
     numbers = [number for side in SIDES for number in planted.numbers(side)]
     layout = planted._layout(list(own.values()), len(numbers))
@@ -27,7 +27,7 @@ def write(folder: Path, planted: PlantedCache, points: Mapping[str, str]) -> Cac
     layout = replace(
         layout,
         points={**stages, PIXELS: layout.points[PIXELS]},
-        fingerprint={**layout.fingerprint, "model": model},
+        fingerprint={**layout.fingerprint, "model": model} | ({"input": {"size": size}} if size else {}),
     )
     with CacheWriter(folder, layout) as writer:
         for pending in writer.pending((*own, PIXELS)):
