@@ -8,6 +8,8 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.studies.conditions import Condition
 from foresight_probes.studies.thresholds import Threshold
 
+FACTORS = ("size", "merging", "model", "parameters", "layer")
+"""What a measure can be drawn over: variants of a dataset, heads by their trained numbers, or points."""
 RECOMMENDED = "recommended"
 """Name, in place of a point, of the one that validation chooses."""
 
@@ -175,6 +177,8 @@ class SectionRequest:
     """Numbers that the kind explains, such as limits."""
     samples: int = 0
     """Samples to be shown or used; 0 for the kind's own number."""
+    factor: str = ""
+    """What measures are drawn over; one of `FACTORS`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
