@@ -104,7 +104,7 @@ def merged_tokens(tokens_ND: np.ndarray, grid: Grid, cells: int) -> np.ndarray:
     rows, columns = np.arange(0, grid.h, cells), np.arange(0, grid.w, cells)
     sums_THWD = np.add.reduceat(np.add.reduceat(tokens_THWD, rows, axis=1), columns, axis=2)
     heights, widths = (np.diff([*starts, length]) for starts, length in ((rows, grid.h), (columns, grid.w)))
-    means_THWD = sums_THWD / (heights[:, None] * widths)[None, :, :, None]
+    means_THWD: np.ndarray = sums_THWD / (heights[:, None] * widths)[None, :, :, None]
     return means_THWD.reshape(-1, tokens_ND.shape[1])
 
 

@@ -43,6 +43,15 @@ SharedSamples = Annotated[
         show_default="off: they must have the same",
     ),
 ]
+Twins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--twin",
+        help="Cache of the same samples from the same architecture with random weights (extract --model random:MODEL), "
+        "or NAME=CACHE; may be repeated.",
+        show_default="none",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for the runs and the report.", show_default="none: must be given, but with --dry-run"),
@@ -74,6 +83,7 @@ def run(
     shown: Shown = None,
     cache: Caches = None,
     shared_samples: SharedSamples = False,
+    twin: Twins = None,
     out: Out = None,
     dry_run: DryRun = False,
     folds: Folds = None,
@@ -97,6 +107,7 @@ def run(
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
     words = {"folds": folds, "lpips_weights": lpips_weights, "device": device, "shared_samples": shared_samples}
+    words["twins"] = tuple(twin or ())
     _carry_out(name, cache, out, words, dry_run=dry_run, json_output=json_output)
 
 
@@ -155,6 +166,7 @@ def _command(name: str, places: list[str], out: Path, settings: Any) -> str:
 
     words = ["foresight", "study", name, *(word for place in places for word in ("--cache", place)), "--out", str(out)]
     words += ["--shared-samples"] if settings.shared_samples else []
+    words += [word for place in settings.twins for word in ("--twin", place)]
     words += ["--folds", str(settings.folds)] if settings.folds else []
     words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
     return shlex.join(words)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,9 @@ measures:
 criteria:
   counted: {{title: counted, measure: count, point: E4, levels: {{well: "> 0.9"}}}}
   small: {{title: counted at 224 px, measure: count@224, point: E4, levels: {{well: "> 0.9"}}}}
+sections:
+  size: {{kind: quality-by-factor, title: Sizes, measures: count, factor: size, points: E4}}
+  merging: {{kind: quality-by-factor, title: Merging, measures: count, factor: merging, points: E4}}
 decision:
   - {{branch: GO, when: counted.well, means: all can be counted, next: Count on.}}
   - {{branch: STOP, when: otherwise, means: not all can be counted, next: Stop.}}
@@ -247,6 +251,40 @@ def test_variants_are_on_the_page_and_those_without_a_cache_are_said(finished: P
         "foresight merge-tokens caches/planted-several-train --cells 2 --points 'E4,E5' "
         "--out caches/planted-several-train-merged-2"
     ) in page
+
+
+def test_merged_tokens_have_the_same_mean_and_a_twin_stands_beside_all_runs_of_its_size(
+    finished: Path, tmp_path: Path
+) -> None:
+    """The mean of four means of four tokens is that of all sixteen, but for rounding; the random twin knows nothing."""
+    merged = tmp_path / "merged"
+    made = foresight("merge-tokens", finished / "own", "--cells", "2", "--points", "E4", "--out", merged)
+    assert made.returncode == 0, made.stderr
+    scenes = PlantedCache(world="several", train=150, validation=50, test=120, rows=4)
+    nothing = {"vit.pre_merge": "nothing.linear", "vit.post_merge": "nothing.linear"}
+    twin = planted_stages.write(tmp_path / "twin", scenes, nothing, "448x448", weights="random").path
+    shutil.copytree(finished / "out", tmp_path / "out")
+    given = [word for place in (finished / "own", finished / "at-224", merged) for word in ("--cache", place)]
+    run = foresight("study", finished / "sizes.yaml", *given, "--twin", twin, "--out", tmp_path / "out", "--json")
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["trained"] == 4  # E4 of the merged cache with its mean predictor, and two of the twin
+    runs, name = tmp_path / "out" / "runs", "counting/vit.pre_merge/pooled-linear-seed0.json"
+    found = {own: json.loads((runs / own / name).read_text()) for own in ("counts", "counts@merged-2")}
+    values = {own: record["metrics"]["r2"]["value"] for own, record in found.items()}
+    assert values["counts@merged-2"] == pytest.approx(values["counts"], abs=0.01)
+    assert found["counts"]["cache"]["digest"] != found["counts@merged-2"]["cache"]["digest"]
+    assert list(found["counts"]["controls"]) == ["mean-predictor", "random-twin"]
+    assert found["counts"]["controls"]["random-twin"]["value"] < 0.1
+    assert (runs / "counts" / "controls" / "random-twin" / name).is_file()
+    assert not (runs / "counts@224" / "controls").exists()
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "random-twin" in page
+    assert f"--twin {twin}" in page
+    assert "| vit.pre_merge | 2×2 | pooled-linear | 0.9" in page
+    words = ("study", finished / "sizes.yaml", "--cache", finished / "own", "--dry-run", "--twin")
+    assert "is a second twin of 'images'" in said(*words, twin, "--twin", twin, status=2)
+    assert "at 224x224, has the samples of none of images at its size" in said(*words, finished / "at-224", status=2)
+    assert "has none weights, expected random ones" in said(*words, f"images={finished / 'at-224'}", status=1)
 
 
 def test_the_command_refuses_in_one_sentence(finished: Path, tmp_path: Path) -> None:
