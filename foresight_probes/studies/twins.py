@@ -26,8 +26,8 @@ def twins_by_dataset(caches: Mapping[str, Cache], places: Sequence[str]) -> dict
         names = [name] if is_named else [own for own, cache in caches.items() if _shows_the_same(twin, cache)]
         if not names:
             raise UsageError(
-                f"the twin {twin.path}, at {size_of(twin)}, has the samples of none of {', '.join(caches)} at its size; "
-                "extract it from the same shards with the same --size"
+                f"the twin {twin.path}, at {size_of(twin)}, has the samples of none of {', '.join(caches)} at its "
+                "size; extract it from the same shards with the same --size"
             )
         for own in names:
             if own in twins:

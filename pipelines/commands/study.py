@@ -106,8 +106,8 @@ def run(
         return
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
-    words = {"folds": folds, "lpips_weights": lpips_weights, "device": device, "shared_samples": shared_samples}
-    words["twins"] = tuple(twin or ())
+    words: dict[str, Any] = {"folds": folds, "lpips_weights": lpips_weights, "device": device}
+    words |= {"shared_samples": shared_samples, "twins": tuple(twin or ())}
     _carry_out(name, cache, out, words, dry_run=dry_run, json_output=json_output)
 
 

@@ -171,10 +171,9 @@ def _shown(own: Measure, series: dict[str, list[Step]], request: SectionRequest)
             if steps
         ),
     )
-    first = ("",) if request.factor == "layer" else ("point",)
     rows = [row for name, steps in series.items() for row in _rows(own, name, steps)]
-    columns = (*first, request.factor, "head", own.title, "difference from the first", "remark")
-    if request.factor == "layer":
+    columns: tuple[str, ...] = ("point", request.factor, "head", own.title, "difference from the first", "remark")
+    if request.factor == "layer":  # the point is the factor
         columns, rows = columns[1:], [row[1:] for row in rows]
     saturated = " ".join(filter(None, (_saturation(own, name, steps) for name, steps in series.items())))
     note = " ".join(filter(None, (_NOTES[request.factor], _PAIRED, saturated)))
@@ -217,4 +216,4 @@ def _saturation(own: Measure, name: str, steps: Sequence[Step]) -> str:
             return ""
         if not any(min(sign * difference.low, sign * difference.high) > 0 for difference in found):
             return f"{name}: from {step.name} on no later one is better by its interval."
-    return f"{name}: some later one is better than each but the last, {measured[-1].name}."
+    return f"{name}: it still gains at the last one, {measured[-1].name}."

@@ -108,7 +108,7 @@ def test_sizes_stand_at_their_pixels_in_order_and_differences_are_the_means_of_s
     assert difference.value == pytest.approx(gain.mean())
     drawn = np.random.default_rng(0).choice(gain, (4000, 90)).mean(1).std()
     assert (difference.high - difference.low) / 2 == pytest.approx(1.99 * drawn, rel=0.1)
-    assert "some later one is better than each but the last, 448x896" in table.note
+    assert "vit.pre_merge: it still gains at the last one, 448x896." in table.note
     assert "at each input's own size" in table.note
 
 

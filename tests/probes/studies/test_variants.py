@@ -280,7 +280,8 @@ def test_merged_tokens_have_the_same_mean_and_a_twin_stands_beside_all_runs_of_i
     page = (tmp_path / "out" / "report.md").read_text()
     assert "random-twin" in page
     assert f"--twin {twin}" in page
-    assert "| vit.pre_merge | 2×2 | pooled-linear | 0.9" in page
+    assert "| vit.pre_merge | 2×2 | pooled-linear | 1.000 (1.000–1.000) | " in page
+    assert "| vit.pre_merge | 224x224 | pooled-linear | 0.8" in page
     words = ("study", finished / "sizes.yaml", "--cache", finished / "own", "--dry-run", "--twin")
     assert "is a second twin of 'images'" in said(*words, twin, "--twin", twin, status=2)
     assert "at 224x224, has the samples of none of images at its size" in said(*words, finished / "at-224", status=2)
