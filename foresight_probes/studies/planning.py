@@ -9,7 +9,7 @@ from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_probes import controls
 from foresight_probes.studies.evidence import lacking_points, named_points
-from foresight_probes.studies.joining import Joined, commands_for
+from foresight_probes.studies.joining import Joined, commands_for, merged_of
 from foresight_probes.studies.study import RunGroup, Study
 from foresight_probes.studies.twins import CONTROL, twin_for, twins_by_dataset
 from foresight_probes.sweeps.divisions import WHOLE, Division
@@ -122,10 +122,13 @@ def _unknown_remarks(group: RunGroup, cache: Cache) -> list[str]:
 def _lacking_remarks(cache: Cache, lacking: Sequence[str]) -> list[str]:
     if not lacking:
         return []
-    model = cache.fingerprint["model"].get("name", "MODEL")
+    made = f"extract SHARDS --model {cache.fingerprint['model'].get('name', 'MODEL')}"
+    if (cells := merged_of(cache)) > 1:
+        made = f"merge-tokens CACHE --cells {cells}"
+    points = ",".join(lacking)
     return [
-        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight extract SHARDS --model {model} "
-        f"--points {','.join(lacking)} --out {cache.path}"
+        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight {made} --points {points} --out "
+        f"{cache.path}"
     ]
 
 

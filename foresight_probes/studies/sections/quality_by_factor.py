@@ -92,9 +92,11 @@ def _of_heads(evidence: Evidence, own: Measure, point: str, wanted: Sequence[str
     )
     steps = []
     for head in names:
-        found = evidence.candidates(replace(own, heads=(head,)), point)
-        place = float(found[0].parameters) if found else None
-        steps.append(Step(name=head, place=place, reading=evidence.reading_of(replace(own, heads=(head,)), point)))
+        alone = replace(own, heads=(head,))
+        found = evidence.candidates(alone, point)
+        place = float(found[0].parameters) or None if found else None  # 0 of a constant answer is on no such axis
+        name = f"{place:,.0f}" if place else head
+        steps.append(Step(name=name, place=place, reading=evidence.reading_of(alone, point)))
     return sorted(steps, key=lambda step: float(step.place or 0))
 
 
@@ -156,8 +158,9 @@ def _shown(own: Measure, series: dict[str, list[Step]], request: SectionRequest)
         name: [step for step in steps if step.reading.interval and step.place is not None]
         for name, steps in series.items()
     }
+    only = f" at {next(iter(known))}" if len(known) == 1 and request.factor != "layer" else ""
     lines = Lines(
-        title=own.title,
+        title=own.title + only,
         across=ACROSS[request.factor],
         up=own.title,
         is_log=request.factor == "parameters",

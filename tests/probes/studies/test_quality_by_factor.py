@@ -142,7 +142,7 @@ def test_heads_stand_at_their_parameters_on_a_logarithmic_axis() -> None:
         "vit.pre_merge": (1_000.0, 5_000_000.0),
         "vit.post_merge": (2_000.0,),
     }
-    assert [row[1:3] for row in table.rows[:2]] == [("token-linear", "token-linear"), ("mlp", "mlp")]
+    assert [row[1:3] for row in table.rows[:2]] == [("1,000", "token-linear"), ("5,000,000", "mlp")]
     difference = table.rows[1][4]
     assert isinstance(difference, Interval)
     assert difference.value == pytest.approx(0.2)

@@ -277,6 +277,7 @@ def test_merged_tokens_have_the_same_mean_and_a_twin_stands_beside_all_runs_of_i
     assert found["counts"]["controls"]["random-twin"]["value"] < 0.1
     assert (runs / "counts" / "controls" / "random-twin" / name).is_file()
     assert not (runs / "counts@224" / "controls").exists()
+    assert f"foresight merge-tokens CACHE --cells 2 --points vit.post_merge --out {merged}" in run.stderr
     page = (tmp_path / "out" / "report.md").read_text()
     assert "random-twin" in page
     assert f"--twin {twin}" in page
