@@ -11,7 +11,8 @@ from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.report.page import label
-from foresight_probes.results.pairs import compare_runs
+from foresight_probes.report.two_folders import Pairing, group_folder, pairing_of
+from foresight_probes.results.pairs import compare_runs, overlap_of
 from foresight_probes.results.point_aliases import meant
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
 from foresight_probes.splits import SIDES
@@ -54,13 +55,15 @@ class Comparison:
     """The metric there; None where each point is compared with itself."""
     points: tuple[ComparedPoint, ...]
     samples: int
-    """Test samples."""
+    """Test samples, of two folders those that both have."""
     seeds: int
     dropped: tuple[str, ...]
     """Points for which the metric is not defined, or which the other folder does not have."""
     lower_is_better: bool
     result: Result
     """One of the results, for where they come from."""
+    pairing: Pairing | None = None
+    """Of two folders what is paired; None of points of one."""
 
     @property
     def groups(self) -> float:
@@ -141,6 +144,7 @@ def compare_points(
     task: str,
     *,
     other: Path | None = None,
+    across: bool = False,
     head: str | None = None,
     metric: str | None = None,
     against: str | None = None,
@@ -149,9 +153,10 @@ def compare_points(
     """Compares all points of a folder of runs with one of them, or with the same points of another folder.
 
     Args:
-        runs: Folder that `train-probe` wrote.
+        runs: Folder that `train-probe` or `study` wrote.
         task: Name of a task that it has results of.
-        other: Another such folder, of the same dataset and split; each point is compared with itself there.
+        other: Another such folder; each point is compared with itself there, on the test samples that both have.
+        across: Whether its cache may have another fingerprint.
         head: Name of a head; None for that which validation chooses.
         metric: A metric of the task; None for the first.
         against: Name or alias of the point to compare with; None for that which validation chooses.
@@ -159,6 +164,7 @@ def compare_points(
 
     Raises: `ProbeError` where results are missing, or may not be compared; `UnknownName` for a name that none has.
     """
+    runs = group_folder(runs, task)
     results = _of_task(load_results(runs, remark=remark), task, runs)
     chosen = _best(results) if head is None else head
     own = _by_point(results, chosen)
@@ -167,9 +173,10 @@ def compare_points(
     if metric not in measured:
         raise UnknownName("metric", metric, measured)
     if other is not None:
-        return _finished(
-            own, _by_point(_of_task(load_results(other, remark=remark), task, other), chosen), metric, str(other)
-        )
+        other = group_folder(other, task)
+        beside = _by_point(_of_task(load_results(other, remark=remark), task, other), chosen)
+        pairing = pairing_of(own, beside, (runs, other), across=across)
+        return replace(_finished(own, beside, metric, str(other)), pairing=pairing)
     reference = _best_point(own) if against is None else meant(against, results)
     if reference not in own:
         raise UnknownName("point", reference, own)
@@ -226,7 +233,9 @@ def _finished(
     points, dropped = list[ComparedPoint](), [name for name in own if name not in beside]
     for name, pair in pairs.items():
         first, second = ([result for result in results if result.seed in seeds or not seeds] for results in pair)
-        comparison = compare_runs(first, second, metric=metric, confidence=confidence, tests=len(pairs))
+        comparison = compare_runs(
+            first, second, metric=metric, confidence=confidence, tests=len(pairs), by_id=isinstance(other, Mapping)
+        )
         value = _over_seeds(first, metric)
         if comparison is None or value is None:
             dropped.append(name)
@@ -246,12 +255,17 @@ def _finished(
             replace(point, holm=one, benjamini_hochberg=rate)
             for point, one, rate in zip(points, holm(p_values), benjamini_hochberg(p_values), strict=True)
         ),
-        samples=len(first_result.scores),
+        samples=_samples_of(next(iter(pairs.values()))),
         seeds=len(seeds),
         dropped=tuple(dropped),
         lower_is_better=metric.endswith(("error", "mae", "lpips", "distance", "rank")),
         result=first_result,
     )
+
+
+def _samples_of(pair: tuple[Sequence[Result], Sequence[Result]]) -> int:
+    first, second = pair
+    return overlap_of(first[0], second[0]).shared
 
 
 def _over_seeds(results: Sequence[Result], metric: str) -> Interval | None:

@@ -1,6 +1,6 @@
 """What must be the same for results to stand beside each other in a table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from foresight_cache.errors import ProbeError
@@ -11,6 +11,10 @@ OF_GRIDS = ("learning_rate", "weight_decay")
 """Options of which each run may have its own, as it does in a grid."""
 OF_INTERVALS = ("resamples", "confidence")
 """Options that change how sure a number is said to be, and not the number."""
+
+
+_LONGEST = 40
+"""Letters of a value that are shown."""
 
 
 def recipe_of(result: Result, *, without: Iterable[str] = ()) -> dict[str, Any]:
@@ -40,6 +44,42 @@ def require_comparable(results: Sequence[Result]) -> None:
                     f"the results of {task} have different {what} ({differing}), so that they may not stand beside "
                     "each other; keep each in its own folder, or train them again alike"
                 )
+
+
+def cache_differences(one: Result, other: Result) -> list[str]:
+    """Returns one phrase for each field in which the fingerprints of two results' caches differ, with both values.
+
+    Of older results, which do not have all fields, the digests stand for those that are not known.
+    """
+    if one.cache.get("digest") == other.cache.get("digest"):
+        return []
+    facts = [_fingerprint_of(result) for result in (one, other)]
+    names = [name for name in sorted({*facts[0], *facts[1]}) if facts[0].get(name) != facts[1].get(name)]
+    if not names:
+        digests = (str(result.cache.get("digest"))[:12] for result in (one, other))
+        return [f"what the results do not say of them (fingerprints {' and '.join(digests)})"]
+    return [f"{name} ({_short(facts[0].get(name))} and {_short(facts[1].get(name))})" for name in names]
+
+
+def _fingerprint_of(result: Result) -> dict[str, Any]:
+    """Returns what a result knows of its cache's fingerprint, flat."""
+    own = result.cache
+    known = {"dataset": {"name": own.get("dataset")}, "model": own.get("model", {}), **own.get("fingerprint", {})}
+    return dict(_leaves(known))
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _leaves(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", inner
+
+
+def _short(value: Any) -> str:
+    """Returns a value in words, of long ones the beginning."""
+    text = "absent" if value is None else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _differing(facts: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """Pairs of results that may be compared sample by sample."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,22 @@ from foresight_probes.statistics.paired import PERMUTATIONS, PairedComparison, c
 from foresight_probes.tasks import Task
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overlap:
+    """Test samples of two runs that are paired by their ids."""
+
+    shared: int
+    """Samples that both were tested on."""
+    first_alone: int
+    second_alone: int
+
+
+def overlap_of(one: Result, other: Result) -> Overlap:
+    """Returns how many test samples two results share, and how many each has alone."""
+    first, second = ({score.id for score in result.scores} for result in (one, other))
+    return Overlap(shared=len(first & second), first_alone=len(first - second), second_alone=len(second - first))
+
+
 def compare_runs(
     first: Sequence[Result],
     second: Sequence[Result],
@@ -20,6 +37,7 @@ def compare_runs(
     metric: str,
     confidence: float = 0.95,
     tests: int = 1,
+    by_id: bool = False,
     statistic: Statistic | None = None,
 ) -> PairedComparison | None:
     """Compares a metric of the runs of two points, heads or caches, those of one seed with each other.
@@ -33,9 +51,11 @@ def compare_runs(
         confidence: Confidence of the intervals.
         tests: Tests that are made at once, for the minimum detectable difference.
         statistic: Function that makes the metric of the results' scores; None for the task's own.
+        by_id: Whether the test samples that both have are paired by their ids, whatever other samples and splits each
+            has; else they must have the same.
 
-    Raises: `ProbeError` for runs that have no seed in common, or that were not scored on the same test samples by the
-        same recipe.
+    Raises: `ProbeError` for runs that have no seed or no test sample in common, or that were not scored by the same
+        recipe, or, but by id, on the same test samples.
     """
     by_seed = {result.seed: result for result in second}
     pairs = [(result, by_seed[result.seed]) for result in first if result.seed in by_seed]
@@ -44,19 +64,34 @@ def compare_runs(
         raise ProbeError(
             f"{_named(first[0])} has the seeds {seeds[0]} and {_named(second[0])} {seeds[1]}, none in common"
         )
-    found = [_compared(one, other, metric, confidence, tests, statistic) for one, other in pairs]
+    found = [_compared(one, other, metric, confidence, tests, statistic, by_id=by_id) for one, other in pairs]
     known = [comparison for comparison in found if comparison is not None]
     return with_seeds(known, confidence=confidence, tests=tests) if known else None
 
 
 def _compared(
-    one: Result, other: Result, metric: str, confidence: float, tests: int, statistic: Statistic | None
+    one: Result,
+    other: Result,
+    metric: str,
+    confidence: float,
+    tests: int,
+    statistic: Statistic | None,
+    *,
+    by_id: bool,
 ) -> PairedComparison | None:
-    _require_comparable(one, other)
+    _require_comparable(one, other, by_id=by_id)
     task = task_of(one)
     first, second = ({score.id: score for score in result.scores} for result in (one, other))
-    if first.keys() != second.keys() or any(first[name].group != second[name].group for name in first):
-        raise ProbeError(f"{_named(one)} and {_named(other)} were scored on other test samples or groups; {_ADVICE}")
+    if by_id:
+        first = {name: score for name, score in first.items() if name in second}
+        if not first:
+            raise ProbeError(
+                f"{_named(one)} and {_named(other)} have no test sample in common, by their ids; {_ADVICE}"
+            )
+    elif first.keys() != second.keys():
+        raise ProbeError(f"{_named(one)} and {_named(other)} were scored on other test samples; {_ADVICE}")
+    if any(first[name].group != second[name].group for name in first):
+        raise ProbeError(f"{_named(one)} and {_named(other)} have other groups of the same test samples; {_ADVICE}")
     try:
         return compare_pair(
             [np.array(first[name].scores) for name in first],
@@ -77,7 +112,12 @@ def _compared(
 
 
 def _refitted(one: Result, other: Result, metric: str) -> list[float]:
-    """Returns the differences of both, found again without the same part of the samples; none where one has no such."""
+    """Returns the differences of both, found again without the same part of the samples; none where there is no such.
+
+    Parts of another split are other parts.
+    """
+    if one.split.get("digest") != other.split.get("digest"):
+        return []
     first, second = (result.refits.get(metric, ()) for result in (one, other))
     return [own - beside for own, beside in zip(first, second, strict=True)] if first and second else []
 
@@ -85,11 +125,14 @@ def _refitted(one: Result, other: Result, metric: str) -> list[float]:
 _ADVICE = "compare runs of one sweep, or of two with the same dataset, split and options"
 
 
-def _require_comparable(one: Result, other: Result) -> None:
-    for what, values in {
-        "task": (one.task, other.task),
+def _require_comparable(one: Result, other: Result, *, by_id: bool) -> None:
+    of_samples = {
         "split": (one.split.get("digest"), other.split.get("digest")),
         "prepared dataset": (one.cache.get("data"), other.cache.get("data")),
+    }
+    for what, values in {
+        "task": (one.task, other.task),
+        **({} if by_id else of_samples),
         "recipe": tuple(recipe_of(result, without=OF_INTERVALS) for result in (one, other)),
     }.items():
         if values[0] != values[1]:

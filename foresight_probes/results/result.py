@@ -67,8 +67,9 @@ class Result:
     groups of the test samples: their number (`groups`), and how many of equal size would tell as much
     (`effective_groups`)."""
     cache: Mapping[str, Any]
-    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset` and
-    its `media`, which older results do not say. With the control of a twin also that one's digests."""
+    """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model` and the rest of it
+    (`fingerprint`), the `dataset` and its `media`, the last three of which older results do not say. With the control
+    of a twin also that one's digests."""
     width: int
     """Channels of the features."""
     parameters: int

@@ -100,10 +100,11 @@ class Evidence:
     def reading(self, measure: str, point: str) -> Reading:
         """Returns what is known of a measure at a point, by its true name, of the head that validation chooses."""
         if (measure, point) not in self.readings:
-            self.readings[measure, point] = self._reading(self.study.measures[measure], point)
+            self.readings[measure, point] = self.reading_of(self.study.measures[measure], point)
         return self.readings[measure, point]
 
-    def _reading(self, own: Measure, point: str) -> Reading:
+    def reading_of(self, own: Measure, point: str) -> Reading:
+        """Returns what is known of a measure that need not be the study's, such as one of a single head."""
         found = self.candidates(own, point)
         if not found:
             return Reading(reason=self.why_missing(own, point))

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from foresight_cache.errors import UsageError
 from foresight_cache.reader import Cache, open_cache
+from foresight_probes.studies.shared_samples import only_shared, require_same_samples
 from foresight_probes.studies.study import Study, StudyDataset
+from foresight_probes.studies.variants import variant_name
 
 SEPARATOR = "="
 """What stands between the study's name of a dataset and its cache, where both are given."""
@@ -20,38 +22,115 @@ class Joined:
     """What a reader must know of them: other datasets than the study's, and other numbers of samples."""
 
 
-def join(study: Study, places: Sequence[str]) -> Joined:
+def join(study: Study, places: Sequence[str], *, shared: bool = False) -> Joined:
     """Opens caches and gives each to the dataset that it is of, or else to the first free one of the same medium.
 
-    A place may be `<name>=<cache>`, with a name of the study's. Raises `UsageError` where there is no place for one.
+    A place may be `<name>=<cache>`, with a name of the study's. Of several caches of one dataset each goes to the
+    variant whose size, model or merging it has. All that are of one dataset must show the same samples.
+
+    Args:
+        study: The study.
+        places: Caches, at most one for each of its datasets and variants.
+        shared: Whether those samples alone are used that all variants of a dataset have; else they must have the same.
+
+    Raises: `UsageError` where there is no place for a cache, or where two do not show the same.
     """
+    opened = [_opened(study, place) for place in places]
     caches: dict[str, Cache] = {}
-    for place in places:
-        name, separator, inner = place.partition(SEPARATOR)
-        is_named = bool(separator) and name in study.datasets
-        cache = open_cache(inner if is_named else place)
-        chosen = name if is_named else _place_of(study, cache, caches)
+    for name, cache in sorted(opened, key=lambda own: not own[0]):  # those that are named first
+        chosen = name or _place_of(study, cache, caches, [own for _, own in opened])
         if chosen in caches:
-            raise UsageError(f"{place} is a second cache of {chosen!r}, which is {caches[chosen].path}; give one")
+            raise UsageError(f"{cache.path} is a second cache of {chosen!r}, which is {caches[chosen].path}; give one")
         caches[chosen] = cache
     ordered = {name: caches[name] for name in study.datasets if name in caches}
-    return Joined(caches=ordered, remarks=tuple(_remarks(study, ordered)))
+    remarks = _remarks(study, ordered)
+    for name in study.own_datasets():
+        family = {own: cache for own, cache in ordered.items() if name in (own, study.datasets[own].variant_of)}
+        if len(family) > 1:
+            compared, said = _compared(family, shared=shared)
+            ordered |= compared
+            remarks += said
+    return Joined(caches=ordered, remarks=tuple(remarks))
 
 
-def _place_of(study: Study, cache: Cache, taken: Mapping[str, Cache]) -> str:
+def _compared(family: Mapping[str, Cache], *, shared: bool) -> tuple[Mapping[str, Cache], list[str]]:
+    """Returns caches of one dataset as they are used, and what is said of them. Raises `UsageError`."""
+    first, *others = family
+    for name in others:
+        if family[name].digest == family[first].digest:
+            raise UsageError(
+                f"{family[name].path} ({name}) has the fingerprint of {family[first].path} ({first}), so that nothing "
+                "of it differs; give another cache"
+            )
+        if not shared:
+            require_same_samples(family[first], family[name], (first, name))
+    return only_shared(family) if shared else (family, [])
+
+
+def _opened(study: Study, place: str) -> tuple[str, Cache]:
+    """Returns a cache with the name that it was given by, empty where it was given without one."""
+    name, separator, inner = place.partition(SEPARATOR)
+    is_named = bool(separator) and name in study.datasets
+    return (name, open_cache(inner)) if is_named else ("", open_cache(place))
+
+
+def _place_of(study: Study, cache: Cache, taken: Mapping[str, Cache], every: Sequence[Cache]) -> str:
     media, name = media_of(cache), dataset_of(cache)
-    free = {own: data for own, data in study.datasets.items() if own not in taken and data.media == media}
-    alike = {own: data for own, data in free.items() if data.reverse == reverse_of(cache)}
-    for own, data in alike.items():
-        if data.dataset == name:
+    alone = {own: data for own, data in study.own_datasets().items() if data.media == media}
+    alike = {own: data for own, data in alone.items() if data.reverse == reverse_of(cache)}
+    several = sum((dataset_of(own), reverse_of(own)) == (name, reverse_of(cache)) for own in every) > 1
+    for own in [own for own, data in alike.items() if data.dataset == name]:
+        if several and (fitting := _fitting(study, own, cache, taken)):
+            return fitting
+        if own not in taken:
             return own
+    free = {own: data for own, data in alone.items() if own not in taken}
     if not free:
-        wanted = ", ".join(f"{own} ({data.media}s of {data.dataset})" for own, data in study.datasets.items())
+        wanted = ", ".join(f"{own} ({data.media}s of {data.dataset})" for own, data in study.own_datasets().items())
         raise UsageError(
-            f"{cache.path} has {media}s of {name}, for which the study {study.name} has no place left; its datasets "
-            f"are {wanted}; write NAME=CACHE to say which it is"
+            f"{cache.path} has {media}s of {name} at {size_of(cache)}, for which the study {study.name} has no place "
+            f"left; its datasets are {wanted}; write NAME=CACHE to say which it is"
         )
-    return next(iter(alike or free))
+    return next(iter({own: data for own, data in free.items() if own in alike} or free))
+
+
+def _fitting(study: Study, name: str, cache: Cache, taken: Mapping[str, Cache]) -> str:
+    """Returns which of a dataset and its variants a cache fits and has no cache yet; one that names its model first."""
+    own = {name: study.datasets[name]}
+    own |= {other: data for other, data in study.datasets.items() if data.variant_of == name and other not in taken}
+    fitting = [other for other, data in own.items() if _fits(data, cache)]
+    named = [other for other in fitting if own[other].model]
+    return next((other for other in (*named, *fitting) if other not in taken), "")
+
+
+def _fits(data: StudyDataset, cache: Cache) -> bool:
+    model = cache.fingerprint.get("model", {}).get("name")
+    same_size = _sides(data.size) == _sides(size_of(cache))
+    return same_size and merged_of(cache) == data.merged and data.model in ("", model)
+
+
+def _sides(size: str) -> str:
+    """Returns a size with both sides.
+
+    >>> _sides("448"), _sides("448x672"), _sides("native")
+    ('448x448', '448x672', 'native')
+    """
+    return f"{size}x{size}" if size.isdigit() else size
+
+
+def size_of(cache: Cache) -> str:
+    """Returns the input size of a cache, as in `448x448`."""
+    return str(cache.fingerprint.get("input", {}).get("size", ""))
+
+
+def _described(cache: Cache) -> str:
+    merged, model = merged_of(cache), cache.fingerprint.get("model", {}).get("name", "a model without a name")
+    return f"{model} at {size_of(cache)}" + (f", {merged}×{merged} tokens merged" if merged > 1 else "")
+
+
+def merged_of(cache: Cache) -> int:
+    """Returns how many rows and columns of neighbouring tokens were averaged to make each of its tokens."""
+    return int(cache.fingerprint.get("tokens", {}).get("merged", 1))
 
 
 def media_of(cache: Cache) -> str:
@@ -82,19 +161,30 @@ def _remarks(study: Study, caches: Mapping[str, Cache]) -> list[str]:
             )
         elif reverse_of(cache) != data.reverse:
             remarks.append(f"of {name} {reverse_of(cache)} are played backwards, where the study means {data.reverse}")
+        elif data.variant_of and not _fits(data, cache):
+            merged = f", {data.merged}×{data.merged} tokens merged" if data.merged > 1 else ""
+            remarks.append(
+                f"{name} is a cache of {_described(cache)}, where the study means {data.model or 'the same model'} at "
+                f"{_sides(data.size)}{merged}"
+            )
         elif len(cache) != data.samples:
             remarks.append(f"{name} are {len(cache):,} samples, where the study means {data.samples:,} ({data.split})")
     return remarks
 
 
-def commands_for(study: Study, data: StudyDataset, points: Sequence[str]) -> str:
-    """Returns the commands that make the cache of a dataset."""
+def commands_for(study: Study, name: str, points: Sequence[str]) -> str:
+    """Returns the commands that make the cache of a dataset, or of a variant."""
+    data = study.datasets[name]
     frames = f" --frames {data.frames}" if data.frames else ""
     frames += f" --reverse {data.reverse}" if data.reverse != "none" else ""
-    cache = f"caches/{data.dataset}-{data.split}" + ("-reversed" if data.reverse != "none" else "")
+    base = f"caches/{data.dataset}-{data.split}" + ("-reversed" if data.reverse != "none" else "")
+    cache = f"{base}-{name.removeprefix(variant_name(data.variant_of, ''))}" if data.variant_of else base
+    chosen = f"--points '{','.join(points)}'"
+    if data.merged > 1:
+        return f"foresight merge-tokens {base} --cells {data.merged} {chosen} --out {cache}"
     shards = f"shards/{data.dataset}-{data.split}"
     return (
         f"foresight prepare {data.dataset} --root ROOT --split {data.split} --limit {data.samples} --out {shards}; "
-        f"foresight extract {shards} --model {study.model} --points '{','.join(points)}' --size {data.size}{frames} "
+        f"foresight extract {shards} --model {data.model or study.model} {chosen} --size {data.size}{frames} "
         f"--out {cache}"
     )

@@ -10,6 +10,7 @@ from foresight_probes import heads, tasks
 from foresight_probes.options import TrainingOptions
 from foresight_probes.studies import derived_metrics
 from foresight_probes.studies.conditions import Condition, parse_condition
+from foresight_probes.studies.dataset_parsing import chosen_variants, parse_datasets, safe_names
 from foresight_probes.studies.located import Located, nearest
 from foresight_probes.studies.point_texts import parse_point, parse_points
 from foresight_probes.studies.section_requests import parse_section
@@ -28,6 +29,7 @@ from foresight_probes.studies.study import (
     Term,
 )
 from foresight_probes.studies.thresholds import Threshold
+from foresight_probes.studies.variants import groups_on_variants, measures_on_variants
 
 KEYS = (
     *("name", "version", "title", "question", "model", "datasets", "runs", "measures", "scores", "criteria"),
@@ -43,9 +45,11 @@ def parse_study(text: str, source: str) -> Study:
     """Returns the study of a YAML text. Raises `ManifestError` with the name of the `source` and the line."""
     top = Located.of_text(text, source)
     fields = top.fields(KEYS, _NEEDED)
-    datasets = {name: _dataset(node) for name, node in _safe(fields["datasets"]).items()}
-    runs = {name: _group(node, datasets) for name, node in _safe(fields["runs"]).items()}
-    measures = {name: _measure(node, runs) for name, node in fields["measures"].named().items()}
+    datasets = parse_datasets(fields["datasets"])
+    runs = groups_on_variants({name: _group(node, datasets) for name, node in safe_names(fields["runs"]).items()})
+    measures = measures_on_variants(
+        {name: _measure(node, runs) for name, node in fields["measures"].named().items()}, runs
+    )
     scores = {name: _score(node, measures) for name, node in _optional(fields, "scores").items()}
     measured: dict[str, Measure | Score] = {**measures, **scores}
     criteria = {name: _criterion(node, measured) for name, node in fields["criteria"].named().items()}
@@ -53,7 +57,7 @@ def parse_study(text: str, source: str) -> Study:
     return Study(
         name=_name(fields["name"]),
         version=fields["version"].whole(1),
-        digest=digest(top.value),
+        digest=digest(_with_text_keys(top.value)),
         title=fields["title"].text(),
         question=fields["question"].text(),
         model=fields["model"].text(),
@@ -74,21 +78,19 @@ def parse_study(text: str, source: str) -> Study:
     )
 
 
+def _with_text_keys(value: Any) -> Any:
+    """Returns a value of YAML whose keys are texts, as the name 224 of a variant may not be."""
+    if isinstance(value, dict):
+        return {str(name): _with_text_keys(inner) for name, inner in value.items()}
+    return [_with_text_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _optional(fields: Mapping[str, Located], name: str) -> dict[str, Located]:
     return fields[name].named() if name in fields else {}
 
 
 def _listed(fields: Mapping[str, Located], name: str) -> list[Located]:
     return fields[name].items() if name in fields else []
-
-
-def _safe(node: Located) -> dict[str, Located]:
-    """Returns a mapping whose keys are names of folders."""
-    named = node.named()
-    for name, inner in named.items():
-        if not is_safe_name(name):
-            inner.fail(f"{name!r} is no name of letters, digits, '.', '_' and '-'")
-    return named
 
 
 def _name(node: Located) -> str:
@@ -98,33 +100,19 @@ def _name(node: Located) -> str:
     return name
 
 
-def _dataset(node: Located) -> StudyDataset:
-    needed = ("dataset", "split", "samples", "media")
-    fields = node.fields((*needed, "size", "frames", "reverse"), needed)
-    return StudyDataset(
-        dataset=fields["dataset"].text(),
-        split=fields["split"].text(),
-        samples=fields["samples"].whole(1),
-        media=fields["media"].choice("kind of sample", ("image", "clip")),
-        size=str(fields["size"].value) if "size" in fields else "448",
-        frames=fields["frames"].whole(1) if "frames" in fields else None,
-        reverse=fields["reverse"].choice("choice of clips to reverse", ("none", "half"))
-        if "reverse" in fields
-        else "none",
-    )
-
-
-def _group(node: Located, datasets: Mapping[str, Any]) -> RunGroup:
+def _group(node: Located, datasets: Mapping[str, StudyDataset]) -> RunGroup:
     needed = ("dataset", "tasks", "points")
-    fields = node.fields((*needed, "heads", "seeds", "controls", "options"), needed)
+    fields = node.fields((*needed, "heads", "seeds", "controls", "options", "variants"), needed)
+    dataset = fields["dataset"].choice("dataset of this study", datasets)
     return RunGroup(
-        dataset=fields["dataset"].choice("dataset of this study", datasets),
+        dataset=dataset,
         tasks=fields["tasks"].choices("task", tasks.names()),
         points=parse_points(fields["points"]),
         heads=fields["heads"].choices("head", (*heads.names(), *heads.ALIASES)) if "heads" in fields else None,
         seeds=tuple(item.whole(0) for item in fields["seeds"].items()) if "seeds" in fields else (0,),
         controls=fields["controls"].flag() if "controls" in fields else True,
         options=_options(fields["options"]) if "options" in fields else TrainingOptions(),
+        variants=chosen_variants(fields["variants"], dataset, datasets) if "variants" in fields else (),
     )
 
 

@@ -9,8 +9,9 @@ from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_probes import controls
 from foresight_probes.studies.evidence import lacking_points, named_points
-from foresight_probes.studies.joining import Joined, commands_for
+from foresight_probes.studies.joining import Joined, commands_for, merged_of
 from foresight_probes.studies.study import RunGroup, Study
+from foresight_probes.studies.twins import CONTROL, twin_for, twins_by_dataset
 from foresight_probes.sweeps.divisions import WHOLE, Division
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.sweep import Sweep
@@ -32,6 +33,10 @@ class Settings:
     """Folder with the weights of LPIPS; None for torch's cache of downloads."""
     device: str | None = None
     """Device to train on; None for that of the file."""
+    shared_samples: bool = False
+    """True where those samples alone are used that all caches of a dataset have."""
+    twins: tuple[str, ...] = ()
+    """Places of caches of the same samples from random weights, each perhaps as `<dataset>=<cache>`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +62,7 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
     sweeps: dict[str, SweepPlan] = {}
     missing: dict[str, str] = {}
     remarks = [*joined.remarks, *_missing_datasets(study, joined)]
+    twins = twins_by_dataset(joined.caches, settings.twins)
     for name, group in study.runs.items():
         cache = joined.caches.get(group.dataset)
         if cache is None:
@@ -67,7 +73,7 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
         if not points:
             missing[name] = f"{cache.path} has none of the points {', '.join(group.points)}"
             continue
-        sweep, said = _sweep(group, cache, points, settings)
+        sweep, said = _sweep(group, cache, points, settings, twins.get(group.dataset))
         remarks += [f"{name}: {remark}" for remark in said]
         tasks, why = _usable_tasks(cache, sweep)
         missing |= {f"{name}.{task}": reason for task, reason in why.items()}
@@ -87,8 +93,8 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
 def _missing_datasets(study: Study, joined: Joined) -> list[str]:
     return [
         f"no cache of {name} was given, so that its runs are not measured; it is made by: "
-        f"{commands_for(study, data, wanted_points(study, name))}"
-        for name, data in study.datasets.items()
+        f"{commands_for(study, name, wanted_points(study, name))}"
+        for name in study.datasets
         if name not in joined.caches
     ]
 
@@ -121,14 +127,19 @@ def _unknown_remarks(group: RunGroup, cache: Cache) -> list[str]:
 def _lacking_remarks(cache: Cache, lacking: Sequence[str]) -> list[str]:
     if not lacking:
         return []
-    model = cache.fingerprint["model"].get("name", "MODEL")
+    made = f"extract SHARDS --model {cache.fingerprint['model'].get('name', 'MODEL')}"
+    if (cells := merged_of(cache)) > 1:
+        made = f"merge-tokens CACHE --cells {cells}"
+    points = ",".join(lacking)
     return [
-        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight extract SHARDS --model {model} "
-        f"--points {','.join(lacking)} --out {cache.path}"
+        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight {made} --points {points} --out "
+        f"{cache.path}"
     ]
 
 
-def _sweep(group: RunGroup, cache: Cache, points: tuple[str, ...], settings: Settings) -> tuple[Sweep, list[str]]:
+def _sweep(
+    group: RunGroup, cache: Cache, points: tuple[str, ...], settings: Settings, twin: Cache | None
+) -> tuple[Sweep, list[str]]:
     """Returns the sweep of a group, and what is said of it."""
     options, said = group.options, []
     if settings.folds is not None:
@@ -139,16 +150,19 @@ def _sweep(group: RunGroup, cache: Cache, points: tuple[str, ...], settings: Set
     if options.refits and groups < _LEAST_PER_REFIT * options.refits:
         said = [f"{groups} groups of samples are too few for {options.refits} refits, so that intervals count none"]
         options = replace(options, refits=0)
+    twin, without = twin_for(twin, points)
+    named = (*(controls.names() if group.controls else ()), *([CONTROL] if twin else []))
     sweep = Sweep(
         tasks=group.tasks,
         points=points,
         heads=group.heads,
         seeds=group.seeds,
         options=options,
-        controls=controls.names() if group.controls else (),
+        controls=tuple(dict.fromkeys(named)),
+        twin=twin.path if twin else None,
         lpips_weights=settings.lpips_weights,
     )
-    return sweep, said
+    return sweep, [*said, *without]
 
 
 def _usable_tasks(cache: Cache, sweep: Sweep) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -6,7 +6,7 @@ from foresight_probes import heads
 from foresight_probes.studies import sections
 from foresight_probes.studies.located import Located
 from foresight_probes.studies.point_texts import parse_points
-from foresight_probes.studies.study import RunGroup, SectionRequest
+from foresight_probes.studies.study import FACTORS, RunGroup, SectionRequest
 
 _COMMON = ("kind", "title")
 
@@ -39,4 +39,5 @@ def parse_section(
         datasets=fields["datasets"].choices("dataset of this study", datasets) if "datasets" in fields else (),
         values=tuple(item.number() for item in fields["values"].items()) if "values" in fields else (),
         samples=fields["samples"].whole(1) if "samples" in fields else 0,
+        factor=fields["factor"].choice("factor", FACTORS) if "factor" in fields else "",
     )

@@ -8,6 +8,8 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.studies.conditions import Condition
 from foresight_probes.studies.thresholds import Threshold
 
+FACTORS = ("size", "merging", "model", "parameters", "layer")
+"""What a measure can be drawn over: variants of a dataset, heads by their trained numbers, or points."""
 RECOMMENDED = "recommended"
 """Name, in place of a point, of the one that validation chooses."""
 
@@ -29,6 +31,12 @@ class StudyDataset:
     """Frames of clips."""
     reverse: str = "none"
     """`half` where half of the clips are played backwards, as `foresight extract --reverse` does it."""
+    model: str = ""
+    """Model of its cache; empty for that of the study."""
+    merged: int = 1
+    """Rows and columns of neighbouring tokens whose mean stands for them, as `foresight merge-tokens` makes it."""
+    variant_of: str = ""
+    """Name of the dataset of which it shows the same samples in another way; empty for those that stand alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +52,8 @@ class RunGroup:
     seeds: tuple[int, ...] = (0,)
     controls: bool = True
     options: TrainingOptions = field(default_factory=TrainingOptions)
+    variants: tuple[str, ...] = ()
+    """Names of the dataset's variants, on each of which there is a group of the same runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +179,8 @@ class SectionRequest:
     """Numbers that the kind explains, such as limits."""
     samples: int = 0
     """Samples to be shown or used; 0 for the kind's own number."""
+    factor: str = ""
+    """What measures are drawn over; one of `FACTORS`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,6 +209,10 @@ class Study:
     """Ranges that the plan expected, by measure and point."""
     not_measured: Mapping[str, str]
     """What the plan names and this study does not measure, with the reason."""
+
+    def own_datasets(self) -> dict[str, StudyDataset]:
+        """Returns the datasets without their variants."""
+        return {name: data for name, data in self.datasets.items() if not data.variant_of}
 
     def claims(self) -> Iterator[tuple[str, str, Threshold]]:
         """Yields criterion, level and threshold of all claims."""

@@ -97,6 +97,7 @@ def provenance(cache: Cache) -> dict[str, Any]:
         "data": data_digest(cache),
         "path": cache.path,
         "model": fingerprint.get("model", {}),
+        "fingerprint": {name: value for name, value in fingerprint.items() if name != "model"},
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
         "media": next((row["media"] for row in cache.rows), ""),
     }

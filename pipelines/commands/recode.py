@@ -25,7 +25,7 @@ def run(cache: Place, codec: Codec, out: Out, workers: Workers = 2, json_output:
     """
     from foresight_cache import open_cache
     from foresight_cache.format.codec_choice import CodecChoice
-    from foresight_cache.recoding import recode
+    from foresight_cache.rewriting.recoding import recode
     from pipelines.output import cache_json, print_json
     from pipelines.progress_bar import progress
 

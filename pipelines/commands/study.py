@@ -30,8 +30,26 @@ Caches = Annotated[
     list[str] | None,
     typer.Option(
         "--cache",
-        help="Folder, zip file or URL of a cache, or NAME=CACHE with the study's name of a dataset; may be repeated.",
+        help="Folder, zip file or URL of a cache, or NAME=CACHE with the study's name of a dataset or of a variant, as "
+        "in images.224=CACHE; may be repeated.",
         show_default="none: must be given",
+    ),
+]
+SharedSamples = Annotated[
+    bool,
+    typer.Option(
+        "--shared-samples",
+        help="Where caches of one dataset have other samples, use those that all of them have.",
+        show_default="off: they must have the same",
+    ),
+]
+Twins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--twin",
+        help="Cache of the same samples from the same architecture with random weights (extract --model random:MODEL), "
+        "or NAME=CACHE; may be repeated.",
+        show_default="none",
     ),
 ]
 Out = Annotated[
@@ -72,6 +90,8 @@ def run(
     name: Name,
     shown: Shown = None,
     cache: Caches = None,
+    shared_samples: SharedSamples = False,
+    twin: Twins = None,
     out: Out = None,
     dry_run: DryRun = False,
     demo: Demo = False,
@@ -97,21 +117,21 @@ def run(
         return
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
-    if demo and (cache or dry_run):
-        other = "--cache" if cache else "--dry-run"
+    if demo and (cache or dry_run or twin):
+        other = "--cache" if cache else "--dry-run" if dry_run else "--twin"
         raise UsageError(
             f"--demo makes caches of its own, so that {other} does not go with it; leave out one of the two"
         )
-    _carry_out(name, cache, out, folds, lpips_weights, device, dry_run=dry_run, demo=demo, json_output=json_output)
+    words: dict[str, Any] = {"folds": folds, "lpips_weights": lpips_weights, "device": device}
+    words |= {"shared_samples": shared_samples, "twins": tuple(twin or ())}
+    _carry_out(name, cache, out, words, dry_run=dry_run, demo=demo, json_output=json_output)
 
 
 def _carry_out(
     name: str,
     places: list[str] | None,
     out: Path | None,
-    folds: int | None,
-    lpips_weights: Path | None,
-    device: str | None,
+    words: dict[str, Any],
     *,
     dry_run: bool,
     demo: bool,
@@ -133,15 +153,16 @@ def _carry_out(
     if out is None and not dry_run:
         raise UsageError("no folder was named; give one for the runs and the report, for example --out studies/mine")
     if not places and not demo:
-        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.datasets.items())
+        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.own_datasets().items())
         raise UsageError(
             f"no cache was named; {study.name} is of {wanted}; give what there is with --cache, or let --demo draw some"
         )
-    settings = Settings(folds=folds, lpips_weights=lpips_weights, device=device)
+    settings = Settings(**words)
     if demo and out is not None:
         plan = plan_demo(study, out, settings)
     else:
-        plan = plan_study(study, join(study, places or ()), out or Path(study.name), settings)
+        joined = join(study, places or (), shared=settings.shared_samples)
+        plan = plan_study(study, joined, out or Path(study.name), settings)
     for remark in plan.remarks:
         say(remark)
     if dry_run:
@@ -174,6 +195,8 @@ def _command(name: str, places: list[str] | None, out: Path, settings: Any, *, d
     words = ["foresight", "study", name, *(word for place in places or () for word in ("--cache", place))]
     words += ["--demo"] if demo else []
     words += ["--out", str(out)]
+    words += ["--shared-samples"] if settings.shared_samples else []
+    words += [word for place in settings.twins for word in ("--twin", place)]
     words += ["--folds", str(settings.folds)] if settings.folds else []
     words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
     return shlex.join(words)

@@ -221,3 +221,86 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
     assert "alone; a comparison needs two points" in said(
         "compare", alone, "--task", "boxes", "--out", tmp_path / "out", status=1
     )
+
+
+def moved(folder: Path, first: int, last: int, lift: float = 0.0, **changes: Any) -> Path:
+    """Results on images `first` to `last`, each with a value of its own, and `lift` more."""
+    for point in ("vit.block_01", "vit.block_02"):
+        scores = tuple(
+            SampleScore(f"shapes/train/{n}", f"shapes/train/{n // 2}", (0.3 + (n * 7 % 11) / 20 + lift * (n % 3),))
+            for n in range(first, last)
+        )
+        effective = effective_groups(score.group for score in scores)
+        split = {**result().split, "test": len(scores), "effective_groups": effective, "digest": f"{first}-{last}"}
+        mean = float(np.mean([score.scores[0] for score in scores]))
+        metrics = {"mean_iou": Interval(mean, mean - 0.1, mean + 0.1)}
+        save_result(
+            result(**{"point": point, "scores_source": scores, "split": split, "metrics": metrics, **changes}), folder
+        )
+    return folder
+
+
+def test_samples_are_paired_by_id_and_those_of_one_alone_are_counted(tmp_path: Path) -> None:
+    """The difference is the mean over shared ids alone, and the interval that of numpy's bootstrap of groups."""
+    one = moved(tmp_path / "one", 0, 200, 0.05)
+    other = moved(tmp_path / "other", 40, 260, cache={**result().cache, "data": "5" * 64})
+    run = foresight("compare", one, other, "--task", "boxes", "--out", tmp_path / "out", "--json")
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    row = found["points"][0]
+    differences = np.array([0.05 * (n % 3) for n in range(40, 200)])
+    assert row["difference"] == pytest.approx(differences.mean())
+    assert (row["samples"], row["groups"]) == (160, 80)
+    by_group = differences.reshape(80, 2).sum(1)
+    chosen = np.random.default_rng(1).integers(80, size=(4000, 80))
+    deviation = (by_group[chosen].sum(1) / 160).std()
+    assert (row["difference_high"] - row["difference_low"]) / 2 == pytest.approx(1.99 * deviation, rel=0.1)
+    assert found["paired"].startswith(
+        "Paired by id on the 160 test samples that both have; left out are 40 of the first alone and 60 of the second"
+    )
+    assert found["paired"] in (tmp_path / "out" / "comparison.html").read_text()
+    elsewhere = moved(tmp_path / "elsewhere", 300, 400)
+    assert "have no test sample in common" in said(
+        "compare", one, elsewhere, "--task", "boxes", "--out", tmp_path / "out", status=1
+    )
+
+
+def test_other_fingerprints_are_compared_where_that_is_asked_for(tmp_path: Path) -> None:
+    own = result().cache
+    made = {"digest": "9" * 64, "model": {**own["model"], "name": "another"}, "fingerprint": {"input": {"size": "1x1"}}}
+    one = moved(tmp_path / "one", 0, 120, cache={**own, "fingerprint": {"input": {"size": "2x2"}}})
+    other = moved(tmp_path / "other", 0, 120, 0.1, cache={**own, **made})
+    words = ("compare", one, other, "--task", "boxes", "--out", tmp_path / "out")
+    refused = said(*words, status=1)
+    assert "differ in input.size (2x2 and 1x1), model.name (" in refused
+    assert "give --across" in refused
+    run = foresight(*words, "--across", "--json")
+    found = json.loads(run.stdout)
+    assert found["points"][0]["difference"] == pytest.approx(-0.1)
+    assert (
+        f"Their caches differ in input.size (2x2 and 1x1), model.name ({own['model']['name']} and another)."
+        in (found["paired"])
+    )
+    assert "--across is for two folders" in said(*words[:2], *words[3:], "--across", status=2)
+    unsaid = moved(tmp_path / "unsaid", 0, 120, cache={**own, "digest": "8" * 64})
+    plain = moved(tmp_path / "plain", 0, 120)
+    assert "differ in what the results do not say of them (fingerprints " in said(
+        "compare", plain, unsaid, "--task", "boxes", "--out", tmp_path / "out", status=1
+    )
+
+
+def test_folders_of_studies_are_those_of_their_runs(tmp_path: Path) -> None:
+    for name, lift in (("one", 0.1), ("other", 0.0)):
+        moved(tmp_path / name / "runs" / "objects", 0, 120, lift)
+        (tmp_path / name / "study.json").write_text("{}")
+    words = ("--task", "boxes", "--out", tmp_path / "out")
+    run = foresight("compare", tmp_path / "one", tmp_path / "other", *words, "--json")
+    assert json.loads(run.stdout)["points"][0]["difference"] == pytest.approx(0.1)
+    moved(tmp_path / "one" / "runs" / "objects@224", 0, 120)
+    several = said("compare", tmp_path / "one", tmp_path / "other", *words, status=1)
+    assert f"name one: {tmp_path}/one/runs/objects, {tmp_path}/one/runs/objects@224" in several
+    run = foresight("compare", tmp_path / "one" / "runs" / "objects@224", tmp_path / "other", *words, "--json")
+    assert json.loads(run.stdout)["points"][0]["difference"] == pytest.approx(0)
+    assert "has no group of runs with counting" in said(
+        "compare", tmp_path / "one", "--task", "counting", "--out", tmp_path / "out", status=1
+    )

@@ -18,7 +18,7 @@ from numcodecs import blosc  # noqa: F401 - imported once for all forks
 
 from foresight_cache import open_cache
 from foresight_cache.format.codec_choice import CodecChoice
-from foresight_cache.recoding import recode
+from foresight_cache.rewriting.recoding import recode
 from tests.support.random_kills import kill_each
 
 

@@ -17,17 +17,17 @@ TAPS = (
 """Taps of a model of four blocks and four layers, whatever of it is cached."""
 
 
-def write(folder: Path, planted: PlantedCache, points: Mapping[str, str]) -> Cache:
-    """Writes a cache with planted points by the names of taps."""
+def write(folder: Path, planted: PlantedCache, points: Mapping[str, str], size: str = "", **model: str) -> Cache:
+    """Writes a cache with planted points by the names of taps; of another size or model its shards are the same."""
     own = {tap: PlantedPoint.parse(name) for tap, name in points.items()}
     numbers = [number for side in SIDES for number in planted.numbers(side)]
     layout = planted._layout(list(own.values()), len(numbers))
     stages = {tap: layout.points[str(point)] for tap, point in own.items()}
-    model = {**layout.fingerprint["model"], "taps": list(TAPS)}
+    described = {**layout.fingerprint["model"], "taps": list(TAPS), **model}
     layout = replace(
         layout,
         points={**stages, PIXELS: layout.points[PIXELS]},
-        fingerprint={**layout.fingerprint, "model": model},
+        fingerprint={**layout.fingerprint, "model": described} | ({"input": {"size": size}} if size else {}),
     )
     with CacheWriter(folder, layout) as writer:
         for pending in writer.pending((*own, PIXELS)):

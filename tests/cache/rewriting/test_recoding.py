@@ -16,7 +16,7 @@ from foresight_cache.format.codec_choice import CodecChoice
 from foresight_cache.format.codecs import CODECS, Blosc, CodecName
 from foresight_cache.format.commits import Commit
 from foresight_cache.format.shard_object import checksum, index_size
-from foresight_cache.recoding import recode
+from foresight_cache.rewriting.recoding import recode
 from foresight_cache.verify import verify
 from foresight_cache.writer import CacheWriter
 from tests.support import planted
@@ -219,7 +219,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     words = [tmp_path / "C", tmp_path / "work", "small", "6", "3"]
     (tmp_path / "work").mkdir()
     command = [sys.executable, "-m", "tests.support.killed_recoding", *map(str, words)]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert run.returncode == 0, run.stderr[-3000:]
     done = json.loads(run.stdout)
     print(done)
