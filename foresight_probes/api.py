@@ -31,8 +31,44 @@ class Runs:
 
         return pd.DataFrame(select([summary_row(result) for result in self.results], where=where, sort=sort))
 
+    def scores(self, *, where: Sequence[str] = ()) -> "pd.DataFrame":
+        """Returns one row for each test sample of each run, to be joined with the sample table by `id`.
+
+        `cache.samples.merge(runs.scores(), on="id")` does so. Columns are `id`, those that name the run (`task`,
+        `point`, `run`, `head`, `seed`), `scores`, the numbers of the sample as they stand in the run's Parquet file
+        (float64 [V]), and the task's metrics of this sample alone, NaN where one sample does not define them.
+
+        `where` takes conditions on runs, as `table` does. Raises `UnknownName` for a column that does not exist, and
+        `ProbeError` for a damaged file.
+        """
+        import pandas as pd
+
+        rows = [summary_row(result) for result in self.results]
+        chosen = {id(row) for row in select(rows, where=where, sort=())}
+        frames = [_scores_of(result) for row, result in zip(rows, self.results, strict=True) if id(row) in chosen]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["id", *_NAMES, "scores"])
+
     def _repr_html_(self) -> str:
         return str(self.table().to_html(index=False))
+
+
+_NAMES = ("task", "point", "run", "head", "seed")
+"""What tells a run from others in a table of scores."""
+
+
+def _scores_of(result: Result) -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    from foresight_probes.results.sample_metrics import sample_metrics
+
+    scores = result.scores
+    columns = {
+        "id": [score.id for score in scores],
+        **{name: getattr(result, name) for name in _NAMES},
+        "scores": [np.array(score.scores) for score in scores],
+    }
+    return pd.DataFrame({**columns, **sample_metrics(result, scores)})
 
 
 def train(
