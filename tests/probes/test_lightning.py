@@ -46,13 +46,13 @@ class MeanLinear(pl.LightningModule):
         mean = (batch["features"][self.point] * mask).sum(1) / mask.sum(1)
         return (self.map(mean)[:, 0] - batch["target"]) ** 2
 
-    def training_step(self, batch: Any, index: int) -> Tensor:
+    def training_step(self, batch: Any, *_: Any) -> Tensor:
         return self.loss(batch).mean()
 
-    def validation_step(self, batch: Any, index: int) -> None:
+    def validation_step(self, batch: Any, *_: Any) -> None:
         self.log("validation", self.loss(batch).mean(), batch_size=len(batch["id"]))
 
-    def test_step(self, batch: Any, index: int) -> None:
+    def test_step(self, batch: Any, *_: Any) -> None:
         self.errors.append(self.loss(batch))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
