@@ -12,7 +12,7 @@ from tests.support.notebooks import NOTEBOOKS, ROOT, alike, cells
 MOST_BYTES, MOST_BYTES_OF_PICTURE = 200_000, 100_000
 OF_PHOTOGRAPHS = "from_coco_to_a_verdict"
 """The notebook that takes the photographs of the test assets where there are some."""
-MACHINE = re.compile(r"(?<![\w.])/(home|root|tmp|work|usr|mnt|Users|data/\w+/)\b|site-packages|https?://(?!github)")
+MACHINE = re.compile(r"(?<![\w.])/(home|root|tmp|work|usr|mnt|Users|data/\w+/)\b|site-packages")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Components in a folder of a user's own: known to the commands by their names, and refused where these are taken."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,10 +25,12 @@ def test_a_command_knows_a_head_in_a_folder_of_one_s_own(tmp_path: Path) -> None
     (tmp_path / "mine/heads").mkdir(parents=True)
     (tmp_path / "mine/heads/my_widest.py").write_text(HEAD)
     command = [FORESIGHT, "heads", "show", "my-widest"]
-    known = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={OWN_FOLDERS: "mine"})
+    known = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, OWN_FOLDERS: "mine"}
+    )
     assert known.returncode == 0, known.stderr
     assert "A linear map of the largest value of each channel." in known.stdout
-    unknown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={})
+    unknown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert unknown.returncode == 2
     assert "unknown head 'my-widest'" in unknown.stderr
 
