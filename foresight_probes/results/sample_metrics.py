@@ -4,7 +4,8 @@ import numpy as np
 
 from foresight_probes.metrics import Scores
 from foresight_probes.results.pairs import task_of
-from foresight_probes.results.result import Result, SampleScore
+from foresight_probes.results.result import Result
+from foresight_probes.results.scores import SampleScore
 
 _AT_ONCE = 256
 """Samples whose metrics are computed at once, each as a resample of it alone."""
@@ -18,11 +19,11 @@ def sample_metrics(result: Result, scores: tuple[SampleScore, ...]) -> dict[str,
     """
     arrays = [np.array(score.scores) for score in scores]
     even = len({len(array) for array in arrays}) == 1
-    parts = []
+    task, parts = task_of(result), []
     for first in range(0, len(arrays), _AT_ONCE):
         own = arrays[first : first + _AT_ONCE]
         each: Scores = np.stack(own) if even else own
         with np.errstate(all="ignore"):
-            parts.append(task_of(result).resampled_metrics(each, np.eye(len(own))))
+            parts.append(task.resampled_metrics(each, np.eye(len(own))))
     joined = {name: np.concatenate([part[name] for part in parts]).astype(np.float64) for name in parts[0]}
     return {name: np.where(np.isfinite(values), values, np.nan) for name, values in joined.items()}
