@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from foresight_cache.reader import Cache, open_cache
 from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes.results.point_aliases import alias_of
 from foresight_probes.results.result import Result, load_results, summary_row
 from foresight_probes.results.tables import select
 
@@ -24,12 +25,12 @@ class Runs:
     def table(self, *, where: Sequence[str] = (), sort: Sequence[str] = ()) -> "pd.DataFrame":
         """Returns one row for each run and one column for each of its numbers, as `foresight runs` prints them.
 
-        `where` takes conditions such as `task=boxes` or `value>0.5`, `sort` columns such as `-value`. Raises
-        `UnknownName` for a column that does not exist.
+        `where` takes conditions such as `task=boxes`, `point=E4` or `value>0.5`, `sort` columns such as `-value`.
+        Raises `UnknownName` for a column that does not exist.
         """
         import pandas as pd
 
-        return pd.DataFrame(select([summary_row(result) for result in self.results], where=where, sort=sort))
+        return pd.DataFrame([summary_row(result) for result in self._selected(where, sort)])
 
     def scores(self, *, where: Sequence[str] = ()) -> "pd.DataFrame":
         """Returns one row for each test sample of each run, to be joined with the sample table by `id`.
@@ -43,10 +44,15 @@ class Runs:
         """
         import pandas as pd
 
-        rows = [summary_row(result) for result in self.results]
-        chosen = {id(row) for row in select(rows, where=where, sort=())}
-        frames = [_scores_of(result) for row, result in zip(rows, self.results, strict=True) if id(row) in chosen]
+        frames = [_scores_of(result) for result in self._selected(where)]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["id", *_NAMES, "scores"])
+
+    def _selected(self, where: Sequence[str], sort: Sequence[str] = ()) -> list[Result]:
+        rows = [
+            {**summary_row(result), "alias": alias_of(result) or None, "result": number}
+            for number, result in enumerate(self.results)
+        ]
+        return [self.results[row["result"]] for row in select(rows, where=where, sort=sort)]
 
     def _repr_html_(self) -> str:
         return str(self.table().to_html(index=False))

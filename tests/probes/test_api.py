@@ -62,6 +62,8 @@ def test_scores_join_with_samples(cache: "scenes.Cache", tmp_path: Path) -> None
         assert own["accuracy"].tolist() == (predicted.round() == truth).astype(float).tolist()
         assert own["accuracy"].mean() == pytest.approx(result.metrics["accuracy"].value)
         assert own["r2"].isna().all(), "one number has no variance"
+    by_alias = foresight_probes.load_runs(tmp_path).scores(where=["head=ridge", "point=E2"])
+    assert by_alias["id"].tolist() == runs.scores(where=["head=ridge"])["id"].tolist()
     joined = cache.samples.merge(runs.scores(where=["head=ridge"]), on="id")
     assert len(joined) == runs.results[0].split["test"]
     counts = joined["annotations"].map(lambda annotations: len(annotations["objects"]))
