@@ -50,6 +50,8 @@ class Cells:
         return shown
 
     def _print(self, text: str) -> None:
+        if not text:
+            return
         if not (self._shown and self._shown[-1]["output_type"] == "stream"):
             self._shown.append({"output_type": "stream", "name": "stdout", "text": []})
         whole = "".join(self._shown[-1]["text"]) + text
