@@ -142,8 +142,9 @@ class CacheDataModule(LightningDataModule):
 
     def _loader(self, side: str, **order: Any) -> "DataLoader[CacheItem]":
         collate = self._sides[side].collate
-        size = self._options.batch_size
-        return DataLoader(self.dataset(side), size, collate_fn=collate, **order, **self._workers)
+        # Lightning makes loaders anew, of arguments by name
+        named = {"batch_size": self._options.batch_size, "collate_fn": collate, **order, **self._workers}
+        return DataLoader(self.dataset(side), **named)
 
     def _fit(self, point: str) -> Standardization:
         rows = self.split.train

@@ -55,6 +55,10 @@ class MeanLinear(pl.LightningModule):
     def test_step(self, batch: Any, *_: Any) -> None:
         self.errors.append(self.loss(batch))
 
+    def predict_step(self, batch: Any, *_: Any) -> list[int]:
+        rows: list[int] = batch["row"].tolist()
+        return rows
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=0.03)
 
@@ -71,6 +75,8 @@ def test_a_trainer_learns_from_it(cache: "scenes.Cache") -> None:
         )
         trainer.fit(model, datamodule=data)
         trainer.test(model, datamodule=data, verbose=False)
+        predicted: Any = trainer.predict(model, datamodule=data)
+        assert [row for rows in predicted for row in rows] == list(data.split.test)
         errors = torch.cat(model.errors)
         assert len(errors) == len(data.split.test)
         truth = [covered(cache.rows[row]) for row in data.split.test]
