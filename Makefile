@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow study-test fuzz lint calibration discrepancy lock clean
+.PHONY: demo test slow study-test fuzz lint calibration discrepancy notebooks lock clean
 
 .venv: .venv/installed
 
@@ -40,6 +40,9 @@ calibration: .venv  ## every probe on planted caches, and the table of it for th
 discrepancy: .venv  ## the first probes of the studies, one thing changed at a time, and the table of it in the documentation
 	$(BIN)/foresight discrepancy --out discrepancy $(if $(MODEL),--model $(MODEL)) $(if $(LPIPS),--lpips-weights $(LPIPS))
 	$(BIN)/python -m pipelines.discrepancy_release discrepancy
+
+notebooks: .venv  ## run the notebooks of docs/notebooks and keep what they show
+	$(BIN)/python -m tests.support.notebooks
 
 lock:  ## compile the lock anew; needs uv
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-emit-find-links \

@@ -20,15 +20,18 @@ from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import Store, open_store
 from foresight_cache.points import LABELS, PIXELS, aliases, resolve
 from foresight_cache.runtime.pipelining import prefetch
-from foresight_cache.sample_selection import SampleNumbers
+from foresight_cache.sample_selection import SampleNumbers, Selection
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
 from foresight_cache.token_order import described
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     import xarray as xr
     import zarr
+
+    from foresight_cache.torch_dataset import CacheDataset, Target
 
 
 def open_cache(place: str | os.PathLike[str]) -> "Cache":
@@ -227,6 +230,29 @@ class Cache:
         from foresight_cache.xarray_view import gridded_dataset
 
         return gridded_dataset(self, [self[name] for name in self.chosen(points)])
+
+    def to_torch_dataset(
+        self,
+        points: str | Sequence[str],
+        *,
+        samples: Selection = ...,
+        target: "Target" = None,
+        dtype: "torch.dtype | None" = None,
+    ) -> "CacheDataset":
+        """Returns the tokens of points, sample by sample, as a dataset for a `DataLoader` of torch.
+
+        Args:
+            points: Names, aliases, sets or patterns, also in one text with commas.
+            samples: The samples that it has, named as in `point[…]`; quarantined ones are left out.
+            target: A column of `samples`, or `"sample"` for all of a row; a function of a row, called here once for
+                each; or answers by number of the row. Samples whose target is None are left out.
+            dtype: Type of the tokens, float32 unless told; pixels and labels are uint8 always.
+
+        Raises: `UnknownName`, `UsageError`, `NoSuchSample`.
+        """
+        from foresight_cache.torch_dataset import CacheDataset
+
+        return CacheDataset([self[name] for name in self.chosen(points)], samples, target=target, dtype=dtype)
 
     def chosen(self, points: str | Sequence[str] | None) -> tuple[str, ...]:
         """Returns the arrays that names, aliases, sets or patterns choose, also in one text with commas; all for None.

@@ -1,7 +1,12 @@
-"""A folder as a registry: each file in it is a component, known by its file name, or lists the names of several."""
+"""A folder as a registry: each file in it is a component, known by its file name, or lists the names of several.
+
+Folders of a user's own are registries too: where the variable `FORESIGHT_COMPONENTS` names the folder `mine`, or
+several with a colon between them, `mine/heads/widest.py` is the head `widest`, beside the heads that are there.
+"""
 
 import ast
 import importlib
+import os
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from foresight_cache.errors import UnknownName
+from foresight_cache.errors import UnknownName, UsageError
+
+OWN_FOLDERS = "FORESIGHT_COMPONENTS"
+"""Variable of the environment with folders of a user's own components, of which `heads`, `tasks`, `encoders` and their
+like are subfolders. Their files are run as code, as those on `PYTHONPATH` are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +82,35 @@ class Registry:
     def _files(self) -> dict[str, str]:
         """Returns the file, without its suffix, of each component."""
         files: dict[str, str] = {}
-        for folder in importlib.import_module(self.package).__path__:
+        for folder in self._folders():
             for file in pkgutil.iter_modules([folder]):
                 if not file.ispkg:
                     own = file.name.replace("_", "-") if self.hyphens else file.name
                     listed = _table(_parsed(Path(folder) / f"{file.name}.py"), self.table) if self.table else ()
-                    files |= dict.fromkeys(listed or (own,), file.name)
+                    added = dict.fromkeys(listed or (own,), file.name)
+                    if taken := files.keys() & added.keys() or {file.name} & {*files.values()}:
+                        raise UsageError(
+                            f"{Path(folder) / file.name}.py is the {self.kind} {min(taken)!r}, which there is already; "
+                            "give it another name"
+                        )
+                    files |= added
         return files
 
+    def _folders(self) -> list[str]:
+        """Returns the package's folder and those of a user's own, from which Python then imports as well."""
+        path = importlib.import_module(self.package).__path__
+        for root in filter(None, os.environ.get(OWN_FOLDERS, "").split(os.pathsep)):
+            if not Path(root).is_dir():
+                raise UsageError(
+                    f"{OWN_FOLDERS} names {root!r}, which is no folder; name one with heads/ or tasks/ in it"
+                )
+            own = str(Path(root).absolute() / self.package.rpartition(".")[2])
+            if Path(own).is_dir() and own not in path:
+                path.append(own)
+        return list(path)
+
     def _path(self, file: str) -> Path:
-        folders = map(Path, importlib.import_module(self.package).__path__)
+        folders = map(Path, self._folders())
         return next(path for folder in folders if (path := folder / f"{file}.py").exists())
 
 

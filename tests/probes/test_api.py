@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import foresight_cache
@@ -43,6 +45,34 @@ def test_what_is_there_is_kept_and_read_again(cache: "scenes.Cache", tmp_path: P
     assert loaded.table(where=["head=ridge"]).head(1)["task"].tolist() == ["counting"]
     assert len(loaded.results) == len(first.results)
     assert "<table" in loaded._repr_html_()
+
+
+def test_scores_join_with_samples(cache: "scenes.Cache", tmp_path: Path) -> None:
+    """They are those that pandas reads of each run's file, with the metrics of each sample by hand."""
+    runs = foresight_probes.train(cache, out=tmp_path, **CHOSEN)
+    scores = runs.scores()
+    for result in runs.results:
+        own = scores[(scores["point"] == result.point) & (scores["run"] == result.run)]
+        stored = pd.read_parquet(tmp_path / "counting" / result.point / f"{result.run}.parquet")
+        assert own["id"].tolist() == stored["id"].tolist()
+        for mine, theirs in zip(own["scores"], stored["scores"], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        predicted, truth = np.stack(list(stored["scores"])).T
+        np.testing.assert_allclose(own["mae"], abs(predicted - truth), rtol=1e-12)
+        assert own["accuracy"].tolist() == (predicted.round() == truth).astype(float).tolist()
+        assert own["accuracy"].mean() == pytest.approx(result.metrics["accuracy"].value)
+        assert own["r2"].isna().all(), "one number has no variance"
+    by_alias = foresight_probes.load_runs(tmp_path).scores(where=["head=ridge", "point=E2"])
+    assert by_alias["id"].tolist() == runs.scores(where=["head=ridge"])["id"].tolist()
+    joined = cache.samples.merge(runs.scores(where=["head=ridge"]), on="id")
+    assert len(joined) == runs.results[0].split["test"]
+    counts = joined["annotations"].map(lambda annotations: len(annotations["objects"]))
+    assert counts.tolist() == joined["scores"].str[1].tolist()
+    nothing = foresight_probes.Runs(()).scores()
+    assert nothing.empty
+    assert cache.samples.merge(nothing, on="id").empty
+    with pytest.raises(UnknownName, match="head"):
+        runs.scores(where=["haed=ridge"])
 
 
 @pytest.mark.parametrize(("wrong", "nearest"), [({"epoch": 3}, "epochs"), ({"heads": "rigde"}, "ridge")])
