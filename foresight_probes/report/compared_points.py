@@ -10,7 +10,7 @@ from typing import Any
 from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.report.page import label
+from foresight_probes.results.metric_names import label, lower_is_better
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.results.point_aliases import meant
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
@@ -249,7 +249,7 @@ def _finished(
         samples=len(first_result.scores),
         seeds=len(seeds),
         dropped=tuple(dropped),
-        lower_is_better=metric.endswith(("error", "mae", "lpips", "distance", "rank")),
+        lower_is_better=lower_is_better(metric),
         result=first_result,
     )
 

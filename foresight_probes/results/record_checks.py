@@ -65,7 +65,7 @@ _CHOSEN = {
     **dict.fromkeys(("strength", "learning_rate", "weight_decay"), _or_none(is_number)),
     **{"neighbours": _or_none(_is_count), "inputs": _or_none(is_text), "converged": _is_simple},
 }
-_CACHE = dict.fromkeys(("digest", "data", "path", "dataset", "media"), _or_none(is_text))
+_CACHE = dict.fromkeys(("digest", "data", "path", "dataset", "media", "manifest"), _or_none(is_text))
 _SIZES = ("train", "validation", "test", "left_out", "groups")
 FIELDS: Mapping[str, Check] = {
     **dict.fromkeys(("identity", "task", "point", "head", "run", "primary"), is_text),
@@ -85,7 +85,7 @@ FIELDS: Mapping[str, Check] = {
         {"digest": is_text, "effective_groups": is_number, **dict.fromkeys(_SIZES, _is_count)},
         {"classes": _by_name(_is_count)},
     ),
-    "cache": _has({}, {**_CACHE, "model": _MODEL}),
+    "cache": _has({}, {**_CACHE, "model": _MODEL, "input": lambda value: isinstance(value, dict)}),
     "controls": _by_name(lambda value: isinstance(value, dict)),
 }
 """Checks of the fields of a record, by the names that they have in files."""

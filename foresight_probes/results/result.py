@@ -68,7 +68,8 @@ class Result:
     (`effective_groups`)."""
     cache: Mapping[str, Any]
     """`digest` of the fingerprint, `data` (digest of the tars), `path`, the fingerprint's `model`, the `dataset` and
-    its `media`, which older results do not say. With the control of a twin also that one's digests."""
+    its `media`, and the digest of the dataset's `manifest` and the `input` of the fingerprint, which older results do
+    not say. With the control of a twin also that one's digests."""
     width: int
     """Channels of the features."""
     parameters: int

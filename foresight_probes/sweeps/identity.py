@@ -98,5 +98,7 @@ def provenance(cache: Cache) -> dict[str, Any]:
         "path": cache.path,
         "model": fingerprint.get("model", {}),
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
+        "manifest": fingerprint.get("dataset", {}).get("manifest_sha256", ""),
+        "input": fingerprint.get("input", {}),
         "media": next((row["media"] for row in cache.rows), ""),
     }
