@@ -14,6 +14,7 @@ def write_report(
     runs: Path | Sequence[Path],
     out: Path,
     *,
+    pdf: bool = False,
     command: str = "",
     written: date | None = None,
     remark: Callable[[str], None] = warnings.warn,
@@ -26,6 +27,7 @@ def write_report(
     Args:
         runs: Folder that `train-probe` wrote, or several, which stand beside each other.
         out: Folder of the report.
+        pdf: True to write `report.pdf` too, slides with a figure and a table of each task.
         command: Command line that makes this report, for its foot; empty to leave it out.
         written: Day that is given at its foot; None to leave it out.
         remark: Is told what is left out.
@@ -37,6 +39,6 @@ def write_report(
 
     folders = load_folders([runs] if isinstance(runs, Path) else list(runs), remark)
     try:
-        return write_pages(folders, out, command=command, written=written)
+        return write_pages(folders, out, pdf=pdf, command=command, written=written)
     except OSError as error:
         raise ProbeError(f"cannot write the report to {out}: {error.strerror or error}") from error

@@ -55,6 +55,22 @@ class ChosenLine:
     """Metric of the mean predictor."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """A metric of several folders beside each other."""
+
+    metric: str
+    folders: tuple[str, ...]
+    rows: tuple[Row, ...]
+    caption: str
+    points: tuple[str, ...]
+    lines: tuple[ChosenLine, ...]
+    """What is drawn."""
+    svg: str
+    picture: str
+    """Path of the figure from the report's folder."""
+
+
 def names_of(folders: Sequence[Path]) -> list[str]:
     """Returns as much of the end of each path as tells it from the others. Raises `ProbeError` for one named twice.
 

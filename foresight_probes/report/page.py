@@ -142,7 +142,7 @@ def page(results: Sequence[Result]) -> Page:
         sections=tuple(_section(task, best_of_grids(of_task)) for task, of_task in by_task.items()),
         cache=first.cache,
         notice=notice_of(first),
-        versions=first.versions,
+        versions={name: value for result in results for name, value in result.versions.items()},
     )
 
 

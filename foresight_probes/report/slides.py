@@ -21,7 +21,7 @@ LEFT, TOP, BOTTOM = 36.0, 30.0, 30.0
 """Margins in points; the foot stands in the lowest one."""
 LINE = 1.32
 """Distance of lines, in sizes of the font."""
-LARGEST, SMALLEST = 10.5, 7.0
+LARGEST, SMALLEST = 10.5, 8.0
 """Sizes of the font of tables, in points; cells that are longer yet are wrapped."""
 MOST_COLUMNS = 11
 """Columns beside each other; the others follow below, with the first one repeated."""
@@ -70,7 +70,7 @@ class Deck:
         if lead:
             self._room(2 * size * LINE)
             self._line(lead, size, bold=True)
-        for line in wrapped(text, size, WIDTH - 2 * LEFT):
+        for line in wrapped(text, size, WIDTH - 2 * LEFT) if text else ():
             self._line(line, size, grey=grey)
         self._y -= 0.55 * size
 
@@ -217,7 +217,7 @@ def wrapped(text: str, size: float, width: float, *, bold: bool = False) -> list
     lines, line = [], ""
     for word in text.split():
         joined = f"{line} {word}" if line else word
-        if width_of(joined, size, bold=bold) <= width:
+        if width_of(joined, size, bold=bold) <= width + 0.01:
             line = joined
             continue
         if line:

@@ -79,7 +79,11 @@ def write_study(carried: Carried, out: Path, *, command: str, written: date) -> 
             **{"carried": carried, "found": carried.findings, "parts": parts, "curves": curves},
             **{"command": command, "written": written.isoformat(), "tone": tone(carried.findings)},
             "drawn_sections": drawn(shown, out, FIGURES),
-            **{"versions": parts[0].page.versions if parts else {}, "run_links": run_links, "links": RunLinks(out)},
+            **{
+                "versions": {name: value for part in parts for name, value in part.page.versions.items()},
+                "run_links": run_links,
+                "links": RunLinks(out),
+            },
         }
         for suffix in ("md", "html"):
             text = run_templates().get_template(f"study.{suffix}.jinja").render(**names)

@@ -1,9 +1,10 @@
-"""Slides of a task: what validation chooses, its figure, and how its numbers came about."""
+"""Slides of a task: what validation chooses, its figure, how its numbers came about, and folders beside each other."""
 
 from functools import partial
 
 from foresight_probes.report.drawn_tasks import DrawnTask
-from foresight_probes.report.figures import metric_over_points
+from foresight_probes.report.figures import folders_over_points, metric_over_points
+from foresight_probes.report.folders import Beside
 from foresight_probes.report.rendering import caption
 from foresight_probes.report.slides import Deck, Words
 from foresight_probes.results.metric_names import direction, label, marked
@@ -48,3 +49,17 @@ def table_slide(deck: Deck, task: DrawnTask) -> None:
         for result in (*section.results, *section.constant)
     ]
     deck.table(("point", "head", "seed", *map(marked, section.metrics), "n"), rows)
+
+
+def beside_slide(deck: Deck, task: str, beside: Beside) -> None:
+    """Writes slides with the figure and the numbers of a task in several folders."""
+    deck.page(f"{task}: {label(beside.metric)}")
+    deck.paragraph(beside.caption, grey=True, size=8.5)
+    draw = partial(folders_over_points.plot, task=task, metric=beside.metric, lines=beside.lines, points=beside.points)
+    deck.figure(draw)
+    deck.page(f"{task}: {label(beside.metric)}, all numbers")
+    rows = [
+        (row.point, row.head, *(Words(cell.text or "not trained", struck=bool(cell.doubt)) for cell in row.cells))
+        for row in beside.rows
+    ]
+    deck.table(("point", "head", *(f"{name}: {marked(beside.metric)}" for name in beside.folders)), rows)

@@ -7,25 +7,14 @@ from pathlib import Path
 
 from foresight_probes.report.drawn_tasks import FIGURES, DrawnTask, draw_tasks
 from foresight_probes.report.figures import folders_over_points
-from foresight_probes.report.folders import Folder, Row, chosen_line, differing, names_of, points_of, rows_beside
+from foresight_probes.report.folders import Beside, Folder, chosen_line, differing, names_of, points_of, rows_beside
 from foresight_probes.report.page import Section, page
 from foresight_probes.report.rendering import run_templates
 from foresight_probes.report.run_links import RunLinks, anchor
+from foresight_probes.report.slides import Deck
+from foresight_probes.report.task_slides import beside_slide, table_slide, task_slide
 from foresight_probes.results.metric_names import direction, label
 from foresight_probes.results.result import load_results
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Beside:
-    """A metric of several folders beside each other."""
-
-    metric: str
-    folders: tuple[str, ...]
-    rows: tuple[Row, ...]
-    caption: str
-    svg: str
-    picture: str
-    """Path of the figure from the report's folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +37,12 @@ def load_folders(runs: Sequence[Path], remark: Callable[[str], None]) -> list[Fo
     ]
 
 
-def write_pages(folders: Sequence[Folder], out: Path, *, command: str, written: date | None) -> Path:
-    """Writes `report.html` and `report.md` with their figures, and returns the first. Raises `OSError`."""
+def write_pages(folders: Sequence[Folder], out: Path, *, pdf: bool, command: str, written: date | None) -> Path:
+    """Writes the pages, their figures and, if wanted, the slides; returns `report.html`. Raises `OSError`."""
     (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    found = topics(folders, out)
     names = {
-        **{"folders": folders, "topics": topics(folders, out), "links": RunLinks(out), "command": command},
+        **{"folders": folders, "topics": found, "links": RunLinks(out), "command": command},
         "models": list(dict.fromkeys(str(folder.page.model["name"]) for folder in folders)),
         "under": _under(folders),
         "remarks": [],
@@ -61,7 +51,33 @@ def write_pages(folders: Sequence[Folder], out: Path, *, command: str, written: 
     for suffix in ("md", "html"):
         text = run_templates().get_template(f"report.{suffix}.jinja").render(**names)
         (out / f"report.{suffix}").write_text(text, encoding="utf-8")
+    if pdf:
+        (out / "report.pdf").write_bytes(_slides(folders, found, command, written))
     return out / "report.html"
+
+
+def _slides(folders: Sequence[Folder], found: Sequence[Topic], command: str, written: date | None) -> bytes:
+    """Returns the slides: a title, then of each task the folders beside each other, the figures and the numbers."""
+    title = f"What probes read from {' and '.join(dict.fromkeys(str(own.page.model['name']) for own in folders))}"
+    deck = Deck(title)
+    deck.page(title, size=22)
+    deck.paragraph(_under(folders), grey=True)
+    for folder in folders:
+        if folder.page.notice:
+            deck.paragraph(folder.page.notice, lead=folder.name if len(folders) > 1 else "")
+    for topic in found:
+        for beside in topic.beside:
+            beside_slide(deck, topic.name, beside)
+        for task in topic.tasks:
+            task_slide(deck, task)
+            table_slide(deck, task)
+    deck.page("Where this comes from")
+    rows = [
+        (f"cache of {own.name}", f"{own.page.cache.get('path')}; {own.page.cache.get('digest')}") for own in folders
+    ]
+    rows += [("command", command)] if command else []
+    deck.table(("what", ""), [*rows, *([("written", written.isoformat())] if written else [])])
+    return deck.save(written)
 
 
 def topics(folders: Sequence[Folder], out: Path) -> list[Topic]:
@@ -97,6 +113,8 @@ def _beside(task: str, folders: Sequence[Folder], out: Path) -> tuple[Beside, ..
                 folders=tuple(sections),
                 rows=rows_beside(list(sections.values()), RunLinks(out)),
                 caption=_caption(metric, list(sections.values())),
+                points=points,
+                lines=tuple(lines),
                 svg=folders_over_points.draw(task, metric, lines, points, (out / picture).with_suffix("")),
                 picture=picture,
             )

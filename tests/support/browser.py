@@ -113,6 +113,7 @@ class Pipes:
     def __init__(self, to: BinaryIO, back: BinaryIO) -> None:
         self._to, self._back = to, back
         self._number, self._events = 0, list[dict[str, Any]]()
+        self._read_ahead = b""
 
     def call(self, method: str, *, session: str = "", **parameters: Any) -> dict[str, Any]:
         """Sends a command and returns its answer; events that come in between are kept."""
@@ -145,11 +146,12 @@ class Pipes:
         return own
 
     def _read(self) -> dict[str, Any]:
-        parts = []
-        while (byte := self._back.read(1)) != b"\0":
-            assert byte, "the browser has ended"
-            parts.append(byte)
-        message: dict[str, Any] = json.loads(b"".join(parts))
+        while b"\0" not in self._read_ahead:
+            more = os.read(self._back.fileno(), 1 << 16)
+            assert more, "the browser has ended"
+            self._read_ahead += more
+        text, _, self._read_ahead = self._read_ahead.partition(b"\0")
+        message: dict[str, Any] = json.loads(text)
         return message
 
 
