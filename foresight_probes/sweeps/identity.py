@@ -98,7 +98,7 @@ def provenance(cache: Cache) -> dict[str, Any]:
         "path": cache.path,
         "model": fingerprint.get("model", {}),
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
-        "manifest": fingerprint.get("dataset", {}).get("manifest_sha256", ""),
+        "manifest": fingerprint.get("dataset", {}).get("manifest_sha256") or None,
         "input": fingerprint.get("input", {}),
         "media": next((row["media"] for row in cache.rows), ""),
     }
