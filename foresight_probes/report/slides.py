@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
 
 from foresight_probes.report.figures.style import GREY, INK, STYLE
 
@@ -23,8 +24,10 @@ LINE = 1.32
 """Distance of lines, in sizes of the font."""
 LARGEST, SMALLEST = 10.5, 8.0
 """Sizes of the font of tables, in points; cells that are longer yet are wrapped."""
-MOST_COLUMNS = 11
+MOST_COLUMNS = 8
 """Columns beside each other; the others follow below, with the first one repeated."""
+MOST_HEADING = 5
+"""Lines of the heading of a page or of a column, at most; what is longer ends in dots."""
 _GAP = 8.0
 _PICTURE = 84.0
 """Width of a picture in points, at most."""
@@ -59,7 +62,7 @@ class Deck:
         while len(lines) > 2 and size > 11:
             size -= 1
             lines = wrapped(heading, size, WIDTH - 2 * LEFT, bold=True)
-        for line in lines:
+        for line in _first(lines, MOST_HEADING):
             self._y -= size
             self._write(line, LEFT, size, bold=True)
             self._y -= size * (LINE - 1)
@@ -147,6 +150,8 @@ class Deck:
     def _row(self, row: Sequence[Words], widths: Sequence[float], size: float, heading: Sequence[Words] | None) -> None:
         """Writes a row as far as the page reaches, and the rest of its lines on the next."""
         cells = [wrapped(own.text, size, width - _GAP, bold=own.bold) for own, width in zip(row, widths, strict=True)]
+        if heading is None:
+            cells = [_first(lines, MOST_HEADING) for lines in cells]
         rest = max(map(len, cells))
         start = 0
         while rest > 0:
@@ -196,8 +201,8 @@ class Deck:
 
     def _stroke(self, left: float, right: float, y: float, colour: str) -> None:
         figure = self._pages[-1]
-        places = {"xdata": [left / WIDTH, right / WIDTH], "ydata": [y / HEIGHT, y / HEIGHT]}
-        figure.add_artist(mpl.lines.Line2D(**places, color=colour, lw=0.6))
+        across, down = [left / WIDTH, right / WIDTH], [y / HEIGHT, y / HEIGHT]
+        figure.add_artist(Line2D(across, down, color=colour, lw=0.6))
 
     def _picture(self, pixels: np.ndarray, left: float, top: float, tallest: float) -> None:
         height, width = pixels.shape[:2]
@@ -282,6 +287,15 @@ def _shared(natural: Sequence[float], room: float) -> tuple[list[float], float]:
         left = [column for column in left if column not in narrow]
         if not left:
             return list(natural), rest
+
+
+def _first(lines: Sequence[str], most: int) -> list[str]:
+    """Returns the first lines, the last of which ends in dots where there are more.
+
+    >>> _first(["one", "two"], 1)
+    ['o …']
+    """
+    return list(lines) if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1][:-2]} …"]
 
 
 def _words(cell: str | Words) -> Words:

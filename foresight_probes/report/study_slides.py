@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
+from typing import assert_never
 
 from foresight_probes.report.drawn_tasks import DrawnTask
 from foresight_probes.report.figures import lines, scatter, threshold_curve
@@ -164,19 +165,28 @@ def _section(deck: Deck, section: Shown) -> None:
 
 
 def _part(deck: Deck, part: Part) -> None:
+    """Writes a part; the note stands before a figure, which takes the rest of the page."""
     match part:
         case Table():
             deck.table(part.columns, [tuple(map(cell_text, row)) for row in part.rows])
+            _note(deck, part)
+        case Lines():
+            _note(deck, part)
+            deck.figure(partial(lines.plot, lines=part))
+        case Scatter():
+            _note(deck, part)
+            deck.figure(partial(scatter.plot, scatter=part, across=min(4, len(part.panels))))
         case Pictures():
             for name, row in part.rows.items():
                 deck.pictures(name, [(picture.pixels, picture.caption) for picture in row])
+            _note(deck, part)
+        case _:
+            assert_never(part)
+
+
+def _note(deck: Deck, part: Part) -> None:
     if part.note:
         deck.paragraph(part.note, grey=True, size=9)
-    match part:
-        case Lines():
-            deck.figure(partial(lines.plot, lines=part))
-        case Scatter():
-            deck.figure(partial(scatter.plot, scatter=part, across=min(4, len(part.panels))))
 
 
 def _recommendation(deck: Deck, found: Findings) -> None:

@@ -58,7 +58,7 @@ def beside_slide(deck: Deck, task: str, beside: Beside) -> None:
     draw = partial(folders_over_points.plot, task=task, metric=beside.metric, lines=beside.lines, points=beside.points)
     deck.figure(draw)
     deck.page(f"{task}: {label(beside.metric)}, all numbers")
-    rows = [
+    rows: list[tuple[str | Words, ...]] = [
         (row.point, row.head, *(Words(cell.text or "not trained", struck=bool(cell.doubt)) for cell in row.cells))
         for row in beside.rows
     ]

@@ -101,7 +101,7 @@ def topics(folders: Sequence[Folder], out: Path) -> list[Topic]:
 
 def _beside(task: str, folders: Sequence[Folder], out: Path) -> tuple[Beside, ...]:
     found = {folder.name: own for folder in folders if (own := folder.section(task))}
-    parts = []
+    parts = list[Beside]()
     for metric in dict.fromkeys(own.primary for own in found.values()):
         sections = {name: own for name, own in found.items() if own.primary == metric}
         points = points_of(list(sections.values()))

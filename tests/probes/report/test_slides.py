@@ -33,6 +33,8 @@ def full_deck() -> Deck:
     deck.table(
         [f"column{number}" for number in range(30)], [[f"v{row}x{own}" for own in range(30)] for row in range(2)]
     )
+    deck.page("h" * 3000)
+    deck.table(["c" * 3000, "d"], [["row", "of endless headings"]])
     deck.page("A figure")
     deck.figure(_plot)
     deck.page("Pictures")
