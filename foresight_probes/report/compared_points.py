@@ -10,8 +10,8 @@ from typing import Any
 from foresight_cache.errors import ProbeError, UnknownName
 from foresight_cache.points import PIXELS
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.report.page import label
 from foresight_probes.report.two_folders import Pairing, group_folder, pairing_of
+from foresight_probes.results.metric_names import label, lower_is_better
 from foresight_probes.results.pairs import compare_runs, overlap_of
 from foresight_probes.results.point_aliases import meant
 from foresight_probes.results.result import Result, best_of_grids, format_interval, load_results
@@ -258,7 +258,7 @@ def _finished(
         samples=_samples_of(next(iter(pairs.values()))),
         seeds=len(seeds),
         dropped=tuple(dropped),
-        lower_is_better=metric.endswith(("error", "mae", "lpips", "distance", "rank")),
+        lower_is_better=lower_is_better(metric),
         result=first_result,
     )
 

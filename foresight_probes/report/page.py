@@ -141,9 +141,14 @@ def page(results: Sequence[Result]) -> Page:
     return Page(
         sections=tuple(_section(task, best_of_grids(of_task)) for task, of_task in by_task.items()),
         cache=first.cache,
-        notice=RANDOM_WEIGHTS if first.cache.get("model", {}).get("weights") == "random" else None,
-        versions=first.versions,
+        notice=notice_of(first),
+        versions={name: value for result in results for name, value in result.versions.items()},
     )
+
+
+def notice_of(result: Result) -> str | None:
+    """Returns the sentence that a reader must know before any number of a result; None where there is none."""
+    return RANDOM_WEIGHTS if result.cache.get("model", {}).get("weights") == "random" else None
 
 
 def samples_noun(cache: Mapping[str, Any]) -> str:
@@ -153,15 +158,6 @@ def samples_noun(cache: Mapping[str, Any]) -> str:
     ('clips', 'samples')
     """
     return {"image": "images", "clip": "clips"}.get(cache.get("media", ""), "samples")
-
-
-def label(metric: str) -> str:
-    """Returns a metric's name as people read it.
-
-    >>> label("mean_iou"), label("share_above_0.5")
-    ('mean IoU', 'share above 0.5')
-    """
-    return metric.replace("_", " ").replace("iou", "IoU")
 
 
 def _section(task: str, results: Sequence[Result]) -> Section:

@@ -9,8 +9,10 @@ import jinja2
 from foresight_cache.points import PIXELS
 from foresight_probes.calibration.state import CalibrationState
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.report.page import Page, Section, label, samples_noun
+from foresight_probes.report.page import Section, samples_noun
+from foresight_probes.report.run_links import train_command
 from foresight_probes.results.control_values import ControlValue
+from foresight_probes.results.metric_names import direction, label, marked
 from foresight_probes.results.result import Result, format_interval
 from foresight_probes.statistics.interval import Interval  # noqa: F401 - for the examples
 from foresight_probes.studies.criteria import format_value
@@ -99,17 +101,27 @@ def calibrated(state: CalibrationState) -> str:
     return state.reason if state.calibrated == "unfit" else f"not known to be fit ({state.reason})"
 
 
-def render(template: str, content: Page, figure: str) -> str:
-    """Fills a template; everything in HTML is escaped but the figure, an SVG element or a path that we made."""
-    names = {"PIXELS": PIXELS, "MEAN_PREDICTOR": MEAN_PREDICTOR}
-    return templates().get_template(template).render(page=content, figure=figure, **names)
+def input_words(cache: Mapping[str, Any]) -> str:
+    """Tells the size and the fit of the model's input, where a result says it.
+
+    >>> input_words({"fingerprint": {"input": {"size": 448, "fit": "letterbox", "resize": "bicubic"}}}), input_words({})
+    ('448 pixels, letterbox, resized by bicubic', 'not said by these results')
+    """
+    given = cache.get("fingerprint", {}).get("input") or {}
+    size = given.get("size")
+    words = [
+        f"{size} pixels" if isinstance(size, int) else str(size or ""),
+        str(given.get("fit") or ""),
+        f"resized by {given['resize']}" if given.get("resize") else "",
+    ]
+    return ", ".join(word for word in words if word) or "not said by these results"
 
 
-def study_templates() -> jinja2.Environment:
-    """Returns the templates with what those of studies need beside that of `templates`."""
+def run_templates() -> jinja2.Environment:
+    """Returns the templates with what those of runs and of studies need beside that of `templates`."""
     environment = templates()
     environment.globals.update(PIXELS=PIXELS, MEAN_PREDICTOR=MEAN_PREDICTOR)
-    environment.filters.update(certain=format_value)
+    environment.filters.update(certain=format_value, input_words=input_words, train_command=train_command)
     return environment
 
 
@@ -124,7 +136,14 @@ def templates() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        **{"interval": format_interval, "label": label, "caption": caption, "cell": _cell},
+        **{
+            "interval": format_interval,
+            "label": label,
+            "marked": marked,
+            "direction": direction,
+            "caption": caption,
+            "cell": _cell,
+        },
         **{"samples_noun": samples_noun, "compared": compared, "calibrated": calibrated},
     )
     return environment

@@ -11,10 +11,13 @@ from typing import Any
 
 from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.durable_files import write_file
-from foresight_probes.report.figures import metric_over_points, threshold_curve
+from foresight_probes.report.drawn_tasks import FIGURES, DrawnTask, draw_tasks
+from foresight_probes.report.figures import threshold_curve
 from foresight_probes.report.page import Page, page
-from foresight_probes.report.rendering import study_templates
+from foresight_probes.report.rendering import run_templates
+from foresight_probes.report.run_links import RunLinks, anchor
 from foresight_probes.report.section_parts import drawn
+from foresight_probes.report.study_slides import study_slides
 from foresight_probes.results.result import Result, result_path, summary_row
 from foresight_probes.studies.criteria import Found
 from foresight_probes.studies.curves import CurveFound
@@ -23,19 +26,19 @@ from foresight_probes.studies.running import Carried
 from foresight_probes.studies.sections import show_all
 from foresight_probes.studies.verdict import Findings
 
-FIGURES = "figures"
 TABLE, VERDICT = "results.csv", "verdict.json"
 """Names of the table of all runs, and of the verdict for programs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """The page of a group of runs, with its figure: an SVG element, and the path of a picture."""
+    """The page of a group of runs, with its tasks."""
 
     name: str
+    anchor: str
+    """Name of its place in the page."""
     page: Page
-    svg: str
-    picture: str
+    tasks: tuple[DrawnTask, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +48,14 @@ class CurvePart:
     found: CurveFound
     meaning: str
     """What is measured, in words."""
+    expected: Mapping[str, tuple[float, float]]
+    """Ranges that the plan expected, by point."""
     svg: str
     picture: str
 
 
 def write_study(carried: Carried, out: Path, *, command: str, written: date) -> Path:
-    """Writes `report.html`, `report.md`, `results.csv`, `.parquet`, `verdict.json` and figures, and returns the first.
+    """Writes `report.html`, `.md` and `.pdf`, `results.csv`, `.parquet`, `verdict.json` and figures; returns the first.
 
     The HTML stands alone but for links to the files of runs. The same findings give the same bytes but for the date.
 
@@ -69,29 +74,38 @@ def write_study(carried: Carried, out: Path, *, command: str, written: date) -> 
         write_file(out / TABLE, _table(carried.results).encode())
         write_file((out / TABLE).with_suffix(".parquet"), _parquet(carried.results))
         write_file(out / VERDICT, (json.dumps(verdict_json(carried), indent=1, ensure_ascii=False) + "\n").encode())
+        shown = show_all(carried.findings.evidence)
         names = {
             **{"carried": carried, "found": carried.findings, "parts": parts, "curves": curves},
             **{"command": command, "written": written.isoformat(), "tone": tone(carried.findings)},
-            "drawn_sections": drawn(show_all(carried.findings.evidence), out, FIGURES),
-            **{"versions": parts[0].page.versions if parts else {}, "run_links": run_links},
+            "drawn_sections": drawn(shown, out, FIGURES),
+            **{
+                "versions": {name: value for part in parts for name, value in part.page.versions.items()},
+                "run_links": run_links,
+                "links": RunLinks(out),
+            },
         }
         for suffix in ("md", "html"):
-            text = study_templates().get_template(f"study.{suffix}.jinja").render(**names)
+            text = run_templates().get_template(f"study.{suffix}.jinja").render(**names)
             write_file(out / f"report.{suffix}", text.encode())
+        slides = study_slides(
+            carried,
+            curves=[(own.found, own.meaning, own.expected) for own in curves],
+            sections=shown,
+            tasks=[task for part in parts for task in part.tasks],
+            command=command,
+            written=written,
+        )
+        write_file(out / "report.pdf", slides)
     except OSError as error:
         raise ProbeError(f"cannot write the report to {out}: {error.strerror or error}") from error
     return out / "report.html"
 
 
 def _part(name: str, results: Sequence[Result], out: Path) -> Part:
-    content = page(results)
-    picture = f"{FIGURES}/{name}.png"
-    return Part(
-        name=name,
-        page=content,
-        svg=metric_over_points.draw(content.sections, (out / picture).with_suffix("")),
-        picture=picture,
-    )
+    content, place = page(results), ("runs", name)
+    tasks = draw_tasks(content, out, folder=name, place=place)
+    return Part(name=name, anchor=anchor(*place), page=content, tasks=tasks)
 
 
 def _curve(number: int, findings: Findings, out: Path) -> CurvePart:
@@ -102,9 +116,9 @@ def _curve(number: int, findings: Findings, out: Path) -> CurvePart:
     measures, scores = findings.study.measures, findings.study.scores
     meaning = (measures.get(found.curve.measure) or scores[found.curve.measure]).title
     if not any(own.interval for own in found.readings.values()):
-        return CurvePart(found=found, meaning=meaning, svg="", picture="")
+        return CurvePart(found=found, meaning=meaning, expected=ranges, svg="", picture="")
     svg = threshold_curve.draw(found, meaning, ranges, (out / picture).with_suffix(""))
-    return CurvePart(found=found, meaning=meaning, svg=svg, picture=picture)
+    return CurvePart(found=found, meaning=meaning, expected=ranges, svg=svg, picture=picture)
 
 
 def tone(findings: Findings) -> str:

@@ -85,7 +85,7 @@ FIELDS: Mapping[str, Check] = {
         {"digest": is_text, "effective_groups": is_number, **dict.fromkeys(_SIZES, _is_count)},
         {"classes": _by_name(_is_count)},
     ),
-    "cache": _has({}, {**_CACHE, "model": _MODEL}),
+    "cache": _has({}, {**_CACHE, "model": _MODEL, "fingerprint": lambda value: isinstance(value, dict)}),
     "controls": _by_name(lambda value: isinstance(value, dict)),
 }
 """Checks of the fields of a record, by the names that they have in files."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.results.metric_names import lower_is_better
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.derived_metrics import statistic_of
@@ -14,8 +15,6 @@ from foresight_probes.studies.study import Criterion, Measure
 from foresight_probes.studies.thresholds import Threshold, about, samples_needed, widened
 
 Status = Literal["met", "not met", "undecided", "not measured", "instrument unfit"]
-LOWER_IS_BETTER = ("error", "mae", "lpips", "distance", "rank", "pixels")
-"""Ends of the names of metrics of which less is better."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,7 +242,7 @@ def _higher_is_better(evidence: Evidence, criterion: Criterion) -> bool | None:
     own = evidence.study.measures.get(criterion.measure)
     if own is None:
         return True
-    return None if not own.metric or criterion.against else not own.metric.endswith(LOWER_IS_BETTER)
+    return None if not own.metric or criterion.against else not lower_is_better(own.metric)
 
 
 def format_value(interval: Interval) -> str:

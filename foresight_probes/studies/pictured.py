@@ -10,8 +10,8 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
 from foresight_probes.metrics.resamples import point_estimate
 from foresight_probes.predictions.kept_run import Predicted, predict, require_kept
+from foresight_probes.results.metric_names import lower_is_better
 from foresight_probes.results.result import Result
-from foresight_probes.studies.criteria import LOWER_IS_BETTER
 from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Part
@@ -117,7 +117,7 @@ def chosen(values: Mapping[str, float], metric: str, ranks: Sequence[float] = ()
     >>> chosen({"a": 0.1, "b": 0.9}, "lpips", (0.0, 0.01))
     {'b': 'worst'}
     """
-    sign = -1 if metric.endswith(LOWER_IS_BETTER) else 1
+    sign = -1 if lower_is_better(metric) else 1
     order = sorted(values, key=lambda name: (sign * values[name], name))
     places: dict[str, str] = {}
     for rank in ranks or RANKS:

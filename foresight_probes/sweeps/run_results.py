@@ -17,6 +17,7 @@ from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.sweeps.identity import provenance
+from foresight_probes.sweeps.perceptual_versions import perceptual_versions
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.tagged_parts import by_tags
 from foresight_probes.training.run_spec import RunSpec
@@ -79,7 +80,7 @@ def make_result(
         chance={name: interval.value for name, interval in metrics.items()} if chance is None else chance,
         split=_split_json(plan, run.task),
         cache={**provenance(plan.cache), **plan.store.read_beside(control)},
-        versions=_versions(),
+        versions={**_versions(), **perceptual_versions(metrics, plan.sweep.lpips_weights)},
         scores_source=tuple(_sample_score(sample, own) for sample, own in zip(samples, scores, strict=True)),
         control=control,
         trained_now=True,

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from foresight_probes.report.figures.saving import save
 from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE
-from foresight_probes.report.page import label
+from foresight_probes.results.metric_names import label
 from foresight_probes.sweeps.data_curve import DataCurve
 
 SPOKEN = "The metric over the number of training samples, one line per point and head; the table has the numbers"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from foresight_probes.report.compared_points import Comparison
 from foresight_probes.report.figures.saving import save
 from foresight_probes.report.figures.style import GREY, PALETTE, STYLE
-from foresight_probes.report.page import label
+from foresight_probes.results.metric_names import label
 
 SPOKEN = "Differences of points with their intervals, a line for each; the table below has the numbers"
 """Description of the figure for screen readers."""

@@ -20,6 +20,8 @@ LARGEST = 15.0
 """Inches that the cells take at most along a side."""
 SMALL = 0.3
 """Inches of a cell below which the names of points are written smaller."""
+ON_DARK, ON_LIGHT = "#FDFDFD", "#111111"
+"""Colours of values in cells, which are the same on a dark page."""
 COLOURS = "viridis"
 """Matplotlib's colours of evenly rising lightness, which people with colour vision deficiency can tell apart."""
 SPOKEN = "Heat map of the values in the table below"
@@ -57,7 +59,7 @@ def draw(
         _label(axes, rows, columns, axes_names, small=cell < SMALL)
         _mark(axes, numbers, with_values=with_values)
         for row, column in struck:
-            colour = "white" if numbers[row, column] < 0.5 else INK
+            colour = ON_DARK if numbers[row, column] < 0.5 else ON_LIGHT
             axes.plot([column - 0.36, column + 0.36], [row, row], color=colour, linewidth=1)
         figure.suptitle("\n".join(title), x=0.02, ha="left", fontsize=12)
         figure.colorbar(image, ax=axes, label=meaning, ticks=[0, 0.25, 0.5, 0.75, 1], aspect=25, shrink=0.9)
@@ -81,5 +83,5 @@ def _mark(axes: Axes, numbers: np.ndarray, *, with_values: bool) -> None:
             corner = (column - 0.5, row - 0.5)
             axes.add_patch(mpl.patches.Rectangle(corner, 1, 1, fill=False, hatch="////", ec=GREY, lw=0))
         elif with_values:
-            colour = "white" if value < 0.5 else INK
+            colour = ON_DARK if value < 0.5 else ON_LIGHT
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9, color=colour)

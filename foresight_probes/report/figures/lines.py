@@ -1,14 +1,15 @@
 """Series of values with their intervals over a common axis of numbers or names."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from foresight_probes.report.figures.saving import save
-from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE
+from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE, width_for
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.parts import Lines, Series
 
@@ -20,29 +21,36 @@ _TILTED = 5
 
 def draw(lines: Lines, stem: Path) -> str:
     """Writes `stem`.png and `stem`.svg, and returns the SVG element for a page."""
-    names = list(dict.fromkeys(place for own in lines.series for place in own.places if isinstance(place, str)))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(max(7.0, 2.4 + 0.7 * len(names)), 4.2), layout="constrained")
+        figure = Figure(figsize=(width_for(len(_names(lines))), 4.2), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        for number, series in enumerate(lines.series):
-            _draw(axes, series, number, names)
-        if lines.limit is not None:
-            axes.axhline(lines.limit, color=GREY, lw=1.2, ls="--", label=f"{lines.limit:g}")
-        if names:
-            axes.set_xticks(range(len(names)), names)
-            if len(names) > _TILTED:
-                axes.tick_params(axis="x", labelrotation=32)
-        if lines.is_log:
-            axes.set_xscale("log")
-        axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)
-        axes.set_axisbelow(True)
-        axes.set_xlabel(lines.across)
-        axes.set_ylabel(lines.up)
-        axes.set_title(lines.title, loc="left", fontsize=12)
-        if len(lines.series) > 1 or lines.limit is not None:
-            axes.legend(frameon=False, fontsize=9.5)
+        plot(figure, lines)
         return save(figure, stem, SPOKEN)
+
+
+def plot(figure: FigureBase, lines: Lines) -> None:
+    """Draws series on a figure, or on a part of one."""
+    names, axes = _names(lines), figure.add_subplot()
+    for number, series in enumerate(lines.series):
+        _draw(axes, series, number, names)
+    if lines.limit is not None:
+        axes.axhline(lines.limit, color=GREY, lw=1.2, ls="--", label=f"{lines.limit:g}")
+    if names:
+        tilted: Any = {"rotation": 32, "ha": "right", "rotation_mode": "anchor"} if len(names) > _TILTED else {}
+        axes.set_xticks(range(len(names)), names, **tilted)
+    if lines.is_log:
+        axes.set_xscale("log")
+    axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(lines.across)
+    axes.set_ylabel(lines.up)
+    axes.set_title(lines.title, loc="left", fontsize=12)
+    if len(lines.series) > 1 or lines.limit is not None:
+        axes.legend(frameon=False, fontsize=9.5)
+
+
+def _names(lines: Lines) -> list[str]:
+    return list(dict.fromkeys(place for own in lines.series for place in own.places if isinstance(place, str)))
 
 
 def _draw(axes: Axes, series: Series, number: int, names: list[str]) -> None:

@@ -1,18 +1,18 @@
 """A metric over points in the order of computation, one line per head."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from foresight_cache.points import PIXELS
 from foresight_probes.report.figures.saving import save
-from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE
-from foresight_probes.report.page import Section, label
+from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE, width_for
+from foresight_probes.report.page import Section
+from foresight_probes.results.metric_names import label, marked
 
 STRUCK: dict[str, Any] = {"ls": "none", "marker": "x", "ms": 11, "mew": 1.4, "color": GREY, "zorder": 5}
 """Style of the cross over a number that says nothing."""
@@ -22,18 +22,18 @@ SPOKEN = "The metric over points, one line per head; the tables below have the n
 """Description of the figure for screen readers."""
 
 
-def draw(sections: Sequence[Section], stem: Path) -> str:
-    """Writes `stem`.png and `stem`.svg, one panel per task, and returns the SVG element for a page."""
-    columns = max(len(section.points) for section in sections) + 1
+def draw(section: Section, stem: Path) -> str:
+    """Writes `stem`.png and `stem`.svg of a task, and returns the SVG element for a page."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(max(7.0, 2.4 + 0.85 * columns), 4.6 * len(sections)), layout="constrained")
+        figure = Figure(figsize=(width_for(len(section.points) + 1), 4.6), layout="constrained")
         FigureCanvasAgg(figure)
-        for row, section in enumerate(sections, start=1):
-            _panel(figure.add_subplot(len(sections), 1, row), section)
+        plot(figure, section)
         return save(figure, stem, SPOKEN)
 
 
-def _panel(axes: Axes, section: Section) -> None:
+def plot(figure: FigureBase, section: Section) -> None:
+    """Draws the metric of a task on a figure, or on a part of one."""
+    axes = figure.add_subplot()
     points = section.points
     positions = {PIXELS: 0.0, **{point: index + 1.0 for index, point in enumerate(points)}}
     if not any(result.point == PIXELS for result in section.results):
@@ -51,7 +51,7 @@ def _panel(axes: Axes, section: Section) -> None:
     axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=3)
-    axes.set_ylabel(label(section.primary))
+    axes.set_ylabel(marked(section.primary))
     axes.set_title(f"{section.task}: {label(section.primary)} on the test split", loc="left", pad=34, fontsize=12)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False, columnspacing=1.6, fontsize=9.5)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from foresight_probes.report.figures.saving import save
 from foresight_probes.report.figures.style import STYLE
@@ -27,13 +27,19 @@ def draw(scatter: Scatter, stem: Path) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * across, 3.5 * down + 0.4), layout="constrained")
         FigureCanvasAgg(figure)
-        for number, panel in enumerate(scatter.panels):
-            _draw(figure, figure.add_subplot(down, across, number + 1), panel)
+        plot(figure, scatter, across)
         figure.suptitle(scatter.title, x=0.01, ha="left", fontsize=12)
         return save(figure, stem, SPOKEN)
 
 
-def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
+def plot(figure: FigureBase, scatter: Scatter, across: int) -> None:
+    """Draws panels, `across` beside each other, on a figure or on a part of one."""
+    down = ceil(len(scatter.panels) / across)
+    for number, panel in enumerate(scatter.panels):
+        _draw(figure, figure.add_subplot(down, across, number + 1), panel)
+
+
+def _draw(figure: FigureBase, axes: Axes, panel: Panel) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(panel.title, fontsize=10)

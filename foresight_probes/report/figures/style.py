@@ -6,8 +6,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Okabe and Ito's colours, which people with colour vision deficiency can tell apart."""
 MARKERS = "os^DvP"
 """Markers of lines, in the order of the colours."""
-GREY, INK = "#7A7A7A", "#222222"
-"""Colours of axes and controls, and of text."""
+GREY, INK, PAPER = "#7A7A7A", "#222222", "#FFFFFF"
+"""Colours of axes and controls, of text, and of what lies behind them."""
 
 STYLE: Any = {
     "font.size": 10,
@@ -22,3 +22,12 @@ STYLE: Any = {
     "svg.hashsalt": "foresight",  # or matplotlib's ids differ from run to run
 }
 """Settings for `matplotlib.rc_context`."""
+
+
+def width_for(places: int) -> float:
+    """Returns the width in inches of a figure with so many named places across.
+
+    >>> width_for(3), width_for(30)
+    (7.0, 11.4)
+    """
+    return max(7.0, 2.4 + 0.85 * min(places, 8), 2.4 + 0.3 * places)

@@ -7,10 +7,10 @@ from math import sqrt
 from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
 from foresight_probes import heads as head_registry
+from foresight_probes.results.metric_names import lower_is_better
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
-from foresight_probes.studies.criteria import LOWER_IS_BETTER
 from foresight_probes.studies.evidence import Evidence, Reading
 from foresight_probes.studies.joining import merged_of, size_of
 from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table
@@ -211,7 +211,7 @@ def _saturation(own: Measure, name: str, steps: Sequence[Step]) -> str:
     measured = [step for step in steps if step.reading.interval]
     if not 2 <= len(measured) <= _MOST_STEPS or any(step.reading.too_few for step in measured):
         return ""
-    sign = -1 if own.metric.endswith(LOWER_IS_BETTER) else 1
+    sign = -1 if lower_is_better(own.metric) else 1
     for number, step in enumerate(measured[:-1]):
         later = [_difference(own, other, step) for other in measured[number + 1 :]]
         found = [difference for difference in later if isinstance(difference, Interval)]

@@ -1,7 +1,10 @@
 """The report says what the results say, plainly, in one file, and the same each time."""
 
+import json
 import re
+import shlex
 import xml.etree.ElementTree as ElementTree
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,12 +13,15 @@ import pytest
 from PIL import Image
 
 from foresight_cache.errors import ProbeError
+from foresight_probes import tasks
 from foresight_probes.calibration import state
 from foresight_probes.calibration.validity import digest
 from foresight_probes.options import TrainingOptions
 from foresight_probes.report import write_report
 from foresight_probes.report.page import RANDOM_WEIGHTS, page
+from foresight_probes.report.run_links import train_command
 from foresight_probes.results.control_values import ControlValue
+from foresight_probes.results.metric_names import METRIC_NAMES, lower_is_better
 from foresight_probes.results.result import Result, save_result
 from foresight_probes.statistics.interval import Interval
 from tests.probes.results.test_results import result
@@ -58,8 +64,8 @@ def test_files(tmp_path: Path) -> None:
     runs(tmp_path / "runs")
     assert write_report(tmp_path / "runs", tmp_path / "out") == tmp_path / "out" / "report.html"
     names = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert names == [*(f"figures/metric-over-points.{kind}" for kind in ("png", "svg")), "report.html", "report.md"]
-    assert "](figures/metric-over-points.png)" in (tmp_path / "out" / "report.md").read_text()
+    assert names == [*(f"figures/boxes.{kind}" for kind in ("png", "svg")), "report.html", "report.md"]
+    assert "](figures/boxes.png)" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_the_page_stands_alone(tmp_path: Path) -> None:
@@ -68,8 +74,12 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     names = {tag for tag, _ in tags}
     assert "svg" in names
     assert not names & {"script", "img", "link", "iframe"}
-    outside = [value for _, values in tags for name, value in values.items() if name in ("src", "href")]
-    assert not [value for value in outside if value and "#" not in value]
+    links = [value for _, values in tags for name, value in values.items() if name in ("src", "href") and value]
+    outside = [link for link in links if not link.startswith("#")]
+    assert "../runs/boxes/vit.block_08/mlp-seed0.json" in outside
+    assert not [link for link in outside if not (tmp_path / "out" / link).is_file()]
+    inside = {link[1:] for link in links if link.startswith("#")}
+    assert inside <= {values.get("id") for _, values in tags}
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +95,9 @@ def test_every_run_is_in_both_tables(tmp_path: Path) -> None:
     for each in found:
         value = each.value
         shown = f"{value.value:.3f} ({value.low:.3f}–{value.high:.3f})"
-        assert re.search(rf"<code>{each.point}</code></td><td>{each.head}</td>.*{re.escape(shown)}", html)
+        address = f"../runs/boxes/{each.point}/{each.run}.json"
+        row = rf'<code>{each.point}</code></td><td title="foresight train-probe [^"]+">{each.head}</td>'
+        assert re.search(rf'{row}.*<a href="{re.escape(address)}">{re.escape(shown)}</a>', html)
         assert re.search(rf"\| `{each.point}` \| {each.head} \| 0 \| {re.escape(shown)}", markdown)
     assert html.count("<tr") == html.count("</tr>")
 
@@ -93,12 +105,12 @@ def test_every_run_is_in_both_tables(tmp_path: Path) -> None:
 def test_all_points_are_in_the_figure_in_the_order_of_computation(tmp_path: Path) -> None:
     runs(tmp_path / "runs")
     write_report(tmp_path / "runs", tmp_path / "out")
-    svg = (tmp_path / "out" / "figures" / "metric-over-points.svg").read_text()
+    svg = (tmp_path / "out" / "figures" / "boxes.svg").read_text()
     ElementTree.fromstring(svg)  # noqa: S314 - made above
     labels = re.findall(r"<!-- (.*?) -->", svg)
     assert [label for label in labels if label in POINTS] == ["pixels", *POINTS[:-1]]
-    assert {"mlp", "token-linear", "mean predictor", "mean IoU"} <= set(labels)
-    pixels = np.asarray(Image.open(tmp_path / "out" / "figures" / "metric-over-points.png").convert("RGB"))
+    assert {"mlp", "token-linear", "mean predictor", "mean IoU ↑"} <= set(labels)
+    pixels = np.asarray(Image.open(tmp_path / "out" / "figures" / "boxes.png").convert("RGB"))
     assert pixels.shape[1] > 900
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
 
@@ -145,8 +157,8 @@ def test_a_number_that_does_not_lie_above_its_controls_is_struck_through(tmp_pat
     html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
     markdown = (tmp_path / "out" / "report.md").read_text()
     reason = "not above shuffled (0.100)"
-    assert f'<td>mlp</td><td class="n">0</td><td><s title="{reason}">0.400 (0.350–0.460)</s></td>' in html
-    assert '<td>ridge</td><td class="n">0</td><td>0.400 (0.350–0.460)</td>' in html
+    assert re.search(rf'>mlp</td><td class="n">0</td><td><s title="{re.escape(reason)}"><a [^>]+>0\.400', html)
+    assert re.search(r'>ridge</td><td class="n">0</td><td><a [^>]+>0\.400 \(0\.350–0\.460\)</a></td>', html)
     assert "| mlp | 0 | ~~0.400 (0.350–0.460)~~ |" in markdown
     assert "| ridge | 0 | 0.400 (0.350–0.460) |" in markdown
     for text in (html, markdown):
@@ -161,7 +173,7 @@ def test_without_controls_that_is_said(tmp_path: Path) -> None:
     runs(tmp_path / "runs")
     html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
     assert "No other controls were trained" in html
-    assert "<h3>Controls</h3>" not in html
+    assert "Controls</h3>" not in html
 
 
 def test_what_is_named_is_chosen_by_validation_and_never_pixels(tmp_path: Path) -> None:
@@ -197,8 +209,11 @@ def test_two_tasks_and_two_seeds(tmp_path: Path) -> None:
         runs(tmp_path / "runs", seed=seed)
         runs(tmp_path / "runs", seed=seed, task="position")
     html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
-    assert "<h2>boxes</h2>" in html
-    assert "<h2>position</h2>" in html
+    for name in ("boxes", "position"):
+        assert f'<a href="#{name}">{name}</a>' in html
+        own = html[html.index(f'<h2 id="{name}">{name}</h2>') :]
+        assert own.index("<svg") < own.index("<table") < own.find("<h2", 1), "its figure stands beside its table"
+        assert (tmp_path / "out" / "figures" / f"{name}.png").is_file()
     assert "means over 2 seeds" in html
 
 
@@ -275,7 +290,7 @@ def test_a_metric_that_is_not_defined_for_one_result_says_so(tmp_path: Path) -> 
     html = write_report(tmp_path / "runs", tmp_path / "report").read_text()
     markdown = (tmp_path / "report" / "report.md").read_text()
     assert html.count("<td>not defined</td>") == markdown.count("| not defined |") == 1
-    assert "| share above 0.5 |" in markdown
+    assert "| share with IoU > 0.5 ↑ |" in markdown
 
 
 def test_a_best_of_many_that_is_no_surprise() -> None:
@@ -290,3 +305,88 @@ def test_a_best_of_many_that_is_no_surprise() -> None:
     assert "among 5 numbers" in best_of(5, 0.02)
     assert "in 11% of cases" in best_of(5, 0.02)
     assert best_of(5, 0.03) == ""
+
+
+def test_the_foot_says_what_the_numbers_come_from(tmp_path: Path) -> None:
+    of_input = {"size": 448, "fit": "letterbox", "resize": "bicubic"}
+    known = {"input": of_input, "dataset": {"manifest_sha256": "5" * 64}}
+    cache = {**result().cache, "fingerprint": known}
+    runs(tmp_path / "runs", cache=cache)
+    command = "foresight report runs --out out"
+    write_report(tmp_path / "runs", tmp_path / "out", command=command, written=date(2026, 3, 4))
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "out" / name).read_text()
+        for words in ("448 pixels, letterbox, resized by bicubic", "5" * 64, "4" * 64, "3" * 64, command, "2026-03-04"):
+            assert words in text, words
+
+
+def test_the_command_of_a_run_is_that_which_makes_it() -> None:
+    options = {**TrainingOptions(epochs=7, refits=4, resamples=50).to_json(), "learning_rate": 0.01}
+    own = [result(point=point, head=head, options=options) for point in ("E4", "E5") for head in ("mlp", "ridge")]
+    command, _, comment = train_command(own).partition("  # ")
+    assert comment == "OPTIONS.yaml has resamples: 50"
+    assert shlex.split(command) == [
+        *("foresight", "train-probe", "caches/demo", "--task", "boxes", "--points", "E4,E5", "--heads", "mlp,ridge"),
+        *("--seeds", "0", "--lr", "0.01", "--epochs", "7", "--refits", "4", "--no-controls"),
+        *("--config", "OPTIONS.yaml", "--out", "RUNS"),
+    ]
+
+
+def test_folders_stand_beside_each_other(tmp_path: Path) -> None:
+    trained = {**result().cache, "digest": "6" * 64, "model": {"name": "real", "weights": "pretrained"}}
+    runs(tmp_path / "pretrained", cache=trained)
+    runs(tmp_path / "random")
+    save_result(result(task="position", head="mlp", metrics=interval(0.7)), tmp_path / "random")
+    write_report([tmp_path / "pretrained", tmp_path / "random"], tmp_path / "out")
+    html, markdown = ((tmp_path / "out" / name).read_text() for name in ("report.html", "report.md"))
+    cells = {}
+    for folder in ("pretrained", "random"):
+        path = tmp_path / folder / "boxes" / "vit.block_08" / "mlp-seed0.json"
+        value = json.loads(path.read_text())["metrics"]["mean_iou"]
+        cells[folder] = f"{value['value']:.3f} ({value['low']:.3f}–{value['high']:.3f})"
+        assert f'<a href="../{folder}/boxes/vit.block_08/mlp-seed0.json">{cells[folder]}</a>' in html
+        assert f"Where {folder} comes from" in html
+    assert f"| `vit.block_08` | mlp | {cells['pretrained']} | {cells['random']} |" in markdown
+    assert "pretrained: mean IoU ↑ | random: mean IoU ↑ |" in markdown
+    assert "random: The weights of this model are random" in html
+    assert "pretrained: The weights" not in html
+    assert "All folders have the same test samples" in html
+    labels = re.findall(r"<!-- (.*?) -->", (tmp_path / "out" / "figures" / "boxes.svg").read_text())
+    assert {"pretrained", "random"} <= set(labels)
+    assert '<h2 id="position">position</h2>' in html
+
+
+def test_what_folders_do_not_share_is_said(tmp_path: Path) -> None:
+    runs(tmp_path / "a" / "runs")
+    runs(tmp_path / "b" / "runs", split={**result().split, "digest": "8" * 64}, primary="share_above_0.5")
+    write_report([tmp_path / "a" / "runs", tmp_path / "b" / "runs"], tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert html.count("<th>a/runs: ") == html.count("<th>b/runs: ") == 1, "each first metric has a table of its own"
+    runs(tmp_path / "c" / "runs", split={**result().split, "digest": "8" * 64})
+    write_report([tmp_path / "a" / "runs", tmp_path / "c" / "runs"], tmp_path / "out")
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "The folders have different splits: numbers may differ for that reason alone." in html
+    with pytest.raises(ProbeError, match="is named twice"):
+        write_report([tmp_path / "a" / "runs", tmp_path / "a" / "runs"], tmp_path / "out")
+
+
+def test_every_metric_of_every_task_has_its_name_and_direction() -> None:
+    """Against a list of its own: what falls as answers get better."""
+    names = {name for task in tasks.names() for name in tasks.load(task).metric_names}
+    assert names | {"negative_loss"} == METRIC_NAMES.keys()
+    falling = {"calibration_error", "mae", "relative_error", "centre_error", "size_error", "lpips", "gram_distance"}
+    assert {name for name in METRIC_NAMES if lower_is_better(name)} == {*falling, "mean_rank"}
+
+
+def test_figures_go_dark_with_the_page(tmp_path: Path) -> None:
+    """All inks and grounds are variables in the page, and none in the files."""
+    runs(tmp_path / "runs")
+    html = write_report(tmp_path / "runs", tmp_path / "out").read_text()
+    svg = html[html.index("<svg") : html.index("</svg>")]
+    assert "var(--ink, #222222)" in svg
+    assert not re.findall(r": #(?:222222|000000|ffffff|7a7a7a)\b", svg)
+    assert "var(" not in (tmp_path / "out" / "figures" / "boxes.svg").read_text()
+    style = html[: html.index("</style>")]
+    dark = style[style.index("prefers-color-scheme: dark") :]
+    for variable in set(re.findall(r"var\((--[a-z]+)", svg)):
+        assert f"{variable}:" in dark.split("}")[0], variable
