@@ -39,7 +39,7 @@ def full_deck() -> Deck:
     deck.figure(_plot)
     deck.page("Pictures")
     picture = np.full((30, 40, 3), (200, 0, 0), np.uint8)
-    deck.pictures("reds", [(picture, f"caption{number}") for number in range(22)])
+    deck.pictures("reds", [(picture, f"caption{number}") for number in range(28)])
     return deck
 
 
@@ -65,7 +65,7 @@ def test_no_word_is_lost_or_leaves_its_margin(written: Path) -> None:
         *(f"struck{number}" for number in range(40)),
         *(f"column{number}" for number in range(30)),
         *(f"v1x{number}" for number in range(30)),
-        *(f"caption{number}" for number in range(22)),
+        *(f"caption{number}" for number in range(28)),
     ]
     words = {word.text for word in found.words}
     assert [word for word in expected if word not in words] == []
