@@ -103,7 +103,8 @@ datasets:
   clips: {dataset: something-else, split: validation, samples: 5000, media: clip, frames: 8}
   reversed: {dataset: ssv2, split: validation, samples: 5000, media: clip, frames: 8, reverse: half}
 runs:
-  relations: {dataset: images, tasks: [relation, counting], points: [E4, E5], options: {refits: 10}}
+  relations: {dataset: images, tasks: relation, points: [E4, E5]}
+  counts: {dataset: images, tasks: counting, points: E5, options: {refits: 10}}
   pictures: {dataset: images, tasks: reconstruction, points: E5, heads: [token-linear, conv-decoder]}
   position: {dataset: alone, tasks: position, points: E5}
   labels: {dataset: scenes, tasks: patch-class, points: E5}
@@ -111,7 +112,7 @@ runs:
   order: {dataset: reversed, tasks: order, points: E5}
 measures:
   relation: {title: relative position, runs: relations, task: relation, metric: accuracy}
-  count: {title: number of objects, runs: relations, task: counting, metric: accuracy}
+  count: {title: number of objects, runs: counts, task: counting, metric: accuracy}
   psnr: {title: PSNR, runs: pictures, task: reconstruction, metric: psnr}
   lpips: {title: LPIPS, runs: pictures, task: reconstruction, metric: lpips}
   iou: {title: IoU, runs: position, task: position, metric: mean_iou}
@@ -121,8 +122,8 @@ measures:
   action: {title: action, runs: motion, task: action, metric: accuracy}
   order: {title: order, runs: order, task: order, metric: accuracy}
 criteria:
-  relation: {title: relative position, measure: relation, point: E5, levels: {target: "> 0.9"}}
-  count: {title: number of objects, measure: count, point: recommended, levels: {target: "> 0.8"}}
+  relation: {title: relative position, measure: relation, point: recommended, levels: {target: "> 0.9"}}
+  count: {title: number of objects, measure: count, point: E5, levels: {target: "> 0.8"}}
   lpips: {title: LPIPS, measure: lpips, point: E5, levels: {target: "< 0.3"}}
   iou: {title: IoU, measure: iou, point: E5, levels: {target: "> 0.7"}}
   labels: {title: mIoU, measure: labels, point: E5, levels: {target: "> 0.7"}}
