@@ -14,7 +14,7 @@ def parse_datasets(node: Located) -> dict[str, StudyDataset]:
     datasets: dict[str, StudyDataset] = {}
     for name, inner in safe_names(node).items():
         needed = ("dataset", "split", "samples", "media")
-        fields = inner.fields((*needed, "size", "frames", "reverse", "variants"), needed)
+        fields = inner.fields((*needed, "size", "frames", "reverse", "drawn", "variants"), needed)
         datasets[name] = _dataset(fields)
         for own, variant in safe_names(fields["variants"]).items() if "variants" in fields else ():
             if (whole := variant_name(name, own)) in datasets:
@@ -34,6 +34,7 @@ def _dataset(fields: Mapping[str, Located]) -> StudyDataset:
         reverse=fields["reverse"].choice("choice of clips to reverse", ("none", "half"))
         if "reverse" in fields
         else "none",
+        drawn=fields["drawn"].flag() if "drawn" in fields else False,
     )
 
 

@@ -183,8 +183,9 @@ def commands_for(study: Study, name: str, points: Sequence[str]) -> str:
     if data.merged > 1:
         return f"foresight merge-tokens {base} --cells {data.merged} {chosen} --out {cache}"
     shards = f"shards/{data.dataset}-{data.split}"
+    root = "" if data.drawn else "--root ROOT "
     return (
-        f"foresight prepare {data.dataset} --root ROOT --split {data.split} --limit {data.samples} --out {shards}; "
+        f"foresight prepare {data.dataset} {root}--split {data.split} --limit {data.samples} --out {shards}; "
         f"foresight extract {shards} --model {data.model or study.model} {chosen} --size {data.size}{frames} "
         f"--out {cache}"
     )

@@ -31,6 +31,8 @@ class StudyDataset:
     """Frames of clips."""
     reverse: str = "none"
     """`half` where half of the clips are played backwards, as `foresight extract --reverse` does it."""
+    drawn: bool = False
+    """True where `foresight prepare` draws it, and needs no folder of raw data."""
     model: str = ""
     """Model of its cache; empty for that of the study."""
     merged: int = 1

@@ -251,8 +251,12 @@ def _heads(
 
     def fits(head: str) -> bool:
         of_points = registry.takes_several(head) or not several
-        of_grids = one_grid or not registry.load(head).needs_one_grid
-        return registry.fitting(head, outputs) and of_points and of_grids and solvable(task, head)
+        own = registry.load(head)
+        of_grids = one_grid or not own.needs_one_grid
+        # training looks at tokens in views, which do not go with time steps side by side
+        rearranges = getattr(own, "rearranges", False)
+        of_steps = outputs.grid.t == 1 or not rearranges or solver_of(task, head) is not None
+        return registry.fitting(head, outputs) and of_points and of_grids and of_steps and solvable(task, head)
 
     if chosen is None:
         chosen = [head for head in registry.names() if registry.takes_several(head)] if several else task.heads

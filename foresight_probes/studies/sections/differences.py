@@ -33,7 +33,9 @@ class Section(sections.Section):
 
 
 def _row(evidence: Evidence, name: str, point: str, other: str) -> tuple[Cell, ...]:
-    measure = evidence.study.measures[name]
+    measure = evidence.study.measures.get(name)
+    if measure is None:
+        return evidence.study.scores[name].title, point, "a score has no paired differences", None, None, None
     first, second = evidence.reading(name, point), evidence.reading(name, other)
     missing = first.reason or first.unfit or second.reason or second.unfit
     if first.interval is None or second.interval is None:
