@@ -26,6 +26,8 @@ from foresight_probes.studies.running import Carried
 from foresight_probes.studies.sections import show_all
 from foresight_probes.studies.verdict import Findings
 
+_COLUMNS = ("runs", "dataset", "task", "point", "run", "head", "seed", "metric", "value", "low", "high")
+"""Columns of the table of all runs that are there even where nothing could be measured."""
 TABLE, VERDICT = "results.csv", "verdict.json"
 """Names of the table of all runs, and of the verdict for programs."""
 
@@ -201,7 +203,7 @@ def _parquet(results: Mapping[str, Sequence[Result]]) -> bytes:
     from pyarrow import parquet
 
     rows = _rows(results)
-    columns = dict.fromkeys(column for row in rows for column in row)
+    columns = dict.fromkeys((*_COLUMNS, *(column for row in rows for column in row)))
     sink = pyarrow.BufferOutputStream()
     table = pyarrow.table({column: [row.get(column) for row in rows] for column in columns})
     parquet.write_table(table, sink, compression="zstd")
@@ -211,7 +213,7 @@ def _parquet(results: Mapping[str, Sequence[Result]]) -> bytes:
 def _table(results: Mapping[str, Sequence[Result]]) -> str:
     """All runs with all digits; a column that a row does not have is empty."""
     rows = _rows(results)
-    columns = dict.fromkeys(column for row in rows for column in row)
+    columns = dict.fromkeys((*_COLUMNS, *(column for row in rows for column in row)))
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n", restval="")
     table.writeheader()

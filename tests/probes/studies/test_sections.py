@@ -76,3 +76,15 @@ def test_a_contact_sheet_holds_every_picture() -> None:
     pictures = [Picture(pixels=np.full((3, 2, 3), level, np.uint8)) for level in (10, 20, 30)]
     sheet = contact_sheet(Pictures(title="", rows={"a": tuple(pictures[:2]), "b": tuple(pictures[2:])}))
     assert [int((sheet == level).all(2).sum()) for level in (10, 20, 30)] == [6, 6, 6]
+
+
+def test_a_table_without_runs_has_its_columns() -> None:
+    import io
+
+    import pandas as pd
+
+    from foresight_probes.report.study import _parquet, _table
+
+    for table in (pd.read_csv(io.StringIO(_table({}))), pd.read_parquet(io.BytesIO(_parquet({})))):
+        assert list(table.columns[:4]) == ["runs", "dataset", "task", "point"]
+        assert len(table) == 0
