@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow fuzz lint calibration discrepancy lock clean
+.PHONY: demo test slow study-test fuzz lint calibration discrepancy lock clean
 
 .venv: .venv/installed
 
@@ -16,10 +16,13 @@ demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
 	$(BIN)/foresight demo --out demo
 
 test: .venv  ## the tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not study"
 
 slow: .venv  ## tests that take long by nature
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+
+study-test: .venv  ## studies on planted caches, from twenty seeds each: the right verdict in all
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "study or slow" tests/probes/studies
 
 fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
 	$(BIN)/python -m pytest -s tests/cache/fuzz

@@ -15,6 +15,7 @@ from foresight_cache.errors import Interrupted, ProbeError
 from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance
 from foresight_probes.calibration.checks import Extent, Instrument, checks, reference_head
+from foresight_probes.calibration.kept_runs import kept
 from foresight_probes.calibration.planted import PlantedCache, PlantedPoint
 from foresight_probes.calibration.validity import digest
 from foresight_probes.options import TrainingOptions
@@ -41,18 +42,25 @@ class Training:
         return [replace(self, points=(point,)) for point in self.points]
 
     def results(self, out: Path) -> dict[PlantedPoint, list[Result]]:
-        """Returns a result for each point and head; trains what is not there. Raises `ProbeError`.
+        """Returns a result for each point and head; trains what is neither there nor kept. Raises `ProbeError`.
 
         Args:
             out: Folder of the calibration.
         """
-        task = self.instrument.task
-        points = [str(point) for point in self.points]
+        place, planted = place_of(self.instrument), self.cache.place(out).name
+        found = {point: kept(place, planted, str(point), self.heads) for point in self.points}
+        known = {point: own for point, own in found.items() if own is not None}
+        return {**known, **self._trained(out, [point for point in self.points if point not in known])}
+
+    def _trained(self, out: Path, wanted: Sequence[PlantedPoint]) -> dict[PlantedPoint, list[Result]]:
+        if not wanted:
+            return {}
+        task, points = self.instrument.task, [str(point) for point in wanted]
         opened = self.cache.write(out / "caches", points)
         folder = out / "runs" / place_of(self.instrument) / self.cache.place(out).name
         results = train(opened, tasks=[task], points=points, heads=self.heads, out=folder, options=OPTIONS)
         by_name = {(result.point, result.head): result for result in results}
-        return {point: [by_name[str(point), name] for name in self.heads] for point in self.points}
+        return {point: [by_name[str(point), name] for name in self.heads] for point in wanted}
 
     @property
     def size(self) -> tuple[bool, int]:

@@ -314,15 +314,23 @@ _ENDS = ("value", "low", "high")
 
 
 def _from_json(record: Mapping[str, Any], path: Path) -> Result:
+    result, scores = of_record(record), path.with_suffix(".parquet")
+    require_parquet(scores)
+    return dataclasses.replace(result, scores_source=scores)
+
+
+def of_record(record: Mapping[str, Any]) -> Result:
+    """Returns the result of a record as `Result.to_json` makes it, without scores.
+
+    Raises `KeyError`, `TypeError` or `ValueError` for one that is not sound.
+    """
     record = {"refits": {}, **record}
     require_sound(record)
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
-    scores = path.with_suffix(".parquet")
-    require_parquet(scores)
     return Result(
         **{name: record[_IN_FILES.get(name, name)] for name in _AS_THEY_ARE},
         metrics=metrics,
         refits={name: tuple(map(float, values)) for name, values in record["refits"].items()},
         controls={name: ControlValue.from_json(value) for name, value in record["controls"].items()},
-        scores_source=scores,
+        scores_source=(),
     )

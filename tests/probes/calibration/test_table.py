@@ -2,16 +2,20 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.calibration import kept_runs
 from foresight_probes.calibration import trainings as module
 from foresight_probes.calibration.checks import FULL, Extent, Instrument, instruments
 from foresight_probes.calibration.rules import Row
 from foresight_probes.calibration.state import calibration_of, shipped_table
 from foresight_probes.calibration.table import COLUMNS, Calibrated, calibrate
+from foresight_probes.calibration.trainings import place_of
+from foresight_probes.calibration.validity import digest
 from foresight_probes.results.result import Result
 from pipelines.calibration_release import release
 from tests.support.command import foresight, said
@@ -150,6 +154,50 @@ def test_a_release_has_the_table_in_its_package_and_its_page(
     page.write_text("Nothing.\n")
     with pytest.raises(ValueError, match="no place for the table"):
         release(out, tmp_path)
+
+
+def test_a_release_keeps_what_is_finished_and_valid(
+    finished: tuple[Path, list[Calibrated]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instruments of this code stay, those of other code go, and single runs are found again on another machine."""
+    out, (own,) = finished
+    folder = tmp_path / "foresight_probes" / "calibration"
+    folder.mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "statistics.md").write_text("<!-- calibration table -->\n<!-- end of calibration table -->\n")
+    stored = json.loads((out / "table.json").read_text())
+    [entry] = stored["instruments"]
+    valid = {**entry, "task": "relation", "digest": digest("relation", "pooled-linear")}
+    foreign = {**entry, "task": "speed", "head": "temporal-linear", "digest": "0" * 64}
+    (folder / "table.json").write_text(json.dumps({**stored, "instruments": [valid, foreign]}))
+    release(out, tmp_path)
+    shipped = json.loads((folder / "table.json").read_text())["instruments"]
+    assert [(each["task"], each["head"]) for each in shipped] == [
+        ("counting", "pooled-linear"),
+        ("relation", "pooled-linear"),
+    ]
+    assert json.loads((folder / "kept_runs.json").read_text()) == {}
+
+    unfinished = tmp_path / "unfinished"
+    (unfinished / "runs").mkdir(parents=True)
+    shutil.copytree(out / "runs" / place_of(own.instrument), unfinished / "runs" / place_of(own.instrument))
+    (folder / "table.json").unlink()
+    release(unfinished, tmp_path)
+    kept = json.loads((folder / "kept_runs.json").read_text())
+    monkeypatch.setattr(kept_runs, "shipped_runs", lambda: kept)
+    monkeypatch.setattr(module, "train", lambda *_, **__: pytest.fail("a run that is kept was trained"))
+    (again,) = calibrate(SOLVED, SMALL, tmp_path / "elsewhere", say=lambda _: None)
+    assert again == own
+    assert not (tmp_path / "elsewhere" / "caches").exists()
+
+
+def test_a_calibration_of_another_extent_is_not_joined(finished: tuple[Path, list[Calibrated]], tmp_path: Path) -> None:
+    folder = tmp_path / "foresight_probes" / "calibration"
+    folder.mkdir(parents=True)
+    stored = json.loads((finished[0] / "table.json").read_text())
+    (folder / "table.json").write_text(json.dumps({**stored, "extent": {"train": 3}}))
+    with pytest.raises(ValueError, match="of another extent"):
+        release(finished[0], tmp_path)
 
 
 def test_the_documentation_has_a_place_for_the_table() -> None:

@@ -14,6 +14,7 @@ from foresight_probes.studies.running import carry_out
 from foresight_probes.studies.verdict import Findings
 from pipelines import studies
 from tests.support import planted_stages
+from tests.support.planted_verdicts import SEEDS
 
 KNOWN, LOST = "objects.linear", "nothing.linear"
 STAGES = ("vit.pre_merge", "vit.post_merge", "llm.layer_01", "llm.layer_02")
@@ -69,8 +70,8 @@ def test_lost_in_the_merger(tmp_path: Path) -> None:
     assert "boxes after the merger above 0.7: GREEN" in findings.verdict.changes
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 20))
+@pytest.mark.study
+@pytest.mark.parametrize("seed", SEEDS)
 def test_many_seeds(tmp_path: Path, seed: int) -> None:
     """The branch and the layer are right in each of them, wherever boxes are lost."""
     stage = seed % 4
