@@ -55,7 +55,8 @@ def _named(study: "Study", group: str) -> tuple[str, ...]:
 
 def _used(study: "Study") -> Iterator[str]:
     """Yields the names of measures and scores that criteria, curves, scores, sections and the recommendation read."""
-    yield from (own.measure for own in (*study.criteria.values(), *study.curves.values()))
+    yield from (own.measure for own in study.criteria.values())
+    yield from (own.measure for own in study.curves.values())
     yield from (term.measure for score in study.scores.values() for term in score.terms)
     yield from (name for section in study.sections.values() for name in section.measures)
     if study.recommendation:

@@ -122,12 +122,12 @@ def _extract(shards: Path, data: "StudyDataset", points: tuple[Point, ...], enco
     from foresight_cache.extraction.cache_plan import CachePlan
     from foresight_cache.extraction.extraction_loop import extract
     from foresight_cache.extraction.input_size import InputSize
-    from foresight_cache.extraction.input_spec import InputSpec
+    from foresight_cache.extraction.input_spec import InputSpec, Reverse
     from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.media.frame_sampling import Sampling
     from foresight_cache.shards import open_shards
 
-    reverse = "half" if data.reverse == "half" else "none"
+    reverse: Reverse = "half" if data.reverse == "half" else "none"
     inputs = InputSpec(size=InputSize.parse(SIZE), sampling=Sampling(frames=data.frames or 1), reverse=reverse)
     options, shard_set = ExtractionOptions(points=points, inputs=inputs), open_shards(shards)
     missing = CachePlan(shard_set, encoder, options, str(cache)).samples_missing
