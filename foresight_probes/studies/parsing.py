@@ -21,6 +21,7 @@ from foresight_probes.studies.study import (
     Curve,
     Failure,
     Measure,
+    Raters,
     Recommendation,
     RunGroup,
     Score,
@@ -33,7 +34,7 @@ from foresight_probes.studies.variants import groups_on_variants, measures_on_va
 
 KEYS = (
     *("name", "version", "title", "question", "model", "datasets", "runs", "measures", "scores", "criteria"),
-    *("decision", "failures", "curves", "sections", "recommendation", "expected", "not_measured"),
+    *("decision", "failures", "curves", "sections", "recommendation", "raters", "expected", "not_measured"),
 )
 _NEEDED = ("name", "version", "title", "question", "model", "datasets", "runs", "measures", "criteria", "decision")
 _RESERVED = ("list", "show")
@@ -73,6 +74,7 @@ def parse_study(text: str, source: str) -> Study:
             name: parse_section(node, datasets, runs, measured) for name, node in _optional(fields, "sections").items()
         },
         recommendation=_recommendation(fields["recommendation"], measures) if "recommendation" in fields else None,
+        raters=_raters(fields["raters"], measures) if "raters" in fields else None,
         expected={name: _expected(node, name, measured) for name, node in _optional(fields, "expected").items()},
         not_measured={name: node.text() for name, node in _optional(fields, "not_measured").items()},
     )
@@ -265,6 +267,16 @@ def _recommendation(node: Located, measures: Mapping[str, Measure]) -> Recommend
     if not measures[name].metric or measures[name].metric != tasks.load(measures[name].task).primary:
         fields["measure"].fail(f"{name!r} is not the metric by which validation chooses; name one that is")
     return Recommendation(measure=name, points=parse_points(fields["points"]))
+
+
+def _raters(node: Located, measures: Mapping[str, Measure]) -> Raters:
+    fields = node.fields(("measure", "points", "questions", "samples"), ("measure", "points", "questions"))
+    return Raters(
+        measure=fields["measure"].choice("measure", measures),
+        points=parse_points(fields["points"]),
+        questions=fields["questions"].texts(),
+        samples=fields["samples"].whole(1) if "samples" in fields else Raters.samples,
+    )
 
 
 def _expected(node: Located, name: str, measured: Collection[str]) -> dict[str, tuple[float, float]]:

@@ -186,6 +186,18 @@ class SectionRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Raters:
+    """What people would have to judge of reconstructions."""
+
+    measure: str
+    """Measure of the runs whose reconstructions are judged."""
+    points: tuple[str, ...]
+    questions: tuple[str, ...]
+    samples: int = 30
+    """Test samples, the same at each point."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
     """A study file."""
 
@@ -207,6 +219,7 @@ class Study:
     curves: Mapping[str, Curve]
     sections: Mapping[str, SectionRequest]
     recommendation: Recommendation | None
+    raters: Raters | None
     expected: Mapping[str, Mapping[str, tuple[float, float]]]
     """Ranges that the plan expected, by measure and point."""
     not_measured: Mapping[str, str]

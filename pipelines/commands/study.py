@@ -67,6 +67,13 @@ Demo = Annotated[
         show_default="off",
     ),
 ]
+Raters = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for what people would have to judge: pictures in shuffled order, a table to fill in, and its key.",
+        show_default="none",
+    ),
+]
 Folds = Annotated[
     int | None,
     typer.Option(
@@ -95,6 +102,7 @@ def run(
     out: Out = None,
     dry_run: DryRun = False,
     demo: Demo = False,
+    raters: Raters = None,
     folds: Folds = None,
     lpips_weights: Lpips = None,
     device: Device = None,
@@ -124,7 +132,7 @@ def run(
         )
     words: dict[str, Any] = {"folds": folds, "lpips_weights": lpips_weights, "device": device}
     words |= {"shared_samples": shared_samples, "twins": tuple(twin or ())}
-    _carry_out(name, cache, out, words, dry_run=dry_run, demo=demo, json_output=json_output)
+    _carry_out(name, cache, out, words, raters=raters, dry_run=dry_run, demo=demo, json_output=json_output)
 
 
 def _carry_out(
@@ -133,6 +141,7 @@ def _carry_out(
     out: Path | None,
     words: dict[str, Any],
     *,
+    raters: Path | None,
     dry_run: bool,
     demo: bool,
     json_output: bool,
@@ -142,6 +151,7 @@ def _carry_out(
     from foresight_probes.report.study import verdict_json, write_study
     from foresight_probes.studies.joining import join
     from foresight_probes.studies.planning import Settings, plan_study
+    from foresight_probes.studies.rater_export import export
     from foresight_probes.studies.running import carry_out
     from pipelines import studies
     from pipelines.output import print_json
@@ -157,6 +167,9 @@ def _carry_out(
         raise UsageError(
             f"no cache was named; {study.name} is of {wanted}; give what there is with --cache, or let --demo draw some"
         )
+    if raters and (dry_run or study.raters is None):
+        why = "--dry-run trains nothing" if dry_run else f"{study.name} has no key 'raters'"
+        raise UsageError(f"there is nothing for people to judge, since {why}; leave out --raters")
     settings = Settings(**words)
     if demo and out is not None:
         plan = plan_demo(study, out, settings)
@@ -174,6 +187,9 @@ def _carry_out(
     page = write_study(
         carried, plan.out, command=_command(name, places, plan.out, settings, demo=demo), written=date.today()
     )
+    if raters and study.raters:
+        pairs = export(carried.findings.evidence, study.raters, raters)
+        say(f"{pairs} pairs of pictures to judge are in {raters}; keep its key.csv from those who judge")
     if json_output:
         print_json({**verdict_json(carried), "report": page, "trained": carried.trained})
     else:

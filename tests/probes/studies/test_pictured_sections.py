@@ -6,8 +6,10 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from foresight_cache.errors import ManifestError, ProbeError
 from foresight_probes.calibration.planted import PlantedCache
@@ -23,6 +25,7 @@ from foresight_probes.studies.parsing import parse_study
 from foresight_probes.studies.parts import Lines, Part, Pictures, Table
 from foresight_probes.studies.pictured import chosen, sample_values
 from foresight_probes.studies.planning import Settings, plan_study
+from foresight_probes.studies.rater_export import export
 from foresight_probes.studies.running import carry_out
 from foresight_probes.training import candidates
 from pipelines import studies
@@ -75,6 +78,7 @@ sections:
   boundaries:
     {kind: boundary-errors, title: Boundaries, measures: psnr, points: E5, against: E4, samples: 8}
   wrong: {kind: box-gallery, title: Wrong, measures: psnr, points: E4}
+raters: {measure: psnr, points: [E4, E5], questions: [recognisable, colours right], samples: 4}
 """
 
 
@@ -300,3 +304,24 @@ def test_lower_is_better_for_errors() -> None:
 def test_no_grad_is_left_on(evidence: Evidence) -> None:
     next(iter(predict(result_of(evidence, "boxes", "vit.pre_merge"), evidence.caches["scenes"])))
     assert torch.is_grad_enabled()
+
+
+def test_raters_get_pictures_whose_order_tells_nothing(evidence: Evidence, tmp_path: Path) -> None:
+    raters = evidence.study.raters
+    assert raters
+    assert export(evidence, raters, tmp_path / "one") == 8
+    sheet, key = (pd.read_csv(tmp_path / "one" / name, dtype=str) for name in ("ratings.csv", "key.csv"))
+    assert list(sheet.columns) == ["picture", "recognisable", "colours right"]
+    assert sheet[["recognisable", "colours right"]].isna().all(axis=None)
+    assert list(sheet.picture) == list(key.picture) == [f"{number:04d}" for number in range(1, 9)]
+    assert set(key.groupby("sample").point.nunique()) == {2}
+    assert list(key.point) not in (sorted(key.point), sorted(key.point, reverse=True))
+    last = key.iloc[-1]
+    (predicted,) = predict(result_of(evidence, "pictures", last.point), evidence.caches["scenes"], [last["sample"]])
+    found, truth = (own[0] for own in reconstruction(predicted))
+    for name, picture in (("reconstruction", found), ("original", truth)):
+        written = np.asarray(Image.open(tmp_path / "one" / "pictures" / f"0008-{name}.png"))
+        assert np.array_equal(written[3::7, 3::7], np.round(255 * picture.clip(0, 1)).astype(np.uint8))
+    export(evidence, raters, tmp_path / "two")
+    for path in (tmp_path / "one").rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
