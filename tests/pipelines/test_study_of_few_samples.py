@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from foresight_cache.encoders.qwen2_5_vl import Family
 from pipelines import studies
 from tests.support.command import foresight
 
@@ -58,6 +59,30 @@ def require_undecided(found: dict[str, Any]) -> list[str]:
     assert not [name for name, claim in claims.items() if not claim["why"]]
     assert found["verdict"] == "UNDECIDED"
     return [name for name, status in statuses.items() if status == "undecided"]
+
+
+@pytest.mark.slow
+def test_a_tiny_model_of_28_layers(assets: Path, tmp_path: Path) -> None:
+    config, processor = Family.tiny()
+    config.text_config.num_hidden_layers = 28
+    config.text_config.layer_types = ["full_attention"] * 28
+    config.architectures = [Family.model_class]
+    config.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    model, data = ("--model", f"random:{tmp_path / 'model'}", "--points", "E4,E5,E7"), assets / "data"
+    caches = [
+        cache(tmp_path, "coco2017", data / "coco", "val2017", *model),
+        cache(tmp_path, "ade20k", data / "ADEChallengeData2016", "validation", *model),
+        cache(tmp_path, "video-folder", data / "videos", "all", *model, "--frames", 8),
+    ]
+    found = carried_out(q2(tmp_path), caches, tmp_path / "out", assets / "models" / "lpips", 2)
+    undecided = require_undecided(found)
+    assert {"pre-merge-iou.high", "post-merge-iou.fails", "middle-layer-iou.falls", "merger-iou.loses"} <= {*undecided}
+    for name in ("pre-merge-iou.high", "post-merge-iou.fails", "merger-lpips.loses"):
+        assert "needs about" in found["claims"][name]["why"], found["claims"][name]
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "clips are 4 clips of video-folder, and not of ssv2" in page
+    assert "llm.layer_14" in page
 
 
 @pytest.mark.slow
