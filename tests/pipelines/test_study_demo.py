@@ -90,6 +90,7 @@ def test_a_dataset_that_nothing_is_drawn_for(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+# Without controls where so few samples have an answer that one of them would have no number.
 MINIATURE = """\
 name: miniature
 version: 3
@@ -103,12 +104,12 @@ datasets:
   clips: {dataset: something-else, split: validation, samples: 5000, media: clip, frames: 8}
   reversed: {dataset: ssv2, split: validation, samples: 5000, media: clip, frames: 8, reverse: half}
 runs:
-  relations: {dataset: images, tasks: relation, points: [E4, E5]}
+  relations: {dataset: images, tasks: relation, points: [E4, E5], controls: false}
   counts: {dataset: images, tasks: counting, points: E5, options: {refits: 10}}
   pictures: {dataset: images, tasks: reconstruction, points: E5, heads: [token-linear, conv-decoder]}
   position: {dataset: alone, tasks: position, points: E5}
   labels: {dataset: scenes, tasks: patch-class, points: E5}
-  motion: {dataset: clips, tasks: [direction, speed, action], points: E5}
+  motion: {dataset: clips, tasks: [direction, speed, action], points: E5, controls: false}
   order: {dataset: reversed, tasks: order, points: E5}
 measures:
   relation: {title: relative position, runs: relations, task: relation, metric: accuracy}
