@@ -40,6 +40,8 @@ _NEEDED = ("name", "version", "title", "question", "model", "datasets", "runs", 
 _RESERVED = ("list", "show")
 """Words that the command takes in the place of a study."""
 _OTHERWISE = "otherwise"
+_RATED = 30
+"""Samples that people judge unless a number is given."""
 
 
 def parse_study(text: str, source: str) -> Study:
@@ -275,7 +277,7 @@ def _raters(node: Located, measures: Mapping[str, Measure]) -> Raters:
         measure=fields["measure"].choice("measure", measures),
         points=parse_points(fields["points"]),
         questions=fields["questions"].texts(),
-        samples=fields["samples"].whole(1) if "samples" in fields else Raters.samples,
+        samples=fields["samples"].whole(1) if "samples" in fields else _RATED,
     )
 
 

@@ -193,7 +193,7 @@ class Raters:
     """Measure of the runs whose reconstructions are judged."""
     points: tuple[str, ...]
     questions: tuple[str, ...]
-    samples: int = 30
+    samples: int
     """Test samples, the same at each point."""
 
 
