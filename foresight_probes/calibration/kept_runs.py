@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cache.errors import ProbeError
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, load_results, of_record
 
 KEPT = "kept_runs.json"
@@ -52,5 +53,15 @@ def gathered(calibration: Path, places: Sequence[str]) -> dict[str, dict[str, An
                 results = load_results(folder)
             except ProbeError:
                 continue  # nothing is finished there
-            records |= {f"{place}/{folder.name}/{own.point}/{own.head}": own.to_json() for own in results}
+            records |= {
+                f"{place}/{folder.name}/{own.point}/{own.head}": _record(own, folder.name)
+                for own in results
+                if own.point != MEAN_PREDICTOR
+            }
     return records
+
+
+def _record(result: Result, planted: str) -> dict[str, Any]:
+    """Returns the record of a result, in which its cache is named and not where it lay."""
+    record = result.to_json()
+    return {**record, "cache": {**record["cache"], "path": planted}}
