@@ -51,7 +51,7 @@ def test_one_far_token_leaves_colours_to_the_others() -> None:
     values = tokens(1, 16, 16, 5)
     values[0, 3, 3] = 1e4
     colours, _ = principal_colours(values)
-    assert colours[..., 0].std() > 0.2
+    assert colours[..., 0].std() > 0.15  # without clipping, one token of 256 would leave a tenth of it
 
 
 def test_equal_tokens_have_one_colour() -> None:

@@ -41,6 +41,7 @@ def peak(folder: Path, count: int) -> float:
     return peak_memory(*words, "--size", SIZE)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_extraction_of_many_samples_needs_no_more_memory_than_of_few(tmp_path: Path) -> None:
     few, many = peak(tmp_path / "few", FEW), peak(tmp_path / "many", MANY)

@@ -39,6 +39,7 @@ def test_processes_share_out_the_points(cache: "scenes.Cache", tmp_path: Path) -
         plan_sweep(cache, replace(sweep, options=replace(QUICK, epochs=3)), tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_processes_share_out_folds_and_refits(cache: "scenes.Cache", tmp_path: Path) -> None:
     options = replace(QUICK, folds=2, refits=4)
     sweep = Sweep(tasks=("counting",), heads=("ridge",), points=("vit.block_01", "vit.block_02"), options=options)
