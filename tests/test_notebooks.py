@@ -66,7 +66,7 @@ def without_pictures(text: str) -> str:
 @pytest.mark.parametrize("path", ["/home/someone/x", "'/tmp/a'", "/mnt/main", "/usr/lib/python3/site-packages/x.py"])
 def test_a_path_of_a_machine_is_found(path: str) -> None:
     assert MACHINE.search(f'"text": "it is at {path}"')
-    assert not MACHINE.search("caches/first/vit.pre_merge, ../work/x, 3/4, [studies](../studies.md#tmp)")
+    assert not MACHINE.search("caches/first/vit.pre_merge, ../mnt/x, 3/4, [studies](../studies.md#tmp)")
 
 
 def test_a_rotten_notebook_is_found(tmp_path: Path) -> None:
