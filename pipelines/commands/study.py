@@ -162,11 +162,7 @@ def _carry_out(
     study = studies.load(name)
     if out is None and not dry_run:
         raise UsageError("no folder was named; give one for the runs and the report, for example --out studies/mine")
-    if not places and not demo:
-        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.own_datasets().items())
-        raise UsageError(
-            f"no cache was named; {study.name} is of {wanted}; give what there is with --cache, or let --demo draw some"
-        )
+    _require_data(study, places, demo=demo)
     if raters and (dry_run or study.raters is None):
         why = "--dry-run trains nothing" if dry_run else f"{study.name} has no key 'raters'"
         raise UsageError(f"there is nothing for people to judge, since {why}; leave out --raters")
@@ -196,6 +192,14 @@ def _carry_out(
         _print_verdict(carried.findings.verdict, page)
     if carried.failed:
         raise typer.Exit(1)
+
+
+def _require_data(study: "Study", places: list[str] | None, *, demo: bool) -> None:
+    if not places and not demo:
+        wanted = ", ".join(f"{own} ({data.dataset}, {data.split})" for own, data in study.own_datasets().items())
+        raise UsageError(
+            f"no cache was named; {study.name} is of {wanted}; give what there is with --cache, or let --demo draw some"
+        )
 
 
 def _print_verdict(verdict: "Verdict", page: Path) -> None:
