@@ -91,12 +91,15 @@ FIELDS: Mapping[str, Check] = {
 """Checks of the fields of a record, by the names that they have in files."""
 
 
-def require_sound(record: Mapping[str, Any]) -> None:
-    """Raises `ValueError`, with the name of the field and what it holds, for a record that nothing can be made of."""
+def require_sound(record: Mapping[str, Any], *, of_fold: bool = False) -> None:
+    """Raises `ValueError`, with the name of the field and what it holds, for a record that nothing can be made of.
+
+    On the few samples of a fold its primary metric need not be defined; it is on those of all folds.
+    """
     for name, is_sound in FIELDS.items():
         if name not in record:
             raise ValueError(f"{name} is missing")
         if not is_sound(record[name]):
             raise ValueError(f"{name} is {shown(record[name])}, which no result has")
-    if record["primary"] not in record["metrics"]:
+    if not of_fold and record["primary"] not in record["metrics"]:
         raise ValueError(f"the primary metric {record['primary']!r} is missing")

@@ -215,8 +215,11 @@ def _write_errors(path: Path) -> Iterator[Path]:
         raise ProbeError(f"cannot write the result {path}: {error.strerror or error}") from error
 
 
-def load_result(path: Path) -> Result:
-    """Reads a result. Raises `ProbeError` for a file that is damaged, foreign or of another version."""
+def load_result(path: Path, *, of_fold: bool = False) -> Result:
+    """Reads a result; that of a fold need not have its primary metric.
+
+    Raises `ProbeError` for a file that is damaged, foreign or of another version.
+    """
     try:
         record = json.loads(path.read_bytes())
     except OSError as error:
@@ -231,7 +234,7 @@ def load_result(path: Path) -> Result:
             "read it with the version that wrote it, or train again with another --out"
         )
     try:
-        return _from_json(record, path)
+        return _from_json(record, path, of_fold=of_fold)
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeError(f"{path} is damaged ({error}); remove it and train that run again") from error
 
@@ -314,19 +317,19 @@ _AS_THEY_ARE = (
 _ENDS = ("value", "low", "high")
 
 
-def _from_json(record: Mapping[str, Any], path: Path) -> Result:
-    result, scores = of_record(record), path.with_suffix(".parquet")
+def _from_json(record: Mapping[str, Any], path: Path, *, of_fold: bool) -> Result:
+    result, scores = of_record(record, of_fold=of_fold), path.with_suffix(".parquet")
     require_parquet(scores)
     return dataclasses.replace(result, scores_source=scores)
 
 
-def of_record(record: Mapping[str, Any]) -> Result:
+def of_record(record: Mapping[str, Any], *, of_fold: bool = False) -> Result:
     """Returns the result of a record as `Result.to_json` makes it, without scores.
 
     Raises `KeyError`, `TypeError` or `ValueError` for one that is not sound.
     """
     record = {"refits": {}, **record}
-    require_sound(record)
+    require_sound(record, of_fold=of_fold)
     metrics = {name: Interval(*(float(interval[end]) for end in _ENDS)) for name, interval in record["metrics"].items()}
     return Result(
         **{name: record[_IN_FILES.get(name, name)] for name in _AS_THEY_ARE},

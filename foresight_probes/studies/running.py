@@ -48,23 +48,30 @@ def carry_out(
 ) -> Carried:
     """Trains what is missing, group by group, and finds what follows; what was interrupted goes on in the same folder.
 
-    A run that fails is said, and is not measured; all others are. `operations` are those of `Evidence`. Raises
+    A run that fails, or whose metric is not defined on the samples at hand, is said, and is not measured; all others
+    are. `operations` are those of `Evidence`. Raises
     `ProbeError` where the folder cannot be written or a result was edited, and `Interrupted`.
     """
     changed = _recorded(plan.study, plan.out)
-    missing, results, trained, failed = dict(plan.missing), {}, 0, []
+    missing, results, trained = dict(plan.missing), {}, 0
+    failed: list[str] = []
+    unmeasured: list[str] = []
+    reasons: dict[str, str] = {}
     diverged: dict[str, dict[str, int]] = {}
     for name, sweep in plan.sweeps.items():
         trained += pending_runs(sweep)
         try:
             train_sweep(sweep, loggers=("csv",), advance=advance)
         except ProbeError as error:
-            failed.append(f"{name}: {error}")
-            diverged[name] = error.diverged() if isinstance(error, RunsFailed) else {}
-            say(failed[-1])
+            said = f"{name}: {error}"
+            of_runs = error if isinstance(error, RunsFailed) else None
+            (unmeasured if of_runs and of_runs.undefined else failed).append(said)
+            diverged[name] = of_runs.diverged() if of_runs else {}
+            reasons[name] = said
+            say(said)
         results[name] = _results_of(sweep)
         if not results[name]:
-            missing[name] = failed[-1] if failed else "its runs are not there"
+            missing[name] = reasons.get(name, "its runs are not there")
     evidence = Evidence(
         study=plan.study,
         results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},
@@ -73,7 +80,7 @@ def carry_out(
         operations=operations,
         diverged=diverged,
     )
-    remarks = (*([changed] if changed else []), *failed, *plan.remarks)
+    remarks = (*([changed] if changed else []), *failed, *unmeasured, *plan.remarks)
     return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained, failed=tuple(failed))
 
 

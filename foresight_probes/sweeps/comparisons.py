@@ -22,11 +22,13 @@ MOST_RESAMPLES = 200
 def with_controls(plan: SweepPlan, results: Iterable[Result]) -> list[Result]:
     """Returns the results that are of no control, each with its controls, and stores these where they are new."""
     every = list(results)
-    by_name = {(result.control, result.task, result.point, result.head): result for result in reversed(every)}
+    with_value = [result for result in every if result.primary in result.metrics]  # a fold may have none
+    by_name = {(result.control, result.task, result.point, result.head): result for result in reversed(with_value)}
     completed = []
     for result in every:
         if not result.control:
-            beside = {} if result.point == MEAN_PREDICTOR else _controls_of(plan, result, by_name)
+            stands_alone = result.point == MEAN_PREDICTOR or result.primary not in result.metrics
+            beside = {} if stands_alone else _controls_of(plan, result, by_name)
             completed.append(_completed(plan, result, beside))
     return completed
 

@@ -4,10 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foresight_cache.errors import ProbeError
+from foresight_cache.errors import ProbeError, UndefinedMetric
 from foresight_probes.constant_answer import blank
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR, ConstantScores
 from foresight_probes.results.result import Result, save_result
+from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.identity import constant_recipe
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import make_result
@@ -15,14 +16,16 @@ from foresight_probes.sweeps.targets import finest_grid
 from foresight_probes.training.run_spec import RunSpec
 
 
-def compute_mean_predictors(plan: SweepPlan, runs: Sequence[RunSpec]) -> tuple[list[Result], list[str]]:
-    """Computes and writes the results of mean predictors; returns them, and the errors of single runs in words."""
-    results, failures = [], []
+def compute_mean_predictors(plan: SweepPlan, runs: Sequence[RunSpec]) -> tuple[list[Result], list[FailedRun]]:
+    """Computes and writes the results of mean predictors; returns them, and the runs that failed."""
+    results: list[Result] = []
+    failures: list[FailedRun] = []
     for run in runs:
         try:
             result = _result(plan, run)
         except ProbeError as error:
-            failures.append(str(error))
+            failures.append(FailedRun(MEAN_PREDICTOR, str(error), isinstance(error, UndefinedMetric)))
+            plan.store.record(failures[-1], run)
             continue
         path = save_result(result, plan.out)
         results.append(replace(result, scores_source=path.with_suffix(".parquet")))

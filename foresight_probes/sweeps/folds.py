@@ -13,29 +13,35 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, identity, save_result
 from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.groups import effective_groups
+from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import COPY, spread
 from foresight_probes.sweeps.tagged_parts import by_tags
 from foresight_probes.training.run_spec import RunSpec
 
 
-def pooled_results(plan: SweepPlan) -> list[Result]:
+def pooled_results(plan: SweepPlan) -> tuple[list[Result], list[FailedRun]]:
     """Returns the results of all runs that every fold has, those of controls among them, and writes those that are new.
 
-    The mean predictor comes first. Raises `UndefinedMetric` where a primary metric is not defined on all samples.
+    The mean predictor comes first. With them come the runs whose primary metric is not defined on all samples.
     """
     results: list[Result] = []
+    failures: list[FailedRun] = []
     mean_predictors: dict[str, Result] = {}
     for point, runs in plan.runs.items():
         for run in runs:
             stored = plan.store.finished(point, run)
-            own = stored or _pooled(plan, point, run, mean_predictors)
+            try:
+                own = stored or _pooled(plan, point, run, mean_predictors)
+            except UndefinedMetric as error:
+                failures.append(FailedRun(point, str(error), is_undefined=True))
+                continue
             if own is None:
                 continue
             results.append(own)
             if point == MEAN_PREDICTOR:
                 mean_predictors[run.task] = own
-    return results
+    return results, failures
 
 
 def _pooled(plan: SweepPlan, point: str, run: RunSpec, mean_predictors: Mapping[str, Result]) -> Result | None:

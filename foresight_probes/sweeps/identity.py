@@ -12,6 +12,7 @@ from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, identity, load_result, result_path
 from foresight_probes.splits import Split
+from foresight_probes.sweeps.failed_runs import FailedRun, record_failure, recorded_failure
 from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
 
@@ -28,6 +29,8 @@ class RunStore:
     """The sweep's controls by name."""
     tasks: Mapping[str, Task] = field(default_factory=dict)
     """The sweep's tasks by name, those of controls among them."""
+    of_fold: bool = False
+    """True where results are of a fold, on whose few samples a primary metric need not be defined."""
 
     def path(self, point: str, run: RunSpec) -> Path:
         """Returns the path of a run's result; the names of point and task may be those of a control."""
@@ -57,7 +60,7 @@ class RunStore:
         path = self.path(point, run)
         if not path.exists():
             return None
-        result = load_result(path)
+        result = load_result(path, of_fold=self.of_fold)
         parts = self.identity_of(point, run)
         if result.identity == identity(parts):
             missing = self.tasks[run.task].not_measured if run.task in self.tasks else result.not_measured
@@ -73,6 +76,15 @@ class RunStore:
             f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
             "write to another --out, or remove it to train that run again"
         )
+
+    def failed(self, point: str, run: RunSpec) -> FailedRun | None:
+        """Returns why a run has no result and would not have one again; None where nothing is known of it."""
+        return recorded_failure(point, self.path(point, run), identity(self.identity_of(point, run)))
+
+    def record(self, failed: FailedRun, run: RunSpec) -> None:
+        """Keeps why a run has no result, if it would fail again."""
+        if failed.is_final:
+            record_failure(failed, self.path(failed.point, run), identity(self.identity_of(failed.point, run)))
 
 
 def constant_recipe(options: TrainingOptions) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from foresight_cache.errors import UsageError
 from foresight_cache.reader import Cache
 from foresight_probes import heads as registry
 from foresight_probes.batches import OutputSpec
+from foresight_probes.controls import parts
 from foresight_probes.controls.mean_predictor import CONSTANT, MEAN_PREDICTOR
 from foresight_probes.features.datamodule import Targets
 from foresight_probes.features.sources import POINT_SEPARATOR
@@ -15,6 +16,7 @@ from foresight_probes.results.result import Result
 from foresight_probes.splits import Split, joined, resplit
 from foresight_probes.sweeps.controls import SweepControls, open_controls
 from foresight_probes.sweeps.divisions import WHOLE, Division
+from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.identity import RunStore
 from foresight_probes.sweeps.learnable import ClassCounts, class_remarks
 from foresight_probes.sweeps.sweep import Sweep
@@ -45,6 +47,8 @@ class SweepPlan:
     own, then the order of computation. Controls of targets are among the runs of their point."""
     finished: tuple[Result, ...]
     """Results that are there already, from the same cache, split and recipe."""
+    failed: tuple[FailedRun, ...]
+    """Runs that failed before and would again, controls left out."""
     left_out: tuple[str, ...]
     """Heads that were named but do not fit a task, each in a few words."""
     classes: Mapping[str, ClassCounts]
@@ -82,8 +86,9 @@ class SweepPlan:
         ]
 
     def limited_to(self, points: Iterable[str]) -> "SweepPlan":
-        """Returns the plan with the pending runs of these points alone."""
-        return replace(self, pending={point: runs for point, runs in self.pending.items() if point in set(points)})
+        """Returns the plan with the pending runs of these points alone, and without what failed before."""
+        pending = {point: runs for point, runs in self.pending.items() if point in set(points)}
+        return replace(self, pending=pending, failed=())
 
     def _samples(self, point: str, runs: Sequence[RunSpec]) -> int:
         """Returns how many samples the runs on a point will report at most, trained and solved ones together."""
@@ -139,9 +144,10 @@ def _of_folds(folds: Sequence[SweepPlan], out: Path, refits: tuple[SweepPlan, ..
     return replace(
         folds[0],
         out=out,
-        store=replace(folds[0].store, out=out, split=split),
+        store=replace(folds[0].store, out=out, split=split, of_fold=False),
         pending={},
         finished=(),
+        failed=(),
         classes={},
         split=split,
         division=replace(folds[0].division, fold=None),
@@ -171,9 +177,12 @@ def _of_split(cache: Cache, sweep: Sweep, root: Path, division: Division) -> Swe
         out=out,
         controls=controls.controls,
         tasks={**data.tasks, **tasks},
+        of_fold=division.fold is not None,
     )
     results = {(point, run): store.finished(point, run) for point, wanted in runs.items() for run in wanted}
-    pending = {point: tuple(run for run in wanted if not results[point, run]) for point, wanted in runs.items()}
+    failed = {key: known for key, result in results.items() if not result and (known := store.failed(*key))}
+    settled = {key for key, result in results.items() if result} | failed.keys()
+    pending = {point: tuple(run for run in wanted if (point, run) not in settled) for point, wanted in runs.items()}
     return SweepPlan(
         cache=cache,
         sweep=sweep,
@@ -183,6 +192,7 @@ def _of_split(cache: Cache, sweep: Sweep, root: Path, division: Division) -> Swe
         runs={point: tuple(wanted) for point, wanted in runs.items()},
         pending={point: left for point, left in pending.items() if left},
         finished=tuple(result for result in results.values() if result),
+        failed=tuple(own for (_, run), own in failed.items() if not parts(run.task)[1]),
         left_out=_left_out(data.tasks, chosen or (), [run for wanted in own.values() for run in wanted]),
         classes=data.classes,
         split=data.split,
@@ -232,10 +242,10 @@ def _points(cache: Cache, texts: Sequence[str] | None) -> tuple[str, ...]:
 
 def _joined(cache: Cache, text: str) -> list[str]:
     """Returns the points that are taken together. Raises `UsageError`, and `UnknownName` with the nearest names."""
-    parts = [part.strip() for part in text.split(POINT_SEPARATOR)]
-    if "" in parts:
+    texts = [part.strip() for part in text.split(POINT_SEPARATOR)]
+    if "" in texts:
         raise UsageError(f"{text!r} lacks a point beside a {POINT_SEPARATOR}; name single ones, as in E4+E5")
-    points = [cache.select([part]) for part in parts]
+    points = [cache.select([single]) for single in texts]
     if any(len(names) != 1 for names in points):
         raise UsageError(f"{text!r} joins patterns that name several points; name single ones, as in E4+E5")
     names = [name for (name,) in points]

@@ -19,6 +19,7 @@ from foresight_probes.heads.layers.base import SolvableHead
 from foresight_probes.results.checkpoints import to_bytes
 from foresight_probes.results.result import Result, save_result
 from foresight_probes.splits import Split, require_apart, resplit
+from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import make_result
 from foresight_probes.training.closed_forms import ClosedForms
@@ -55,8 +56,8 @@ class PointRuns:
         self._constants: dict[tuple[str, int], ConstantScores | None] = {}
         self._splits: dict[int, Split] = {}
 
-    def train(self, loggers: Sequence[str], advance: Advance) -> list[str]:
-        """Trains and writes results; returns the errors of single runs, in words."""
+    def train(self, loggers: Sequence[str], advance: Advance) -> list[FailedRun]:
+        """Trains and writes results; returns the runs that failed, but for controls without a number."""
         started = time.perf_counter()
         per_token = any(head_registry.reads_tokens(run.head) for run in self.runs)
         needs_tokens = per_token or any(task.transforms_batch for task in self.tasks.values())
@@ -85,9 +86,9 @@ class PointRuns:
             try:
                 result = self._result(run, copies)
             except ProbeError as error:
-                is_control = bool(parts(run.task)[1])
-                if not (is_control and isinstance(error, UndefinedMetric)):  # such a control is left out
-                    failures.append(str(error))
+                failed = self._failed(run, str(error), is_undefined=isinstance(error, UndefinedMetric))
+                if not (failed.is_undefined and parts(run.task)[1]):  # such a control is left out
+                    failures.append(failed)
                 continue
             outputs = self.tasks[copies[0].run.task].outputs_for(width=sum(data.widths), grid=data.grid)
             recipe = recipe_of(copies[0], outputs)
@@ -136,8 +137,8 @@ class PointRuns:
         standardization: Standardization,
         loggers: Sequence[str],
         advance: Advance,
-    ) -> tuple[list[Fitted], list[str]]:
-        """Fitted runs, and the failures of others in words."""
+    ) -> tuple[list[Fitted], list[FailedRun]]:
+        """Fitted runs, and those that failed, but for controls."""
         if self.closed:
             closed = ClosedForms(self._solver_data(data, standardization, advance), self.options)
             return closed.fit(), []
@@ -151,7 +152,15 @@ class PointRuns:
             advance=advance,
         )
         fitted = search.fit()
-        return fitted, [text for index, text in search.failures.items() if not parts(self.runs[index].task)[1]]
+        failures = [(self.runs[index], text) for index, text in search.failures.items()]
+        failed = [(run, self._failed(self.wanted[run], text)) for run, text in failures]
+        return fitted, [own for run, own in failed if not parts(run.task)[1]]
+
+    def _failed(self, run: RunSpec, reason: str, *, is_undefined: bool = False) -> FailedRun:
+        """Keeps why a run has no result."""
+        failed = FailedRun(self.point, reason, is_undefined)
+        self.plan.store.record(failed, run)
+        return failed
 
     def _of_wanted(self, fitted: Sequence[Fitted]) -> dict[RunSpec, list[Fitted]]:
         copies: dict[RunSpec, list[Fitted]] = {}

@@ -17,9 +17,10 @@ from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.schedulers import see_one_gpu
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
-from foresight_probes.results.result import Result, in_order, load_result
+from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.comparisons import with_controls
 from foresight_probes.sweeps.divisions import Division
+from foresight_probes.sweeps.failed_runs import FailedRun, RunsFailed
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.run import train_divisions
 from foresight_probes.sweeps.split_runs import train_split
@@ -39,32 +40,41 @@ def _train_split(plan: SweepPlan, devices: int, loggers: Sequence[str], advance:
     if devices == 1 or len(points) < 2:
         return train_split(plan, loggers=loggers, advance=advance)
     first, *others = points
-    train_split(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
-    _share_out(plan, others, devices, loggers, advance)
-    paths = [plan.store.path(point, run) for point, runs in plan.pending.items() for run in runs]
-    trained = [replace(load_result(path), trained_now=True) for path in paths if path.exists()]
-    return in_order(with_controls(plan, [*plan.finished, *trained]))
+    failures = list(plan.failed)
+    try:
+        train_split(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
+    except RunsFailed as error:
+        failures += error.failures
+    failures += _share_out(plan, others, devices, loggers, advance)
+    wanted = [(point, run) for point, runs in plan.pending.items() for run in runs]
+    trained = [replace(own, trained_now=True) for key in wanted if (own := plan.store.finished(*key))]
+    results = in_order(with_controls(plan, [*plan.finished, *trained]))
+    if failures:
+        raise RunsFailed(failures)
+    return results
 
 
-def _share_out(plan: SweepPlan, points: Sequence[str], devices: int, loggers: Sequence[str], advance: Advance) -> None:
+def _share_out(
+    plan: SweepPlan, points: Sequence[str], devices: int, loggers: Sequence[str], advance: Advance
+) -> list[FailedRun]:
+    """Trains points in processes, and returns the runs that failed."""
     context = get_context("spawn")  # a forked process cannot use the GPU
     numbers: Queue[int] = context.Queue()
     for number in range(devices):
         numbers.put(number)
-    problems = []
+    failures: list[FailedRun] = []
     with ProcessPoolExecutor(devices, mp_context=context, initializer=_begin, initargs=(numbers,)) as pool:
         shared = (plan.cache.reopen, plan.sweep, plan.root, plan.division, tuple(loggers))
         work = [pool.submit(_train_point, *shared, point) for point in points]
         try:
             for finished in as_completed(work):
-                samples, size, problem = finished.result()
+                samples, size, failed = finished.result()
                 advance(samples, size)
-                problems += [problem] if problem else []
+                failures += failed
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise Interrupted("interrupted; finished runs are kept, run it again to go on") from None
-    if problems:
-        raise ProbeError(problems[0])
+    return failures
 
 
 def _begin(numbers: "Queue[int]") -> None:
@@ -80,8 +90,8 @@ def _train_point(
     division: Division,
     loggers: tuple[str, ...],
     point: str,
-) -> tuple[int, int, str]:
-    """Plans and trains one point; returns samples and bytes that were trained on, and what went wrong."""
+) -> tuple[int, int, tuple[FailedRun, ...]]:
+    """Plans and trains one point; returns samples and bytes that were trained on, and the runs that failed."""
     done = [0, 0]
 
     def advance(samples: int, size: int) -> None:
@@ -91,6 +101,8 @@ def _train_point(
     try:
         plan = plan_sweep(open_again(), sweep, root, division).limited_to((point,))
         train_split(plan, loggers=loggers, advance=advance)
+    except RunsFailed as error:
+        return done[0], done[1], error.failures
     except ProbeError as error:
-        return done[0], done[1], str(error)
-    return done[0], done[1], ""
+        return done[0], done[1], (FailedRun(point, str(error)),)
+    return done[0], done[1], ()

@@ -6,9 +6,11 @@ from pathlib import Path
 from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes.controls import parts
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.comparisons import with_controls
+from foresight_probes.sweeps.failed_runs import FailedRun, RunsFailed
 from foresight_probes.sweeps.folds import pooled_results
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.refits import with_refits
@@ -50,27 +52,41 @@ def train_divisions(plan: SweepPlan, train_one: TrainSplit) -> list[Result]:
     """Trains a plan with its folds and refits, each of one split by `train_one`.
 
     The results of folds are taken together, each sample as it was tested, and the intervals of results with refits
-    count how much these differ. Raises `ProbeError`, after all others are finished, for runs that failed; refits may.
+    count how much these differ. Raises `RunsFailed`, after all others are finished, for runs that failed; refits may.
     """
-    failures: list[ProbeError] = []
-
-    def attempted(part: SweepPlan) -> list[Result]:
-        try:
-            return train_divisions(part, train_one)
-        except ProbeError as error:
-            failures.append(error)
-            return []
-
+    failures: list[FailedRun] = []
     if plan.folds:
         for fold in plan.folds:
-            attempted(fold)
-        results = with_controls(plan, pooled_results(plan))
+            failures += _failures(fold, train_one)
+        pooled, undefined = pooled_results(plan)
+        failures += undefined
+        results = with_controls(plan, pooled)
     else:
-        results = train_one(plan)
-    needed = list(failures)
+        try:
+            results = train_one(plan)
+        except RunsFailed as error:
+            failures += error.failures
+            results = _finished(plan)
     for refit in plan.refits:
-        attempted(refit)
+        _failures(refit, train_one)  # of such a run the interval does not count refitting
     results = with_refits(plan, results)
-    if needed:
-        raise needed[0]
+    if failures:
+        raise RunsFailed(failures)
     return in_order(results)
+
+
+def _finished(plan: SweepPlan) -> list[Result]:
+    """Returns what there is, of runs that are no controls."""
+    own = [(point, run) for point, runs in plan.runs.items() for run in runs if not parts(run.task)[1]]
+    return [result for key in own if (result := plan.store.finished(*key)) is not None]
+
+
+def _failures(plan: SweepPlan, train_one: TrainSplit) -> Sequence[FailedRun]:
+    """Trains a part of a sweep, and returns its runs that failed."""
+    try:
+        train_divisions(plan, train_one)
+    except RunsFailed as error:
+        return error.failures
+    except ProbeError as error:
+        return [FailedRun("", str(error))]
+    return []

@@ -41,8 +41,8 @@ def make_result(
 
     Where there are `copies`, the scores of several draws from chance, metrics are their means and ranges instead.
     `facts` are the fields of `Result` that only the run knows. Raises `UndefinedMetric` where the primary metric is not
-    defined on the test split or its `value` in `validation` is not finite, and `ProbeError` where scores are not those
-    of the test samples.
+    defined on the test split, unless that is a fold, or its `value` in `validation` is not finite, and `ProbeError`
+    where scores are not those of the test samples.
     """
     (name, control), task, options = parts(run.task), plan.tasks[run.task], plan.sweep.options
     for own in (tested, *copies):
@@ -59,8 +59,9 @@ def make_result(
     if copies:
         breakdown = {f"{COPY}{number}": task.metrics(copy.scores) for number, copy in enumerate(copies, start=1)}
         metrics = spread(list(breakdown.values()), options.confidence)
-    if task.primary not in metrics or not math.isfinite(validation["value"]):
-        side = "validation" if task.primary in metrics else "test"
+    has_value = task.primary in metrics or plan.store.of_fold  # it is asked of all folds together
+    if not has_value or not math.isfinite(validation["value"]):
+        side = "validation" if has_value else "test"
         raise UndefinedMetric(
             f"{task.primary} of {run} on {point} is not defined on the {side} split; "
             "extract more samples, so that it has all kinds of answers"

@@ -8,11 +8,12 @@ from foresight_cache.errors import ProbeError
 from foresight_cache.runtime.claims import claim, sweep
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.renewal import renewed
+from foresight_probes.controls import parts
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.comparisons import with_controls
 from foresight_probes.sweeps.constant_runs import compute_mean_predictors
-from foresight_probes.sweeps.failed_runs import RunsFailed
+from foresight_probes.sweeps.failed_runs import FailedRun, RunsFailed
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.point_runs import PointRuns
 from foresight_probes.training.run_spec import RunSpec
@@ -39,34 +40,31 @@ def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
     Returns: All results but those of controls, old and new, whichever process made them, in the order of computation;
     the mean predictor first.
 
-    Raises: `RunsFailed`, after all others are finished, for runs whose loss was not finite; `UnknownName` and
-    `MissingExtra` for a logger; `Interrupted`.
+    Raises: `RunsFailed`, after all others are finished, for runs whose loss was not finite or whose metric is not
+    defined, also where that is known from an earlier call; `UnknownName` and `MissingExtra` for a logger;
+    `Interrupted`.
     """
     results = {_key(result): result for result in plan.finished}
-    failures: list[tuple[str, str]] = []
+    failures = list(plan.failed)
     pending = dict(plan.pending)
     sweep(plan.out / CLAIMS)
     while pending:
         with _claimed(plan.out, tuple(pending)) as point:
-            finished, runs = _finished_meanwhile(plan, point, pending.pop(point))
+            finished, failed, runs = _finished_meanwhile(plan, point, pending.pop(point))
+            failures += failed
             if point == MEAN_PREDICTOR:
-                constants, failed = compute_mean_predictors(plan, runs)
-                finished, runs, failures = [*finished, *constants], (), [*failures, *_at(point, failed)]
+                constants, unfit = compute_mean_predictors(plan, runs)
+                finished, runs, failures = [*finished, *constants], (), [*failures, *unfit]
             mean_predictors = {result.task: result for result in results.values() if result.point == MEAN_PREDICTOR}
             for part in _parts(plan, runs):
                 point_runs = PointRuns(plan, point, part, mean_predictors)
-                failures += _at(point, point_runs.train(loggers, advance))
+                failures += point_runs.train(loggers, advance)
                 finished += point_runs.results
         results |= {_key(result): result for result in finished}
     if failures:
         with_controls(plan, results.values())
-        more = f" ({len(failures) - 1} more runs failed as well)" if len(failures) > 1 else ""
-        raise RunsFailed(failures[0][1] + more, failures)
+        raise RunsFailed(failures)
     return in_order(with_controls(plan, results.values()))
-
-
-def _at(point: str, reasons: Sequence[str]) -> list[tuple[str, str]]:
-    return [(point, reason) for reason in reasons]
 
 
 def _key(result: Result) -> tuple[str, ...]:
@@ -93,10 +91,13 @@ def _claimed(out: Path, points: Sequence[str]) -> Iterator[str]:
 
 def _finished_meanwhile(
     plan: SweepPlan, point: str, runs: Sequence[RunSpec]
-) -> tuple[list[Result], tuple[RunSpec, ...]]:
-    """Results that other processes have written since the plan was made, and the runs that are still to be trained."""
+) -> tuple[list[Result], list[FailedRun], tuple[RunSpec, ...]]:
+    """What became of runs in other processes since the plan was made, and the runs that are still to be trained."""
     results = {run: plan.store.finished(point, run) for run in runs}
-    return [result for result in results.values() if result], tuple(run for run in runs if not results[run])
+    failed = {run: own for run in runs if not results[run] and (own := plan.store.failed(point, run))}
+    left = tuple(run for run in runs if not results[run] and run not in failed)
+    failures = [own for run, own in failed.items() if not parts(run.task)[1]]
+    return [result for result in results.values() if result], failures, left
 
 
 def _parts(plan: SweepPlan, runs: Sequence[RunSpec]) -> list[list[RunSpec]]:
