@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow study-test fuzz lint calibration discrepancy notebooks lock clean
+.PHONY: demo test slow simulations study-test fuzz lint calibration discrepancy notebooks lock clean
 
 .venv: .venv/installed
 
@@ -16,10 +16,13 @@ demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
 	$(BIN)/foresight demo --out demo
 
 test: .venv  ## the tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not study"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not study and not simulation"
 
 slow: .venv  ## tests that take long by nature
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
+
+simulations: .venv  ## how often intervals hold what they should, from more draws than the slow tests have
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "simulation or slow" tests/probes/statistics
 
 study-test: .venv  ## studies on planted caches, from twenty seeds each: the right verdict in all
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "study or slow" tests/probes/studies

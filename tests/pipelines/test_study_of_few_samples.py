@@ -23,8 +23,6 @@ def q2(folder: Path) -> Path:
         group["controls"] = False
         if name in LINEAR:
             group["heads"] = ["token-linear"]
-    # Of the number of objects R² is not defined where the pictures that a fold tests have the same number.
-    content["runs"]["relations"]["tasks"] = ["relation", "patch-class"]
     del content["measures"]["map-50-detr"]  # which nothing is decided by
     path = folder / "q2.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -40,8 +40,14 @@ def test_two_equal_detectors_are_seldom_found_different() -> None:
     assert rejected(uneven=False, draws=60, resamples=100) <= 9 / 60
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("groups", "draws"), [(FEWEST, 1000), (1000, 600)])
+@pytest.mark.parametrize(
+    ("groups", "draws"),
+    [
+        pytest.param(FEWEST, 1000, marks=pytest.mark.slow),
+        pytest.param(1000, 200, marks=pytest.mark.slow),
+        pytest.param(1000, 600, marks=pytest.mark.simulation),
+    ],
+)
 @pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
 def test_intervals_hold_93_to_97_of_100(groups: int, uneven: bool, draws: int) -> None:
     """Two standard errors of the simulation are allowed beyond."""

@@ -32,9 +32,16 @@ def test_intervals_of_a_hundred_groups(name: str, uneven: bool) -> None:
         assert share >= 50 / 60, metric
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("groups", "draws", "resamples"), [(100, 1000, 400), (1000, 1000, 200)])
-@pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
+@pytest.mark.parametrize(
+    ("uneven", "groups", "draws", "resamples"),
+    [
+        pytest.param(False, 100, 1000, 400, marks=pytest.mark.slow),
+        pytest.param(True, 100, 1000, 400, marks=pytest.mark.slow),
+        pytest.param(False, 1000, 1000, 200, marks=pytest.mark.slow),
+        pytest.param(True, 1000, 250, 200, marks=pytest.mark.slow),
+        pytest.param(True, 1000, 1000, 200, marks=pytest.mark.simulation),
+    ],
+)
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_intervals_hold_93_to_97_of_100(name: str, uneven: bool, groups: int, draws: int, resamples: int) -> None:
     """Two standard errors of the simulation are allowed beyond."""
