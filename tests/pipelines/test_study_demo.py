@@ -34,7 +34,7 @@ def test_nothing_but_name_digest_and_runs_is_changed(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_of_runs_tasks_and_points_stay_and_recipes_too(name: str) -> None:
-    """Of options those change that a calibration holds for, but for capacity heads, which are told apart."""
+    """Of options those change that a calibration holds for, but for heads that take minutes, which are told apart."""
     study = studies.load(name)
     cheaper = demo_study(study)
     for group, own in study.runs.items():
@@ -43,7 +43,7 @@ def test_of_runs_tasks_and_points_stay_and_recipes_too(name: str) -> None:
         assert own.heads is None or set(demo.heads or ()) <= set(heads.resolve(own.heads))
         before, after = own.options.to_json(), demo.options.to_json()
         changed = {option for option in before.keys() | after.keys() if before.get(option) != after.get(option)}
-        allowed = {"epochs", "learning_rate"} if group == "capacity" else set()
+        allowed = {"epochs", "learning_rate"} if group in ("capacity", "perceptual") else set()
         assert changed <= set(NEUTRAL_OPTIONS) | allowed
 
 
@@ -62,7 +62,8 @@ def test_each_criterion_still_has_heads_and_solved_ones_their_controls(name: str
     trained = {
         group
         for group, runs in demo.runs.items()
-        if any(solver_of(tasks.load(task), head) is None for task in runs.tasks for head in runs.heads or ())
+        if runs.options.perceptual_weight
+        or any(solver_of(tasks.load(task), head) is None for task in runs.tasks for head in runs.heads or ())
     }
     assert {group for group, runs in demo.runs.items() if not runs.controls} <= trained
 
