@@ -14,7 +14,8 @@ CHANGES = (
     "heads that measures or sections name; for other tasks those that are solved, or else a linear one",
     "one seed",
     "no controls and no refits in groups with a head that is trained; in the others 4 refits at most",
-    "capacity heads, and heads that are trained by LPIPS too, of one step size and one epoch a round",
+    "capacity heads of one step size and one epoch a round",
+    "heads that are trained by LPIPS too at the last of their points alone, one epoch a round",
 )
 """What the demo changes of a study, in words; all else is as in its file."""
 
@@ -25,8 +26,6 @@ LINEAR = ("token-linear", "pooled-linear", "temporal-linear")
 CAPACITY = "capacity-"
 """Beginning of the names of heads that are compared with each other, and so large that an epoch takes minutes."""
 _CAPACITY_RATE = 0.0003
-_PERCEPTUAL_RATE = 0.006
-"""Step size of linear heads that are trained by LPIPS too, of which a step takes as long as hundreds of others."""
 
 
 def demo_study(study: "Study") -> "Study":
@@ -71,6 +70,7 @@ def _cheaper(group: "RunGroup", named: tuple[str, ...]) -> "RunGroup":
     solved = closed and not group.options.perceptual_weight
     return replace(
         group,
+        points=group.points[-1:] if group.options.perceptual_weight else group.points,  # LPIPS of each step takes long
         heads=chosen,
         seeds=group.seeds[:1],
         controls=group.controls and solved,
@@ -86,7 +86,7 @@ def _options(options: "TrainingOptions", heads: Iterable[str], *, solved: bool) 
         refits=min(options.refits, REFITS) if solved else 0,
     )
     if options.perceptual_weight:
-        return replace(own, epochs=1, learning_rate=_PERCEPTUAL_RATE)
+        return replace(own, epochs=1)
     has_large = any(head.startswith(CAPACITY) for head in heads)
     return replace(own, epochs=1, learning_rate=_CAPACITY_RATE) if has_large else own
 
