@@ -61,10 +61,18 @@ def _rows(evidence: Evidence, names: Sequence[str], point: str, request: Section
             rows.append((*named, None, f"not measured: {reading.reason or reading.unfit}", None, None))
             continue
         difference = None if reading is readings[0] else _difference(own, reading, readings[0])
-        found = "trained" if reading.results[0].validation.get("learning_rate") else "solved"
-        remark = "; ".join(filter(None, (found, reading.doubt, "too few groups" if reading.too_few else "")))
+        remark = "; ".join(
+            filter(None, (_found(reading.results[0]), reading.doubt, "too few groups" if reading.too_few else ""))
+        )
         rows.append((*named, reading.results[0].head, reading.interval, difference, remark))
     return rows
+
+
+def _found(result: Result) -> str:
+    """Returns in words how a head was found; one that starts from a solution may have become no better by training."""
+    if not result.validation.get("learning_rate"):
+        return "solved"
+    return "trained" if result.validation["epoch"] else "trained, but no epoch was better than its start"
 
 
 def _reading(evidence: Evidence, own: Measure, point: str, request: SectionRequest) -> Reading:

@@ -184,6 +184,8 @@ def _row(curve: Curve) -> tuple[Cell, ...]:
     if not curve.values:
         return (*named, None, None, None, None, None, curve.reason)
     remark = "" if chosen.get("converged", True) else "still becoming better when it was stopped"
+    if not int(chosen["epoch"]):
+        remark = "no epoch was better than its start"
     if "answer" in chosen:
         remark = "the constant answer is as good, and is kept"
     best = (int(chosen["epoch"]), float(chosen["value"]))

@@ -110,6 +110,7 @@ def test_curves_are_what_training_saw_of_the_run_that_validation_chose(trained: 
             assert max(values) >= 2
             row = rows[point, "mlp", result.seed]
             assert row[3:6] == (max(values), chosen["epoch"], chosen["value"])
+            assert ("no epoch was better" in str(row[8])) == (chosen["epoch"] == 0)
             assert seen[point, name].get(chosen["epoch"], chosen["value"]) == pytest.approx(chosen["value"])
     assert rows["lists.snr", "pooled-linear", 0][3:] == (*[None] * 5, "pooled-linear is solved and has no epochs")
     assert isinstance(others, Table)
