@@ -31,9 +31,9 @@ DRAWN: Mapping[str, str] = {
 class Scale:
     """Sizes of what is drawn."""
 
-    images: int = 240
+    images: int = 176
     """Images of each dataset."""
-    clips: int = 120
+    clips: int = 80
     """Clips of each dataset."""
 
     def samples(self, media: str) -> int:
