@@ -31,9 +31,9 @@ DRAWN: Mapping[str, str] = {
 class Scale:
     """Sizes of what is drawn."""
 
-    images: int = 176
+    images: int = 144
     """Images of each dataset."""
-    clips: int = 80
+    clips: int = 64
     """Clips of each dataset."""
 
     def samples(self, media: str) -> int:
