@@ -123,7 +123,7 @@ def test_the_best_match_is_the_mean_over_true_objects_of_the_best_box(evidence: 
     table = shown(evidence, "overlap")[0]
     assert isinstance(table, Table)
     assert table.columns == ("point", "IoU one to one", "IoU by best match", "half of both")
-    (point, iou, found, both), (other, *_) = table.rows
+    (point, iou, found, both), (other, *_) = table.values
     assert (point, other) == ("vit.pre_merge", "vit.post_merge")
     assert isinstance(found, Interval)
     assert isinstance(iou, Interval)
@@ -133,7 +133,7 @@ def test_the_best_match_is_the_mean_over_true_objects_of_the_best_box(evidence: 
     assert found.low < found.value < found.high
     assert found.value >= iou.value > 0.3
     assert both.value == pytest.approx((iou.value + found.value) / 2)
-    (row,) = shown(evidence, "differing")[0].rows  # type: ignore[union-attr]
+    (row,) = shown(evidence, "differing")[0].values  # type: ignore[union-attr]
     assert isinstance(row[4], Interval)
     assert row[4].value == pytest.approx(row[2].value - found.value)  # type: ignore[union-attr]
 
@@ -162,7 +162,7 @@ def test_errors_in_pixels(evidence: Evidence) -> None:
     (table,) = shown(evidence, "pixels")
     assert isinstance(table, Table)
     assert table.columns[-2:] == ("within 8 px", "within 0.5 px")
-    by_point = {row[0]: row for row in table.rows}
+    by_point = {row[0]: row for row in table.values}
     row = by_point["vit.pre_merge"]
     result = result_of(evidence, "boxes", "vit.pre_merge")
     assert row[1] == sum(len(score.scores) for score in result.scores)
@@ -249,17 +249,17 @@ def test_frequencies_and_boundaries(evidence: Evidence) -> None:
     assert isinstance(table, Table)
     assert [series.name for series in figure.series] == ["vit.pre_merge", "vit.post_merge"]
     assert all(0 < place < 0.5 for place in figure.series[0].places)  # type: ignore[operator]
-    assert [row[3] for row in table.rows] == [0.125, 0.125]  # 8 tokens over 32 pixels
+    assert [row[3] for row in table.values] == [0.125, 0.125]  # 8 tokens over 32 pixels
     errors, *pictures = shown(evidence, "boundaries")
     assert isinstance(errors, Table)
-    assert [row[0] for row in errors.rows] == ["vit.pre_merge", "vit.post_merge"]
-    for row in errors.rows:
+    assert [row[0] for row in errors.values] == ["vit.pre_merge", "vit.post_merge"]
+    for row in errors.values:
         near, inside, difference = row[1:4]
         assert isinstance(near, Interval)
         assert isinstance(inside, Interval)
         assert isinstance(difference, Interval)
         assert difference.value == pytest.approx(near.value - inside.value)
-    first, second = errors.rows
+    first, second = errors.values
     assert first[4] is None
     assert isinstance(second[4], Interval)
     assert second[4].value == pytest.approx(second[1].value - first[1].value)  # type: ignore[union-attr]
