@@ -69,9 +69,7 @@ def _row(evidence: Evidence, name: str) -> tuple[Cell, ...]:
 def _why_none(evidence: Evidence, measure: Measure) -> str:
     missing = evidence.missing.get(measure.runs) or evidence.missing.get(f"{measure.runs}.{measure.task}")
     if not missing and tasks.load(measure.task).targets_from == "features":
-        return (
-            f"the answers of {measure.task} are features, other ones at each point, and no mean predictor stands apart"
-        )
+        return f"the answers of {measure.task} are features, others at each point, and no mean predictor stands apart"
     return missing or f"{measure.task} has no mean predictor"
 
 

@@ -16,13 +16,14 @@ from foresight_probes.calibration.planted import PlantedCache
 from foresight_probes.predictions import drawing
 from foresight_probes.predictions.kept_run import predict
 from foresight_probes.predictions.shown import boxes_of, classes_of, reconstruction
+from foresight_probes.report.run_links import RunLinks
 from foresight_probes.results.result import Result
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.joining import join
 from foresight_probes.studies.parsing import parse_study
-from foresight_probes.studies.parts import Lines, Part, Pictures, Table
+from foresight_probes.studies.parts import Lines, OfRuns, Part, Pictures, Table
 from foresight_probes.studies.pictured import chosen, sample_values
 from foresight_probes.studies.planning import Settings, plan_study
 from foresight_probes.studies.rater_export import export
@@ -265,6 +266,19 @@ def test_frequencies_and_boundaries(evidence: Evidence) -> None:
     assert second[4].value == pytest.approx(second[1].value - first[1].value)  # type: ignore[union-attr]
     assert len(pictures) == 3
     assert "Boundaries are those of boxes." in errors.note
+
+
+def test_numbers_have_the_runs_of_their_points(evidence: Evidence) -> None:
+    links = RunLinks(Path.cwd(), {own.identity: own for group in evidence.results.values() for own in group})
+    for name in ("overlap", "differing", "pixels", "frequencies", "boundaries"):
+        (table,) = (part for part in shown(evidence, name) if isinstance(part, Table))
+        for row in table.rows:
+            point = next(cell for cell in row if str(cell).startswith("vit."))
+            assert not [cell for cell in row if isinstance(cell, Interval)], "a number without a run"
+            cells = [cell for cell in row if isinstance(cell, OfRuns)]
+            assert cells
+            assert name == "differing" or {cell.results[0].point for cell in cells} == {point}
+            assert all((Path.cwd() / links.to(own)).is_file() for cell in cells for own in cell.results)
 
 
 def test_a_section_says_why_there_is_nothing(evidence: Evidence) -> None:
