@@ -14,7 +14,7 @@ from foresight_probes.studies import evidence as module
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parsing import parse_study
-from foresight_probes.studies.parts import Lines, Table
+from foresight_probes.studies.parts import Lines, OfRuns, Table
 from foresight_probes.studies.study import Study
 from tests.probes.studies.test_evidence import run
 from tests.support.planted_stages import TAPS
@@ -108,6 +108,11 @@ def test_sizes_stand_at_their_pixels_in_order_and_differences_are_the_means_of_s
     assert difference.value == pytest.approx(gain.mean())
     drawn = np.random.default_rng(0).choice(gain, (4000, 90)).mean(1).std()
     assert (difference.high - difference.low) / 2 == pytest.approx(1.99 * drawn, rel=0.1)
+    own, differing = next(row[3:5] for row in table.rows if row[1] == "448x448")
+    assert isinstance(own, OfRuns)
+    assert own.results == (results["boxes"][0],)
+    assert isinstance(differing, OfRuns)
+    assert differing.results == (results["boxes"][0], results["boxes@224"][0])
     assert "vit.pre_merge: it still gains at the last one, 448x896." in table.note
     assert "at each input's own size" in table.note
 
