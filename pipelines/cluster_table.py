@@ -32,13 +32,16 @@ class ClusterTable:
     @classmethod
     def after_pilot(
         cls, plan: "CachePlan", planned: "ExtractionPlan", cluster: Cluster, load_seconds: float
-    ) -> "ClusterTable | Nothing":
-        """Plans from what the pilot measured; from formulas for the GPUs that this machine does not have."""
+    ) -> Self | None:
+        """Plans from what the pilot measured; from formulas where this machine has no GPU.
+
+        None where nothing is left, and where the pilot itself has said all.
+        """
         from foresight_cache.extraction.planning.gpu_rates import gpu_name, measured_rates, origins, work_left
 
         work, gpu = work_left(planned), gpu_name(plan.encoder)
         if not work.shards or (gpu and not cluster.nodes):
-            return Nothing()
+            return None
         if gpu is None:
             return cls._of_kinds(plan, work, cluster, planned)
         rates = measured_rates(plan, planned, gpu, load_seconds)
@@ -86,8 +89,8 @@ class ClusterTable:
         from foresight_cache.runtime.progress import format_bytes
         from pipelines.tables import text_table
 
-        head = ("GPU", "of its peak", "computing", "writing", "inputs", "last shards", "in all", "bound by")
-        head += ("GPUs cost",) if self.cluster.gpu_hour else ()
+        price = ("GPUs cost",) if self.cluster.gpu_hour else ()
+        head = ("GPU", "of its peak", "computing", "writing", "inputs", "last shards", "in all", "bound by", *price)
         rows = text_table(head, [self._cells(own) for own in self.plans], right=head[2:7])
         work = self.work
         return [
@@ -112,18 +115,6 @@ class ClusterTable:
 
     def _warnings(self) -> tuple[str, ...]:
         return self.plans[0].warnings if self.plans and self.cluster.nodes else ()
-
-
-class Nothing:
-    """Stands for the table where there is nothing to say."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns nothing."""
-        return {}
-
-    def lines(self) -> list[str]:
-        """Returns nothing."""
-        return []
 
 
 def _title(cluster: Cluster) -> str:

@@ -71,8 +71,8 @@ def run(
     if no_pilot or (cluster.nodes and not has_gpu):
         if trying:
             raise UsageError("--try-batches measures a GPU, and there is none here; leave it or --nodes out")
-        table = ClusterTable.assumed(CachePlan(shard_set, encoder, options, out), cluster)
-        print_json(table.to_json()) if json_output else print("\n".join(table.alone()))
+        formulas = ClusterTable.assumed(CachePlan(shard_set, encoder, options, out), cluster)
+        print_json(formulas.to_json()) if json_output else print("\n".join(formulas.alone()))
         return
     begun = time.monotonic()
     shard_set, encoder, options = opened(*arguments)
@@ -84,9 +84,9 @@ def run(
     table = ClusterTable.after_pilot(plan, planned, cluster, load_seconds)
     if json_output:
         batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
-        print_json(planned.to_json() | batches | table.to_json())
+        print_json(planned.to_json() | batches | (table.to_json() if table else {}))
     else:
-        print("\n".join([_text(planned), *table.lines(), *_trials(trials)]))
+        print("\n".join([_text(planned), *(table.lines() if table else ()), *_trials(trials)]))
     raise typer.Exit(0 if planned.fits else 1)
 
 
