@@ -14,6 +14,7 @@ import pytest
 from transformers import Qwen2_5_VLConfig
 
 from foresight_cache import open_cache
+from foresight_cache.extraction.planning import gpu_rates
 from pipelines.commands import extract, plan
 from tests.support.command import FORESIGHT, foresight, said, with_options
 
@@ -204,6 +205,23 @@ def test_a_plan_says_what_was_not_measured(scenes: Path, tmp_path: Path) -> None
     assert "A100, H100 and H200: not known, operations" in foresight("plan", *uncounted).stdout
     said("plan", *arguments(scenes, tmp_path / "C", "--no-pilot", "--try-batches"), status=2)
     said("plan", *arguments(scenes, tmp_path / "C", "--gpus-per-node", 2), status=2)
+
+
+def test_a_cluster_of_what_was_measured(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This processor stands for the GPU: times are the pilot's, divided among as many GPUs as there are shards."""
+    monkeypatch.setattr(gpu_rates, "gpu_name", lambda _: "Card")
+    words = arguments(scenes, tmp_path / "C", "--nodes", 4, "--store-gbps", 8, "--json")
+    told = json.loads(foresight("plan", *words).stdout)
+    (own,) = told["gpus"]
+    assert (own["rates"]["gpu"], own["rates"]["share"], own["useful_gpus"]) == ("Card", None, 3)
+    assert 0 < own["rates"]["load_seconds"] < 60
+    pilot = told["pilot"]
+    assert own["parts"]["computing"] == pytest.approx(12 / 3 * pilot["seconds_per_sample"])
+    assert own["parts"]["inputs"] == pytest.approx(12 / 3 * pilot["input_seconds_per_sample"] / 2)
+    assert own["parts"]["writing"] == pytest.approx(max(told["bytes_left"] / 1e9, told["write_seconds"] / 3), rel=1e-6)
+    assert all("measured: " in origin for origin in told["origins"][:3])
+    assert told["work"]["shards"] == 3
+    assert "gpus" not in json.loads(foresight("plan", *arguments(scenes, tmp_path / "C", "--json")).stdout)
 
 
 def test_native_sizes_of_some_samples(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
