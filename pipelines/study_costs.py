@@ -7,21 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from foresight_cache.errors import ForesightError, ModelError
+from foresight_cache.extraction.planning.gpu_speeds import PEAKS, SHARES, gpu_seconds, peaks_text
 from foresight_cache.points import Point, members, resolve
 from foresight_cache.samples import Grid
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder, TapLevel
-    from foresight_cache.extraction.planning.operations import OperationCount
     from foresight_cache.reader import Cache
     from foresight_probes.studies.planning import StudyPlan
     from foresight_probes.studies.study import StudyDataset
 
-PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
-"""Dense bfloat16 operations in a second that NVIDIA names for a card (SXM), by its kind."""
-SHARES = (0.1, 0.4)
-"""Shares of the peak between which an extraction runs: `docs/performance.md` measured 0.11 on an H100; the larger is
-that of good kernels in large batches."""
 _BYTES = 2
 """Bytes of a stored number in bfloat16."""
 
@@ -48,8 +43,8 @@ class ExtractionEstimate:
         """Least and most hours of computing by kind of GPU; empty where operations are not known."""
         if self.operations is None:
             return {}
-        total = self.samples * self.operations / 3600
-        return {kind: (total / (peak * SHARES[1]), total / (peak * SHARES[0])) for kind, peak in PEAKS.items()}
+        total, (low, high) = self.samples * self.operations, SHARES
+        return {kind: (gpu_seconds(total, kind, high) / 3600, gpu_seconds(total, kind, low) / 3600) for kind in PEAKS}
 
     def to_json(self) -> dict[str, Any]:
         """Returns all fields by name, and the hours."""
@@ -66,12 +61,11 @@ class ExtractionEstimate:
 
 def assumptions() -> str:
     """Returns what the hours rest on, in a sentence."""
-    peaks = ", ".join(f"{kind} {peak / 1e12:g}" for kind, peak in PEAKS.items())
     low, high = SHARES
     return (
         f"hours are samples × TFLOP / (peak × share): from a share of {high:g} to one of {low:g} of the dense bfloat16 "
-        f"peak in TFLOP/s ({peaks}), on one GPU, where neither reading pictures nor writing takes longer; TFLOP are "
-        "those of matrix products and attention without a prompt's words; 'foresight plan' measures your machine"
+        f"peak in TFLOP/s ({peaks_text()}), on one GPU, where neither reading pictures nor writing takes longer; TFLOP "
+        "are those of matrix products and attention without a prompt's words; 'foresight plan' measures your machine"
     )
 
 
@@ -80,7 +74,7 @@ def operations_of(cache: "Cache") -> Mapping[str, float] | str:
 
     They are a mean over samples, as their grids have it.
     """
-    from foresight_cache.extraction.planning.operations import OperationCount, described
+    from foresight_cache.extraction.planning.operations import OperationCount, described, mean_operations
 
     model = cache.fingerprint["model"]
     if "config_digest" not in model:
@@ -95,17 +89,7 @@ def operations_of(cache: "Cache") -> Mapping[str, float] | str:
     except ForesightError as error:
         return str(error)
     sizes = Counter((row["grid_patch"], row["grid_merged"]) for row in cache.rows if row["status"] == "ok")
-    return _mean(count, sizes, cache.points)
-
-
-def _mean(count: "OperationCount", sizes: Mapping[tuple[Any, Any], int], points: Sequence[str]) -> dict[str, float]:
-    totals: Counter[str] = Counter()
-    for (patch, merged), samples in sizes.items():
-        of_taps = count.up_to({"patch": Grid(*patch), "merged": Grid(*merged)})
-        totals.update({tap: samples * operations for tap, operations in of_taps.items()})
-    number = max(1, sum(sizes.values()))
-    taps = {name: Point.parse(name).tap for name in points}
-    return {name: totals[tap] / number for name, tap in taps.items() if tap in totals}
+    return mean_operations(count, sizes, cache.points)
 
 
 def extraction_estimates(plan: "StudyPlan") -> list[ExtractionEstimate]:
@@ -158,9 +142,9 @@ def _of_cache(name: str, cache: "Cache", lacking: Sequence[str]) -> ExtractionEs
 def _estimate(
     name: str, samples: int, points: tuple[str, ...], encoder: "Encoder", sizes: Mapping[tuple[Any, Any], int]
 ) -> ExtractionEstimate:
-    from foresight_cache.extraction.planning.operations import OperationCount
+    from foresight_cache.extraction.planning.operations import OperationCount, mean_operations
 
-    operations = _mean(OperationCount(encoder), sizes, points)
+    operations = mean_operations(OperationCount(encoder), sizes, points)
     if not operations:
         raise ModelError(f"the model has none of the points {', '.join(points)}")
     numbers = sum(_numbers(encoder, points, size) * count for size, count in sizes.items()) / sum(sizes.values())

@@ -51,10 +51,16 @@ class CachePlan:
     @cached_property
     def wanted(self) -> CacheLayout:
         """Layout of the cache that the extraction makes alone. Raises `UsageError` for a size that is not possible."""
+        fingerprint = fingerprint_of(
+            self.inputs, self.options.execution.batch_tokens, self.shards.dataset, self.shards.manifest_digest
+        )
+        return replace(self.shape, fingerprint=fingerprint)
+
+    @cached_property
+    def shape(self) -> CacheLayout:
+        """What `wanted` is, without a fingerprint: all that follows without the model's weights."""
         return CacheLayout(
-            fingerprint=fingerprint_of(
-                self.inputs, self.options.execution.batch_tokens, self.shards.dataset, self.shards.manifest_digest
-            ),
+            fingerprint={},
             samples_per_shard=self.shards.samples_per_shard,
             shards=tuple(
                 ShardSource(name=shard.name, sha256=shard.sha256, samples=len(shard.ids))
@@ -66,7 +72,7 @@ class CachePlan:
     @property
     def names(self) -> tuple[str, ...]:
         """Arrays that the extraction writes: its points, labels where the dataset has them, the pixels."""
-        return tuple(self.wanted.points)
+        return tuple(self.shape.points)
 
     @cached_property
     def merged(self) -> CacheLayout:

@@ -63,6 +63,19 @@ def work_of(attempt: str) -> str | None:
     return match["name"] if match else None
 
 
+def worker_of(attempt: str) -> str | None:
+    """Returns who is at an attempt, as text; None where this is not the name of an attempt.
+
+    >>> worker_of("000001.0123456789ab-77-12345-89abcdef")
+    'process 77 of machine 0123456789ab'
+    """
+    match = _NAME.fullmatch(attempt)
+    if match is None:
+        return None
+    where = "this machine" if match["machine"] == machine() else f"machine {match['machine']}"
+    return f"process {match['process']} of {where}"
+
+
 def has_ended(attempt: str) -> bool:
     """Tells whether the process of an attempt is known to have ended; only this machine's own are.
 

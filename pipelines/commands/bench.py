@@ -12,7 +12,7 @@ from pipelines.completion import complete_parts
 Part = Annotated[
     str,
     typer.Argument(
-        help="What to measure: codecs, extract, intervals, prepare or probes.",
+        help="What to measure: codecs, extract, intervals, plan, prepare or probes.",
         metavar="PART",
         autocompletion=complete_parts,
     ),
@@ -55,7 +55,8 @@ def run(
     'probes' trains forty linear heads and one, and compares reading a cache with a bare scan of its bytes; it writes
     noise of 1.3 GB (230 MB with --quick). 'intervals' resamples the mean average precision of 5,000 images 1,000 times,
     and compares with pycocotools. 'codecs' extracts the same features with each codec and compares bytes, extraction,
-    reading and training, of a model and samples of your own where they are given. All is removed again.
+    reading and training, of a model and samples of your own where they are given. 'plan' extracts with one process and
+    with two, and compares with the time that was planned; it needs two idle cores. All is removed again.
 
     Example: foresight bench prepare --quick
     """

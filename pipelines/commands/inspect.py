@@ -1,7 +1,9 @@
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foresight_cache.errors import UsageError
 from foresight_cache.token_order import best_order, order_scores
 from pipelines.commands.options import Json
 
@@ -10,16 +12,33 @@ if TYPE_CHECKING:
 
 Place = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Bad = Annotated[bool, typer.Option("--bad", help="List the quarantined samples and why.", show_default="off")]
+Watch = Annotated[
+    bool,
+    typer.Option("--watch", help="Show how far its extraction is, until it is complete.", show_default="off"),
+]
+Every = Annotated[
+    float | None,
+    typer.Option(help="Seconds between two looks of --watch.", show_default="2 on a terminal, 60 elsewhere"),
+]
 
 
-def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
+def run(cache: Place, bad: Bad = False, watch: Watch = False, every: Every = None, json_output: Json = False) -> None:
     """Show what a cache is: model, dataset, points, shapes, sizes, fingerprint, and what its features look like.
+
+    With --watch it shows how far an extraction is that runs anywhere, from the cache alone: shards that are done, those
+    that are being written and by whom, the rate of the last minutes, the time left and bad samples. It ends when all
+    points of the cache are there; --json prints a line for each look.
 
     Example: foresight inspect caches/coco --bad
     """
     from foresight_cache import open_cache
     from pipelines.output import cache_json, print_json
 
+    if watch:
+        _watch(cache, every, bad=bad, json_output=json_output)
+        return
+    if every is not None:
+        raise UsageError("--every is for --watch; give both")
     opened = open_cache(cache)
     quarantined = _quarantined(opened)
     if json_output:
@@ -38,6 +57,17 @@ def run(cache: Place, bad: Bad = False, json_output: Json = False) -> None:
     if table := _orders(opened):
         print("\norder of tokens on the first shard: mean R² of colours and gradients at their places, in each order")
         print(table)
+
+
+def _watch(cache: str, every: float | None, *, bad: bool, json_output: bool) -> None:
+    from foresight_cache.format.stores import open_store
+    from pipelines.watch import watch
+
+    if bad:
+        raise UsageError("--watch counts bad samples and --bad lists them; give one of them")
+    if every is not None and not (math.isfinite(every) and every > 0):
+        raise UsageError(f"--every is {every}, expected a number of seconds above 0")
+    watch(open_store(cache), json_output=json_output, every=every)
 
 
 def _orders(cache: "Cache") -> str:

@@ -46,14 +46,14 @@ def is_own_call(context: typer.Context, json_output: bool) -> bool:
     return not context.invoked_subcommand
 
 
-def opened(
+def described(
     shards: Path, model: str, points: str, inputs: "InputSpec", loading: "LoadOptions", execution: "Execution"
 ) -> "tuple[ShardSet, Encoder, ExtractionOptions]":
-    """Loads the shards' index and of the model only what the points need.
+    """Reads the shards' index and the model's configuration, and no weights.
 
     Raises `ShardError`, `ModelError` and `UsageError`.
     """
-    from foresight_cache.encoders import describe, load
+    from foresight_cache.encoders import describe
     from foresight_cache.extraction.options import ExtractionOptions
     from foresight_cache.lists import split_list
     from foresight_cache.points import resolve
@@ -61,10 +61,22 @@ def opened(
 
     named = split_list(points, "--points")
     shard_set = open_shards(shards)
-    described = describe(model, loading)
-    resolved = resolve(named, [tap.name for tap in described.taps])
-    described.check_points(resolved)
+    encoder = describe(model, loading)
+    resolved = resolve(named, [tap.name for tap in encoder.taps])
+    encoder.check_points(resolved)
     if inputs.size.fixed:
-        described.grid("patch", 1, *inputs.size.fixed)
-    options = ExtractionOptions(points=resolved, inputs=inputs, execution=execution)
-    return shard_set, load(model, loading, [point.tap for point in resolved]), options
+        encoder.grid("patch", 1, *inputs.size.fixed)
+    return shard_set, encoder, ExtractionOptions(points=resolved, inputs=inputs, execution=execution)
+
+
+def opened(
+    shards: Path, model: str, points: str, inputs: "InputSpec", loading: "LoadOptions", execution: "Execution"
+) -> "tuple[ShardSet, Encoder, ExtractionOptions]":
+    """Loads the shards' index and of the model only what the points need.
+
+    Raises `ShardError`, `ModelError` and `UsageError`.
+    """
+    from foresight_cache.encoders import load
+
+    shard_set, _, options = described(shards, model, points, inputs, loading, execution)
+    return shard_set, load(model, loading, [point.tap for point in options.points]), options

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -5,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foresight_cache.encoders import LoadOptions
+from foresight_cache.errors import UsageError
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
-from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, opened
+from foresight_cache.extraction.planning.cluster_plan import Cluster
+from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, described, opened
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
 TryBatches = Annotated[
     bool,
     typer.Option("--try-batches", help="Time batches of growing size, and name the fastest.", show_default="off"),
+]
+NoPilot = Annotated[
+    bool,
+    typer.Option("--no-pilot", help="Load no weights and measure nothing: tell from formulas.", show_default="off"),
 ]
 
 
@@ -32,6 +39,8 @@ def run(
     max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
     json_output: Json = False,
     trying: TryBatches = False,
+    no_pilot: NoPilot = False,
+    cluster: Cluster = Cluster(),  # noqa: B008 - made of options
 ) -> None:
     """Tell what the same 'extract' would take: tokens, bytes per point, room on the disk, time.
 
@@ -41,22 +50,43 @@ def run(
 
     With --try-batches it also tells which --batch-tokens is fastest here, which depends on model, size and machine.
 
-    Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
+    With --nodes it tells the time on a cluster, what binds there, requests and money: from the pilot where this machine
+    has a GPU, else, without loading the model, from formulas for A100, H100 and H200 whose assumptions it prints.
+
+    Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco --nodes 2
     """
+    from foresight_cache.extraction.cache_plan import CachePlan
+    from foresight_cache.extraction.planning import gpu_rates
     from foresight_cache.extraction.planning.batch_trials import try_batches
     from foresight_cache.extraction.planning.extraction_plan import plan_extraction
+    from pipelines.cluster_table import ClusterTable
     from pipelines.output import print_json
     from pipelines.progress_bar import progress
 
-    shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
+    if no_pilot and trying:
+        raise UsageError("--no-pilot measures nothing and --try-batches does; give one of them")
+    arguments = shards, model, points, inputs, loading, execution
+    shard_set, encoder, options = described(*arguments)
+    has_gpu = gpu_rates.gpu_name(encoder) is not None
+    if no_pilot or (cluster.nodes and not has_gpu):
+        if trying:
+            raise UsageError("--try-batches measures a GPU, and there is none here; leave it or --nodes out")
+        formulas = ClusterTable.assumed(CachePlan(shard_set, encoder, options, out), cluster)
+        print_json(formulas.to_json()) if json_output else print("\n".join(formulas.alone()))
+        return
+    begun = time.monotonic()
+    shard_set, encoder, options = opened(*arguments)
+    load_seconds = time.monotonic() - begun
     with progress("pilot", None):
         planned = plan_extraction(shard_set, encoder, options, out)
         trials = try_batches(shard_set, encoder, options) if trying else []
+    plan = CachePlan(shard_set, encoder, options, out)
+    table = ClusterTable.after_pilot(plan, planned, cluster, load_seconds)
     if json_output:
         batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
-        print_json(planned.to_json() | batches)
+        print_json(planned.to_json() | batches | (table.to_json() if table else {}))
     else:
-        print("\n".join([_text(planned), *_trials(trials)]))
+        print("\n".join([_text(planned), *(table.lines() if table else ()), *_trials(trials)]))
     raise typer.Exit(0 if planned.fits else 1)
 
 
@@ -88,6 +118,7 @@ def _shards(count: int) -> str:
 
 def _times(plan: "ExtractionPlan") -> dict[str, str]:
     from foresight_cache.runtime.progress import format_bytes
+    from pipelines.cluster_table import rounded_duration
 
     if not plan.shards_left:
         return {"time": "nothing to do"}
@@ -97,16 +128,17 @@ def _times(plan: "ExtractionPlan") -> dict[str, str]:
     speed = format_bytes(plan.pilot.write_bytes_per_second)
     return {
         "computing": (
-            f"{_duration(plan.compute_seconds or 0)}, {per_sample:.3g} s per sample (median of {passes} batches)"
+            f"{rounded_duration(plan.compute_seconds or 0)}, {per_sample:.3g} s per sample (median of {passes} batches)"
         ),
-        "writing": f"{_duration(plan.write_seconds or 0)}, {speed}/s measured",
-        "time": f"{_duration(plan.seconds)} with one process on this machine, the slower of the two",
+        "writing": f"{rounded_duration(plan.write_seconds or 0)}, {speed}/s measured",
+        "time": f"{rounded_duration(plan.seconds)} with one process on this machine, the slower of the two",
     }
 
 
 def _codecs(plan: "ExtractionPlan") -> list[str]:
     """A line for each codec: what the cache would take with it, and what one thread would compute."""
     from foresight_cache.runtime.progress import format_bytes
+    from pipelines.cluster_table import rounded_duration
     from pipelines.tables import text_table
 
     head = ("--codec", "of raw", "in all", "saved", "compressing", "reading once")
@@ -117,8 +149,8 @@ def _codecs(plan: "ExtractionPlan") -> list[str]:
             f"{planned.ratio:.2f}",
             format_bytes(planned.bytes),
             format_bytes(raw - planned.bytes),
-            _duration(planned.writing_seconds),
-            _duration(planned.reading_seconds),
+            rounded_duration(planned.writing_seconds),
+            rounded_duration(planned.reading_seconds),
         )
         for planned in plan.codecs
     ]
@@ -163,17 +195,3 @@ def _table(plan: "ExtractionPlan") -> list[str]:
         for point in plan.points
     ]
     return text_table(head, rows, right=("tokens", "channels", "in all", "left"))
-
-
-def _duration(seconds: float) -> str:
-    """A duration in one or two units.
-
-    >>> _duration(0.42), _duration(59.9), _duration(3599), _duration(7500), _duration(400_000)
-    ('0.4 s', '1 min', '1 h 00 min', '2 h 05 min', '111 h 07 min')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

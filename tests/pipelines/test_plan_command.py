@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from transformers import Qwen2_5_VLConfig
 
 from foresight_cache import open_cache
+from foresight_cache.extraction.planning import gpu_rates
 from pipelines.commands import extract, plan
 from tests.support.command import FORESIGHT, foresight, said, with_options
 
@@ -145,6 +147,81 @@ def test_a_full_disk_still_has_a_plan(scenes: Path, small_disk: Path) -> None:
     assert run.returncode == 1
     assert "0 B free" in run.stdout
     assert "  time        unknown: there is no room for a pilot" in run.stdout
+
+
+@pytest.fixture(scope="module")
+def true_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration with the widths that Qwen2.5-VL-7B is published with, without weights."""
+    folder = tmp_path_factory.mktemp("model")
+    Qwen2_5_VLConfig(
+        vision_config={
+            **{"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584},
+            **{"fullatt_block_indexes": [7, 15, 23, 31], "window_size": 112, "patch_size": 14},
+        },
+        text_config={
+            **{"hidden_size": 3584, "num_hidden_layers": 28, "intermediate_size": 18944, "num_attention_heads": 28},
+            **{"num_key_value_heads": 4, "vocab_size": 152064},
+        },
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_a_cluster_without_a_gpu_here(scenes: Path, true_size: Path, tmp_path: Path) -> None:
+    """What is worked by hand: 12 images at E4, in three shards, on three of four A100."""
+    words = (scenes, "--model", f"random:{true_size}", "--size", "448", "--points", "E1,E4", "--out", tmp_path / "C")
+    cluster = ("--nodes", 2, "--gpus-per-node", 2, "--store-gbps", 0.01, "--gpu-hour", 3)
+    told = json.loads(foresight("plan", *words, *cluster, "--json").stdout)
+    patches, width = 1024, 1280
+    tower = 2 * 1176 * width * patches + 2 * 32 * (4 * width**2 + 3 * width * 3420) * patches
+    tower += 28 * 4 * width * patches * 64 + 4 * 4 * width * patches**2
+    size = 12 * (2 * patches * width * 2 + 3 * 448 * 448)
+    assert [(own["rates"]["gpu"], own["rates"]["share"]) for own in told["gpus"]] == [
+        (gpu, share) for gpu in ("A100", "H100", "H200") for share in (0.4, 0.1)
+    ]
+    own = told["gpus"][0]
+    assert own["parts"]["computing"] == pytest.approx(12 / 3 * tower / (312e12 * 0.4), rel=1e-9)
+    assert own["parts"]["writing"] == pytest.approx(size / (0.01e9 / 8), rel=1e-3)
+    assert own["parts"]["inputs"] == pytest.approx(12 / 3 / 210)
+    assert (own["bound_by"], own["useful_gpus"]) == ("loading", 3)
+    assert own["gpu_price"] == pytest.approx(4 * own["seconds"] / 3600 * 3)
+    assert told["work"]["requests"] == 3 * (3 + 1 + 2)
+    text = foresight("plan", *words, *cluster).stdout
+    assert "with 4 GPUs on 2 nodes, 0.01 Gb/s into the store, none of which was measured here:" in text
+    assert "  1 of 4 GPUs have nothing to do: there are 3 shards" in text
+    assert f"{tower / 1e12:.3g} TFLOP per sample without a prompt's words" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_says_what_was_not_measured(scenes: Path, tmp_path: Path) -> None:
+    """On a processor its own time is measured, and that of GPUs is not."""
+    text = foresight("plan", *arguments(scenes, tmp_path / "C")).stdout
+    assert "  with one process on one GPU, none of which was measured here:\n" in text
+    assert "\n  measured: writing by one process on this machine" in text
+    assert "\n  assumed: computing runs at a share of 0.4 or 0.1" in text
+    text = foresight("plan", *arguments(scenes, tmp_path / "C", "--no-pilot", "--size", "native")).stdout
+    assert text.startswith("<plan from formulas: no model was loaded, and no cache was looked at>\n")
+    assert "measured: " not in text
+    uncounted = arguments(scenes, tmp_path / "C", "--model", "tiny:qwen3_vl_moe", "--nodes", 2, "--size", "native")
+    assert "A100, H100 and H200: not known, operations" in foresight("plan", *uncounted).stdout
+    said("plan", *arguments(scenes, tmp_path / "C", "--no-pilot", "--try-batches"), status=2)
+    said("plan", *arguments(scenes, tmp_path / "C", "--gpus-per-node", 2), status=2)
+
+
+def test_a_cluster_of_what_was_measured(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This processor stands for the GPU: times are the pilot's, divided among as many GPUs as there are shards."""
+    monkeypatch.setattr(gpu_rates, "gpu_name", lambda _: "Card")
+    words = arguments(scenes, tmp_path / "C", "--nodes", 4, "--store-gbps", 8, "--json")
+    told = json.loads(foresight("plan", *words).stdout)
+    (own,) = told["gpus"]
+    assert (own["rates"]["gpu"], own["rates"]["share"], own["useful_gpus"]) == ("Card", None, 3)
+    assert 0 < own["rates"]["load_seconds"] < 60
+    pilot = told["pilot"]
+    assert own["parts"]["computing"] == pytest.approx(12 / 3 * pilot["seconds_per_sample"])
+    assert own["parts"]["inputs"] == pytest.approx(12 / 3 * pilot["input_seconds_per_sample"] / 2)
+    assert own["parts"]["writing"] == pytest.approx(max(told["bytes_left"] / 1e9, told["write_seconds"] / 3), rel=1e-6)
+    assert all("measured: " in origin for origin in told["origins"][:3])
+    assert told["work"]["shards"] == 3
+    assert "gpus" not in json.loads(foresight("plan", *arguments(scenes, tmp_path / "C", "--json")).stdout)
 
 
 def test_native_sizes_of_some_samples(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

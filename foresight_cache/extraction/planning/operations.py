@@ -1,5 +1,6 @@
 """Floating-point operations of a forward pass up to each tap, from a model's configuration alone."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -13,6 +14,7 @@ from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, Tap, Ta
 from foresight_cache.encoders.bases.transformers_encoder import TransformersEncoder
 from foresight_cache.encoders.weights import hub_snapshots
 from foresight_cache.errors import ModelError
+from foresight_cache.points import Point
 from foresight_cache.samples import Grid
 
 _PROJECTIONS = {"q_proj": 1, "query": 1, "qkv": 3, "qkv_proj": 3}
@@ -71,6 +73,26 @@ class OperationCount:
         extra = words if tap.name.startswith("llm.") else (tap.leading + tap.trailing) * grid.t
         attended = self._encoder.attended(tap, grid, extra) if stage.attention_width else ()
         return stage.operations(grid.tokens + extra, attended)
+
+
+def mean_operations(
+    count: OperationCount, sizes: Mapping[tuple[Any, Any], int], points: Sequence[str], *, words: int = 0
+) -> dict[str, float]:
+    """Returns the operations of a sample up to each of these points, a mean over samples.
+
+    Args:
+        count: Of the model.
+        sizes: Numbers of samples by their grids of patches and of merged tokens.
+        points: Names; those that the model lacks are left out.
+        words: Tokens of the prompt that the language model sees besides.
+    """
+    totals: Counter[str] = Counter()
+    for (patch, merged), samples in sizes.items():
+        of_taps = count.up_to({"patch": Grid(*patch), "merged": Grid(*merged)}, words=words)
+        totals.update({tap: samples * operations for tap, operations in of_taps.items()})
+    number = max(1, sum(sizes.values()))
+    taps = {name: Point.parse(name).tap for name in points}
+    return {name: totals[tap] / number for name, tap in taps.items() if tap in totals}
 
 
 def described(model: str) -> Encoder:

@@ -24,6 +24,7 @@ from foresight_cache.extraction.extraction_loop import extract
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.planning.codec_trials import CodecTrial, try_codecs
+from foresight_cache.extraction.prepared_batches import RawBatch, prepare_batch
 from foresight_cache.extraction.size_estimate import Survey, TokenCounts, object_sizes
 from foresight_cache.format.layout import PointLayout, object_key
 from foresight_cache.format.shard_object import ShardObjectWriter
@@ -32,7 +33,8 @@ from foresight_cache.reader import open_cache
 from foresight_cache.runtime.disk_space import nearest_folder
 from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.samples import Sample
-from foresight_cache.shards import open_shard, write_shard
+from foresight_cache.shards import ShardSet, open_shard, write_shard
+from foresight_cache.writer import PendingShard
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +59,8 @@ class Pilot:
     """Forward passes that were timed after the first, which warms up; 0 where no tap is left to compute."""
     seconds_per_sample: float
     """Seconds of the forward pass for a sample of mean size: the median over batches."""
+    input_seconds_per_sample: float
+    """Seconds in which one thread decodes and preprocesses a sample, while nothing else runs."""
     write_bytes_per_second: float
     """Rate of checksums and durable writing together."""
     codec_ratios: Mapping[str, float]
@@ -88,6 +92,7 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         check()
         extract(few, plan.encoder, options, folder / "cache", forward=timed)
         ratios = _codec_ratios(folder / "cache")
+        input_seconds = _input_seconds(few, plan, options)
         trials = try_codecs(open_cache(folder / "cache")) if ratios else ()
         speed = _write_speed(folder / "object", budget)
     if not ratios:
@@ -97,10 +102,22 @@ def run_pilot(plan: CachePlan, options: ExtractionOptions, free: int | None) -> 
         samples=len(positions),
         batches=len(seconds),
         seconds_per_sample=median(seconds) * _first_tokens(plan, options) if seconds else 0.0,
+        input_seconds_per_sample=input_seconds,
         write_bytes_per_second=speed,
         codec_ratios=ratios,
         codecs=trials,
     )
+
+
+def _input_seconds(few: ShardSet, plan: CachePlan, options: ExtractionOptions) -> float:
+    """Seconds for a sample of making the inputs of the pilot's samples once more, in this thread alone."""
+    content, shard = open_shard(few, 0), PendingShard(0, plan.names)
+    planned = plan.inputs.batches(content.samples, options.execution.batch_tokens)
+    with_text, begun = plan.inputs.runs_text(options.points), time.perf_counter()
+    for positions in planned:
+        batch = RawBatch(shard=shard, content=content, positions=positions, is_last=positions is planned[-1])
+        prepare_batch(batch, plan.inputs, with_text=with_text)
+    return (time.perf_counter() - begun) / len(content.samples)
 
 
 def _workplace(plan: CachePlan) -> Path | None:

@@ -8,7 +8,7 @@ from foresight_cache.errors import NotACache, UsageError
 from foresight_cache.format.stores.fsspec_store import FsspecStore
 from foresight_cache.format.stores.local import LocalStore
 from foresight_cache.format.stores.object_store import ObjectStore
-from foresight_cache.format.stores.store import Store
+from foresight_cache.format.stores.store import ShowsWork, Store
 from foresight_cache.format.stores.store_settings import SERVICES, service_of
 from foresight_cache.format.stores.writable import WritableStore
 from foresight_cache.format.stores.zip_store import ZipStore
@@ -17,6 +17,7 @@ __all__ = [
     "FsspecStore",
     "LocalStore",
     "ObjectStore",
+    "ShowsWork",
     "Store",
     "WritableStore",
     "ZipStore",

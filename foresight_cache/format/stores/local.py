@@ -9,6 +9,7 @@ from typing import Any
 
 from foresight_cache.format.layout import PARTIAL, SAMPLES
 from foresight_cache.runtime import claims
+from foresight_cache.runtime.attempts import Life, attempts
 from foresight_cache.runtime.claims import Claim
 from foresight_cache.runtime.disk_space import Room, room_at
 from foresight_cache.runtime.durable_files import (
@@ -110,6 +111,9 @@ class LocalStore:
                 return False
             sync(path.parent)
         return True
+
+    def attempts(self) -> list[str]:
+        return sorted(path.name for path, life in attempts(self._partial).items() if life is Life.LIVING)
 
     def claim(self, name: str) -> Claim | None:
         make_folder(self.root / SAMPLES)

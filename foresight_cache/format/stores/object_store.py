@@ -89,6 +89,9 @@ class ObjectStore:
     def remove(self, key: str, tag: str) -> bool:
         return self._writes.remove(key, tag)
 
+    def attempts(self) -> list[str]:
+        return self._claims.attempts()
+
     def claim(self, name: str) -> ObjectClaim | None:
         return self._claims.claim(name)
 

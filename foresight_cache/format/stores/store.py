@@ -1,7 +1,7 @@
 """What a store must offer so that a cache can be read in it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class Store(Protocol):
@@ -34,4 +34,13 @@ class Store(Protocol):
 
     def sizes(self) -> dict[str, int]:
         """Returns the bytes of every object by its key, but for what living processes are writing."""
+        ...
+
+
+@runtime_checkable
+class ShowsWork(Protocol):
+    """A store that tells who is writing in it, beside what `Store` has."""
+
+    def attempts(self) -> list[str]:
+        """Returns the names of the attempts that may live, sorted; `runtime.attempts` takes them apart."""
         ...

@@ -106,6 +106,15 @@ class StoreClaims:
         now = datetime.now(UTC)
         return {each["path"] for each in objects if (now - each["last_modified"]).total_seconds() < LEASE_SECONDS}
 
+    def attempts(self) -> list[str]:
+        """Returns the attempts whose claims may be held, by this machine's clock, sorted."""
+        listed = [each for each in self._client.listed(PARTIAL) if each["path"].endswith(_SUFFIX)]
+        found = []
+        for key in self.living(listed):
+            with suppress(FileNotFoundError):  # given back just now
+                found.append(self._attempt(key))
+        return sorted(attempt for attempt in found if attempt and not has_ended(attempt))
+
     def _attempt(self, key: str) -> str:
         """Returns the attempt that an object belongs to: a claim tells it, and others are called by it."""
         return _attempt_of(self._client.read(key)[0]) if key.endswith(_SUFFIX) else key.rpartition("/")[2]
