@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.options import Json
+from pipelines.commands.options import Json, NoWait
 from pipelines.completion import (
     complete_cached_points,
     complete_heads,
@@ -167,6 +167,7 @@ def run(
     config: Config = None,
     stage: Stage = None,
     stage_in_memory: InMemory = False,
+    no_wait: NoWait = False,
     json_output: Json = False,
 ) -> None:
     """Train cheap probe heads from a cache alone; the model is not needed.
@@ -178,7 +179,8 @@ def run(
 
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
-    from foresight_cache.runtime.schedulers import take_own_gpu
+    from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
+    from foresight_cache.runtime.work_share import WorkShare
     from foresight_probes.calibration.warnings import calibration_warnings
     from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.sweeps.processes import train_on
@@ -199,7 +201,8 @@ def run(
     for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
-        results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
+        share = WorkShare(begin=begin_of(), waits=not no_wait)
+        results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance, share=share)
     for remark in (*edge_remarks(results), *_not_measured(results)):
         say(remark)
     _show(results, json_output=json_output)
