@@ -41,8 +41,7 @@ def make_result(
 
     Where there are `copies`, the scores of several draws from chance, metrics are their means and ranges instead.
     `facts` are the fields of `Result` that only the run knows. Raises `UndefinedMetric` where the primary metric is not
-    defined on the test split, unless that is a fold, or its `value` in `validation` is not finite, and `ProbeError`
-    where scores are not those of the test samples.
+    defined on the test split, if that is no fold, or on the validation split; `ProbeError` for scores of other samples.
     """
     (name, control), task, options = parts(run.task), plan.tasks[run.task], plan.sweep.options
     for own in (tested, *copies):

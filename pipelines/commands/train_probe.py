@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foresight_cache.runtime.work_share import WorkShare
 from pipelines.commands.options import Json, NoWait
 from pipelines.completion import (
     complete_cached_points,
@@ -14,6 +15,7 @@ from pipelines.completion import (
 
 if TYPE_CHECKING:
     from foresight_probes.results.result import Result
+    from foresight_probes.sweeps.plan import SweepPlan
 
 CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Task = Annotated[
@@ -180,8 +182,6 @@ def run(
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
-    from foresight_cache.runtime.work_share import WorkShare
-    from foresight_probes.calibration.warnings import calibration_warnings
     from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
@@ -197,8 +197,7 @@ def run(
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
     plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
-    left_out = [f"left out: {remark}" for remark in plan.left_out]
-    for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
+    for remark in _before_training(plan):
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
         share = WorkShare(begin=begin_of(), waits=not no_wait)
@@ -206,6 +205,13 @@ def run(
     for remark in (*edge_remarks(results), *_not_measured(results)):
         say(remark)
     _show(results, json_output=json_output)
+
+
+def _before_training(plan: "SweepPlan") -> list[str]:
+    """Returns what a person should know of a plan before it is carried out."""
+    from foresight_probes.calibration.warnings import calibration_warnings
+
+    return [*(f"left out: {remark}" for remark in plan.left_out), *plan.remarks, *calibration_warnings(plan)]
 
 
 def _show(results: "Sequence[Result]", *, json_output: bool) -> None:

@@ -1,4 +1,4 @@
-"""`extract` in one of several tasks: where it begins, its part of the shards, and what it does when others have the rest."""
+"""`extract` in one of several tasks: where it begins, its part of the shards, and when others have the rest."""
 
 import json
 from pathlib import Path
