@@ -3,8 +3,8 @@
 import os
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,9 +26,12 @@ class RunLinks:
 
     out: Path
     """Folder of the page."""
+    stored: Mapping[str, Result] = field(default_factory=dict)
+    """Results with their files, by identity, for those that have other scores in the place of the file."""
 
     def to(self, result: Result, control: str = "") -> str:
         """Returns the address of a run's file, or of the run of a control beside it; empty where there is no file."""
+        result = self._with_file(result)
         runs = runs_of(result)
         if runs is None:
             return ""
@@ -39,6 +42,16 @@ class RunLinks:
                 return ""
             path = others[0]
         return quote(os.path.relpath(path, self.out).replace(os.sep, "/"))
+
+    def commands(self, results: Iterable[Result]) -> str:
+        """Returns the commands that make some results, one for those of a task and a folder."""
+        together: dict[tuple[str, Path | None], list[Result]] = {}
+        for result in map(self._with_file, results):
+            together.setdefault((result.task, runs_of(result)), []).append(result)
+        return "; ".join(map(train_command, together.values()))
+
+    def _with_file(self, result: Result) -> Result:
+        return self.stored.get(result.identity, result) if runs_of(result) is None else result
 
 
 def runs_of(result: Result) -> Path | None:

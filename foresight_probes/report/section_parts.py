@@ -4,15 +4,15 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from foresight_probes.report.figures import lines, scatter
+from foresight_probes.report.run_links import RunLinks
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.criteria import format_value
-from foresight_probes.studies.parts import Cell, Lines, Part, Pictures, Scatter, Shown, Table
+from foresight_probes.studies.parts import Cell, Lines, OfRuns, Part, Pictures, Scatter, Shown, Table, value_of
 
 QUALITY = 80
 """Quality of WebP pictures in the page, of 100."""
@@ -30,6 +30,15 @@ class DrawnPicture:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DrawnCell:
+    """A cell as text, with the file of its run and the command that makes it; these are empty where it is of none."""
+
+    text: str
+    address: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DrawnPart:
     """A part, of which only the fields of its `kind` are filled: table, figure or pictures."""
 
@@ -37,9 +46,11 @@ class DrawnPart:
     title: str = ""
     note: str = ""
     columns: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
+    rows: tuple[tuple[DrawnCell, ...], ...] = ()
     numbers: tuple[bool, ...] = ()
     """True for columns of numbers, which are set to the right."""
+    is_linked: bool = False
+    """True for tables of which some cells lead to their runs."""
     svg: str = ""
     file: str = ""
     """Path of a PNG from the report's folder, for pages that embed no figures."""
@@ -56,31 +67,24 @@ class DrawnSection:
     parts: tuple[DrawnPart, ...]
 
 
-def drawn(sections: Sequence[Shown], out: Path, folder: str) -> list[DrawnSection]:
-    """Draws the figures of sections into `out`/`folder`, and returns what the templates show."""
+def drawn(sections: Sequence[Shown], folder: str, links: RunLinks) -> list[DrawnSection]:
+    """Draws the figures of sections into a folder beside the page, and returns what the templates show."""
     return [
         DrawnSection(
             name=own.name,
             title=own.title,
             reason=own.reason,
-            parts=tuple(_drawn(part, f"{folder}/{own.name}-{number}", out) for number, part in enumerate(own.parts)),
+            parts=tuple(_drawn(part, f"{folder}/{own.name}-{number}", links) for number, part in enumerate(own.parts)),
         )
         for own in sections
     ]
 
 
-def _drawn(part: Part, stem: str, out: Path) -> DrawnPart:
-    title, note = part.title, part.note
+def _drawn(part: Part, stem: str, links: RunLinks) -> DrawnPart:
+    title, note, out = part.title, part.note, links.out
     match part:
         case Table():
-            shown = tuple(tuple(map(cell_text, row)) for row in part.rows)
-            numbers = tuple(
-                all(row[column] is None or isinstance(row[column], int | float) for row in part.rows)
-                for column in range(len(part.columns))
-            )
-            return DrawnPart(
-                kind="table", columns=part.columns, rows=shown, numbers=numbers, pictures={}, title=title, note=note
-            )
+            return _table(part, links)
         case Lines():
             return DrawnPart(
                 kind="figure", svg=lines.draw(part, out / stem), file=f"{stem}.png", pictures={}, title=title, note=note
@@ -104,23 +108,46 @@ def _drawn(part: Part, stem: str, out: Path) -> DrawnPart:
             return DrawnPart(kind="pictures", file=sheet, pictures=rows, title=title, note=note)
 
 
+def _table(part: Table, links: RunLinks) -> DrawnPart:
+    shown = tuple(tuple(_cell(cell, links) for cell in row) for row in part.rows)
+    return DrawnPart(
+        kind="table",
+        columns=part.columns,
+        rows=shown,
+        numbers=tuple(
+            all(row[column] is None or isinstance(row[column], int | float) for row in part.values)
+            for column in range(len(part.columns))
+        ),
+        is_linked=any(cell.address for row in shown for cell in row),
+        pictures={},
+        title=part.title,
+        note=part.note,
+    )
+
+
+def _cell(cell: Cell, links: RunLinks) -> DrawnCell:
+    if not isinstance(cell, OfRuns) or not (address := links.to(cell.results[0])):
+        return DrawnCell(text=cell_text(cell))
+    return DrawnCell(text=cell_text(cell), address=address, command=links.commands(cell.results))
+
+
 def cell_text(cell: Cell) -> str:
     """Returns a cell as people read it.
 
     >>> cell_text(Interval(0.5, 0.25, 0.75)), cell_text(1234), cell_text(0.12345), cell_text(None)
     ('0.500 (0.250–0.750)', '1,234', '0.123', '')
     """
-    match cell:
+    match value_of(cell):
         case None:
             return ""
-        case Interval():
-            return format_value(cell)
-        case bool() | str():
-            return str(cell)
-        case int():
-            return f"{cell:,}"
-        case float():
-            return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3f}"
+        case Interval() as interval:
+            return format_value(interval)
+        case bool() | str() as text:
+            return str(text)
+        case int() as count:
+            return f"{count:,}"
+        case float() as value:
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
 
 
 def contact_sheet(pictures: Pictures) -> np.ndarray:

@@ -77,14 +77,15 @@ def write_study(carried: Carried, out: Path, *, command: str, written: date) -> 
         write_file((out / TABLE).with_suffix(".parquet"), _parquet(carried.results))
         write_file(out / VERDICT, (json.dumps(verdict_json(carried), indent=1, ensure_ascii=False) + "\n").encode())
         shown = show_all(carried.findings.evidence)
+        links = _links(carried, out)
         names = {
             **{"carried": carried, "found": carried.findings, "parts": parts, "curves": curves},
             **{"command": command, "written": written.isoformat(), "tone": tone(carried.findings)},
-            "drawn_sections": drawn(shown, out, FIGURES),
+            "drawn_sections": drawn(shown, FIGURES, links),
             **{
                 "versions": {name: value for part in parts for name, value in part.page.versions.items()},
                 "run_links": run_links,
-                "links": RunLinks(out),
+                "links": links,
             },
         }
         for suffix in ("md", "html"):
@@ -102,6 +103,14 @@ def write_study(carried: Carried, out: Path, *, command: str, written: date) -> 
     except OSError as error:
         raise ProbeError(f"cannot write the report to {out}: {error.strerror or error}") from error
     return out / "report.html"
+
+
+def _links(carried: Carried, out: Path) -> RunLinks:
+    """Returns links to runs; of one that several groups have, to that of the first."""
+    stored: dict[str, Result] = {}
+    for result in (own for results in carried.results.values() for own in results):
+        stored.setdefault(result.identity, result)
+    return RunLinks(out, stored)
 
 
 def _part(name: str, results: Sequence[Result], out: Path) -> Part:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from foresight_probes.studies.evidence import Evidence, Reading, bytes_of, mean_tokens
 
+_NOT_COUNTED = "operations are counted by `foresight study`, not where a study is carried out by code"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
@@ -46,5 +48,5 @@ def costs(evidence: Evidence) -> tuple[Cost, ...]:
 def why_no_operations(evidence: Evidence) -> str:
     """Returns why the operations of points that can be recommended are not known, in words; empty where they are."""
     wanted = evidence.study.recommendation
-    found = evidence.operations.get(evidence.dataset_of(wanted.measure), "nobody counted them") if wanted else ""
+    found = evidence.operations.get(evidence.dataset_of(wanted.measure), _NOT_COUNTED) if wanted else ""
     return found if isinstance(found, str) else ""

@@ -58,9 +58,11 @@ class Evidence:
 
     study: Study
     results: Mapping[str, Sequence[Result]]
-    """Results by group of runs, without controls."""
+    """Results by group of runs, without controls and mean predictors."""
     caches: Mapping[str, Cache]
     """Caches by the study's names of datasets."""
+    mean_predictors: Mapping[str, Sequence[Result]] = field(default_factory=dict)
+    """Results of the best constant answers by group of runs."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a group of runs has no results, or `<group>.<task>` none of a task, in words."""
     operations: Mapping[str, Mapping[str, float] | str] = field(default_factory=dict)

@@ -5,10 +5,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foresight_probes.results.result import Result
 from foresight_probes.statistics.interval import Interval
 
-Cell = str | int | float | Interval | None
-"""Content of a table's cell; an interval is shown with its ends, None is left empty."""
+Value = str | int | float | Interval | None
+"""What a table's cell says; an interval is shown with its ends, None is left empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfRuns:
+    """What a cell says, with the runs that it was made of."""
+
+    value: Value
+    results: tuple[Result, ...]
+    """Results of these runs, those of the row's own point first."""
+
+
+Cell = Value | OfRuns
+"""Content of a table's cell."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +34,11 @@ class Table:
     title: str = ""
     note: str = ""
     """What a reader must know of it, in sentences."""
+
+    @property
+    def values(self) -> tuple[tuple[Value, ...], ...]:
+        """What the cells say, without the runs behind them."""
+        return tuple(tuple(map(value_of, row)) for row in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,3 +119,13 @@ class Shown:
     parts: tuple[Part, ...] = ()
     reason: str = ""
     """Why nothing of it is measured, in words; empty where something is."""
+
+
+def value_of(cell: Cell) -> Value:
+    """Returns what a cell says, without the runs behind it."""
+    return cell.value if isinstance(cell, OfRuns) else cell
+
+
+def of_runs(value: Value, *results: Result) -> Cell:
+    """Returns a cell with the runs that it was made of; one that is empty or has words in it is of none."""
+    return value if value is None or isinstance(value, str) or not results else OfRuns(value=value, results=results)

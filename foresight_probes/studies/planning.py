@@ -79,7 +79,8 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
         missing |= {f"{name}.{task}": reason for task, reason in why.items()}
         remarks += [f"{name}: {task} is not trained: {reason}" for task, reason in why.items()]
         if tasks:
-            sweeps[name] = plan_sweep(cache, replace(sweep, tasks=tasks), out / RUNS / name)
+            sweeps[name], said = _with_refits(cache, replace(sweep, tasks=tasks), out / RUNS / name)
+            remarks += [f"{name}: {remark}" for remark in said]
     return StudyPlan(
         study=study,
         out=out,
@@ -163,6 +164,17 @@ def _sweep(
         lpips_weights=settings.lpips_weights,
     )
     return sweep, [*said, *without]
+
+
+def _with_refits(cache: Cache, sweep: Sweep, out: Path) -> tuple[SweepPlan, list[str]]:
+    """Returns the plan of a sweep, without refits where one of them would lack samples, and what is said of that."""
+    try:
+        return plan_sweep(cache, sweep, out), []
+    except ProbeError as error:
+        if not sweep.options.refits:
+            raise
+        plan = plan_sweep(cache, replace(sweep, options=replace(sweep.options, refits=0)), out)
+        return plan, [f"nothing is fitted again, so that intervals do not count it: {error}"]
 
 
 def _usable_tasks(cache: Cache, sweep: Sweep) -> tuple[tuple[str, ...], dict[str, str]]:

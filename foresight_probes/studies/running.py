@@ -75,6 +75,9 @@ def carry_out(
     evidence = Evidence(
         study=plan.study,
         results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},
+        mean_predictors={
+            name: [own for own in of_group if own.point == MEAN_PREDICTOR] for name, of_group in results.items()
+        },
         caches=plan.joined.caches,
         missing=missing,
         operations=operations,

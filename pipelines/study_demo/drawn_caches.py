@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from foresight_probes.studies.study import Study, StudyDataset
 
 MODEL = "tiny:qwen2_5_vl"
-SIZE = "112"
-"""Input size: 8×8 patches, 4×4 tokens after the merger."""
+SIZE = 112
+"""Input size: 8×8 patches, 4×4 tokens after the merger. Variants of other sizes are as much larger or smaller."""
 DRAWN: Mapping[str, str] = {
     "coco2017": "shapes",
     "coco": "shapes",
@@ -31,9 +31,9 @@ DRAWN: Mapping[str, str] = {
 class Scale:
     """Sizes of what is drawn."""
 
-    images: int = 240
+    images: int = 144
     """Images of each dataset."""
-    clips: int = 120
+    clips: int = 64
     """Clips of each dataset."""
 
     def samples(self, media: str) -> int:
@@ -75,12 +75,18 @@ def make_caches(study: "Study", out: Path, scale: Scale = DEMO) -> list[str]:
     chosen = {name: drawn_dataset(study, name) for name in study.datasets}
     encoder, places = load(MODEL, LoadOptions()), []
     for number, (name, drawn) in enumerate(chosen.items(), start=1):
-        data, shards = study.datasets[name], out / "shards" / drawn
-        samples = scale.samples(data.media)
-        say(f"{number}/{len(chosen)} {name}: {samples} {data.media}s of {drawn} -> {out / 'caches' / name}")
-        _prepare(drawn, shards, samples)
-        _extract(shards, data, _points(study, name, encoder), encoder, out / "caches" / name)
-        places.append(f"{name}={out / 'caches' / name}")
+        data, shards, cache = study.datasets[name], out / "shards" / drawn, out / "caches" / name
+        if data.model:
+            say(f"{number}/{len(chosen)} {name} is left out: the demo has one model, and not {data.model}")
+            continue
+        samples, points = scale.samples(data.media), _points(study, name, encoder)
+        say(f"{number}/{len(chosen)} {name}: {samples} {data.media}s of {drawn} -> {cache}")
+        if data.merged > 1:
+            _merge(out / "caches" / data.variant_of, data.merged, points, cache)
+        else:
+            _prepare(drawn, shards, samples)
+            _extract(shards, data, _size(study, data), points, encoder, cache)
+        places.append(f"{name}={cache}")
     return places
 
 
@@ -118,7 +124,25 @@ def _known(text: str, taps: list[str]) -> Iterator[Point]:
             yield from (point for point in resolve([member], taps) if point.tap != PIXELS)
 
 
-def _extract(shards: Path, data: "StudyDataset", points: tuple[Point, ...], encoder: "Encoder", cache: Path) -> None:
+def _size(study: "Study", data: "StudyDataset") -> str:
+    """Returns the input size, which is to that of the demo as a variant's is to that of its dataset."""
+    usual = study.datasets[data.variant_of].size if data.variant_of else data.size
+    are_numbers = data.size.isdecimal() and usual.isdecimal()
+    return str(round(SIZE * int(data.size) / int(usual))) if are_numbers else str(SIZE)
+
+
+def _merge(base: Path, cells: int, points: tuple[Point, ...], cache: Path) -> None:
+    from foresight_cache import open_cache
+    from foresight_cache.rewriting.token_merging import merge_tokens
+
+    source = open_cache(base)
+    with progress("merge-tokens", len(source)) as advance:
+        merge_tokens(source, cells, str(cache), [str(point) for point in points], advance=advance)
+
+
+def _extract(
+    shards: Path, data: "StudyDataset", size: str, points: tuple[Point, ...], encoder: "Encoder", cache: Path
+) -> None:
     from foresight_cache.extraction.cache_plan import CachePlan
     from foresight_cache.extraction.extraction_loop import extract
     from foresight_cache.extraction.input_size import InputSize
@@ -128,7 +152,7 @@ def _extract(shards: Path, data: "StudyDataset", points: tuple[Point, ...], enco
     from foresight_cache.shards import open_shards
 
     reverse: Reverse = "half" if data.reverse == "half" else "none"
-    inputs = InputSpec(size=InputSize.parse(SIZE), sampling=Sampling(frames=data.frames or 1), reverse=reverse)
+    inputs = InputSpec(size=InputSize.parse(size), sampling=Sampling(frames=data.frames or 1), reverse=reverse)
     options, shard_set = ExtractionOptions(points=points, inputs=inputs), open_shards(shards)
     missing = CachePlan(shard_set, encoder, options, str(cache)).samples_missing
     with progress("extract", missing) as advance:

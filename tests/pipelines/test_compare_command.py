@@ -16,6 +16,7 @@ from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.statistics.interval import Interval
 from tests.probes.results.test_results import result
 from tests.support.command import foresight, said
+from tests.support.contents import contents
 
 SHIFTS = {"vit.block_01": 0.0, "vit.block_02": 0.1, "llm.layer_01": 0.002, "pixels": -0.3}
 """What points add to the IoU of each image."""
@@ -180,6 +181,15 @@ def test_files(tmp_path: Path) -> None:
         assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()
     with Image.open(out / "comparison.png") as image:
         assert len(set(image.convert("RGB").resize((60, 60)).getdata())) > 10
+
+
+def test_the_page_lists_its_contents(tmp_path: Path) -> None:
+    foresight("compare", write(tmp_path / "runs"), "--task", "boxes", "--out", tmp_path / "out")
+    assert contents(tmp_path / "out" / "comparison.html") == {
+        "Differences": "differences",
+        "Every point": "points",
+        "Where this comes from": "provenance",
+    }
 
 
 def test_what_may_not_be_compared(tmp_path: Path) -> None:

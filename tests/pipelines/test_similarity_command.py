@@ -16,6 +16,7 @@ from foresight_cache.reader import open_cache
 from foresight_probes.similarity.comparison import PointComparison
 from tests.support import planted
 from tests.support.command import foresight, said
+from tests.support.contents import contents
 
 POINTS = ["pixels", "vit.block_01", "llm.layer_01"]
 FILES = {
@@ -93,6 +94,16 @@ def test_pairs_stand_beside_what_chance_makes(cache: Path, tmp_path: Path) -> No
     assert f"<td><code>vit.block_01</code></td><td><code>llm.layer_01</code></td>{cells}</tr>" in html
     assert "10 samples, one of each group, were exchanged 199 times" in html
     assert "the 4 nearest samples of a sample" in html
+
+
+def test_the_page_lists_its_contents(cache: Path, tmp_path: Path) -> None:
+    foresight("similarity", cache, "--points", "vit.block_01,llm.layer_01", "--out", tmp_path)
+    assert contents(tmp_path / "similarity.html") == {
+        "Linear CKA": "cka",
+        "Common neighbours": "neighbours",
+        "Against chance": "chance",
+        "Where this comes from": "provenance",
+    }
 
 
 def test_the_page_stands_alone_and_says_what_it_shows(cache: Path, tmp_path: Path) -> None:

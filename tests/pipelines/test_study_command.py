@@ -119,6 +119,21 @@ def test_the_page_asks_for_nothing_outside_and_its_links_lead_somewhere(finished
     assert not [link for link in inside if not (finished / "out" / link).is_file()]
 
 
+def test_numbers_of_sections_lead_to_their_runs(finished: Path) -> None:
+    html = (finished / "out" / "report.html").read_text()
+    section = html[html.index('<h2 id="section-noise">') :].partition("<h2 id=")[2].partition("<h2 ")[0]
+    cells = re.findall(r'<td><a href="([^"]+)" title="([^"]+)">([^<]+)</a></td>', section)
+    points = ("answers.snr", "answers.linear", "answers.snr")  # the value, the other one, and the difference
+    assert [address for address, _, _ in cells] == [
+        f"runs/counts/counting/{own}/pooled-linear-seed0.json" for own in points
+    ]
+    for address, command, text in cells[:2]:
+        value = json.loads((finished / "out" / address).read_text())["metrics"]["r2"]["value"]
+        assert text.startswith(f"{value:.3f} (")
+        assert "foresight train-probe" in command
+    assert "--points answers.snr,answers.linear" in cells[2][1]
+
+
 def test_the_verdict_stands_before_all_else_in_both_reports(finished: Path) -> None:
     for name in ("report.html", "report.md"):
         text = (finished / "out" / name).read_text()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from datetime import date
 from pathlib import Path
 
@@ -149,6 +150,21 @@ def _carried(path: Path, out: Path, lpips_weights: Path) -> Carried:
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_each_study_has_all_caches_that_it_asks_for(name: str, tmp_path: Path) -> None:
+    """Variants too, at sizes that differ as those of the study do, and with merged tokens."""
+    study = studies.load(name)
+    plan = plan_demo(study, tmp_path, Settings(), Scale(images=60, clips=24))
+    assert plan.joined.caches.keys() == study.datasets.keys()
+    caches = plan.joined.caches
+    for own, data in study.datasets.items():
+        if data.variant_of:
+            grid, usual = (caches[other]["vit.pre_merge"].grid_of(0) for other in (own, data.variant_of))
+            expected = usual.h * int(data.size) / int(study.datasets[data.variant_of].size) / data.merged
+            assert grid.h == math.ceil(expected), own
 
 
 @pytest.mark.slow

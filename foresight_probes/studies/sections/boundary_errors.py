@@ -14,7 +14,7 @@ from foresight_probes.results.scores import SampleScore
 from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import intervals
 from foresight_probes.studies.evidence import Evidence
-from foresight_probes.studies.parts import Cell, Part, Picture, Pictures, Table
+from foresight_probes.studies.parts import Cell, Part, Picture, Pictures, Table, of_runs
 from foresight_probes.studies.pictured import (
     PointRun,
     chosen,
@@ -85,7 +85,7 @@ def _errors(run: PointRun, samples: int, places: dict[str, str]) -> _Errors:
 
 def _row(found: _Errors, base: _Errors | None) -> tuple[Cell, ...]:
     own = intervals(found.result, region_summary)
-    cells: list[Cell] = [found.point, *(own.get(name) for name in _METRICS)]
+    cells: list[Cell] = [found.point, *(of_runs(own.get(name), found.result) for name in _METRICS)]
     if base is None:
         return tuple(cells)
     if base is found:
@@ -94,7 +94,7 @@ def _row(found: _Errors, base: _Errors | None) -> tuple[Cell, ...]:
         pair = compare_runs([found.result], [base.result], metric=_METRICS[0], statistic=region_summary)
     except ProbeError as error:
         return (*cells, f"not paired: {error}")
-    return (*cells, pair.difference if pair else "not defined at both")
+    return (*cells, of_runs(pair.difference, found.result, base.result) if pair else "not defined at both")
 
 
 def _parts(evidence: Evidence, request: SectionRequest, name: str) -> list[Part]:

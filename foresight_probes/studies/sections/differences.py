@@ -5,7 +5,7 @@ from foresight_probes.results.pairs import compare_runs
 from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import statistic_of
 from foresight_probes.studies.evidence import Evidence
-from foresight_probes.studies.parts import Cell, Part, Table
+from foresight_probes.studies.parts import Cell, Part, Table, of_runs
 from foresight_probes.studies.study import SectionRequest
 
 
@@ -40,12 +40,14 @@ def _row(evidence: Evidence, name: str, point: str, other: str) -> tuple[Cell, .
     missing = first.reason or first.unfit or second.reason or second.unfit
     if first.interval is None or second.interval is None:
         return measure.title, point, f"not measured: {missing}", None, None, None
+    own, base = of_runs(first.interval, *first.results), of_runs(second.interval, *second.results)
+    both = (*first.results, *second.results)
     try:
         statistic = statistic_of(first.results, measure.metric)
         found = compare_runs(first.results, second.results, metric=measure.metric, statistic=statistic)
     except ProbeError as error:
-        return measure.title, point, first.interval, second.interval, f"not paired: {error}", None
+        return measure.title, point, own, base, f"not paired: {error}", None
     if found is None:
-        return measure.title, point, first.interval, second.interval, "not defined at both", None
+        return measure.title, point, own, base, "not defined at both", None
     share = f"{found.difference.value / second.interval.value:+.0%}" if second.interval.value else None
-    return measure.title, point, first.interval, second.interval, found.difference, share
+    return measure.title, point, own, base, of_runs(found.difference, *both), share

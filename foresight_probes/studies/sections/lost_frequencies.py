@@ -12,7 +12,7 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import intervals
 from foresight_probes.studies.evidence import Evidence
-from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table
+from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table, of_runs
 from foresight_probes.studies.pictured import PointRun, evenly_tested, over_measures, pictured, predictions
 from foresight_probes.studies.study import SectionRequest
 
@@ -84,12 +84,9 @@ def _table(runs: tuple[PointRun, ...], shares: dict[str, dict[int, Interval]]) -
         limit = lost_from(bands, EDGES, HALF)
         first = next(row for row, sample in enumerate(run.cache.rows) if sample["id"] == run.result.scores[0].id)
         of_grid = 0.5 * run.cache[run.point].grid_of(first).h / run.cache[PIXELS].grid_of(first).h
-        rows.append(
-            (
-                *(run.point, limit if limit is not None else "none is lost", 1 / limit if limit else None),
-                *(of_grid, bands[max(bands)]),
-            )
-        )
+        lost = (limit if limit is not None else "none is lost", 1 / limit if limit else None)
+        highest = of_runs(bands[max(bands)], run.result)
+        rows.append((run.point, *(of_runs(value, run.result) for value in lost), of_grid, highest))
     columns = ("point", "lost above, cycles per pixel", "pixels per cycle", "limit of the grid", "kept at the highest")
     note = (
         "Above this frequency every band keeps less than half. The limit of the grid is half a cycle per token, what "

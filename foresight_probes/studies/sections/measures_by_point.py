@@ -4,7 +4,7 @@ from foresight_cache.errors import ProbeError
 from foresight_probes.studies import sections
 from foresight_probes.studies.criteria import read
 from foresight_probes.studies.evidence import Evidence, bytes_of
-from foresight_probes.studies.parts import Cell, Part, Table
+from foresight_probes.studies.parts import Cell, Part, Table, of_runs
 from foresight_probes.studies.study import SectionRequest
 
 
@@ -41,4 +41,6 @@ def _cell(evidence: Evidence, name: str, point: str) -> Cell:
     if own is not None and own.is_bytes and cache is not None:
         return bytes_of(cache, [point])
     reading = read(evidence, name, point)
-    return reading.interval or f"not measured: {reading.unfit or reading.reason}"
+    if reading.interval is None:
+        return f"not measured: {reading.unfit or reading.reason}"
+    return of_runs(reading.interval, *reading.results)

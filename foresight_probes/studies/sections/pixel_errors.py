@@ -7,7 +7,7 @@ from foresight_probes.predictions.box_errors import summary, within
 from foresight_probes.studies import sections
 from foresight_probes.studies.derived_metrics import BOX_ERRORS, intervals, with_scores
 from foresight_probes.studies.evidence import Evidence
-from foresight_probes.studies.parts import Cell, Part, Table
+from foresight_probes.studies.parts import Cell, Part, Table, of_runs
 from foresight_probes.studies.pictured import PointRun, over_measures, pictured
 from foresight_probes.studies.study import SectionRequest
 
@@ -53,4 +53,5 @@ def _row(run: PointRun, limits: tuple[float, ...]) -> tuple[Cell, ...]:
     found = intervals(result, statistic)
     objects = sum(len(score.scores) for score in result.scores) // 3
     names = (*_COLUMNS, *(f"share_within_{limit:g}" for limit in limits))
-    return (run.point, objects, *(found.get(name, "too few have a box") for name in names))
+    values = (objects, *(found.get(name, "too few have a box") for name in names))
+    return (run.point, *(of_runs(value, run.result) for value in values))

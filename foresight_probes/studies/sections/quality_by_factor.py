@@ -13,7 +13,7 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence, Reading
 from foresight_probes.studies.joining import merged_of, size_of
-from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table
+from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table, of_runs
 from foresight_probes.studies.study import Measure, SectionRequest, StudyDataset
 from foresight_probes.studies.variants import on_variant, variant_name
 
@@ -191,9 +191,11 @@ def _rows(own: Measure, name: str, steps: Sequence[Step]) -> list[tuple[Cell, ..
         if reading.interval is None:
             rows.append((name, step.name, None, f"not measured: {reading.reason or reading.unfit}", None, None))
             continue
-        difference = None if step is measured[0] else _difference(own, step, measured[0])
+        both = (*reading.results, *measured[0].reading.results)
+        difference = None if step is measured[0] else of_runs(_difference(own, step, measured[0]), *both)
+        value = of_runs(reading.interval, *reading.results)
         remark = "; ".join(filter(None, (reading.doubt, "too few groups" if reading.too_few else "")))
-        rows.append((name, step.name, reading.results[0].head, reading.interval, difference, remark or None))
+        rows.append((name, step.name, reading.results[0].head, value, difference, remark or None))
     return rows
 
 

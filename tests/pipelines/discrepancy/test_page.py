@@ -12,8 +12,8 @@ from tests.support.command import foresight
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "why_your_probe_reads_zero.md"
 TOLERANCE, SHARE_OF_INTERVAL = 0.01, 0.5
-"""How far a number may be from that of the page. Other processors round otherwise, and what training makes of that is as
-another seed, which intervals count: a number may be anywhere in the page's interval, and its ends may move as far."""
+"""How far a number may be from that of the page. Other processors round otherwise, and what training makes of that is
+as another seed, which intervals count: it may be anywhere in the page's interval, whose ends may move as far."""
 NUMBER = re.compile(r"[+-]?\d+\.\d+")
 
 

@@ -16,13 +16,14 @@ from foresight_probes.calibration.planted import PlantedCache
 from foresight_probes.predictions import drawing
 from foresight_probes.predictions.kept_run import predict
 from foresight_probes.predictions.shown import boxes_of, classes_of, reconstruction
+from foresight_probes.report.run_links import RunLinks
 from foresight_probes.results.result import Result
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.joining import join
 from foresight_probes.studies.parsing import parse_study
-from foresight_probes.studies.parts import Lines, Part, Pictures, Table
+from foresight_probes.studies.parts import Lines, OfRuns, Part, Pictures, Table
 from foresight_probes.studies.pictured import chosen, sample_values
 from foresight_probes.studies.planning import Settings, plan_study
 from foresight_probes.studies.rater_export import export
@@ -123,7 +124,7 @@ def test_the_best_match_is_the_mean_over_true_objects_of_the_best_box(evidence: 
     table = shown(evidence, "overlap")[0]
     assert isinstance(table, Table)
     assert table.columns == ("point", "IoU one to one", "IoU by best match", "half of both")
-    (point, iou, found, both), (other, *_) = table.rows
+    (point, iou, found, both), (other, *_) = table.values
     assert (point, other) == ("vit.pre_merge", "vit.post_merge")
     assert isinstance(found, Interval)
     assert isinstance(iou, Interval)
@@ -133,7 +134,7 @@ def test_the_best_match_is_the_mean_over_true_objects_of_the_best_box(evidence: 
     assert found.low < found.value < found.high
     assert found.value >= iou.value > 0.3
     assert both.value == pytest.approx((iou.value + found.value) / 2)
-    (row,) = shown(evidence, "differing")[0].rows  # type: ignore[union-attr]
+    (row,) = shown(evidence, "differing")[0].values  # type: ignore[union-attr]
     assert isinstance(row[4], Interval)
     assert row[4].value == pytest.approx(row[2].value - found.value)  # type: ignore[union-attr]
 
@@ -162,7 +163,7 @@ def test_errors_in_pixels(evidence: Evidence) -> None:
     (table,) = shown(evidence, "pixels")
     assert isinstance(table, Table)
     assert table.columns[-2:] == ("within 8 px", "within 0.5 px")
-    by_point = {row[0]: row for row in table.rows}
+    by_point = {row[0]: row for row in table.values}
     row = by_point["vit.pre_merge"]
     result = result_of(evidence, "boxes", "vit.pre_merge")
     assert row[1] == sum(len(score.scores) for score in result.scores)
@@ -249,22 +250,35 @@ def test_frequencies_and_boundaries(evidence: Evidence) -> None:
     assert isinstance(table, Table)
     assert [series.name for series in figure.series] == ["vit.pre_merge", "vit.post_merge"]
     assert all(0 < place < 0.5 for place in figure.series[0].places)  # type: ignore[operator]
-    assert [row[3] for row in table.rows] == [0.125, 0.125]  # 8 tokens over 32 pixels
+    assert [row[3] for row in table.values] == [0.125, 0.125]  # 8 tokens over 32 pixels
     errors, *pictures = shown(evidence, "boundaries")
     assert isinstance(errors, Table)
-    assert [row[0] for row in errors.rows] == ["vit.pre_merge", "vit.post_merge"]
-    for row in errors.rows:
+    assert [row[0] for row in errors.values] == ["vit.pre_merge", "vit.post_merge"]
+    for row in errors.values:
         near, inside, difference = row[1:4]
         assert isinstance(near, Interval)
         assert isinstance(inside, Interval)
         assert isinstance(difference, Interval)
         assert difference.value == pytest.approx(near.value - inside.value)
-    first, second = errors.rows
+    first, second = errors.values
     assert first[4] is None
     assert isinstance(second[4], Interval)
     assert second[4].value == pytest.approx(second[1].value - first[1].value)  # type: ignore[union-attr]
     assert len(pictures) == 3
     assert "Boundaries are those of boxes." in errors.note
+
+
+def test_numbers_have_the_runs_of_their_points(evidence: Evidence) -> None:
+    links = RunLinks(Path.cwd(), {own.identity: own for group in evidence.results.values() for own in group})
+    for name in ("overlap", "differing", "pixels", "frequencies", "boundaries"):
+        (table,) = (part for part in shown(evidence, name) if isinstance(part, Table))
+        for row in table.rows:
+            point = next(cell for cell in row if str(cell).startswith("vit."))
+            assert not [cell for cell in row if isinstance(cell, Interval)], "a number without a run"
+            cells = [cell for cell in row if isinstance(cell, OfRuns)]
+            assert cells
+            assert name == "differing" or {cell.results[0].point for cell in cells} == {point}
+            assert all((Path.cwd() / links.to(own)).is_file() for cell in cells for own in cell.results)
 
 
 def test_a_section_says_why_there_is_nothing(evidence: Evidence) -> None:

@@ -14,7 +14,7 @@ from foresight_probes.studies import evidence as module
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parsing import parse_study
-from foresight_probes.studies.parts import Lines, Table
+from foresight_probes.studies.parts import Lines, OfRuns, Table
 from foresight_probes.studies.study import Study
 from tests.probes.studies.test_evidence import run
 from tests.support.planted_stages import TAPS
@@ -99,7 +99,7 @@ def test_sizes_stand_at_their_pixels_in_order_and_differences_are_the_means_of_s
     assert series.name == "vit.pre_merge"
     assert series.places == pytest.approx((224, 448, 448 * 2**0.5))
     assert [value.value for value in series.values if isinstance(value, Interval)] == pytest.approx([0.4, 0.5, 0.52])
-    rows = {str(row[1]): row for row in table.rows}
+    rows = {str(row[1]): row for row in table.values}
     assert list(rows) == ["224x224", "336", "448x448", "448x896"]
     assert rows["336"][3] == "not measured: no cache of images.336 was given"
     assert rows["224x224"][4] is None
@@ -108,6 +108,11 @@ def test_sizes_stand_at_their_pixels_in_order_and_differences_are_the_means_of_s
     assert difference.value == pytest.approx(gain.mean())
     drawn = np.random.default_rng(0).choice(gain, (4000, 90)).mean(1).std()
     assert (difference.high - difference.low) / 2 == pytest.approx(1.99 * drawn, rel=0.1)
+    own, differing = next(row[3:5] for row in table.rows if row[1] == "448x448")
+    assert isinstance(own, OfRuns)
+    assert own.results == (results["boxes"][0],)
+    assert isinstance(differing, OfRuns)
+    assert differing.results == (results["boxes"][0], results["boxes@224"][0])
     assert "vit.pre_merge: it still gains at the last one, 448x896." in table.note
     assert "at each input's own size" in table.note
 
@@ -122,7 +127,7 @@ def test_mergings_and_models_stand_by_name() -> None:
     lines, table = parts("merging", results, **caches)
     assert lines.series[0].places == ("none", "2×2")
     assert "from none on no later one is better" in table.note
-    assert [row[1] for row in table.rows] == ["none", "2×2"]
+    assert [row[1] for row in table.values] == ["none", "2×2"]
     lines, table = parts("model", results, **caches)
     assert lines.series[0].places == ("own", "another")
 
@@ -142,11 +147,11 @@ def test_heads_stand_at_their_parameters_on_a_logarithmic_axis() -> None:
         "vit.pre_merge": (1_000.0, 5_000_000.0),
         "vit.post_merge": (2_000.0,),
     }
-    assert [row[1:3] for row in table.rows[:2]] == [("1,000", "token-linear"), ("5,000,000", "mlp")]
-    difference = table.rows[1][4]
+    assert [row[1:3] for row in table.values[:2]] == [("1,000", "token-linear"), ("5,000,000", "mlp")]
+    difference = table.values[1][4]
     assert isinstance(difference, Interval)
     assert difference.value == pytest.approx(0.2)
-    missing = next(row for row in table.rows if row[:2] == ("vit.post_merge", "mlp"))
+    missing = next(row for row in table.values if row[:2] == ("vit.post_merge", "mlp"))
     assert str(missing[3]).startswith("not measured")
 
 
@@ -155,7 +160,7 @@ def test_layers_are_the_axis() -> None:
     lines, table = parts("layer", results)
     assert lines.series[0].places == ("vit.pre_merge", "vit.post_merge")
     assert table.columns[0] == "layer"
-    assert [row[0] for row in table.rows] == ["vit.pre_merge", "vit.post_merge"]
+    assert [row[0] for row in table.values] == ["vit.pre_merge", "vit.post_merge"]
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
