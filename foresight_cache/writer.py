@@ -92,11 +92,15 @@ class CacheWriter:
 
     def wait_for_others(self, points: Sequence[str], shards: Iterable[int] | None = None) -> bool:
         """Tells whether shards are missing that other processes have; if so, after a moment, for another look."""
-        numbers = range(len(self.layout.shards)) if shards is None else shards
-        if any(self._missing(number, points) for number in numbers):
+        if next(self.missing_shards(points, shards), None) is not None:
             time.sleep(_POLL_SECONDS)
             return True
         return False
+
+    def missing_shards(self, points: Sequence[str], shards: Iterable[int] | None = None) -> Iterator[int]:
+        """Yields the numbers of the shards that lack some of `points`, whoever has them; of all, or of these."""
+        numbers = range(len(self.layout.shards)) if shards is None else shards
+        return (number for number in numbers if self._missing(number, points))
 
     @contextmanager
     def shard(self, pending: PendingShard) -> Iterator["ShardWriter"]:

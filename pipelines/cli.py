@@ -12,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from foresight_cache.errors import ForesightError, ForesightWarning
+from foresight_cache.runtime.interruption import STOP_SIGNALS
 from pipelines.commands import (
     bench,
     calibrate,
@@ -110,7 +111,8 @@ def _program(
 
 def main() -> None:
     """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in STOP_SIGNALS:
+        signal.signal(number, _terminate)
     tolerate_closed_pipes()
     warnings.showwarning = _show_warning
     status = run(sys.argv[1:])
@@ -126,7 +128,7 @@ def run(arguments: list[str]) -> int:
     try:
         program = get_command(app)
         require_once(program, arguments)
-        status = program.main(arguments or ["--help"], prog_name="foresight", standalone_mode=False)
+        status = program.main(arguments or ["--help"], prog_name="foresight", standalone_mode=False, obj=arguments)
     except SystemExit as stop:  # completion and its installation
         return stop.code if isinstance(stop.code, int) else 0
     except typer.TyperException as error:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from foresight_cache.encoders import Encoder
-from foresight_cache.errors import DatasetError
+from foresight_cache.errors import DatasetError, Interrupted
 from foresight_cache.extraction.cache_plan import CachePlan
 from foresight_cache.extraction.feature_checks import extremes
 from foresight_cache.extraction.host_copies import HostCopies
@@ -20,6 +20,7 @@ from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.runtime.pipelining import BackgroundWorker, prefetch
 from foresight_cache.runtime.progress import Advance, StageTimes, silent
+from foresight_cache.runtime.work_share import WHOLE, WorkShare
 from foresight_cache.shards import ShardSet
 from foresight_cache.writer import CacheWriter
 
@@ -35,32 +36,40 @@ def extract(
     advance: Advance = silent,
     times: StageTimes | None = None,
     forward: Forward | None = None,
+    share: WorkShare = WHOLE,
 ) -> None:
     """Writes what the cache at `out` lacks; a second run goes on where the first one stopped.
 
-    Any number of processes may do so at once: they share the shards, and each returns when all are there.
+    Any number of processes may do so at once: they share the shards, and each returns when all are there, or those of
+    the part of `share`. One that does not wait raises `Interrupted` where others have all that is left.
     `times` counts where the loop around the model spends its time; `forward` is called instead of the encoder's own.
     Quarantined samples are recorded and counted, see `open_cache(out).samples`. Raises `CacheError` for a foreign cache
     or a disk without room for what is missing, `ShardError` for a damaged tar and `FeatureError` for values that no
-    cache should hold. SIGINT and SIGTERM end it with `KeyboardInterrupt` after the current batch.
+    cache should hold. SIGINT and `STOP_SIGNALS` end it with `KeyboardInterrupt` after the current batch.
     """
     plan = CachePlan(shards, encoder, options, out)
     plan.check_free_space()
     halving = Halving(plan.inputs, forward or encoder.forward)
     times = times or StageTimes()
     workers = options.execution.workers
+    numbers = share.order(range(len(plan.wanted.shards)))
     with deferred_interrupts() as check, CacheWriter(plan.store, plan.wanted, plan.merged) as cache:
         while True:
-            work = raw_batches(plan, cache.pending(plan.names))
+            work = raw_batches(plan, cache.pending(plan.names, numbers))
             prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(options.points))
             with (
                 closing(prefetch(work, prepare, threads=workers)) as ready,
                 closing(ShardRecorder(cache, plan.inputs, workers, advance)) as recorder,
                 BackgroundWorker(waiting=1) as behind,
             ):
-                _computed(times.waiting("input", ready), halving, recorder, behind, times, check)
+                found = _computed(times.waiting("input", ready), halving, recorder, behind, times, check)
             check()
-            if not cache.wait_for_others(plan.names):
+            if not (found or share.waits) and (left := len(list(cache.missing_shards(plan.names, numbers)))):
+                raise Interrupted(
+                    f"nothing is left but what other processes are writing, {left} shards of {os.fspath(out)}; "
+                    "run it again once they have ended, to see to what they leave"
+                )
+            if not cache.wait_for_others(plan.names, numbers):
                 return
 
 
@@ -71,8 +80,11 @@ def _computed(
     behind: BackgroundWorker,
     times: StageTimes,
     check: Callable[[], None],
-) -> None:
-    """All batches through the model; each is written while the next one is computed. Calls `check` between them."""
+) -> bool:
+    """All batches through the model; each is written while the next one is computed. Calls `check` between them.
+
+    Returns: Whether there was any batch.
+    """
     check()
     under_way: HostCopies | None = None
     for batch in batches:
@@ -87,6 +99,7 @@ def _computed(
         check()
     with times.measured("writing"):
         behind.drain()
+    return under_way is not None
 
 
 def _features(batch: PreparedBatch, halving: Halving) -> "dict[str, list[torch.Tensor]]":

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals by which schedulers announce the end of a job's time; the last two are what some are told to send first."""
+_SIGNALS = (signal.SIGINT, *STOP_SIGNALS)
 
 
 @contextmanager
 def deferred_interrupts() -> Iterator[Callable[[], None]]:
-    """Makes SIGINT and SIGTERM wait for the function that is yielded: it raises `KeyboardInterrupt` once one has come.
+    """Makes SIGINT and `STOP_SIGNALS` wait for the function that is yielded: it raises `KeyboardInterrupt` after one.
 
     At the end of the block what still waits is raised. A second signal interrupts at once, for whoever is in a hurry.
     Outside the main thread, where Python delivers no signals, nothing changes.

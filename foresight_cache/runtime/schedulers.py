@@ -1,11 +1,47 @@
-"""What a scheduler says of this process in its environment: torchrun's and SLURM's variables."""
+"""What a scheduler says of this process in its environment: the variables of torchrun, SLURM and Kubernetes."""
 
 import os
 from collections.abc import Mapping
+from fractions import Fraction
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 _LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 """Torchrun's variable, then SLURM's: torchrun also runs inside a SLURM job, whose numbers are then those of nodes."""
+
+
+_RANKS = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
+"""A process's number among those that were started together, and how many these are; torchrun's first, as above."""
+
+
+def begin_of(environment: Mapping[str, str] = os.environ) -> Fraction:
+    """Returns where in a work this process best begins, from 0 up to but not including 1, so that processes lie apart.
+
+    Task i of n in a SLURM array begins at i/n, and process k of m in it at (i + k/m)/n. Kubernetes tells the index
+    of an Indexed Job and not how many there are: there it is the index in van der Corput's sequence (1/2, 1/4, 3/4, …),
+    which lies evenly however many come. Variables that are no such numbers count as not set.
+
+    >>> begin_of({"RANK": "1", "WORLD_SIZE": "4"}), begin_of({"JOB_COMPLETION_INDEX": "3"}), begin_of({})
+    (Fraction(1, 4), Fraction(3, 4), Fraction(0, 1))
+    """
+    worlds = ((_number(environment, number), _number(environment, size)) for number, size in _RANKS)
+    inner = next((Fraction(own % of, of) for own, of in worlds if own is not None and of), Fraction(0))
+    task, tasks = _number(environment, "SLURM_ARRAY_TASK_ID"), _number(environment, "SLURM_ARRAY_TASK_COUNT")
+    if task is not None and tasks:
+        first, step = _number(environment, "SLURM_ARRAY_TASK_MIN"), _number(environment, "SLURM_ARRAY_TASK_STEP")
+        return ((task - (first or 0)) // (step or 1) % tasks + inner) / tasks
+    index = _number(environment, "JOB_COMPLETION_INDEX")
+    return inner if inner or index is None else _van_der_corput(index)
+
+
+def _number(environment: Mapping[str, str], name: str) -> int | None:
+    value = environment.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() else None
+
+
+def _van_der_corput(index: int) -> Fraction:
+    """Returns the digits of a number in base 2, mirrored at the point."""
+    digits = f"{index:b}"
+    return Fraction(int(digits[::-1], 2), 1 << len(digits))
 
 
 def local_rank(environment: Mapping[str, str] = os.environ) -> int:

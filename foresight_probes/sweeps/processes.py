@@ -11,11 +11,12 @@ from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
 
-from foresight_cache.errors import Interrupted, ProbeError
+from foresight_cache.errors import Interrupted, ProbeError, UsageError
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.schedulers import see_one_gpu
+from foresight_cache.runtime.work_share import WHOLE, WorkShare, rotated
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order
 from foresight_probes.sweeps.comparisons import with_controls
@@ -27,18 +28,30 @@ from foresight_probes.sweeps.split_runs import train_split
 from foresight_probes.sweeps.sweep import Sweep
 
 
-def train_on(plan: SweepPlan, *, devices: int, loggers: Sequence[str] = (), advance: Advance = silent) -> list[Result]:
+def train_on(
+    plan: SweepPlan,
+    *,
+    devices: int,
+    loggers: Sequence[str] = (),
+    advance: Advance = silent,
+    share: WorkShare = WHOLE,
+) -> list[Result]:
     """Trains as `train_sweep` does, with so many processes; `advance` is called once for each point that is finished.
 
-    The first point and the mean predictor, which all others need, are trained here. Raises as `train_sweep` does.
+    The first point and the mean predictor, which all others need, are trained here. Raises as `train_sweep` does, and
+    `UsageError` for several processes with a `share` that does not wait.
     """
-    return train_divisions(plan, lambda part: _train_split(part, devices, loggers, advance))
+    if devices > 1 and not share.waits:
+        raise UsageError(f"--no-wait with --devices {devices}, expected one process; start the command several times")
+    return train_divisions(plan, lambda part: _train_split(part, devices, loggers, advance, share))
 
 
-def _train_split(plan: SweepPlan, devices: int, loggers: Sequence[str], advance: Advance) -> list[Result]:
-    points = [point for point in plan.pending if point != MEAN_PREDICTOR]
+def _train_split(
+    plan: SweepPlan, devices: int, loggers: Sequence[str], advance: Advance, share: WorkShare
+) -> list[Result]:
+    points = rotated([point for point in plan.pending if point != MEAN_PREDICTOR], share.begin)
     if devices == 1 or len(points) < 2:
-        return train_split(plan, loggers=loggers, advance=advance)
+        return train_split(plan, loggers=loggers, advance=advance, share=share)
     first, *others = points
     failures = list(plan.failed)
     try:

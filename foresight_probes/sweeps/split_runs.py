@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from foresight_cache.errors import ProbeError
+from foresight_cache.errors import Interrupted, ProbeError
 from foresight_cache.runtime.claims import claim, sweep
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_cache.runtime.renewal import renewed
+from foresight_cache.runtime.work_share import WHOLE, WorkShare, rotated
 from foresight_probes.controls import parts
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, in_order
@@ -23,7 +24,9 @@ CLAIMS = ".claims"
 """Folder, among the results, of the claims on points of the processes that are at work."""
 
 
-def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advance = silent) -> list[Result]:
+def train_split(
+    plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advance = silent, share: WorkShare = WHOLE
+) -> list[Result]:
     """Trains every pending run, the mean predictor that the others are compared with first.
 
     All heads of a point are trained in one pass. Each result is written as soon as its point is finished, so after an
@@ -36,20 +39,21 @@ def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
         plan: Its folder of results is made where it does not exist.
         loggers: Names of `loggers`, to `plan.out/logs/<point>`.
         advance: Called after each step with its numbers of samples and of bytes of features.
+        share: Where among the points to begin, and whether to wait for those of others; its part is not read.
 
     Returns: All results but those of controls, old and new, whichever process made them, in the order of computation;
     the mean predictor first.
 
     Raises: `RunsFailed`, after all others are finished, for runs whose loss was not finite or whose metric is not
     defined, also where that is known from an earlier call; `UnknownName` and `MissingExtra` for a logger;
-    `Interrupted`.
+    `Interrupted`, also where others have all that is left and `share` does not wait.
     """
     results = {_key(result): result for result in plan.finished}
     failures = list(plan.failed)
-    pending = dict(plan.pending)
+    pending = _in_order(plan, share)
     sweep(plan.out / CLAIMS)
     while pending:
-        with _claimed(plan.out, tuple(pending)) as point:
+        with _claimed(plan.out, tuple(pending), waits=share.waits) as point:
             finished, failed, runs = _finished_meanwhile(plan, point, pending.pop(point))
             failures += failed
             if point == MEAN_PREDICTOR:
@@ -67,18 +71,37 @@ def train_split(plan: SweepPlan, *, loggers: Sequence[str] = (), advance: Advanc
     return in_order(with_controls(plan, results.values()))
 
 
+def _in_order(plan: SweepPlan, share: WorkShare) -> dict[str, Sequence[RunSpec]]:
+    """Returns the pending runs by point, in the order in which this process looks at them.
+
+    The mean predictor comes first, since all others need it.
+    """
+    first = [point for point in plan.pending if point == MEAN_PREDICTOR]
+    others = [point for point in plan.pending if point != MEAN_PREDICTOR]
+    return {point: plan.pending[point] for point in [*first, *rotated(others, share.begin)]}
+
+
 def _key(result: Result) -> tuple[str, ...]:
     return result.control, result.point, result.task, result.run
 
 
 @contextmanager
-def _claimed(out: Path, points: Sequence[str]) -> Iterator[str]:
-    """Claims the first point that no other process has, or waits for the first one; all need the mean predictor."""
+def _claimed(out: Path, points: Sequence[str], *, waits: bool) -> Iterator[str]:
+    """Claims the first point that no other process has, or waits for the first one; all need the mean predictor.
+
+    Raises `Interrupted` where it does not wait, but for the mean predictor.
+    """
     free = points[:1] if points[0] == MEAN_PREDICTOR else points
     try:
         out.mkdir(parents=True, exist_ok=True)
         claims = (claim(out / CLAIMS, point) for point in free)
-        held = next(filter(None, claims), None) or claim(out / CLAIMS, points[0], wait=True)
+        held = next(filter(None, claims), None)
+        if not (held or waits or points[0] == MEAN_PREDICTOR):
+            raise Interrupted(
+                f"nothing is left but what other processes train, {len(points)} points of {out}; "
+                "run it again once they have ended, to see to what they leave"
+            )
+        held = held or claim(out / CLAIMS, points[0], wait=True)
     except OSError as error:
         raise ProbeError(f"cannot write results to {out}: {error.strerror or error}; name another --out") from error
     assert held  # noqa: S101 - waiting ends with a claim

@@ -33,6 +33,31 @@ MaxBad = Annotated[
     typer.Option(min=0, max=1, help="Share of unusable samples, 0 to 1, above which the exit status is 1."),
 ]
 
+Part = Annotated[
+    str | None,
+    typer.Option(
+        help="Part of the shards that is this process's business, I from 1 to N: every N-th shard from the I-th on.",
+        metavar="I/N",
+        show_default="1/1: all shards",
+    ),
+]
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait",
+        help="End with status 75 where other processes have all that is left, instead of waiting for it.",
+        show_default="off",
+    ),
+]
+PrintSbatch = Annotated[
+    bool,
+    typer.Option(
+        "--print-sbatch",
+        help="Print a script for SLURM's sbatch that runs this command in an array of tasks, and do nothing else.",
+        show_default="off",
+    ),
+]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", show_default="off")]
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.options import Json
+from foresight_cache.runtime.work_share import WorkShare
+from pipelines.commands.options import Json, NoWait
 from pipelines.completion import (
     complete_cached_points,
     complete_heads,
@@ -14,6 +15,7 @@ from pipelines.completion import (
 
 if TYPE_CHECKING:
     from foresight_probes.results.result import Result
+    from foresight_probes.sweeps.plan import SweepPlan
 
 CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Task = Annotated[
@@ -167,6 +169,7 @@ def run(
     config: Config = None,
     stage: Stage = None,
     stage_in_memory: InMemory = False,
+    no_wait: NoWait = False,
     json_output: Json = False,
 ) -> None:
     """Train cheap probe heads from a cache alone; the model is not needed.
@@ -178,8 +181,7 @@ def run(
 
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
-    from foresight_cache.runtime.schedulers import take_own_gpu
-    from foresight_probes.calibration.warnings import calibration_warnings
+    from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
     from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
@@ -195,14 +197,21 @@ def run(
     request = parse_sweep(words, config)
     take_own_gpu(request.sweep.options.device)
     plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
-    left_out = [f"left out: {remark}" for remark in plan.left_out]
-    for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
+    for remark in _before_training(plan):
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
-        results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance)
+        share = WorkShare(begin=begin_of(), waits=not no_wait)
+        results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance, share=share)
     for remark in (*edge_remarks(results), *_not_measured(results)):
         say(remark)
     _show(results, json_output=json_output)
+
+
+def _before_training(plan: "SweepPlan") -> list[str]:
+    """Returns what a person should know of a plan before it is carried out."""
+    from foresight_probes.calibration.warnings import calibration_warnings
+
+    return [*(f"left out: {remark}" for remark in plan.left_out), *plan.remarks, *calibration_warnings(plan)]
 
 
 def _show(results: "Sequence[Result]", *, json_output: bool) -> None:

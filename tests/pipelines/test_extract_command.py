@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(scenes: Path, tmp_path: Path) ->
     assert contents(tmp_path / "C") == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_an_interrupted_run_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
     assert foresight("prepare", "shapes", "--limit", 256, "--out", tmp_path / "S").returncode == 0
     arguments = extract(tmp_path / "S", tmp_path / "C", "--size", "448")

@@ -13,11 +13,14 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from foresight_cache.runtime.claims import claim
+from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.options import TrainingOptions
 from foresight_probes.results.result import Result, load_results
 from foresight_probes.sweeps.run import train
+from foresight_probes.sweeps.split_runs import CLAIMS
 from tests.support import scenes
-from tests.support.command import FORESIGHT, foresight
+from tests.support.command import FORESIGHT, foresight, said
 from tests.support.preparing import prepare
 from tests.support.processes import finish, slurm, slurm_per_node, start, torchrun
 
@@ -135,7 +138,7 @@ def test_points_of_a_killed_process_go_to_the_others(
 def test_a_signal_of_slurm_ends_the_sweep_and_queues_nothing(
     cache: "scenes.Cache", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lightning's own answer would be to ignore SIGTERM, and to call scontrol."""
+    """Lightning's own answer would be to ignore SIGTERM, and to call scontrol at SIGUSR1."""
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
     scontrol.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
@@ -155,17 +158,32 @@ def test_a_signal_of_slurm_ends_the_sweep_and_queues_nothing(
         "--out",
         runs,
     ]
-    for number, status, sentence in ((signal.SIGTERM, 75, "foresight: interrupted"), (signal.SIGUSR1, -10, "")):
+    for number in (signal.SIGTERM, signal.SIGUSR1):
         process = start(slurm_per_node(1, 4), "train-probe", cache.path, "--points", "vit.block_01", *words)
         _wait(lambda: any((runs / "logs").rglob("metrics.csv")))
         process.send_signal(number)
         run = finish(process)
-        assert run.returncode == status
-        assert sentence in run.stderr
+        assert run.returncode == 75
+        assert "foresight: interrupted" in run.stderr
         assert "Traceback" not in run.stderr
         subprocess.run(["rm", "-r", runs / "logs"], check=True)
     assert not (tmp_path / "called").exists()
     assert len(load_results(runs)) == 1, "the mean predictor is kept"
+
+
+def test_who_does_not_wait_ends_where_others_train_the_rest(cache: "scenes.Cache", tmp_path: Path) -> None:
+    words = ["train-probe", cache.path, "--task", "counting", "--heads", "ridge", "--device", "cpu", "--no-controls"]
+    words += ["--out", tmp_path / "runs", "--no-wait"]
+    (tmp_path / "runs").mkdir()
+    held = claim(tmp_path / "runs" / CLAIMS, "vit.block_01")
+    assert held
+    stopped = said(*words, status=75)
+    assert "nothing is left but what other processes train, 1 points of" in stopped
+    points = {result.point for result in load_results(tmp_path / "runs")}
+    assert points == {MEAN_PREDICTOR, *cache.points} - {"vit.block_01"}, "what was free is done first"
+    held.release()
+    assert foresight(*words).returncode == 0
+    assert "--no-wait with --devices 2, expected one process" in said(*words, "--devices", 2, status=2)
 
 
 def _wait(until: Callable[[], bool]) -> None:

@@ -26,6 +26,15 @@ def slurm_per_node(rank: int, ranks: int) -> dict[str, str]:
     return {**slurm(rank, ranks), "SLURM_NTASKS_PER_NODE": str(ranks), "SLURM_RESTART_COUNT": "0"}
 
 
+def slurm_array(task: int, tasks: int) -> dict[str, str]:
+    """Variables of `srun` in one task of `sbatch --array=0-…`, which has one process."""
+    return {
+        **slurm(0, 1),
+        **{"SLURM_ARRAY_JOB_ID": "4711", "SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": str(tasks)},
+        **{"SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": str(tasks - 1), "SLURM_ARRAY_TASK_STEP": "1"},
+    }
+
+
 def torchrun(rank: int, ranks: int) -> dict[str, str]:
     """Variables of `torchrun --standalone --nproc-per-node=…`."""
     return {

@@ -13,7 +13,7 @@ import pytest
 from foresight_cache.runtime.interruption import deferred_interrupts
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 def test_a_signal_waits_for_the_check(number: signal.Signals) -> None:
     steps = []
     with pytest.raises(KeyboardInterrupt), deferred_interrupts() as check:
@@ -44,10 +44,11 @@ def test_a_second_signal_does_not_wait() -> None:
 
 
 def test_handlers_are_put_back_also_after_an_error() -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    before = list(map(signal.getsignal, numbers))
     with pytest.raises(ValueError, match="inner"), deferred_interrupts():
         raise ValueError("inner")
-    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    assert before == list(map(signal.getsignal, numbers))
 
 
 def test_another_thread_has_nothing_to_wait_for() -> None:
