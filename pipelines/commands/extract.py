@@ -3,6 +3,7 @@ import typer
 from foresight_cache.encoders import LoadOptions
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
+from foresight_cache.lists import split_list
 from foresight_cache.runtime.work_share import Part, WorkShare
 from pipelines.commands import options as parameters
 from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, opened
@@ -44,6 +45,7 @@ def run(
     from pipelines.output import cache_json, print_json
     from pipelines.progress_bar import progress, say
 
+    split_list(points, "--points")  # mistakes in words come before those in files
     share = WorkShare(part=Part.parse(part) if part else Part(1, 1), begin=begin_of(), waits=not no_wait)
     count = len(open_shards(shards).shards)
     if print_sbatch:
@@ -51,8 +53,7 @@ def run(
         return
     if not share.order(range(count)):
         say(f"part {share.part} has nothing to do, since {shards} has {count} shards")
-        if json_output:
-            print_json({})
+        print_json({}) if json_output else None
         return
     _check_place(out, execution)
     if loading.device_map == "one":  # else all GPUs are one model's
@@ -65,10 +66,7 @@ def run(
     with progress("extract", missing, times=times) as advance:
         extract(shard_set, encoder, options, out, advance, times, share=share)
     cache = open_cache(out)
-    if json_output:
-        print_json(cache_json(cache))
-    else:
-        print(cache)
+    print_json(cache_json(cache)) if json_output else print(cache)
     check_share_of_bad(cache, max_bad)
 
 

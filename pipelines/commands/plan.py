@@ -10,6 +10,7 @@ from foresight_cache.errors import UsageError
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
 from foresight_cache.extraction.planning.cluster_plan import Cluster
+from pipelines.commands import options as parameters
 from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, described, opened
 from pipelines.options_to_parameters import with_flags
 
@@ -37,6 +38,9 @@ def run(
     loading: LoadOptions,
     execution: Execution,
     max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
+    part: parameters.Part = None,  # noqa: ARG001 - of all shards, whichever process makes them
+    no_wait: parameters.NoWait = False,  # noqa: ARG001
+    print_sbatch: parameters.PrintSbatch = False,  # noqa: ARG001
     json_output: Json = False,
     trying: TryBatches = False,
     no_pilot: NoPilot = False,
@@ -47,11 +51,9 @@ def run(
     Bytes follow from the points' grids and widths; speed and compression are measured by extracting a few samples
     into a temporary folder on the disk of --out, which is removed again. For each --codec it tells what would be saved.
     What is already in the cache is counted as done. Exit status 1 means that the disk has no room for the rest.
-
-    With --try-batches it also tells which --batch-tokens is fastest here, which depends on model, size and machine.
-
-    With --nodes it tells the time on a cluster, what binds there, requests and money: from the pilot where this machine
-    has a GPU, else, without loading the model, from formulas for A100, H100 and H200 whose assumptions it prints.
+    With --try-batches it tells which --batch-tokens is fastest here, which depends on model, size and machine; with
+    --nodes the time on a cluster, what binds there, requests and money: from the pilot where this machine has a GPU,
+    else, without loading the model, from formulas for A100, H100 and H200 whose assumptions it prints.
 
     Example: foresight plan shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco --nodes 2
     """

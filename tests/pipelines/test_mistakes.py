@@ -14,7 +14,7 @@ EMPTY = "which has an empty element; put one comma between two"
     [
         ("extrct S", "No such command 'extrct'; did you mean 'extract'? (see 'foresight --help')"),
         ("models shw", "No such command 'shw'; did you mean 'show'? (see 'foresight models --help')"),
-        ("extract S --pionts E1", "No such option: --pionts (Possible options: --out, --points, --prompt)"),
+        ("extract S --pionts E1", "No such option: --pionts (Possible options: --points, --print-sbatch, --prompt)"),
         ("extract S --model", "Option '--model' requires an argument"),
         ("runs", "Missing argument"),
         ("runs R --limit 0", "Invalid value for '--limit'"),

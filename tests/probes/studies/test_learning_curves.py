@@ -10,6 +10,7 @@ import pytest
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.calibration.planted import PlantedCache
+from foresight_probes.report.run_links import RunLinks
 from foresight_probes.report.section_parts import drawn
 from foresight_probes.results.result import Result
 from foresight_probes.studies import sections
@@ -125,7 +126,7 @@ def test_a_rerun_trains_nothing_and_draws_the_same_bytes(trained: tuple[Path, Ca
     for name, evidence in (("first", own.findings.evidence), ("again", again.findings.evidence)):
         (tmp_path / name / "figures").mkdir(parents=True)
         shown = [one for one in sections.show_all(evidence) if one.name == "curves"]
-        pages.append(drawn(shown, tmp_path / name, "figures"))
+        pages.append(drawn(shown, "figures", RunLinks(tmp_path / name)))
         assert shown[0].reason == ""
     assert pages[0] == pages[1]
     files = [sorted(path.read_bytes() for path in (tmp_path / name).rglob("*.*")) for name in ("first", "again")]
