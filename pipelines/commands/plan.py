@@ -82,8 +82,7 @@ def run(
     with progress("pilot", None):
         planned = plan_extraction(shard_set, encoder, options, out)
         trials = try_batches(shard_set, encoder, options) if trying else []
-    plan = CachePlan(shard_set, encoder, options, out)
-    table = ClusterTable.after_pilot(plan, planned, cluster, load_seconds)
+    table = ClusterTable.after_pilot(CachePlan(shard_set, encoder, options, out), planned, cluster, load_seconds)
     if json_output:
         batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
         print_json(planned.to_json() | batches | (table.to_json() if table else {}))
