@@ -49,8 +49,8 @@ def carry_out(
     """Trains what is missing, group by group, and finds what follows; what was interrupted goes on in the same folder.
 
     A run that fails, or whose metric is not defined on the samples at hand, is said, and is not measured; all others
-    are. `operations` are those of `Evidence`. Raises
-    `ProbeError` where the folder cannot be written or a result was edited, and `Interrupted`.
+    are. `operations` are those of `Evidence`. Raises `ProbeError` where the folder cannot be written or a result was
+    edited, and `Interrupted`.
     """
     changed = _recorded(plan.study, plan.out)
     missing, results, trained = dict(plan.missing), {}, 0
