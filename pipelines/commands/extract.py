@@ -52,7 +52,7 @@ def run(
         print(sbatch_script(context.obj, tasks=count), end="")
         return
     if not share.order(range(count)):
-        say(f"part {share.part} has nothing to do, since {shards} has {count} shards")
+        say(f"part {share.part} has nothing to do, since {shards} has {count} shard{'s' * (count != 1)}")
         print_json({}) if json_output else None
         return
     _check_place(out, execution)
