@@ -13,6 +13,7 @@ from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, load_results
 from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.helpers import helpers
 from foresight_probes.studies.planning import StudyPlan
 from foresight_probes.studies.study import Study
 from foresight_probes.studies.verdict import Findings, find
@@ -22,6 +23,8 @@ from foresight_probes.sweeps.run import train_sweep
 
 RECORD = "study.json"
 """Name of the file that says which version of a study the runs of a folder were begun for."""
+LOGGERS = ("csv",)
+"""Logs of each epoch that are kept of runs; learning curves are drawn from them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +48,14 @@ def carry_out(
     operations: Mapping[str, Mapping[str, float] | str] = MappingProxyType({}),
     advance: Advance = silent,
     say: Callable[[str], None] = lambda _: None,
+    processes: int = 1,
 ) -> Carried:
     """Trains what is missing, group by group, and finds what follows; what was interrupted goes on in the same folder.
 
     A run that fails, or whose metric is not defined on the samples at hand, is said, and is not measured; all others
-    are. `operations` are those of `Evidence`. Raises `ProbeError` where the folder cannot be written or a result was
-    edited, and `Interrupted`.
+    are. `operations` are those of `Evidence`; `processes`, this one among them, share out the points.
+
+    Raises `ProbeError` where the folder cannot be written or a result was edited, and `Interrupted`.
     """
     changed = _recorded(plan.study, plan.out)
     missing, results, trained = dict(plan.missing), {}, 0
@@ -58,20 +63,22 @@ def carry_out(
     unmeasured: list[str] = []
     reasons: dict[str, str] = {}
     diverged: dict[str, dict[str, int]] = {}
-    for name, sweep in plan.sweeps.items():
-        trained += pending_runs(sweep)
-        try:
-            train_sweep(sweep, loggers=("csv",), advance=advance)
-        except ProbeError as error:
-            said = f"{name}: {error}"
-            of_runs = error if isinstance(error, RunsFailed) else None
-            (unmeasured if of_runs and of_runs.undefined else failed).append(said)
-            diverged[name] = of_runs.diverged() if of_runs else {}
-            reasons[name] = said
-            say(said)
-        results[name] = _results_of(sweep)
-        if not results[name]:
-            missing[name] = reasons.get(name, "its runs are not there")
+    pending = {name: sweep for name, sweep in plan.sweeps.items() if pending_runs(sweep)}
+    with helpers(pending, processes - 1 if pending else 0, LOGGERS, advance):
+        for name, sweep in plan.sweeps.items():
+            trained += pending_runs(sweep)
+            try:
+                train_sweep(sweep, loggers=LOGGERS, advance=advance)
+            except ProbeError as error:
+                said = f"{name}: {error}"
+                of_runs = error if isinstance(error, RunsFailed) else None
+                (unmeasured if of_runs and of_runs.undefined else failed).append(said)
+                diverged[name] = of_runs.diverged() if of_runs else {}
+                reasons[name] = said
+                say(said)
+            results[name] = _results_of(sweep)
+            if not results[name]:
+                missing[name] = reasons.get(name, "its runs are not there")
     evidence = Evidence(
         study=plan.study,
         results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},

@@ -22,6 +22,7 @@ from foresight_probes.splits import Split, require_apart, resplit
 from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import make_result
+from foresight_probes.sweeps.solving_threads import is_small, one_thread
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.fitted import Fitted
 from foresight_probes.training.kept_head import recipe_of
@@ -140,8 +141,9 @@ class PointRuns:
     ) -> tuple[list[Fitted], list[FailedRun]]:
         """Fitted runs, and those that failed, but for controls."""
         if self.closed:
-            closed = ClosedForms(self._solver_data(data, standardization, advance), self.options)
-            return closed.fit(), []
+            solver_data = self._solver_data(data, standardization, advance)
+            with one_thread(wanted=is_small(solver_data, range(len(self.runs)))):
+                return ClosedForms(solver_data, self.options).fit(), []
         search = Search(
             self.runs,
             self.tasks,

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -6,6 +7,9 @@ import typer
 from foresight_cache.errors import UsageError
 from pipelines.commands.options import Json
 from pipelines.completion import complete_studies
+
+MOST_PROCESSES = 4
+"""Processes of a demo, unless a number is given."""
 
 if TYPE_CHECKING:
     from foresight_probes.studies.planning import StudyPlan
@@ -91,6 +95,14 @@ Device = Annotated[
     str | None,
     typer.Option(help="Device to train on: auto, cpu, cuda, mps.", show_default="that of the study: auto"),
 ]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of processes that share out the points, each with a GPU of its own where there are GPUs.",
+        show_default="1; of a demo up to 4, one for each core",
+    ),
+]
 
 
 def run(
@@ -106,6 +118,7 @@ def run(
     folds: Folds = None,
     lpips_weights: Lpips = None,
     device: Device = None,
+    devices: Devices = None,
     json_output: Json = False,
 ) -> None:
     """Carry out a study from caches: train what is missing, decide its criteria, and write a report with the verdict.
@@ -132,7 +145,8 @@ def run(
         )
     words: dict[str, Any] = {"folds": folds, "lpips_weights": lpips_weights, "device": device}
     words |= {"shared_samples": shared_samples, "twins": tuple(twin or ())}
-    _carry_out(name, cache, out, words, raters=raters, dry_run=dry_run, demo=demo, json_output=json_output)
+    processes = devices or _processes(demo=demo)
+    _carry_out(name, cache, out, words, processes, raters=raters, dry_run=dry_run, demo=demo, json_output=json_output)
 
 
 def _carry_out(
@@ -140,6 +154,7 @@ def _carry_out(
     places: list[str] | None,
     out: Path | None,
     words: dict[str, Any],
+    processes: int,
     *,
     raters: Path | None,
     dry_run: bool,
@@ -179,7 +194,7 @@ def _carry_out(
         return
     with progress("study", sum(sweep.samples for sweep in plan.sweeps.values()) or None) as advance:
         operations = {own: operations_of(cache) for own, cache in plan.joined.caches.items()}
-        carried = carry_out(plan, operations=operations, advance=advance, say=say)
+        carried = carry_out(plan, operations=operations, advance=advance, say=say, processes=processes)
     page = write_study(
         carried, plan.out, command=_command(name, places, plan.out, settings, demo=demo), written=date.today()
     )
@@ -192,6 +207,11 @@ def _carry_out(
         _print_verdict(carried.findings.verdict, page)
     if carried.failed:
         raise typer.Exit(1)
+
+
+def _processes(*, demo: bool) -> int:
+    """Returns how many processes train unless a number is given: a demo's probes are small, and each needs 2 GB."""
+    return min(os.cpu_count() or 1, MOST_PROCESSES) if demo else 1
 
 
 def _require_data(study: "Study", places: list[str] | None, *, demo: bool) -> None:
