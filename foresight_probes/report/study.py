@@ -21,7 +21,7 @@ from foresight_probes.report.study_slides import study_slides
 from foresight_probes.results.result import Result, result_path, summary_row
 from foresight_probes.studies.criteria import Found
 from foresight_probes.studies.curves import CurveFound
-from foresight_probes.studies.planning import RUNS
+from foresight_probes.studies.planning import RUNS, division_of
 from foresight_probes.studies.running import Carried
 from foresight_probes.studies.sections import show_all
 from foresight_probes.studies.verdict import Findings
@@ -147,7 +147,8 @@ def run_links(findings: Findings, found: Found) -> list[tuple[str, str]]:
     for place in found.places:
         for result in place.reading.results:
             group = own.runs if own else _group_of(findings, result)
-            path = result_path(Path(RUNS) / group, task=result.task, point=result.point, run=result.run)
+            folder = division_of(findings.study.runs[group]).folder(Path(RUNS) / group)
+            path = result_path(folder, task=result.task, point=result.point, run=result.run)
             links[f"{result.task}/{result.point}/{result.run}"] = path.as_posix()
     return list(links.items())
 

@@ -21,6 +21,7 @@ from foresight_cache.runtime.interruption import end_with_parent
 from foresight_cache.runtime.progress import Advance
 from foresight_cache.runtime.schedulers import see_one_gpu
 from foresight_cache.runtime.work_share import WorkShare
+from foresight_probes.sweeps.divisions import Division
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.split_runs import train_split
 from foresight_probes.sweeps.sweep import Sweep
@@ -33,6 +34,7 @@ class _Group:
     open_again: Callable[[], Cache]
     sweep: Sweep
     root: Path
+    division: Division
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def helpers(plans: Mapping[str, SweepPlan], count: int, loggers: Sequence[str], 
         return
     context = get_context("spawn")  # a forked process cannot use the GPU
     done = context.Queue()
-    groups = tuple(_Group(plan.cache.reopen, plan.sweep, plan.root) for plan in plans.values())
+    groups = tuple(_Group(plan.cache.reopen, plan.sweep, plan.root, plan.division) for plan in plans.values())
     threads = max(1, torch.get_num_threads() // (count + 1))
     processes = [
         context.Process(target=_help, args=(number, threads, groups, tuple(loggers), done), daemon=True)
@@ -89,8 +91,8 @@ def _help(
     share = WorkShare(begin=Fraction(number, number + 1), waits=False)
     for group in groups:
         with suppress(ForesightError):
-            plan = plan_sweep(group.open_again(), group.sweep, group.root)
-            for split in _splits(plan):
+            plan = plan_sweep(group.open_again(), group.sweep, group.root, group.division)
+            for split in reversed(list(_splits(plan))):  # to meet the others in the middle
                 with suppress(ForesightError):  # among them that others have all that is left
                     train_split(split, loggers=loggers, advance=lambda *finished: done.put(finished), share=share)
 

@@ -106,7 +106,7 @@ def _name(node: Located) -> str:
 
 def _group(node: Located, datasets: Mapping[str, StudyDataset]) -> RunGroup:
     needed = ("dataset", "tasks", "points")
-    fields = node.fields((*needed, "heads", "seeds", "controls", "options", "variants"), needed)
+    fields = node.fields((*needed, "heads", "seeds", "controls", "options", "variants", "halvings"), needed)
     dataset = fields["dataset"].choice("dataset of this study", datasets)
     return RunGroup(
         dataset=dataset,
@@ -117,6 +117,7 @@ def _group(node: Located, datasets: Mapping[str, StudyDataset]) -> RunGroup:
         controls=fields["controls"].flag() if "controls" in fields else True,
         options=_options(fields["options"]) if "options" in fields else TrainingOptions(),
         variants=chosen_variants(fields["variants"], dataset, datasets) if "variants" in fields else (),
+        halvings=fields["halvings"].whole(1) if "halvings" in fields else 0,
     )
 
 

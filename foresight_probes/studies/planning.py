@@ -75,11 +75,12 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
             continue
         sweep, said = _sweep(group, cache, points, settings, twins.get(group.dataset))
         remarks += [f"{name}: {remark}" for remark in said]
-        tasks, why = _usable_tasks(cache, sweep)
+        division = division_of(group)
+        tasks, why = _usable_tasks(cache, sweep, division)
         missing |= {f"{name}.{task}": reason for task, reason in why.items()}
         remarks += [f"{name}: {task} is not trained: {reason}" for task, reason in why.items()]
         if tasks:
-            sweeps[name], said = _with_refits(cache, replace(sweep, tasks=tasks), out / RUNS / name)
+            sweeps[name], said = _with_refits(cache, replace(sweep, tasks=tasks), out / RUNS / name, division)
             remarks += [f"{name}: {remark}" for remark in said]
     return StudyPlan(
         study=study,
@@ -89,6 +90,11 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
         missing=missing,
         remarks=tuple(dict.fromkeys(remarks)),
     )
+
+
+def division_of(group: RunGroup) -> Division:
+    """Returns how the samples of a group of runs are divided."""
+    return Division(halvings=group.halved) if group.halved else WHOLE
 
 
 def _missing_datasets(study: Study, joined: Joined) -> list[str]:
@@ -166,26 +172,26 @@ def _sweep(
     return sweep, [*said, *without]
 
 
-def _with_refits(cache: Cache, sweep: Sweep, out: Path) -> tuple[SweepPlan, list[str]]:
+def _with_refits(cache: Cache, sweep: Sweep, out: Path, division: Division) -> tuple[SweepPlan, list[str]]:
     """Returns the plan of a sweep, without refits where one of them would lack samples, and what is said of that."""
     try:
-        return plan_sweep(cache, sweep, out), []
+        return plan_sweep(cache, sweep, out, division), []
     except ProbeError as error:
         if not sweep.options.refits:
             raise
-        plan = plan_sweep(cache, replace(sweep, options=replace(sweep.options, refits=0)), out)
+        plan = plan_sweep(cache, replace(sweep, options=replace(sweep.options, refits=0)), out, division)
         return plan, [f"nothing is fitted again, so that intervals do not count it: {error}"]
 
 
-def _usable_tasks(cache: Cache, sweep: Sweep) -> tuple[tuple[str, ...], dict[str, str]]:
+def _usable_tasks(cache: Cache, sweep: Sweep, division: Division) -> tuple[tuple[str, ...], dict[str, str]]:
     """Returns the tasks that samples can be asked, in each fold where there are folds, and why the others cannot."""
     folds = range(sweep.options.folds or 0)
-    divisions = [Division(fold=fold) for fold in folds] or [WHOLE]
+    divisions = [replace(division, fold=fold) for fold in folds] or [division]
     usable, why = [], {}
     for task in sweep.tasks:
         try:
-            for division in divisions:
-                load_targets(cache, (task,), sweep.options, sweep.lpips_weights, division)
+            for part in divisions:
+                load_targets(cache, (task,), sweep.options, sweep.lpips_weights, part)
         except (ProbeError, UsageError) as error:
             why[task] = str(error)
         else:

@@ -8,8 +8,8 @@ from foresight_probes.options import TrainingOptions
 from foresight_probes.studies.conditions import Condition
 from foresight_probes.studies.thresholds import Threshold
 
-FACTORS = ("size", "merging", "model", "parameters", "layer")
-"""What a measure can be drawn over: variants of a dataset, heads by their trained numbers, or points."""
+FACTORS = ("size", "merging", "model", "samples", "parameters", "layer")
+"""What a measure can be drawn over: variants of a dataset, training samples, trained numbers of heads, or points."""
 RECOMMENDED = "recommended"
 """Name, in place of a point, of the one that validation chooses."""
 
@@ -56,6 +56,10 @@ class RunGroup:
     options: TrainingOptions = field(default_factory=TrainingOptions)
     variants: tuple[str, ...] = ()
     """Names of the dataset's variants, on each of which there is a group of the same runs."""
+    halvings: int = 0
+    """How often the samples that train and select are halved, with a group of the same runs each time."""
+    halved: int = 0
+    """How often those of this group itself are; the test samples stay the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

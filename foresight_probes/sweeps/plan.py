@@ -118,10 +118,11 @@ def plan_sweep(cache: Cache, sweep: Sweep, out: Path, division: Division = WHOLE
         cache: A cache.
         sweep: What is wanted of it.
         out: Folder of the sweep's results, of all of its divisions.
-        division: The way in which samples are divided; that of the sweep itself has plans of its folds and refits.
+        division: The way in which samples are divided; one that is no fold and no refit has plans of these.
     """
-    numbers = range(_require_parts(cache, sweep.options.refits) if division == WHOLE else 0)
-    refits = tuple(plan_sweep(cache, sweep, out, Division(refit=number)) for number in numbers)
+    is_part = division.fold is not None or division.refit is not None
+    numbers = range(0 if is_part else _require_parts(cache, sweep.options.refits))
+    refits = tuple(plan_sweep(cache, sweep, out, replace(division, refit=number)) for number in numbers)
     if sweep.options.folds and division.fold is None:
         folds = [plan_sweep(cache, sweep, out, replace(division, fold=fold)) for fold in range(sweep.options.folds)]
         return _of_folds(folds, division.folder(out), refits)

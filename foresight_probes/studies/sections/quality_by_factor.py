@@ -1,4 +1,4 @@
-"""Measures over a factor: input size, merging of tokens, model, parameters of the head, or layer."""
+"""Measures over a factor: input size, merging of tokens, model, training samples, parameters of the head, or layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,13 @@ from foresight_probes.studies.evidence import Evidence, Reading
 from foresight_probes.studies.joining import merged_of, size_of
 from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table, of_runs
 from foresight_probes.studies.study import Measure, SectionRequest, StudyDataset
-from foresight_probes.studies.variants import on_variant, variant_name
+from foresight_probes.studies.variants import on_variant, portion_name, variant_name
 
 ACROSS = {
     "size": "input size (px, root of height × width)",
     "merging": "neighbouring tokens that became one",
     "model": "model",
+    "samples": "training samples",
     "parameters": "trained numbers of the head",
     "layer": "point",
 }
@@ -30,6 +31,8 @@ _NOTES = {
     "merging": "Tokens are the means of neighbours, made from the cache without training: what such a merger loses. "
     "Where there are fewer tokens, each draws a larger piece of the picture.",
     "model": "All models saw the same samples.",
+    "samples": "Each portion is part of the next larger one, and all are tested on the same samples. Those that select "
+    "are fewer by as much as those that train.",
     "parameters": "Heads of one recipe that differ in their size alone.",
     "layer": "Points in the order of computation.",
 }
@@ -51,7 +54,8 @@ class Step:
 class Section(sections.Section):
     """A figure and a table for each of `measures`, with a series for each of `points`; of layers these are the axis.
 
-    Sizes, mergings and models are those of the variants that the measure's runs name. Parameters are those of `heads`,
+    Sizes, mergings and models are those of the variants that the measure's runs name, training samples those of their
+    `halvings`. Parameters are those of `heads`,
     or of all heads of the runs.
     """
 
@@ -80,6 +84,8 @@ def _series(evidence: Evidence, name: str, own: Measure, request: SectionRequest
         return {own.title: [Step(name=at, place=at, reading=evidence.reading(name, at)) for at in points]}
     if request.factor == "parameters":
         return {point: _of_heads(evidence, own, point, request.heads) for point in points}
+    if request.factor == "samples":
+        return {point: _of_portions(evidence, name, own, point) for point in points}
     return {point: _of_variants(evidence, name, own, point, request.factor) for point in points}
 
 
@@ -98,6 +104,18 @@ def _of_heads(evidence: Evidence, own: Measure, point: str, wanted: Sequence[str
         name = f"{place:,.0f}" if place else head
         steps.append(Step(name=name, place=place, reading=evidence.reading_of(alone, point)))
     return sorted(steps, key=lambda step: float(step.place or 0))
+
+
+def _of_portions(evidence: Evidence, name: str, own: Measure, point: str) -> list[Step]:
+    """Returns the portions of the training samples from the smallest to all."""
+    steps = []
+    for halved in range(evidence.study.runs[own.runs].halvings, -1, -1):
+        portion = portion_name(halved) if halved else ""
+        reading = evidence.reading(on_variant(name, portion), point)
+        count = int(reading.results[0].split["train"]) if reading.results else None
+        shown = f"{count:,}" if count else portion or "all"
+        steps.append(Step(name=shown, place=float(count) if count else None, reading=reading))
+    return steps
 
 
 def _of_variants(evidence: Evidence, name: str, own: Measure, point: str, factor: str) -> list[Step]:
@@ -163,7 +181,7 @@ def _shown(own: Measure, series: dict[str, list[Step]], request: SectionRequest)
         title=own.title + only,
         across=ACROSS[request.factor],
         up=own.title,
-        is_log=request.factor == "parameters",
+        is_log=request.factor in ("parameters", "samples"),
         series=tuple(
             Series(
                 name=name,
