@@ -22,6 +22,7 @@ from foresight_probes.splits import Split, require_apart, resplit
 from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.run_results import make_result
+from foresight_probes.sweeps.solving_memory import map_bytes, together, too_large
 from foresight_probes.sweeps.solving_threads import is_small, one_thread
 from foresight_probes.training.closed_forms import ClosedForms
 from foresight_probes.training.fitted import Fitted
@@ -51,8 +52,7 @@ class PointRuns:
         self.runs = tuple(self.wanted)
         self.cache, self.options = plan.cache, plan.sweep.options
         self.tasks = {name: plan.tasks[name] for name in dict.fromkeys(run.task for run in self.runs)}
-        self.solvers = [solver_of(self.tasks[run.task], run.head) for run in self.runs]
-        self.closed = self.solvers[0] is not None
+        self.closed = solver_of(self.tasks[self.runs[0].task], self.runs[0].head) is not None
         self.results: list[Result] = []
         self._constants: dict[tuple[str, int], ConstantScores | None] = {}
         self._splits: dict[int, Split] = {}
@@ -141,9 +141,7 @@ class PointRuns:
     ) -> tuple[list[Fitted], list[FailedRun]]:
         """Fitted runs, and those that failed, but for controls."""
         if self.closed:
-            solver_data = self._solver_data(data, standardization, advance)
-            with one_thread(wanted=is_small(solver_data, range(len(self.runs)))):
-                return ClosedForms(solver_data, self.options).fit(), []
+            return self._solved(data, standardization, advance)
         search = Search(
             self.runs,
             self.tasks,
@@ -158,6 +156,25 @@ class PointRuns:
         failed = [(run, self._failed(self.wanted[run], text)) for run, text in failures]
         return fitted, [own for run, own in failed if not parts(run.task)[1]]
 
+    def _solved(
+        self, data: FeatureData, standardization: Standardization, advance: Advance
+    ) -> tuple[list[Fitted], list[FailedRun]]:
+        """Solved runs, as many together as memory allows, and those that it has no room for, but for controls."""
+        penalties = len(self.options.strengths)
+        sizes = {name: map_bytes(task, data, penalties) for name, task in self.tasks.items()}
+        lacking = {run: reason for run in self.runs if (reason := too_large(sizes[run.task]))}
+        fitted: list[Fitted] = []
+        runs = [run for run in self.runs if run not in lacking]
+        for indices in together(runs, sizes):
+            solver_data = self._solver_data([runs[index] for index in indices], data, standardization, advance)
+            with one_thread(wanted=is_small(solver_data)):
+                fitted += ClosedForms(solver_data, self.options).fit()
+        for run, reason in lacking.items():
+            if parts(run.task)[1]:
+                self._failed(self.wanted[run], reason, is_undefined=True)
+        failed = [(run, reason) for run, reason in lacking.items() if not parts(run.task)[1]]
+        return fitted, [FailedRun(self.point, f"{run.task}, {run.name}: {reason}") for run, reason in failed]
+
     def _failed(self, run: RunSpec, reason: str, *, is_undefined: bool = False) -> FailedRun:
         """Keeps why a run has no result."""
         failed = FailedRun(self.point, reason, is_undefined)
@@ -170,14 +187,16 @@ class PointRuns:
             copies.setdefault(self.wanted[own.run], []).append(own)
         return copies
 
-    def _solver_data(self, data: FeatureData, standardization: Standardization, advance: Advance) -> SolverData:
-        heads = build_heads(self.runs, self.tasks, standardization, data.grid)
+    def _solver_data(
+        self, runs: Sequence[RunSpec], data: FeatureData, standardization: Standardization, advance: Advance
+    ) -> SolverData:
+        heads = build_heads(runs, self.tasks, standardization, data.grid)
         return SolverData(
-            runs=self.runs,
+            runs=tuple(runs),
             tasks=self.tasks,
             heads=[cast(SolvableHead, head) for head in heads],
-            solvers=[cast(str, solver) for solver in self.solvers],
-            splits=[self._split_of(run.seed) for run in self.runs],
+            solvers=[cast(str, solver_of(self.tasks[run.task], run.head)) for run in runs],
+            splits=[self._split_of(run.seed) for run in runs],
             features=data,
             standardization=standardization,
             advance=advance,

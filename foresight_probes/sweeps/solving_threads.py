@@ -4,7 +4,7 @@ In small operations several threads only wait for each other. A solver makes tho
 long with two threads as with one, and a hundred times as long beside another busy process.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -16,9 +16,9 @@ SMALL = 2**30
 """Multiplications for one factorisation, a second of one core, up to which one thread does it."""
 
 
-def is_small(data: SolverData, runs: Sequence[int]) -> bool:
-    """Tells whether the largest factorisation of these runs is small: rows × width × the lesser of both."""
-    sizes = ((data.most_rows(run), data.heads[run].in_features) for run in runs)
+def is_small(data: SolverData) -> bool:
+    """Tells whether the largest factorisation of the runs is small: rows × width × the lesser of both."""
+    sizes = ((data.most_rows(run), data.heads[run].in_features) for run in range(len(data.runs)))
     return max((rows * width * min(rows, width) for rows, width in sizes), default=0) <= SMALL
 
 
