@@ -6,6 +6,7 @@ is there already is adopted, and a commit that is there gets what it lacks. So a
 """
 
 import os
+import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,12 +80,17 @@ class CacheWriter:
     ) -> None:
         self._claims.close()
 
-    def pending(self, points: Sequence[str], shards: Iterable[int] | None = None) -> Iterator[PendingShard]:
-        """Claims, one by one, the shards that lack some of `points` and that no other process has; all, or of these."""
+    def pending(
+        self, points: Sequence[str], shards: Iterable[int] | None = None, *, exclusive: bool = True
+    ) -> Iterator[PendingShard]:
+        """Claims, one by one, the shards that lack some of `points` and that no other process has; all, or of these.
+
+        With `exclusive` false also those that another process has, which may hang: both then write the same.
+        """
         if self._listed is None:
             self._look(points)
         for number in range(len(self.layout.shards)) if shards is None else shards:
-            if self._missing(number, points) and self._begin() and self._claims.take(number):
+            if self._missing(number, points) and self._begin() and self._claims.take(number, exclusive=exclusive):
                 if missing := self._missing(number, points):  # its last holder may have committed it
                     yield PendingShard(number, missing)
                 else:
@@ -162,9 +168,10 @@ class _Claims:
     def __getitem__(self, number: int) -> Claim:
         return self._held[number]
 
-    def take(self, number: int) -> bool:
-        """Claims a shard; False where another process has it."""
-        held = self._store.claim(f"{number:06d}")
+    def take(self, number: int, *, exclusive: bool) -> bool:
+        """Claims a shard, or an attempt of its own at it; False where another process has what it claims."""
+        name = f"{number:06d}"
+        held = self._store.claim(name if exclusive else f"{name}-{secrets.token_hex(4)}")
         if held is None:
             return False
         self._held[number] = held

@@ -30,6 +30,13 @@ def complete_studies(incomplete: str) -> list[str]:
     return _begin(["list", "show", *studies.names()], incomplete)
 
 
+def complete_engines(incomplete: str) -> list[str]:
+    """Returns the engines that begin so."""
+    from pipelines.launchers import ENGINES
+
+    return _begin(ENGINES, incomplete)
+
+
 def complete_task(incomplete: str) -> list[str]:
     """Returns the tasks that begin so."""
     from foresight_probes import tasks

@@ -1,10 +1,11 @@
 """The loop of an extraction: shards in, one forward pass per batch, shards of a cache out."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from foresight_cache.encoders import Encoder
 from foresight_cache.errors import DatasetError, Interrupted
@@ -14,7 +15,7 @@ from foresight_cache.extraction.host_copies import HostCopies
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.out_of_memory import Forward, Halving
 from foresight_cache.extraction.prepared_batches import PreparedBatch, prepare_batch, raw_batches
-from foresight_cache.extraction.recording import ShardRecorder
+from foresight_cache.extraction.recording import Committed, ShardRecorder
 from foresight_cache.points import LABELS, PIXELS
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.interruption import deferred_interrupts
@@ -26,6 +27,53 @@ from foresight_cache.writer import CacheWriter
 
 if TYPE_CHECKING:
     import torch
+
+
+class Extraction:
+    """Writes shards of the cache of a plan, as many as it is told at a time. A context manager.
+
+    Raises what `CachePlan` raises, and `CacheError` for a disk without room for what is missing.
+    """
+
+    def __init__(self, plan: CachePlan, forward: Forward | None = None, times: StageTimes | None = None) -> None:
+        """Creates the cache, or joins it. `forward` and `times` are those of `extract`."""
+        plan.check_free_space()
+        self.plan, self._times = plan, times or StageTimes()
+        self._halving = Halving(plan.inputs, forward or plan.encoder.forward)
+        self.cache = CacheWriter(plan.store, plan.wanted, plan.merged)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cache.__exit__(kind, error, trace)
+
+    def write(
+        self,
+        numbers: Sequence[int],
+        committed: Committed,
+        check: Callable[[], None] = lambda: None,
+        *,
+        exclusive: bool = True,
+    ) -> bool:
+        """Writes those of some shards that lack points and that no other process has; with `exclusive` false all.
+
+        Calls `committed` after each commit, in a thread, and `check` between batches. Raises what `extract` raises.
+
+        Returns: Whether there was any.
+        """
+        plan, workers = self.plan, self.plan.options.execution.workers
+        work = raw_batches(plan, self.cache.pending(plan.names, numbers, exclusive=exclusive))
+        prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(plan.options.points))
+        with (
+            closing(prefetch(work, prepare, threads=workers)) as ready,
+            closing(ShardRecorder(self.cache, plan.inputs, workers, committed)) as recorder,
+            BackgroundWorker(waiting=1) as behind,
+        ):
+            batches = self._times.waiting("input", ready)
+            return _computed(batches, self._halving, recorder, behind, self._times, check)
 
 
 def extract(
@@ -48,21 +96,11 @@ def extract(
     cache should hold. SIGINT and `STOP_SIGNALS` end it with `KeyboardInterrupt` after the current batch.
     """
     plan = CachePlan(shards, encoder, options, out)
-    plan.check_free_space()
-    halving = Halving(plan.inputs, forward or encoder.forward)
-    times = times or StageTimes()
-    workers = options.execution.workers
     numbers = share.order(range(len(plan.wanted.shards)))
-    with deferred_interrupts() as check, CacheWriter(plan.store, plan.wanted, plan.merged) as cache:
+    with deferred_interrupts() as check, Extraction(plan, forward, times) as extraction:
+        cache = extraction.cache
         while True:
-            work = raw_batches(plan, cache.pending(plan.names, numbers))
-            prepare = partial(prepare_batch, inputs=plan.inputs, with_text=plan.inputs.runs_text(options.points))
-            with (
-                closing(prefetch(work, prepare, threads=workers)) as ready,
-                closing(ShardRecorder(cache, plan.inputs, workers, advance)) as recorder,
-                BackgroundWorker(waiting=1) as behind,
-            ):
-                found = _computed(times.waiting("input", ready), halving, recorder, behind, times, check)
+            found = extraction.write(numbers, lambda _, samples, size: advance(samples, size), check)
             check()
             if not (found or share.waits) and (left := len(list(cache.missing_shards(plan.names, numbers)))):
                 raise Interrupted(

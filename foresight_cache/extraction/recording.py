@@ -1,6 +1,6 @@
 """Computed batches become committed shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
@@ -14,11 +14,13 @@ from foresight_cache.extraction.order_check import OrderCheck, check_orders
 from foresight_cache.extraction.prepared_batches import PreparedBatch
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.points import LABELS, PIXELS
-from foresight_cache.runtime.progress import Advance
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
 
 Computed = tuple[HostCopies, HostCopies]
 """The features of a batch by point and sample, and their extremes by point."""
+
+Committed = Callable[[int, int, int], None]
+"""Called with a shard's number, its samples and its bytes."""
 
 
 class ShardRecorder:
@@ -27,8 +29,9 @@ class ShardRecorder:
     The points of a batch are checked, hashed and written side by side. One thread at a time may call it.
     """
 
-    def __init__(self, cache: CacheWriter, inputs: Inputs, threads: int, advance: Advance) -> None:
-        self._cache, self._inputs, self._advance = cache, inputs, advance
+    def __init__(self, cache: CacheWriter, inputs: Inputs, threads: int, committed: Committed) -> None:
+        """Takes what is called after each commit."""
+        self._cache, self._inputs, self._committed = cache, inputs, committed
         self._threads = ThreadPoolExecutor(threads)
         self._stack = ExitStack()
         self._shard: _OpenShard | None = None
@@ -57,7 +60,7 @@ class ShardRecorder:
                 [shard.rows[position] for position in sorted(shard.rows)], halved=shard.halved, orders=orders
             )
             self.drop()
-            self._advance(len(shard.rows), shard.writer.size)
+            self._committed(shard.number, len(shard.rows), shard.writer.size)
 
     def _open(self, pending: PendingShard) -> "_OpenShard":
         """Begins a shard; the order of tokens is checked on the first shard of all and on the first that is written."""

@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 import typer
 
 from foresight_cache.encoders import LoadOptions
@@ -6,8 +8,12 @@ from foresight_cache.extraction.options import Execution
 from foresight_cache.lists import split_list
 from foresight_cache.runtime.work_share import Part, WorkShare
 from pipelines.commands import options as parameters
-from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, opened
+from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards
 from pipelines.options_to_parameters import with_flags
+
+if TYPE_CHECKING:
+    from pipelines.launchers.extraction_work import ExtractionWork
+    from pipelines.launchers.work import Done, Launcher
 
 
 @with_flags
@@ -23,6 +29,9 @@ def run(
     max_bad: MaxBad = 0.0,
     part: parameters.Part = None,
     no_wait: parameters.NoWait = False,
+    engine: parameters.Engine = "local",
+    ray_address: parameters.RayAddress = None,
+    ray_workers: parameters.Actors = None,
     print_sbatch: parameters.PrintSbatch = False,
     json_output: Json = False,
 ) -> None:
@@ -31,40 +40,78 @@ def run(
     One forward pass per batch serves all points and stops at the deepest of them. Each shard is committed whole:
     an interrupted run leaves no half shard and the same command goes on where it stopped. Points can be added
     later; other settings than the cache's own are refused. The resized pixels are always kept as the point 'pixels'.
-    Start it several times at once, by hand, srun, an array of jobs or torchrun, to share the shards.
+    Start it several times at once, by hand, srun, an array of jobs or torchrun, to share the shards; or once with
+    --engine ray on a node of a Ray cluster.
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.extraction.cache_plan import CachePlan
-    from foresight_cache.extraction.extraction_loop import check_share_of_bad, extract
-    from foresight_cache.reader import open_cache
-    from foresight_cache.runtime.progress import StageTimes
-    from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
+    from foresight_cache.runtime.schedulers import begin_of
     from foresight_cache.shards import open_shards
+    from pipelines.launchers import launcher_of
+    from pipelines.launchers.extraction_work import ExtractionWork
     from pipelines.launchers.sbatch import sbatch_script
-    from pipelines.output import cache_json, print_json
-    from pipelines.progress_bar import progress, say
+    from pipelines.output import print_json
+    from pipelines.progress_bar import say
 
     split_list(points, "--points")  # mistakes in words come before those in files
     share = WorkShare(part=Part.parse(part) if part else Part(1, 1), begin=begin_of(), waits=not no_wait)
+    launcher = launcher_of(engine, ray_address, ray_workers)
     count = len(open_shards(shards).shards)
     if print_sbatch:
         print(sbatch_script(context.obj, tasks=count), end="")
         return
-    if not share.order(range(count)):
+    pieces = share.order(range(count))
+    if not pieces:
         say(f"part {share.part} has nothing to do, since {shards} has {count} shard{'s' * (count != 1)}")
         print_json({}) if json_output else None
         return
     _check_place(out, execution)
-    if loading.device_map == "one":  # else all GPUs are one model's
-        take_own_gpu(loading.device)
+    work = ExtractionWork(
+        **{"shards": shards, "model": model, "points": points, "inputs": inputs, "loading": loading},
+        **{"execution": execution, "out": out, "pieces": pieces, "share": share},
+    )
+    _here(launcher, work) if engine == "local" else _elsewhere(launcher, work)
+    _finish(out, max_bad, json_output=json_output)
+
+
+def _here(launcher: "Launcher", work: "ExtractionWork") -> None:
+    """Extracts in this process; the progress tells which stage it waits for."""
+    from foresight_cache.runtime.schedulers import take_own_gpu
+    from pipelines.progress_bar import progress
+
+    if work.loading.device_map == "one":  # else all GPUs are one model's
+        take_own_gpu(work.loading.device)
     with progress("load", None):
-        shard_set, encoder, options = opened(shards, model, points, inputs, loading, execution)
-    times = StageTimes()
-    plan = CachePlan(shard_set, encoder, options, out)
-    missing = sum(plan.layout.shards[number].samples for number in share.order(range(count)) if number in plan.missing)
-    with progress("extract", missing, times=times) as advance:
-        extract(shard_set, encoder, options, out, advance, times, share=share)
+        plan = work.plan
+    missing = sum(plan.layout.shards[int(number)].samples for number in work.pieces if number in plan.missing)
+    with progress("extract", missing, times=work.times) as report:
+        launcher.run(work, lambda finished: report(finished.samples, finished.size))
+
+
+def _elsewhere(launcher: "Launcher", work: "ExtractionWork") -> None:
+    """Lets workers elsewhere extract; the progress is that of their commits."""
+    from foresight_cache.shards import open_shards
+    from pipelines.progress_bar import progress
+
+    samples = {number: len(shard.ids) for number, shard in enumerate(open_shards(work.shards).shards)}
+    left = sum(samples[int(number)] for number in work.pieces)
+    with progress("extract", left) as report:
+
+        def done(finished: "Done") -> None:
+            nonlocal left
+            if not finished.samples:  # it was there already
+                left -= samples[int(finished.piece)]
+                report.expect(left)
+            report(finished.samples, finished.size)
+
+        launcher.run(work, done)
+
+
+def _finish(out: str, max_bad: float, *, json_output: bool) -> None:
+    from foresight_cache.extraction.extraction_loop import check_share_of_bad
+    from foresight_cache.reader import open_cache
+    from pipelines.output import cache_json, print_json
+
     cache = open_cache(out)
     print_json(cache_json(cache)) if json_output else print(cache)
     check_share_of_bad(cache, max_bad)

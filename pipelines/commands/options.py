@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foresight_cache.errors import UsageError
-from pipelines.completion import complete_points
+from pipelines.completion import complete_engines, complete_points
 
 if TYPE_CHECKING:
     from foresight_cache.encoders import Encoder, LoadOptions
@@ -55,6 +55,29 @@ PrintSbatch = Annotated[
         "--print-sbatch",
         help="Print a script for SLURM's sbatch that runs this command in an array of tasks, and do nothing else.",
         show_default="off",
+    ),
+]
+
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="What the work is done by: local, this process and others that are started with the same command; or ray, "
+        "a worker on each GPU of a Ray cluster.",
+        autocompletion=complete_engines,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="Address of the Ray cluster, such as 10.0.0.1:6379.",
+        show_default="RAY_ADDRESS, else the one that runs on this machine, else one for this call",
+    ),
+]
+Actors = Annotated[
+    int | None,
+    typer.Option(
+        "--ray-workers", min=1, help="Workers at once, at most.", show_default="as many as the cluster has room for"
     ),
 ]
 

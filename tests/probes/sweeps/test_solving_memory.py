@@ -53,7 +53,9 @@ def test_runs_that_are_solved_one_by_one_read_the_same(
 
 def test_what_has_no_room_is_said_and_not_tried(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solving_memory, "MOST_OF_MEMORY", 1e-9)
-    with pytest.raises(RunsFailed, match=r"counting, .*: its maps, one for each penalty, take .*; give fewer strengths"):
+    with pytest.raises(
+        RunsFailed, match=r"counting, .*: its maps, one for each penalty, take .*; give fewer strengths"
+    ):
         train_sweep(plan_sweep(cache, _sweep(), tmp_path / "runs"))
     monkeypatch.undo()
     plan = plan_sweep(cache, _sweep(), tmp_path / "runs")
