@@ -67,8 +67,15 @@ def run(
         return
     _check_place(out, execution)
     work = ExtractionWork(
-        **{"shards": shards, "model": model, "points": points, "inputs": inputs, "loading": loading},
-        **{"execution": execution, "out": out, "pieces": pieces, "share": share},
+        shards=shards,
+        model=model,
+        points=points,
+        inputs=inputs,
+        loading=loading,
+        execution=execution,
+        out=out,
+        pieces=pieces,
+        share=share,
     )
     _here(launcher, work) if engine == "local" else _elsewhere(launcher, work)
     _finish(out, max_bad, json_output=json_output)

@@ -22,7 +22,6 @@ def launcher_of(engine: str, address: str | None = None, workers: int | None = N
         load_ray()
         return RayLauncher(address, workers)
     if address or workers:
-        raise UsageError(
-            f"--ray-{'address' if address else 'workers'} is for --engine ray; give that too, or leave it out"
-        )
+        option = "--ray-address" if address else "--ray-workers"
+        raise UsageError(f"{option} is for --engine ray; give that too, or leave it out")
     return LocalLauncher()

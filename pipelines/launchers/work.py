@@ -48,16 +48,30 @@ class Worker(Protocol):
 class Work(Protocol):
     """A work in pieces, which can be sent to another machine."""
 
-    pieces: Sequence[Piece]
-    """The pieces of this call, in the order in which they are done."""
-    most_at_once: int
-    """Pieces that are given to a worker at a time, at most."""
-    gpus: float
-    """GPUs that a worker needs where there are GPUs."""
-    needs_gpu: bool
-    """True where it was asked to run on a GPU."""
-    threads: int
-    """Processor cores that a worker can use."""
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        """The pieces of this call, in the order in which they are done."""
+        ...
+
+    @property
+    def most_at_once(self) -> int:
+        """Pieces that are given to a worker at a time, at most."""
+        ...
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that a worker needs where there are GPUs."""
+        ...
+
+    @property
+    def needs_gpu(self) -> bool:
+        """True where it was asked to run on a GPU."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Processor cores that a worker can use."""
+        ...
 
     def worker(self) -> Worker:
         """Makes a worker, as by loading a model. Raises `ForesightError`."""
