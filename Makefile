@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow simulations study-test fuzz lint calibration discrepancy notebooks lock clean
+.PHONY: demo test slow simulations study-test cluster-test fuzz lint calibration discrepancy notebooks lock clean
 
 .venv: .venv/installed
 
@@ -16,7 +16,7 @@ demo: .venv  ## synthetic scenes -> tars -> cache -> probes -> report
 	$(BIN)/foresight demo --out demo
 
 test: .venv  ## the tests, on all cores
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not study and not simulation"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not study and not simulation and not cluster"
 
 slow: .venv  ## tests that take long by nature
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
@@ -26,6 +26,9 @@ simulations: .venv  ## how often intervals hold what they should, from more draw
 
 study-test: .venv  ## studies on planted caches, from twenty seeds each: the right verdict in all
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "study or slow" tests/probes/studies
+
+cluster-test: .venv  ## work on a Ray cluster of two nodes, while workers and nodes die, come and hang
+	$(BIN)/python -m pytest -m "cluster or slow" tests/pipelines/launchers
 
 fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
 	$(BIN)/python -m pytest -s tests/cache/fuzz

@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -66,19 +66,21 @@ def run(
         print_json({}) if json_output else None
         return
     _check_place(out, execution)
-    work = ExtractionWork(
-        shards=shards,
-        model=model,
-        points=points,
-        inputs=inputs,
-        loading=loading,
-        execution=execution,
-        out=out,
-        pieces=pieces,
-        share=share,
-    )
-    _here(launcher, work) if engine == "local" else _elsewhere(launcher, work)
-    _finish(out, max_bad, json_output=json_output)
+    words: dict[str, Any] = {"shards": shards, "model": model, "points": points, "inputs": inputs, "loading": loading}
+    work = ExtractionWork(**words, execution=execution, out=out, pieces=pieces, share=share)
+    _carry_out(launcher, work, max_bad, json_output=json_output)
+
+
+def _carry_out(launcher: "Launcher", work: "ExtractionWork", max_bad: float, *, json_output: bool) -> None:
+    from foresight_cache.extraction.extraction_loop import check_share_of_bad
+    from foresight_cache.reader import open_cache
+    from pipelines.launchers.local import LocalLauncher
+    from pipelines.output import cache_json, print_json
+
+    _here(launcher, work) if isinstance(launcher, LocalLauncher) else _elsewhere(launcher, work)
+    cache = open_cache(work.out)
+    print_json(cache_json(cache)) if json_output else print(cache)
+    check_share_of_bad(cache, max_bad)
 
 
 def _here(launcher: "Launcher", work: "ExtractionWork") -> None:
@@ -112,16 +114,6 @@ def _elsewhere(launcher: "Launcher", work: "ExtractionWork") -> None:
             report(finished.samples, finished.size)
 
         launcher.run(work, done)
-
-
-def _finish(out: str, max_bad: float, *, json_output: bool) -> None:
-    from foresight_cache.extraction.extraction_loop import check_share_of_bad
-    from foresight_cache.reader import open_cache
-    from pipelines.output import cache_json, print_json
-
-    cache = open_cache(out)
-    print_json(cache_json(cache)) if json_output else print(cache)
-    check_share_of_bad(cache, max_bad)
 
 
 def _check_place(out: str, execution: Execution) -> None:

@@ -11,7 +11,8 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
 from foresight_cache.extraction.planning.cluster_plan import Cluster
 from pipelines.commands import options as parameters
-from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards, described, opened
+from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards
+from pipelines.opening import described, opened
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:

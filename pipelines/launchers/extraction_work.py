@@ -15,8 +15,8 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
 from foresight_cache.runtime.progress import StageTimes
 from foresight_cache.runtime.work_share import WHOLE, WorkShare
-from pipelines.commands.options import opened
 from pipelines.launchers.work import Done, Piece
+from pipelines.opening import opened
 
 MOST_AT_ONCE = 8
 """Shards that a worker is given at a time: it decodes the next one while it computes."""

@@ -63,11 +63,16 @@ def _connect(ray: Any, address: str | None) -> None:
         raise UsageError(f"the Ray cluster at {address or 'this machine'} cannot be joined: {said}") from error
 
 
+def own_versions() -> dict[str, str]:
+    """Returns the versions of this process, that nodes must have too."""
+    return versions()
+
+
 def require_same_versions(ray: Any) -> None:
     """Raises `WorkFailed` for a node on which this package is missing, or another version of it or of Python."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    own, nodes = versions(), [node for node in ray.nodes() if node["Alive"]]
+    own, nodes = own_versions(), [node for node in ray.nodes() if node["Alive"]]
     ask = ray.remote(num_cpus=0, max_retries=0)(versions)
     asked = {
         node["NodeManagerAddress"] + f" ({node['NodeID'][:8]})": ask.options(
