@@ -27,6 +27,9 @@ from foresight_probes.sweeps.run import train_divisions
 from foresight_probes.sweeps.split_runs import train_split
 from foresight_probes.sweeps.sweep import Sweep
 
+ShareOut = Callable[[SweepPlan, Sequence[str], Sequence[str], Advance], list[FailedRun]]
+"""Function that trains points of a plan elsewhere, with these logs, and returns the runs that failed."""
+
 
 def train_on(
     plan: SweepPlan,
@@ -35,30 +38,40 @@ def train_on(
     loggers: Sequence[str] = (),
     advance: Advance = silent,
     share: WorkShare = WHOLE,
+    elsewhere: ShareOut | None = None,
 ) -> list[Result]:
     """Trains as `train_sweep` does, with so many processes; `advance` is called once for each point that is finished.
 
-    The first point and the mean predictor, which all others need, are trained here. Raises as `train_sweep` does, and
+    The first point and the mean predictor, which all others need, are trained here; or the mean predictor alone, where
+    `elsewhere` trains the points, such as on a cluster, whatever `devices` is. Raises as `train_sweep` does, and
     `UsageError` for several processes with a `share` that does not wait.
     """
     if devices > 1 and not share.waits:
         raise UsageError(f"--no-wait with --devices {devices}, expected one process; start the command several times")
-    return train_divisions(plan, lambda part: _train_split(part, devices, loggers, advance, share))
+    return train_divisions(plan, lambda part: _train_split(part, devices, loggers, advance, share, elsewhere))
 
 
 def _train_split(
-    plan: SweepPlan, devices: int, loggers: Sequence[str], advance: Advance, share: WorkShare
+    plan: SweepPlan,
+    devices: int,
+    loggers: Sequence[str],
+    advance: Advance,
+    share: WorkShare,
+    elsewhere: ShareOut | None,
 ) -> list[Result]:
     points = rotated([point for point in plan.pending if point != MEAN_PREDICTOR], share.begin)
-    if devices == 1 or len(points) < 2:
+    if not elsewhere and (devices == 1 or len(points) < 2):
         return train_split(plan, loggers=loggers, advance=advance, share=share)
-    first, *others = points
+    here, others = ([], points) if elsewhere else (points[:1], points[1:])
     failures = list(plan.failed)
     try:
-        train_split(plan.limited_to((MEAN_PREDICTOR, first)), loggers=loggers, advance=advance)
+        train_split(plan.limited_to((MEAN_PREDICTOR, *here)), loggers=loggers, advance=advance)
     except RunsFailed as error:
         failures += error.failures
-    failures += _share_out(plan, others, devices, loggers, advance)
+    if elsewhere:
+        failures += elsewhere(plan, others, loggers, advance) if others else []
+    else:
+        failures += _share_out(plan, others, devices, loggers, advance)
     wanted = [(point, run) for point, runs in plan.pending.items() for run in runs]
     trained = [replace(own, trained_now=True) for key in wanted if (own := plan.store.finished(*key))]
     results = in_order(with_controls(plan, [*plan.finished, *trained]))
@@ -78,7 +91,7 @@ def _share_out(
     failures: list[FailedRun] = []
     with ProcessPoolExecutor(devices, mp_context=context, initializer=_begin, initargs=(numbers,)) as pool:
         shared = (plan.cache.reopen, plan.sweep, plan.root, plan.division, tuple(loggers))
-        work = [pool.submit(_train_point, *shared, point) for point in points]
+        work = [pool.submit(train_point, *shared, point) for point in points]
         try:
             for finished in as_completed(work):
                 samples, size, failed = finished.result()
@@ -96,7 +109,7 @@ def _begin(numbers: "Queue[int]") -> None:
     see_one_gpu(numbers.get())
 
 
-def _train_point(
+def train_point(
     open_again: Callable[[], Cache],
     sweep: Sweep,
     root: Path,

@@ -114,6 +114,7 @@ def _elsewhere(launcher: "Launcher", work: "ExtractionWork") -> None:
             report(finished.samples, finished.size)
 
         launcher.run(work, done)
+    work.tidy()
 
 
 def _check_place(out: str, execution: Execution) -> None:

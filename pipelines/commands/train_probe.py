@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foresight_cache.runtime.work_share import WorkShare
-from pipelines.commands.options import Json, NoWait
+from pipelines.commands.options import Actors, Engine, Json, NoWait, RayAddress
 from pipelines.completion import (
     complete_cached_points,
     complete_heads,
@@ -136,6 +136,10 @@ InMemory = Annotated[
     bool,
     typer.Option("--stage-in-memory", help="Accept a --stage that lies in memory (tmpfs).", show_default="off"),
 ]
+GpuShare = Annotated[
+    float,
+    typer.Option(min=0.01, max=1, help="Share of a GPU that a worker of --engine ray takes, such as 0.25."),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -170,6 +174,10 @@ def run(
     stage: Stage = None,
     stage_in_memory: InMemory = False,
     no_wait: NoWait = False,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
+    ray_workers: Actors = None,
+    gpu_share: GpuShare = 1.0,
     json_output: Json = False,
 ) -> None:
     """Train cheap probe heads from a cache alone; the model is not needed.
@@ -185,6 +193,8 @@ def run(
     from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
+    from pipelines.launchers import launcher_of
+    from pipelines.launchers.point_work import share_out_by
     from pipelines.progress_bar import progress, say
     from pipelines.staging import plan_near
 
@@ -195,13 +205,22 @@ def run(
         "lpips_weights": lpips_weights,
     }
     request = parse_sweep(words, config)
+    launcher = launcher_of(engine, ray_address, ray_workers)
+    elsewhere = share_out_by(launcher, gpu_share) if engine != "local" else None
     take_own_gpu(request.sweep.options.device)
     plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
     for remark in _before_training(plan):
         say(remark)
     with progress("train-probe", plan.samples or None) as advance:
         share = WorkShare(begin=begin_of(), waits=not no_wait)
-        results = train_on(plan, devices=request.devices, loggers=request.loggers, advance=advance, share=share)
+        results = train_on(
+            plan,
+            devices=request.devices,
+            loggers=request.loggers,
+            advance=advance,
+            share=share,
+            elsewhere=elsewhere,
+        )
     for remark in (*edge_remarks(results), *_not_measured(results)):
         say(remark)
     _show(results, json_output=json_output)

@@ -13,6 +13,7 @@ from foresight_cache.extraction.cache_plan import CachePlan
 from foresight_cache.extraction.extraction_loop import Extraction, extract
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
+from foresight_cache.format.stores import open_writable
 from foresight_cache.runtime.progress import StageTimes
 from foresight_cache.runtime.work_share import WHOLE, WorkShare
 from pipelines.launchers.work import Done, Piece
@@ -52,6 +53,10 @@ class ExtractionWork:
         """Plan of the cache; its model is loaded when it is first asked for, in the process that asks."""
         loaded = opened(self.shards, self.model, self.points, self.inputs, self.loading, self.execution)
         return CachePlan(*loaded, self.out)
+
+    def tidy(self) -> None:
+        """Removes what workers that have died left; to be called where all pieces are done."""
+        open_writable(self.out, self.execution.scratch).sweep()
 
     def worker(self) -> "ExtractionWorker":
         return ExtractionWorker(Extraction(self.plan), os.fspath(self.out))

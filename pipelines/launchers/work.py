@@ -6,7 +6,7 @@ the same command again goes on with the rest.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from foresight_cache.errors import ForesightError
 
@@ -23,6 +23,8 @@ class Done:
     """Samples that were computed for it now; 0 where it was there already."""
     size: int
     """Bytes of them."""
+    failures: tuple[Any, ...] = ()
+    """What in it failed, in the work's own terms, where the rest of it is finished."""
 
 
 class WorkFailed(ForesightError):

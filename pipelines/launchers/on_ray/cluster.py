@@ -49,6 +49,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 
 def _connect(ray: Any, address: str | None) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    _silence(ray)
     try:
         ray.init(address=address or "auto", **settings)
     except ConnectionError as error:
@@ -61,6 +62,12 @@ def _connect(ray: Any, address: str | None) -> None:
     except (RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())
         raise UsageError(f"the Ray cluster at {address or 'this machine'} cannot be joined: {said}") from error
+
+
+def _silence(ray: Any) -> None:
+    """Keeps what Ray says of workers that die from standard output, where results go; the driver sees to them."""
+    with suppress(AttributeError):
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 def own_versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Work on a real Ray cluster of two nodes, while workers and nodes die, come and hang."""
 
 import filecmp
+import json
 import os
 import signal
 import subprocess
@@ -53,14 +54,14 @@ def _folders(tmp_path: Path, samples: int, per_shard: int) -> tuple[Path, Path]:
     """Returns shards, and the cache that a local run makes of them."""
     shards, local = tmp_path / "shards", tmp_path / "local"
     size = ("--limit", str(samples), "--samples-per-shard", str(per_shard))
-    subprocess.run([*FORESIGHT, "prepare", "shapes", *size, "--out", str(shards)], check=True)
-    subprocess.run([*FORESIGHT, "extract", str(shards), *EXTRACT, "--out", str(local)], check=True)
+    subprocess.run([FORESIGHT, "prepare", "shapes", *size, "--out", str(shards)], check=True)
+    subprocess.run([FORESIGHT, "extract", str(shards), *EXTRACT, "--out", str(local)], check=True)
     return shards, local
 
 
 def _driver(shards: Path, out: Path, address: str) -> subprocess.Popen[str]:
     words = ["extract", str(shards), *EXTRACT, "--out", str(out), "--engine", "ray", "--ray-address", address]
-    return subprocess.Popen([*FORESIGHT, *words], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen([FORESIGHT, *words], stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def _committed(out: Path) -> int:
@@ -168,6 +169,22 @@ def test_a_driver_that_is_killed_and_one_that_is_stopped_go_on(two_nodes: Any, t
     _, said = third.communicate(timeout=120)
     assert third.returncode == 0, said
     _same_bytes(local, out)
+
+
+@pytest.mark.cluster
+def test_probes_that_are_trained_on_a_cluster_read_the_same(two_nodes: Any, tmp_path: Path) -> None:
+    _, cache = _folders(tmp_path, 96, 16)
+    words = ["train-probe", str(cache), "--task", "counting,boxes", "--heads", "linear", "--json"]
+    ray = ["--engine", "ray", "--ray-address", two_nodes.address]
+    found = [
+        json.loads(
+            subprocess.run([FORESIGHT, *words, "--out", str(out), *more], check=True, stdout=subprocess.PIPE).stdout
+        )
+        for out, more in ((tmp_path / "here", []), (tmp_path / "there", ray))
+    ]
+    here, there = ({(row["task"], row["point"], row["run"]): row["value"] for row in rows} for rows in found)
+    assert there == pytest.approx(here, abs=1e-6)
+    assert len(here) > 4
 
 
 @pytest.mark.cluster
