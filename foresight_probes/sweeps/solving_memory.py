@@ -18,7 +18,7 @@ _COPIES = 2.5
 
 
 def map_bytes(task: Task, data: FeatureData, penalties: int) -> int:
-    """Returns the bytes that a run takes: its maps from features to answers in float64, copies of them, and its head."""
+    """Returns the bytes that a run takes: maps from features to answers in float64, copies of them, and its head."""
     width = sum(data.widths)
     return task.outputs_for(width=width, grid=data.grid).channels * width * int(8 * _COPIES * penalties + 4)
 
