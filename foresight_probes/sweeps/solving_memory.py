@@ -9,16 +9,18 @@ from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.tasks import Task
 from foresight_probes.training.run_spec import RunSpec
 
-AT_ONCE = 2**31
-"""Bytes of maps of runs that are solved together; a single run may take more."""
-MOST_OF_MEMORY = 0.3
-"""Share of the machine's memory that the maps of one run may take."""
+AT_ONCE = 2**32
+"""Bytes that runs take which are solved together; a single run may take more."""
+MOST_OF_MEMORY = 0.5
+"""Share of the machine's memory that one run may take."""
+_COPIES = 2.5
+"""What a run takes at most, in its maps: those of parts of its answers are put together."""
 
 
 def map_bytes(task: Task, data: FeatureData, penalties: int) -> int:
-    """Returns the bytes of a run's maps in float64, and of its head in float32; from features to answers."""
+    """Returns the bytes that a run takes: maps from features to answers in float64, copies of them, and its head."""
     width = sum(data.widths)
-    return task.outputs_for(width=width, grid=data.grid).channels * width * (8 * penalties + 4)
+    return task.outputs_for(width=width, grid=data.grid).channels * width * int(8 * _COPIES * penalties + 4)
 
 
 def together(runs: Sequence[RunSpec], sizes: Mapping[str, int]) -> list[list[int]]:

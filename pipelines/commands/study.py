@@ -10,6 +10,8 @@ from pipelines.completion import complete_studies
 
 MOST_PROCESSES = 4
 """Processes of a demo, unless a number is given."""
+BYTES_EACH = 10 * 2**30
+"""Memory that each may need, for its decoders."""
 
 if TYPE_CHECKING:
     from foresight_probes.studies.planning import StudyPlan
@@ -210,8 +212,9 @@ def _carry_out(
 
 
 def _processes(*, demo: bool) -> int:
-    """Returns how many processes train unless a number is given: a demo's probes are small, and each needs 2 GB."""
-    return min(os.cpu_count() or 1, MOST_PROCESSES) if demo else 1
+    """Returns how many processes train unless a number is given."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(os.cpu_count() or 1, MOST_PROCESSES, memory // BYTES_EACH)) if demo else 1
 
 
 def _require_data(study: "Study", places: list[str] | None, *, demo: bool) -> None:

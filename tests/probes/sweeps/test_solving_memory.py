@@ -72,7 +72,7 @@ def test_groups_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bytes_of_a_map(cache: Cache) -> None:
-    """Three numbers from four channels: 12 weights, ten maps of 8 bytes each and a head of 4."""
+    """Three numbers from four channels: 12 weights, ten maps of 8 bytes each, two and a half times, and a head of 4."""
 
     class Data:
         widths, grid = (4,), None
@@ -81,7 +81,7 @@ def test_bytes_of_a_map(cache: Cache) -> None:
         def outputs_for(self, **_: Any) -> Any:
             return type("Outputs", (), {"channels": 3})
 
-    assert map_bytes(Task(), Data(), 10) == 12 * 84  # type: ignore[arg-type]
+    assert map_bytes(Task(), Data(), 10) == 12 * 204  # type: ignore[arg-type]
     assert load("boxes").outputs.channels > 0
     assert not too_large(10**6)
     assert "TB" in too_large(10**15)
