@@ -190,7 +190,6 @@ def run(
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
-    from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
     from pipelines.launchers import launcher_of
@@ -211,8 +210,8 @@ def run(
     plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
     for remark in _before_training(plan):
         say(remark)
+    share = WorkShare(begin=begin_of(), waits=not no_wait)
     with progress("train-probe", plan.samples or None) as advance:
-        share = WorkShare(begin=begin_of(), waits=not no_wait)
         results = train_on(
             plan,
             devices=request.devices,
@@ -221,9 +220,7 @@ def run(
             share=share,
             elsewhere=elsewhere,
         )
-    for remark in (*edge_remarks(results), *_not_measured(results)):
-        say(remark)
-    _show(results, json_output=json_output)
+    _tell(results, json_output=json_output)
 
 
 def _before_training(plan: "SweepPlan") -> list[str]:
@@ -233,10 +230,14 @@ def _before_training(plan: "SweepPlan") -> list[str]:
     return [*(f"left out: {remark}" for remark in plan.left_out), *plan.remarks, *calibration_warnings(plan)]
 
 
-def _show(results: "Sequence[Result]", *, json_output: bool) -> None:
+def _tell(results: "Sequence[Result]", *, json_output: bool) -> None:
+    from foresight_probes.results.grid_edges import edge_remarks
     from foresight_probes.results.result import summary_row
     from pipelines.output import print_json
+    from pipelines.progress_bar import say
 
+    for remark in (*edge_remarks(results), *_not_measured(results)):
+        say(remark)
     if json_output:
         print_json([summary_row(result) for result in results])
         return
