@@ -16,6 +16,8 @@ from pipelines.completion import (
 if TYPE_CHECKING:
     from foresight_probes.results.result import Result
     from foresight_probes.sweeps.plan import SweepPlan
+    from foresight_probes.sweeps.processes import ShareOut
+    from foresight_probes.sweeps.sweep import SweepRequest
 
 CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://…) of a cache.", metavar="CACHE")]
 Task = Annotated[
@@ -190,11 +192,9 @@ def run(
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
     from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
-    from foresight_probes.sweeps.processes import train_on
     from foresight_probes.sweeps.sweep import parse_sweep
     from pipelines.launchers import launcher_of
     from pipelines.launchers.point_work import share_out_by
-    from pipelines.progress_bar import progress, say
     from pipelines.staging import plan_near
 
     words = {
@@ -204,15 +204,22 @@ def run(
         "lpips_weights": lpips_weights,
     }
     request = parse_sweep(words, config)
-    launcher = launcher_of(engine, ray_address, ray_workers)
-    elsewhere = share_out_by(launcher, gpu_share) if engine != "local" else None
+    elsewhere = share_out_by(launcher_of(engine, ray_address, ray_workers), gpu_share)
     take_own_gpu(request.sweep.options.device)
     plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
-    for remark in _before_training(plan):
-        say(remark)
+    _say_before_training(plan)
     share = WorkShare(begin=begin_of(), waits=not no_wait)
+    _tell(_trained(plan, request, share, elsewhere), json_output=json_output)
+
+
+def _trained(
+    plan: "SweepPlan", request: "SweepRequest", share: WorkShare, elsewhere: "ShareOut | None"
+) -> "list[Result]":
+    from foresight_probes.sweeps.processes import train_on
+    from pipelines.progress_bar import progress
+
     with progress("train-probe", plan.samples or None) as advance:
-        results = train_on(
+        return train_on(
             plan,
             devices=request.devices,
             loggers=request.loggers,
@@ -220,14 +227,16 @@ def run(
             share=share,
             elsewhere=elsewhere,
         )
-    _tell(results, json_output=json_output)
 
 
-def _before_training(plan: "SweepPlan") -> list[str]:
-    """Returns what a person should know of a plan before it is carried out."""
+def _say_before_training(plan: "SweepPlan") -> None:
+    """Says what a person should know of a plan before it is carried out."""
     from foresight_probes.calibration.warnings import calibration_warnings
+    from pipelines.progress_bar import say
 
-    return [*(f"left out: {remark}" for remark in plan.left_out), *plan.remarks, *calibration_warnings(plan)]
+    left_out = (f"left out: {remark}" for remark in plan.left_out)
+    for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
+        say(remark)
 
 
 def _tell(results: "Sequence[Result]", *, json_output: bool) -> None:

@@ -12,6 +12,7 @@ from foresight_probes.sweeps.failed_runs import FailedRun
 from foresight_probes.sweeps.plan import SweepPlan
 from foresight_probes.sweeps.processes import ShareOut, train_point
 from foresight_probes.sweeps.sweep import Sweep
+from pipelines.launchers.local import LocalLauncher
 from pipelines.launchers.work import Done, Launcher, Piece
 
 
@@ -48,8 +49,10 @@ class PointWork:
         return train_point(self.open_again, self.sweep, self.root, self.division, self.loggers, point)
 
 
-def share_out_by(launcher: Launcher, gpus: float) -> ShareOut:
-    """Returns the function that trains the points of a plan by a launcher, each on a share of a GPU."""
+def share_out_by(launcher: Launcher, gpus: float) -> ShareOut | None:
+    """Returns the function that trains the points of a plan by a launcher, each on a share of a GPU; None for here."""
+    if isinstance(launcher, LocalLauncher):
+        return None
 
     def share_out(plan: SweepPlan, points: Sequence[str], loggers: Sequence[str], advance: Advance) -> list[FailedRun]:
         failures: list[FailedRun] = []
