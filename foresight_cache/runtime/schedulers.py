@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from fractions import Fraction
 
+from foresight_cache.errors import UsageError
+
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 _LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID")
 """Torchrun's variable, then SLURM's: torchrun also runs inside a SLURM job, whose numbers are then those of nodes."""
@@ -55,24 +57,35 @@ def local_rank(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def see_one_gpu(number: int) -> None:
-    """Lets this process see one GPU alone, the one with this number, counted round where there are fewer.
+    """Lets this process see one GPU alone; see `see_gpus`."""
+    see_gpus(number, 1)
+
+
+def see_gpus(number: int, each: int) -> None:
+    """Lets this process see `each` GPUs alone, those of the group with this number, counted round where there are fewer.
 
     The numbers are those of the GPUs that it sees now. Without a GPU nothing changes. It has to come before the first
-    use of a GPU in the process.
+    use of a GPU in the process. Raises `UsageError` where it sees fewer than `each`.
     """
     import torch
 
     visible = [gpu for gpu in os.environ.get(VISIBLE_GPUS, "").split(",") if gpu]
     gpus = visible or [str(index) for index in range(torch.cuda.device_count())]
-    if gpus:
-        os.environ[VISIBLE_GPUS] = gpus[number % len(gpus)]
+    if not gpus:
+        return
+    if len(gpus) < each:
+        raise UsageError(
+            f"a model takes {each} GPUs, and this process sees {len(gpus)}; give it more, or fewer a model"
+        )
+    first = number % (len(gpus) // each) * each
+    os.environ[VISIBLE_GPUS] = ",".join(gpus[first : first + each])
 
 
-def take_own_gpu(device: str) -> None:
-    """Gives each of the processes that a scheduler started on this machine a GPU of its own, as far as there are any.
+def take_own_gpus(device: str, each: int = 1) -> None:
+    """Gives each of the processes that a scheduler started on this machine GPUs of its own, as far as there are any.
 
-    The first process stays as it is, for it takes the first GPU anyway. A `device` that names a GPU by number, such as
-    `cuda:1`, is left as it is too.
+    The first process stays as it is where it needs one, for it takes the first GPU anyway. A `device` that names a GPU
+    by number, such as `cuda:1`, is left as it is too. Raises `UsageError` where there are fewer than it needs.
     """
-    if device in ("auto", "cuda") and (rank := local_rank()):
-        see_one_gpu(rank)
+    if device in ("auto", "cuda") and (local_rank() or each > 1):
+        see_gpus(local_rank(), each)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -32,6 +33,7 @@ def run(
     engine: parameters.Engine = "local",
     ray_address: parameters.RayAddress = None,
     ray_workers: parameters.Actors = None,
+    gpus_per_model: parameters.GpusPerModel = 1,
     print_sbatch: parameters.PrintSbatch = False,
     json_output: Json = False,
 ) -> None:
@@ -66,8 +68,11 @@ def run(
         print_json({}) if json_output else None
         return
     _check_place(out, execution)
-    words: dict[str, Any] = {"shards": shards, "model": model, "points": points, "inputs": inputs, "loading": loading}
-    work = ExtractionWork(**words, execution=execution, out=out, pieces=pieces, share=share)
+    words: dict[str, Any] = {"shards": shards, "model": model, "points": points, "inputs": inputs, "out": out}
+    loading = replace(loading, device_map="auto") if gpus_per_model > 1 else loading
+    work = ExtractionWork(
+        **words, loading=loading, execution=execution, pieces=pieces, share=share, gpus=gpus_per_model
+    )
     _carry_out(launcher, work, max_bad, json_output=json_output)
 
 
@@ -85,11 +90,11 @@ def _carry_out(launcher: "Launcher", work: "ExtractionWork", max_bad: float, *, 
 
 def _here(launcher: "Launcher", work: "ExtractionWork") -> None:
     """Extracts in this process; the progress tells which stage it waits for."""
-    from foresight_cache.runtime.schedulers import take_own_gpu
+    from foresight_cache.runtime.schedulers import take_own_gpus
     from pipelines.progress_bar import progress
 
-    if work.loading.device_map == "one":  # else all GPUs are one model's
-        take_own_gpu(work.loading.device)
+    if work.gpus > 1 or work.loading.device_map == "one":  # else all GPUs are one model's
+        take_own_gpus(work.loading.device, work.gpus)
     with progress("load", None):
         plan = work.plan
     missing = sum(plan.layout.shards[int(number)].samples for number in work.pieces if number in plan.missing)

@@ -60,6 +60,14 @@ Engine = Annotated[
         autocompletion=complete_engines,
     ),
 ]
+GpusPerModel = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="GPUs over which a model is shared out that is larger than one, in each process or Ray worker; as "
+        "--device-map auto does over all that there are.",
+    ),
+]
 RayAddress = Annotated[
     str | None,
     typer.Option(

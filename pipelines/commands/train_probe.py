@@ -191,7 +191,7 @@ def run(
 
     Example: foresight train-probe caches/coco --task boxes --points E4,E5 --lr 1e-3,1e-2 --out runs/coco
     """
-    from foresight_cache.runtime.schedulers import begin_of, take_own_gpu
+    from foresight_cache.runtime.schedulers import begin_of, take_own_gpus
     from foresight_probes.sweeps.sweep import parse_sweep
     from pipelines.launchers import launcher_of
     from pipelines.launchers.point_work import share_out_by
@@ -205,7 +205,7 @@ def run(
     }
     request = parse_sweep(words, config)
     elsewhere = share_out_by(launcher_of(engine, ray_address, ray_workers), gpu_share)
-    take_own_gpu(request.sweep.options.device)
+    take_own_gpus(request.sweep.options.device)
     plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
     _say_before_training(plan)
     share = WorkShare(begin=begin_of(), waits=not no_wait)

@@ -35,7 +35,7 @@ class ExtractionWork:
     execution: Execution
     out: str
     pieces: Sequence[Piece]
-    gpus: float = 1
+    gpus: int = 1
     share: WorkShare = WHOLE
     times: StageTimes = field(default_factory=StageTimes)
     most_at_once: int = MOST_AT_ONCE

@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from foresight_cache.runtime.schedulers import VISIBLE_GPUS, see_one_gpu, take_own_gpu
+from foresight_cache.errors import UsageError
+from foresight_cache.runtime.schedulers import VISIBLE_GPUS, see_gpus, see_one_gpu, take_own_gpus
 
 
 @pytest.fixture(autouse=True)
@@ -52,5 +53,24 @@ def test_processes_of_a_scheduler(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    take_own_gpu(device)
+    take_own_gpus(device)
     assert os.environ.get(VISIBLE_GPUS) == chosen
+
+
+@pytest.mark.parametrize(
+    ("visible", "rank", "each", "chosen"),
+    [("", "0", 2, "0,1"), ("", "1", 2, "2,3"), ("", "2", 2, "0,1"), ("", "0", 4, "0,1,2,3"), ("5,6,7", "1", 2, "5,6")],
+)
+def test_models_of_several_gpus(
+    visible: str, rank: str, each: int, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_LOCALID", rank)
+    if visible:
+        monkeypatch.setenv(VISIBLE_GPUS, visible)
+    take_own_gpus("auto", each)
+    assert os.environ[VISIBLE_GPUS] == chosen
+
+
+def test_fewer_gpus_than_a_model_takes() -> None:
+    with pytest.raises(UsageError, match="a model takes 8 GPUs, and this process sees 4"):
+        see_gpus(0, 8)
