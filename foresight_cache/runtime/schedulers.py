@@ -62,7 +62,7 @@ def see_one_gpu(number: int) -> None:
 
 
 def see_gpus(number: int, each: int) -> None:
-    """Lets this process see `each` GPUs alone, those of the group with this number, counted round where there are fewer.
+    """Lets this process see `each` GPUs alone: those of the group of this number, counted round where there are fewer.
 
     The numbers are those of the GPUs that it sees now. Without a GPU nothing changes. It has to come before the first
     use of a GPU in the process. Raises `UsageError` where it sees fewer than `each`.
