@@ -64,6 +64,8 @@ class _Driver:
     idle: list[Any] = field(default_factory=list)
     working: dict[Any, _Chunk] = field(default_factory=dict)
     tries: Counter[Piece] = field(default_factory=Counter)
+    lost: set[Piece] = field(default_factory=set)
+    """Pieces that a worker had which died or hangs, and may have claimed: a worker claims the next one ahead."""
     later: list[tuple[float, Piece]] = field(default_factory=list)
     failed_starts: int = 0
 
@@ -130,13 +132,13 @@ class _Driver:
             self.working[method.remote(pieces, again)] = _Chunk(actor, list(pieces), again)
 
     def _next_chunk(self) -> tuple[Sequence[Piece], bool]:
-        """Returns pieces for a worker; those at which one has died go alone."""
-        if self.tries[self.queue[0]]:
+        """Returns pieces for a worker; those that one has lost go alone, whoever claims them."""
+        if self.queue[0] in self.lost:
             return [self.queue.popleft()], True
         workers = len(self.idle) + len(self.working) + len(self.starting) + 1
         count = max(1, min(self.work.most_at_once, len(self.queue) // (_CHUNKS_EACH * workers)))
         pieces: list[Piece] = []
-        while self.queue and len(pieces) < count and not self.tries[self.queue[0]]:
+        while self.queue and len(pieces) < count and self.queue[0] not in self.lost:
             pieces.append(self.queue.popleft())
         return pieces, False
 
@@ -178,6 +180,7 @@ class _Driver:
                     f"{_named([first])} has ended {self.tries[first]} workers, the last since {_sentence(error)}; "
                     "look at its samples, or give workers more memory; all others that were begun are kept"
                 ) from error
+            self.lost.update(chunk.left)
             self.queue.extendleft(reversed(chunk.left))
 
     def _end(self) -> None:

@@ -65,7 +65,7 @@ def _driver(shards: Path, out: Path, address: str) -> subprocess.Popen[str]:
 
 
 def _committed(out: Path) -> int:
-    return len(list((out / "samples").glob("*.json"))) if (out / "samples").exists() else 0
+    return len(list((out / "samples").glob("[0-9]*.json"))) if (out / "samples").exists() else 0
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
