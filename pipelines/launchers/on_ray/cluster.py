@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,6 +14,8 @@ from pipelines.launchers.work import Work, WorkFailed
 
 NODE_SECONDS = 120.0
 """Seconds that a node has to say which versions it runs, a start of Python and an import."""
+ANSWER_SECONDS = 10.0
+"""Seconds that the head of a cluster has to answer."""
 _CPUS_PER_GPU = 4
 
 
@@ -50,18 +53,30 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 def _connect(ray: Any, address: str | None) -> None:
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     _silence(ray)
+    named = address or os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(address=address or "auto", **settings)
+        _require_answer(named)
+        ray.init(address=named or "auto", **settings)
     except ConnectionError as error:
-        if address or os.environ.get("RAY_ADDRESS"):
+        if named:
             raise UsageError(
-                f"no Ray cluster answers at {address or os.environ['RAY_ADDRESS']}; start one there ('ray start'), and "
-                "this command on one of its nodes, or leave out the address for one on this machine"
+                f"no Ray cluster answers at {named}; start one there ('ray start'), and this command on one of its "
+                "nodes, or leave out the address for one on this machine"
             ) from error
         ray.init(include_dashboard=False, **settings)
     except (RuntimeError, ValueError) as error:
         said = " ".join(str(error).split())
-        raise UsageError(f"the Ray cluster at {address or 'this machine'} cannot be joined: {said}") from error
+        raise UsageError(f"the Ray cluster at {named or 'this machine'} cannot be joined: {said}") from error
+
+
+def _require_answer(address: str | None) -> None:
+    """Raises `ConnectionError` where nothing listens at an address with a port: Ray would ask for minutes, and exit."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise ConnectionError(str(error)) from error
 
 
 def _silence(ray: Any) -> None:

@@ -47,7 +47,6 @@ def test_without_ray_the_extra_is_named(
     )
 
 
-@pytest.mark.cluster
 def test_no_cluster_at_an_address(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ray")
     assert run(_extract(shards, "--engine", "ray", "--ray-address", "127.0.0.1:1")) == 2
