@@ -67,6 +67,8 @@ def carry_out(
     with helpers(pending, processes - 1 if pending else 0, LOGGERS, advance):
         for name, sweep in plan.sweeps.items():
             trained += pending_runs(sweep)
+            if name in pending:
+                say(f"{name}: {pending_runs(sweep):,} runs, group {list(pending).index(name) + 1} of {len(pending)}")
             try:
                 train_sweep(sweep, loggers=LOGGERS, advance=advance)
             except ProbeError as error:

@@ -194,7 +194,7 @@ def _carry_out(
     if dry_run:
         _print_plan(plan, json_output=json_output)
         return
-    with progress("study", sum(sweep.samples for sweep in plan.sweeps.values()) or None) as advance:
+    with progress("study", None) as advance:  # samples cost differently by head, so that they tell no time that is left
         operations = {own: operations_of(cache) for own, cache in plan.joined.caches.items()}
         carried = carry_out(plan, operations=operations, advance=advance, say=say, processes=processes)
     page = write_study(
