@@ -183,7 +183,7 @@ def _with_refits(cache: Cache, sweep: Sweep, out: Path, division: Division) -> t
         return plan, [f"nothing is fitted again, so that intervals do not count it: {error}"]
 
 
-def _usable_tasks(cache: Cache, sweep: Sweep, division: Division) -> tuple[tuple[str, ...], dict[str, str]]:
+def _usable_tasks(cache: Cache, sweep: Sweep, division: Division = WHOLE) -> tuple[tuple[str, ...], dict[str, str]]:
     """Returns the tasks that samples can be asked, in each fold where there are folds, and why the others cannot."""
     folds = range(sweep.options.folds or 0)
     divisions = [replace(division, fold=fold) for fold in folds] or [division]

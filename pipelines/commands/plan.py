@@ -1,7 +1,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from pipelines.options_to_parameters import with_flags
 if TYPE_CHECKING:
     from foresight_cache.extraction.planning.batch_trials import BatchTrial
     from foresight_cache.extraction.planning.extraction_plan import ExtractionPlan
+    from pipelines.cluster_table import ClusterTable
 
 TryBatches = Annotated[
     bool,
@@ -41,6 +42,10 @@ def run(
     max_bad: MaxBad = 0.0,  # noqa: ARG001 - the arguments of extract, so that one word turns a plan into its work
     part: parameters.Part = None,  # noqa: ARG001 - of all shards, whichever process makes them
     no_wait: parameters.NoWait = False,  # noqa: ARG001
+    engine: parameters.Engine = "local",  # noqa: ARG001
+    ray_address: parameters.RayAddress = None,  # noqa: ARG001
+    ray_workers: parameters.Actors = None,  # noqa: ARG001
+    gpus_per_model: parameters.GpusPerModel = 1,  # noqa: ARG001
     print_sbatch: parameters.PrintSbatch = False,  # noqa: ARG001
     json_output: Json = False,
     trying: TryBatches = False,
@@ -66,12 +71,10 @@ def run(
     from pipelines.output import print_json
     from pipelines.progress_bar import progress
 
-    if no_pilot and trying:
-        raise UsageError("--no-pilot measures nothing and --try-batches does; give one of them")
+    _require_one(no_pilot, trying)
     arguments = shards, model, points, inputs, loading, execution
     shard_set, encoder, options = described(*arguments)
-    has_gpu = gpu_rates.gpu_name(encoder) is not None
-    if no_pilot or (cluster.nodes and not has_gpu):
+    if no_pilot or (cluster.nodes and gpu_rates.gpu_name(encoder) is None):
         if trying:
             raise UsageError("--try-batches measures a GPU, and there is none here; leave it or --nodes out")
         formulas = ClusterTable.assumed(CachePlan(shard_set, encoder, options, out), cluster)
@@ -85,10 +88,22 @@ def run(
         trials = try_batches(shard_set, encoder, options) if trying else []
     table = ClusterTable.after_pilot(CachePlan(shard_set, encoder, options, out), planned, cluster, load_seconds)
     if json_output:
-        batches = {"batches": [asdict(trial) for trial in trials]} if trying else {}
-        print_json(planned.to_json() | batches | (table.to_json() if table else {}))
-    else:
-        print("\n".join([_text(planned), *(table.lines() if table else ()), *_trials(trials)]))
+        print_json(planned.to_json() | _batches(trials, trying) | (table.to_json() if table else {}))
+        raise typer.Exit(0 if planned.fits else 1)
+    _show(planned, table, trials)
+
+
+def _require_one(no_pilot: bool, trying: bool) -> None:
+    if no_pilot and trying:
+        raise UsageError("--no-pilot measures nothing and --try-batches does; give one of them")
+
+
+def _batches(trials: "Sequence[BatchTrial]", trying: bool) -> dict[str, Any]:
+    return {"batches": [asdict(trial) for trial in trials]} if trying else {}
+
+
+def _show(planned: "ExtractionPlan", table: "ClusterTable | None", trials: "Sequence[BatchTrial]") -> None:
+    print("\n".join([_text(planned), *(table.lines() if table else ()), *_trials(trials)]))
     raise typer.Exit(0 if planned.fits else 1)
 
 
