@@ -12,6 +12,7 @@ from fractions import Fraction
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
+from queue import Empty
 
 import torch
 
@@ -25,6 +26,10 @@ from foresight_probes.sweeps.divisions import Division
 from foresight_probes.sweeps.plan import SweepPlan, plan_sweep
 from foresight_probes.sweeps.split_runs import train_split
 from foresight_probes.sweeps.sweep import Sweep
+
+LAST_SECONDS = 5.0
+"""Seconds that reports have at the end."""
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ def helpers(plans: Mapping[str, SweepPlan], count: int, loggers: Sequence[str], 
         context.Process(target=_help, args=(number, threads, groups, tuple(loggers), done), daemon=True)
         for number in range(1, count + 1)
     ]
-    listener = threading.Thread(target=_report, args=(done, advance), name="helpers", daemon=True)
+    over = threading.Event()
+    listener = threading.Thread(target=_report, args=(done, over, advance), name="helpers", daemon=True)
     usual = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
@@ -65,16 +71,17 @@ def helpers(plans: Mapping[str, SweepPlan], count: int, loggers: Sequence[str], 
         yield
     finally:
         torch.set_num_threads(usual)
-        for process in processes:
+        for process in (own for own in processes if own.pid is not None):
             process.terminate()
             process.join()
-        done.put(None)
-        listener.join()
+        over.set()
+        listener.join(LAST_SECONDS)  # no longer: what a process has left half written is never whole
 
 
-def _report(done: "Queue[tuple[int, int] | None]", advance: Advance) -> None:
-    while (finished := done.get()) is not None:
-        advance(*finished)
+def _report(done: "Queue[tuple[int, int]]", over: threading.Event, advance: Advance) -> None:
+    while not over.is_set():
+        with suppress(Empty):
+            advance(*done.get(timeout=_POLL_SECONDS))
 
 
 def _help(
@@ -82,7 +89,7 @@ def _help(
     threads: int,
     groups: Sequence[_Group],
     loggers: Sequence[str],
-    done: "Queue[tuple[int, int] | None]",
+    done: "Queue[tuple[int, int]]",
 ) -> None:
     """Trains all groups beside others, and waits for none; errors are told by who carries the study out."""
     end_with_parent()
