@@ -7,6 +7,7 @@ one JSON line with what was done; fails where a final cache differs, has an obje
 """
 
 import json
+import logging
 import os
 import random
 import signal
@@ -120,6 +121,7 @@ def _losing(seed: int, done: dict[str, Any]) -> Iterator[Callable[[str], dict[st
 def _moto(_seed: int, _done: dict[str, Any]) -> Iterator[Callable[[str], dict[str, bytes]]]:
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request would bury what a writer says
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
