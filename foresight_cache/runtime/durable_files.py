@@ -84,10 +84,10 @@ def same_bytes(one: Path, other: Path) -> bool:
         return not second.read(1)
 
 
-def make_passing_folder(folder: Path) -> None:
+def make_passing_folder(folder: Path, mode: int = 0o777) -> None:
     """Makes a folder that others may remove and make again at any time, in a parent that stays."""
     with suppress(FileExistsError):
-        folder.mkdir()  # without `exist_ok`, which looks once more and does not expect that it is gone again
+        folder.mkdir(mode)  # without `exist_ok`, which looks once more and does not expect that it is gone again
 
 
 def make_folder(folder: Path) -> None:

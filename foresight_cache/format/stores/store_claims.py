@@ -21,6 +21,7 @@ from foresight_cache.format.stores.conditional_writes import ConditionalWrites
 from foresight_cache.format.stores.object_client import Meta, ObjectClient
 from foresight_cache.runtime import claims
 from foresight_cache.runtime.attempts import LEASE_SECONDS, has_ended, new_attempt
+from foresight_cache.runtime.durable_files import make_passing_folder
 
 _SUFFIX = ".claim"
 _TRUSTED_SECONDS = 600.0
@@ -142,8 +143,10 @@ class StoreClaims:
     def _folder(self) -> Path:
         """Returns the local folder of the scratch folders of this user."""
         folder = (self._base or _roomiest()) / f"foresight-scratch-{os.getuid()}"
-        if self._base is None and folder.exists() and folder.stat().st_uid != os.getuid():
-            raise CacheError(f"{folder} belongs to another user; remove it, or name another folder with --scratch")
+        if self._base is None:
+            with suppress(FileNotFoundError):  # not made yet, or another process has just removed it
+                if folder.stat().st_uid != os.getuid():
+                    raise CacheError(f"{folder} belongs to another user; remove it, or name another with --scratch")
         return folder
 
 
@@ -156,7 +159,8 @@ def _attempt_of(record: bytes) -> str:
 
 def _make(scratch: Path) -> None:
     while True:
-        scratch.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch.parent.parent.mkdir(parents=True, exist_ok=True)
+        make_passing_folder(scratch.parent, 0o700)
         try:
             return scratch.mkdir()
         except FileNotFoundError:

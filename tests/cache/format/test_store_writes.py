@@ -262,6 +262,31 @@ class TestClaims:
             ObjectStore(URL).claim("000001")
         assert server.objects == {}
 
+    @pytest.mark.usefixtures("server")
+    @pytest.mark.parametrize("call", ["mkdir", "stat"])
+    def test_a_folder_that_others_remove_just_when_it_is_looked_at(
+        self, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the last attempt of another process does, at the worst moment."""
+        folder, usual, removed = tmp_path / f"foresight-scratch-{os.getuid()}", getattr(os, call), []
+        folder.mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+        def then_removed(path: Path, *arguments: object, **words: object) -> object:
+            try:
+                return usual(path, *arguments, **words)
+            finally:
+                if Path(path) == folder and not removed:
+                    folder.rmdir()
+                    removed.append(folder)
+
+        monkeypatch.setattr(os, call, then_removed)
+        held = ObjectStore(URL).claim("000001")
+        assert removed
+        assert held
+        assert held.scratch.is_dir()
+
     def test_one_of_many_has_a_claim(self, server: LosingStore) -> None:
         server.sometimes(0.2, seed=3)
         held = []
