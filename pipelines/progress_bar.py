@@ -2,11 +2,15 @@
 
 import sys
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Protocol, Self
 
 from foresight_cache.runtime.progress import StageTimes
 from pipelines.progress_lines import ProgressLines
+from pipelines.progress_records import ProgressRecords
+
+_for_programs = ContextVar("for_programs", default=False)
 
 
 class Report(Protocol):
@@ -24,10 +28,16 @@ def progress(
 ) -> AbstractContextManager[Report]:
     """Shows progress while the block runs; `total` is the number of samples to come, or none if unknown.
 
-    With `times`, also which stage the work waits for.
+    With `times`, also which stage the work waits for. Off a terminal, a command with --json writes JSON lines.
     """
-    kind = ProgressBar if sys.stderr.isatty() else ProgressLines
+    kind = ProgressBar if sys.stderr.isatty() else ProgressRecords if _for_programs.get() else ProgressLines
     return kind(label, total, unit, times)
+
+
+def speak_to_programs(wanted: bool) -> bool:
+    """Has the progress that begins from now on written for programs, or for people; returns what it was given."""
+    _for_programs.set(wanted)
+    return wanted
 
 
 class ProgressBar:

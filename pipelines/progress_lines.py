@@ -18,6 +18,9 @@ class ProgressLines:
     What is over before the first line would come says nothing at all.
     """
 
+    _always_ends = False
+    """Whether the end is told in any case."""
+
     def __init__(self, label: str, total: int | None, unit: str, times: StageTimes | None) -> None:
         self._label, self._unit, self._times = label, unit, times
         self._done, self._size, self._total = 0, 0, total
@@ -36,7 +39,7 @@ class ProgressLines:
     ) -> None:
         self._over.set()
         self._thread.join()
-        if self._has_spoken and kind is None:
+        if (self._has_spoken or self._always_ends) and kind is None:
             self._print(over=True)
 
     def __call__(self, samples: int, size: int) -> None:
@@ -52,11 +55,13 @@ class ProgressLines:
             self._print(over=False)
 
     def _print(self, *, over: bool) -> None:
-        seconds = time.monotonic() - self._start
+        print(self._line(time.monotonic() - self._start, over=over), file=self._stream, flush=True)
+        self._has_spoken = True
+
+    def _line(self, seconds: float, *, over: bool) -> str:
         count = progress_text(self._unit, self._done, self._total, self._size, seconds, over=over)
         stages = self._times.text().replace(" · ", ", ") if self._times else ""
-        print(f"{self._label}: {count}" + (f" ({stages})" if stages else ""), file=self._stream, flush=True)
-        self._has_spoken = True
+        return f"{self._label}: {count}" + (f" ({stages})" if stages else "")
 
 
 def progress_text(unit: str, done: int, total: int | None, size: int, seconds: float, *, over: bool) -> str:

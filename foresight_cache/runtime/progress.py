@@ -70,9 +70,12 @@ class StageTimes:
                     return
             yield item
 
+    def shares(self) -> dict[str, float]:
+        """Returns each stage's share of the time, 0 to 1, in the order in which they were first met."""
+        seconds = dict(self.seconds)  # the loop goes on counting meanwhile
+        whole = sum(seconds.values())
+        return {stage: own / whole if whole else 0.0 for stage, own in seconds.items()}
+
     def text(self) -> str:
-        """Lists each stage with its share of the time, in the order in which they were first met."""
-        whole = sum(self.seconds.values())
-        return " · ".join(
-            f"{stage} {seconds / whole:.0%}".replace("%", " %") for stage, seconds in self.seconds.items()
-        )
+        """Lists each stage with its share."""
+        return " · ".join(f"{stage} {share:.0%}".replace("%", " %") for stage, share in self.shares().items())

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from pipelines.commands.options import Json, MaxBad, Model, Out, Points, Shards
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
     from pipelines.launchers.extraction_work import ExtractionWork
     from pipelines.launchers.work import Done, Launcher
 
@@ -35,6 +38,8 @@ def run(
     ray_workers: parameters.Actors = None,
     gpus_per_model: parameters.GpusPerModel = 1,
     print_sbatch: parameters.PrintSbatch = False,
+    logger: parameters.RateLogger = "none",
+    logs: parameters.Logs = None,
     json_output: Json = False,
 ) -> None:
     """Run the frozen model once over prepared shards and write a cache.
@@ -54,6 +59,7 @@ def run(
     from pipelines.launchers.sbatch import sbatch_script
     from pipelines.output import print_json
     from pipelines.progress_bar import say
+    from pipelines.rate_log import logs_beside, open_loggers
 
     split_list(points, "--points")  # mistakes in words come before those in files
     share = WorkShare(part=Part.parse(part) if part else Part(1, 1), begin=begin_of(), waits=not no_wait)
@@ -73,43 +79,49 @@ def run(
     work = ExtractionWork(
         **words, loading=loading, execution=execution, pieces=pieces, share=share, gpus=gpus_per_model
     )
-    _carry_out(launcher, work, max_bad, json_output=json_output)
+    loggers = open_loggers(split_list(logger, "--logger"), logs or logs_beside(out))
+    _carry_out(launcher, work, loggers, max_bad, json_output=json_output)
 
 
-def _carry_out(launcher: "Launcher", work: "ExtractionWork", max_bad: float, *, json_output: bool) -> None:
+def _carry_out(
+    launcher: "Launcher", work: "ExtractionWork", loggers: "Sequence[Logger]", max_bad: float, *, json_output: bool
+) -> None:
     from foresight_cache.extraction.extraction_loop import check_share_of_bad
     from foresight_cache.reader import open_cache
     from pipelines.launchers.local import LocalLauncher
     from pipelines.output import cache_json, print_json
 
-    _here(launcher, work) if isinstance(launcher, LocalLauncher) else _elsewhere(launcher, work)
+    extract = _here if isinstance(launcher, LocalLauncher) else _elsewhere
+    extract(launcher, work, loggers)
     cache = open_cache(work.out)
     print_json(cache_json(cache)) if json_output else print(cache)
     check_share_of_bad(cache, max_bad)
 
 
-def _here(launcher: "Launcher", work: "ExtractionWork") -> None:
+def _here(launcher: "Launcher", work: "ExtractionWork", loggers: "Sequence[Logger]") -> None:
     """Extracts in this process; the progress tells which stage it waits for."""
     from foresight_cache.runtime.schedulers import take_own_gpus
     from pipelines.progress_bar import progress
+    from pipelines.rate_log import logged
 
     if work.gpus > 1 or work.loading.device_map == "one":  # else all GPUs are one model's
         take_own_gpus(work.loading.device, work.gpus)
     with progress("load", None):
         plan = work.plan
     missing = sum(plan.layout.shards[int(number)].samples for number in work.pieces if number in plan.missing)
-    with progress("extract", missing, times=work.times) as report:
+    with progress("extract", missing, times=work.times) as shown, logged(shown, loggers, work.times) as report:
         launcher.run(work, lambda finished: report(finished.samples, finished.size))
 
 
-def _elsewhere(launcher: "Launcher", work: "ExtractionWork") -> None:
+def _elsewhere(launcher: "Launcher", work: "ExtractionWork", loggers: "Sequence[Logger]") -> None:
     """Lets workers elsewhere extract; the progress is that of their commits."""
     from foresight_cache.shards import open_shards
     from pipelines.progress_bar import progress
+    from pipelines.rate_log import logged
 
     samples = {number: len(shard.ids) for number, shard in enumerate(open_shards(work.shards).shards)}
     left = sum(samples[int(number)] for number in work.pieces)
-    with progress("extract", left) as report:
+    with progress("extract", left) as shown, logged(shown, loggers) as report:
 
         def done(finished: "Done") -> None:
             nonlocal left

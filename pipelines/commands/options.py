@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from foresight_cache.errors import UsageError
-from pipelines.completion import complete_engines, complete_points
+from pipelines.completion import complete_engines, complete_loggers, complete_points
+from pipelines.progress_bar import speak_to_programs
 
 Shards = Annotated[Path, typer.Argument(help="Folder that 'foresight prepare' wrote.", metavar="SHARDS")]
 Model = Annotated[
@@ -83,7 +84,25 @@ Actors = Annotated[
     ),
 ]
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.", show_default="off")]
+RateLogger = Annotated[
+    str,
+    typer.Option(
+        "--logger",
+        help="Comma-separated logs of samples/s, MB/s and what is waited for: csv, tensorboard, wandb; or none.",
+        autocompletion=complete_loggers,
+    ),
+]
+Logs = Annotated[
+    Path | None,
+    typer.Option(
+        "--logs", help="Folder in whose logs/ --logger writes.", metavar="FOLDER", show_default="NAME.logs beside --out"
+    ),
+]
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON, for programs.", show_default="off", callback=speak_to_programs),
+]
 
 
 def is_own_call(context: typer.Context, json_output: bool) -> bool:

@@ -16,9 +16,9 @@ from pipelines.opening import described, opened
 from pipelines.options_to_parameters import with_flags
 
 if TYPE_CHECKING:
+    from foresight_cache.extraction.cache_plan import CachePlan
     from foresight_cache.extraction.planning.batch_trials import BatchTrial
     from foresight_cache.extraction.planning.extraction_plan import ExtractionPlan
-    from pipelines.cluster_table import ClusterTable
 
 TryBatches = Annotated[
     bool,
@@ -47,6 +47,8 @@ def run(
     ray_workers: parameters.Actors = None,  # noqa: ARG001
     gpus_per_model: parameters.GpusPerModel = 1,  # noqa: ARG001
     print_sbatch: parameters.PrintSbatch = False,  # noqa: ARG001
+    logger: parameters.RateLogger = "none",  # noqa: ARG001
+    logs: parameters.Logs = None,  # noqa: ARG001
     json_output: Json = False,
     trying: TryBatches = False,
     no_pilot: NoPilot = False,
@@ -73,12 +75,9 @@ def run(
 
     _require_one(no_pilot, trying)
     arguments = shards, model, points, inputs, loading, execution
-    shard_set, encoder, options = described(*arguments)
-    if no_pilot or (cluster.nodes and gpu_rates.gpu_name(encoder) is None):
-        if trying:
-            raise UsageError("--try-batches measures a GPU, and there is none here; leave it or --nodes out")
-        formulas = ClusterTable.assumed(CachePlan(shard_set, encoder, options, out), cluster)
-        print_json(formulas.to_json()) if json_output else print("\n".join(formulas.alone()))
+    expected = CachePlan(*described(*arguments), out)
+    if no_pilot or (cluster.nodes and gpu_rates.gpu_name(expected.encoder) is None):
+        _tell_by_formulas(expected, cluster, trying=trying, json_output=json_output)
         return
     begun = time.monotonic()
     shard_set, encoder, options = opened(*arguments)
@@ -89,8 +88,9 @@ def run(
     table = ClusterTable.after_pilot(CachePlan(shard_set, encoder, options, out), planned, cluster, load_seconds)
     if json_output:
         print_json(planned.to_json() | _batches(trials, trying) | (table.to_json() if table else {}))
-        raise typer.Exit(0 if planned.fits else 1)
-    _show(planned, table, trials)
+    else:
+        print("\n".join([_text(planned), *(table.lines() if table else ()), *_trials(trials)]))
+    raise typer.Exit(0 if planned.fits else 1)
 
 
 def _require_one(no_pilot: bool, trying: bool) -> None:
@@ -98,13 +98,18 @@ def _require_one(no_pilot: bool, trying: bool) -> None:
         raise UsageError("--no-pilot measures nothing and --try-batches does; give one of them")
 
 
+def _tell_by_formulas(expected: "CachePlan", cluster: Cluster, *, trying: bool, json_output: bool) -> None:
+    from pipelines.cluster_table import ClusterTable
+    from pipelines.output import print_json
+
+    if trying:
+        raise UsageError("--try-batches measures a GPU, and there is none here; leave it or --nodes out")
+    formulas = ClusterTable.assumed(expected, cluster)
+    print_json(formulas.to_json()) if json_output else print("\n".join(formulas.alone()))
+
+
 def _batches(trials: "Sequence[BatchTrial]", trying: bool) -> dict[str, Any]:
     return {"batches": [asdict(trial) for trial in trials]} if trying else {}
-
-
-def _show(planned: "ExtractionPlan", table: "ClusterTable | None", trials: "Sequence[BatchTrial]") -> None:
-    print("\n".join([_text(planned), *(table.lines() if table else ()), *_trials(trials)]))
-    raise typer.Exit(0 if planned.fits else 1)
 
 
 def _text(plan: "ExtractionPlan") -> str:
