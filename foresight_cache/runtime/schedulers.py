@@ -35,6 +35,16 @@ def begin_of(environment: Mapping[str, str] = os.environ) -> Fraction:
     return inner if inner or index is None else _van_der_corput(index)
 
 
+def processes_of(environment: Mapping[str, str] = os.environ) -> int:
+    """Returns how many processes a scheduler says it starts with this command, 1 where it says nothing.
+
+    >>> processes_of({"SLURM_ARRAY_TASK_COUNT": "8", "SLURM_NTASKS": "2", "SLURM_PROCID": "0"}), processes_of({})
+    (16, 1)
+    """
+    sizes = (_number(environment, size) for number, size in _RANKS if _number(environment, number) is not None)
+    return (next((size for size in sizes if size), None) or 1) * (_number(environment, "SLURM_ARRAY_TASK_COUNT") or 1)
+
+
 def _number(environment: Mapping[str, str], name: str) -> int | None:
     value = environment.get(name, "")
     return int(value) if value.isascii() and value.isdecimal() else None

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -5,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from foresight_cache.encoders import LoadOptions
+from foresight_cache.errors import Interrupted
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.options import Execution
 from foresight_cache.lists import split_list
@@ -52,7 +54,7 @@ def run(
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.runtime.schedulers import begin_of
+    from foresight_cache.runtime.schedulers import begin_of, processes_of
     from foresight_cache.shards import open_shards
     from pipelines.launchers import launcher_of
     from pipelines.launchers.extraction_work import ExtractionWork
@@ -69,6 +71,8 @@ def run(
         print(sbatch_script(context.obj, tasks=count), end="")
         return
     pieces = share.order(range(count))
+    if not part and (others := processes_of()) > count:
+        say(f"{others} processes share {count} shards, so that some only wait; start fewer, or add --no-wait")
     if not pieces:
         say(f"part {share.part} has nothing to do, since {shards} has {count} shard{'s' * (count != 1)}")
         print_json({}) if json_output else None
@@ -106,11 +110,27 @@ def _here(launcher: "Launcher", work: "ExtractionWork", loggers: "Sequence[Logge
 
     if work.gpus > 1 or work.loading.device_map == "one":  # else all GPUs are one model's
         take_own_gpus(work.loading.device, work.gpus)
-    with progress("load", None):
-        plan = work.plan
-    missing = sum(plan.layout.shards[int(number)].samples for number in work.pieces if number in plan.missing)
-    with progress("extract", missing, times=work.times) as shown, logged(shown, loggers, work.times) as report:
-        launcher.run(work, lambda finished: report(finished.samples, finished.size))
+    begun, finished = time.monotonic(), 0
+
+    def done(commit: "Done") -> None:
+        nonlocal finished
+        finished += commit.samples
+        report(commit.samples, commit.size)
+
+    try:
+        with progress("load", None):
+            plan = work.plan
+        missing = sum(plan.layout.shards[int(number)].samples for number in work.pieces if number in plan.missing)
+        with progress("extract", missing, times=work.times) as shown, logged(shown, loggers, work.times) as report:
+            launcher.run(work, done)
+    except KeyboardInterrupt:
+        if finished:
+            raise
+        raise Interrupted(
+            "interrupted; what is finished is kept, the same command goes on from there; this process has finished "
+            f"no shard in {time.monotonic() - begun:.0f} s: if its time always ends so, it needs more, or smaller "
+            "shards (prepare --samples-per-shard)"
+        ) from None
 
 
 def _elsewhere(launcher: "Launcher", work: "ExtractionWork", loggers: "Sequence[Logger]") -> None:

@@ -1,6 +1,7 @@
 """prepare, extract, verify and inspect as a user runs them, on real photographs in COCO's layout."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,8 @@ def test_an_interrupted_run_can_be_resumed(tmp_path: Path, number: signal.Signal
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 75, stderr
     assert stderr.splitlines()[-1].startswith("foresight: interrupted; what is finished is kept")
+    says = re.search(r"has finished no shard in \d+ s: if its time always ends so, it needs more", stderr)
+    assert bool(says) == (len(open_cache(tmp_path / "C").commits) == 0)
     assert "Traceback" not in stderr
     assert not list((tmp_path / "C").rglob(".partial"))
 

@@ -81,6 +81,17 @@ def test_who_does_not_wait_ends_where_others_have_the_rest(shards: Path, tmp_pat
     assert (out / ROOT_KEY).exists()
 
 
+def test_more_processes_than_shards_are_told_so(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in slurm_array(1, 4).items():
+        monkeypatch.setenv(name, value)
+    run = foresight(*words(shards, tmp_path / "C"))
+    assert run.returncode == 0
+    assert "4 processes share 3 shards, so that some only wait; start fewer, or add --no-wait" in run.stderr
+    assert "processes share" not in foresight(*words(shards, tmp_path / "C"), "--part", "1/4").stderr
+    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", str(SHARDS))
+    assert "processes share" not in foresight(*words(shards, tmp_path / "C")).stderr
+
+
 @pytest.mark.slow
 def test_a_task_begins_at_its_place_in_the_array(shards: Path, tmp_path: Path) -> None:
     """Task 1 of 3, from 0, makes shard 1 first, and the one before it last."""

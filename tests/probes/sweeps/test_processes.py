@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,8 @@ def test_processes_share_out_the_points(cache: "scenes.Cache", tmp_path: Path) -
 @pytest.mark.slow
 def test_processes_share_out_folds_and_refits(cache: "scenes.Cache", tmp_path: Path) -> None:
     options = replace(QUICK, folds=2, refits=4)
-    sweep = Sweep(tasks=("counting",), heads=("ridge",), points=("vit.block_01", "vit.block_02"), options=options)
+    what: dict[str, Any] = {"tasks": ("counting",), "heads": ("ridge",), "controls": ("shuffled",), "options": options}
+    sweep = Sweep(**what, points=("vit.block_01", "vit.block_02"))
     alone = train_sweep(plan_sweep(cache, sweep, tmp_path / "one"))
     both = train_on(plan_sweep(cache, sweep, tmp_path / "two"), devices=2)
     assert [(own.point, own.metrics, own.refits, own.scores) for own in both] == [
