@@ -77,6 +77,8 @@ class CountedWork:
     seconds: float = 0.3
     poison: int = -1
     """Piece at which a worker dies."""
+    hungry: tuple[int, int] = (-1, 0)
+    """Piece for which a worker takes memory, and how many bytes."""
     refuses: str = ""
     gpus: float = 1
     needs_gpu: bool = False
@@ -112,7 +114,8 @@ class CountedWorker:
             self._note("begun", piece)
             if piece == self._work.poison:
                 os._exit(1)
-            time.sleep(self._work.seconds)
+            taken = b"1" * self._work.hungry[1] if piece == self._work.hungry[0] else b""
+            time.sleep(self._work.seconds + (5 if taken else 0))
             self._note("done", piece)
             yield Done(piece, 1, 10)
 

@@ -43,11 +43,21 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         yield
+    except ConnectionError:
+        raise  # the head is gone, for which Ray would wait at the end
+    except BaseException:
+        _disconnect(ray)
+        raise
+    else:
+        _disconnect(ray)
     finally:
-        with suppress(Exception):  # the cluster may be gone
-            ray.shutdown()
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _disconnect(ray: Any) -> None:
+    with suppress(Exception):  # the cluster may be gone
+        ray.shutdown()
 
 
 def _connect(ray: Any, address: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from foresight_cache.errors import Interrupted
 from pipelines.launchers.on_ray.actors import Actor
 from pipelines.launchers.on_ray.cluster import Resources, connected, load_ray, require_same_versions
+from pipelines.launchers.on_ray.head import Head
 from pipelines.launchers.work import Done, Piece, Work, WorkFailed
 
 MOST_TRIES = 3
@@ -34,15 +35,15 @@ class RayLauncher:
     def run(self, work: Work, done: Callable[[Done], None]) -> None:
         """Raises `UsageError`, `WorkFailed`, and `Interrupted` where the cluster is lost; what is done is kept."""
         ray = load_ray()
-        with connected(ray, self._address):
-            try:
+        try:
+            with connected(ray, self._address):
                 require_same_versions(ray)
                 _Driver(ray, work, done, self._actors).run()
-            except (ray.exceptions.RaySystemError, ray.exceptions.RpcError, ConnectionError) as error:
-                said = " ".join(str(error).split())[:200]
-                raise Interrupted(
-                    f"the Ray cluster is lost ({said}); what is finished is kept, the same command goes on from there"
-                ) from error
+        except (ray.exceptions.RaySystemError, ray.exceptions.RpcError, ConnectionError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise Interrupted(
+                f"the Ray cluster is lost ({said}); what is finished is kept, the same command goes on from there"
+            ) from error
 
 
 @dataclass(eq=False)
@@ -71,6 +72,7 @@ class _Driver:
 
     def __post_init__(self) -> None:
         self.queue = deque(self.work.pieces)
+        self.head = Head(self.ray)
         self.resources = Resources(self.ray, self.work)
         self.actor = self.ray.remote(
             num_gpus=self.resources.gpus,
@@ -83,6 +85,9 @@ class _Driver:
     def run(self) -> None:
         try:
             while self.queue or self.working or self.later:
+                if not self.head.answers():
+                    time.sleep(_POLL_SECONDS)
+                    continue
                 self._look_again()
                 self._start()
                 self._give_out()
@@ -92,8 +97,12 @@ class _Driver:
                     continue
                 for ready in self.ray.wait(waiting, num_returns=1, timeout=_POLL_SECONDS)[0]:
                     self._started(ready) if ready in self.starting else self._progressed(ready)
-        finally:
+        except ConnectionError:
+            raise  # no worker can be told to end; they end with the cluster
+        except BaseException:
             self._end()
+            raise
+        self._end()
 
     def _look_again(self) -> None:
         due = [piece for at, piece in self.later if at <= time.monotonic()]
@@ -112,7 +121,7 @@ class _Driver:
         actor = self.starting.pop(ready)
         try:
             refusal = self.ray.get(ready)
-        except self.ray.exceptions.RayActorError as error:
+        except (self.ray.exceptions.RayActorError, self.ray.exceptions.OutOfMemoryError) as error:
             self.failed_starts += 1
             if self.failed_starts > MOST_TRIES:
                 raise WorkFailed(

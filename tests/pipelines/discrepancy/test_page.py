@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.discrepancy.parts import Request
+from pipelines.discrepancy.run import compare
 from pipelines.page_tables import marks
 from tests.support.command import foresight
 
@@ -76,6 +78,18 @@ def test_the_page_agrees_with_itself() -> None:
 
 
 @pytest.mark.slow
+def test_a_part_of_the_page_can_be_made_again(assets: Path, tmp_path: Path) -> None:
+    """The numbers of the tiny model; all of them take half an hour: `make simulations`."""
+    request = Request(out=tmp_path, model=str(assets / "models/dinov2-small-saliency"), scenes=800, lpips_weights=None)
+    compare(request, 1, parts=["tiny"])
+    made, page = (tmp_path / "factors.md").read_text(), parts_of_page()[1]
+    keys = table(made).keys()
+    assert len(keys) >= 4
+    rows = [line for line in page.splitlines() if line.startswith(tuple(f"| `{key}` |" for key in keys))]
+    assert list(differing(made, "\n".join(rows))) == []
+
+
+@pytest.mark.simulation
 def test_the_command_of_the_page_makes_its_numbers(assets: Path, tmp_path: Path) -> None:
     models = assets / "models"
     run = foresight(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from foresight_cache.errors import UsageError
@@ -196,6 +197,23 @@ def test_a_piece_that_ends_its_workers_is_named(two_nodes: Any, tmp_path: Path) 
 
 
 @pytest.mark.cluster
+def test_a_piece_for_which_no_worker_has_memory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray ends the workers of a node whose memory is used up, here once two gigabytes more than now are."""
+    memory = psutil.virtual_memory()
+    limit = (memory.total - memory.available + 2 * 2**30) / memory.total
+    monkeypatch.setenv("RAY_memory_usage_threshold", f"{limit:.3f}")
+    work = CountedWork(folder=tmp_path, count=8, hungry=(5, 4 * 2**30), seconds=0.05)
+    with (
+        cluster(nodes=1) as made,
+        pytest.raises(WorkFailed, match=r"shard 000005 has ended 4 workers, the last since .*memory") as failed,
+    ):
+        _run(work, made.address)
+    assert "give workers more memory" in str(failed.value)
+    assert work.lines("begun").count(5) == 4
+    assert set(range(5)) <= set(work.lines("done"))
+
+
+@pytest.mark.cluster
 def test_what_a_worker_refuses_is_one_sentence(two_nodes: Any, tmp_path: Path) -> None:
     with pytest.raises(WorkFailed, match=r"^no such model$") as refused:
         _run(CountedWork(folder=tmp_path, count=2, refuses="no such model"), two_nodes.address)
@@ -216,3 +234,18 @@ def test_another_version_on_a_node_is_refused_by_name(
 
 def work_begun(folder: Path) -> bool:
     return (folder / "begun").exists()
+
+
+@pytest.mark.cluster
+def test_a_head_that_dies(two_nodes: Any, tmp_path: Path) -> None:
+    """Nothing of the driver's own is lost, and the same command goes on where there is a cluster again."""
+    shards, local = _folders(tmp_path, 96, 4)
+    driver = _driver(shards, tmp_path / "ray", two_nodes.address)
+    _wait_for(lambda: _committed(tmp_path / "ray") >= 3)
+    two_nodes.head_node.kill_gcs_server(check_alive=False)
+    _, said = driver.communicate(timeout=240)
+    assert driver.returncode == 75, said
+    assert "Traceback" not in said
+    assert "the Ray cluster is lost" in said
+    subprocess.run([FORESIGHT, "extract", str(shards), *EXTRACT, "--out", str(tmp_path / "ray")], check=True)
+    _same_bytes(local, tmp_path / "ray")
