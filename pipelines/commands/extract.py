@@ -54,7 +54,7 @@ def run(
 
     Example: foresight extract shards/coco --model tiny:qwen2_5_vl --points E1,E4,E5 --out caches/coco
     """
-    from foresight_cache.runtime.schedulers import begin_of, processes_of
+    from foresight_cache.runtime.schedulers import begin_of
     from foresight_cache.shards import open_shards
     from pipelines.launchers import launcher_of
     from pipelines.launchers.extraction_work import ExtractionWork
@@ -71,18 +71,15 @@ def run(
         print(sbatch_script(context.obj, tasks=count), end="")
         return
     pieces = share.order(range(count))
-    if not part and (others := processes_of()) > count:
-        say(f"{others} processes share {count} shards, so that some only wait; start fewer, or add --no-wait")
     if not pieces:
         say(f"part {share.part} has nothing to do, since {shards} has {count} shard{'s' * (count != 1)}")
         print_json({}) if json_output else None
         return
+    _say_if_too_many(share, count)
     _check_place(out, execution)
     words: dict[str, Any] = {"shards": shards, "model": model, "points": points, "inputs": inputs, "out": out}
-    loading = replace(loading, device_map="auto") if gpus_per_model > 1 else loading
-    work = ExtractionWork(
-        **words, loading=loading, execution=execution, pieces=pieces, share=share, gpus=gpus_per_model
-    )
+    words["loading"] = replace(loading, device_map="auto") if gpus_per_model > 1 else loading
+    work = ExtractionWork(**words, execution=execution, pieces=pieces, share=share, gpus=gpus_per_model)
     loggers = open_loggers(split_list(logger, "--logger"), logs or logs_beside(out))
     _carry_out(launcher, work, loggers, max_bad, json_output=json_output)
 
@@ -152,6 +149,14 @@ def _elsewhere(launcher: "Launcher", work: "ExtractionWork", loggers: "Sequence[
 
         launcher.run(work, done)
     work.tidy()
+
+
+def _say_if_too_many(share: WorkShare, shards: int) -> None:
+    from foresight_cache.runtime.schedulers import processes_of
+    from pipelines.progress_bar import say
+
+    if share.part.parts == 1 and (processes := processes_of()) > shards:
+        say(f"{processes} processes share {shards} shards, so that some only wait; start fewer, or add --no-wait")
 
 
 def _check_place(out: str, execution: Execution) -> None:
