@@ -1,0 +1,1 @@
+"""What a model has answered, and whether it is right."""
