@@ -16,6 +16,7 @@ ForesightError              the text is one sentence for the user: what, where, 
 │   ├── UnsupportedFormat   the cache was written in another format version
 │   ├── FingerprintMismatch the cache was made by another model, input or setting; a line for each field follows
 │   └── CorruptCache        bytes on disk are not the bytes that were committed
+├── AnswersError            a file of answers or of judgements cannot be used
 ├── ProbeError              a probe cannot be trained or its results cannot be read
 ├── MissingExtra            an optional package is needed
 └── Interrupted             stopped by a signal, can be resumed (exit status 75)
@@ -99,6 +100,10 @@ class FingerprintMismatch(CacheError):
 
 
 class CorruptCache(CacheError):
+    pass
+
+
+class AnswersError(ForesightError):
     pass
 
 

@@ -94,6 +94,13 @@ def complete_columns(incomplete: str) -> list[str]:
     return _go_on(DEFAULT, incomplete)
 
 
+def complete_rules(incomplete: str) -> list[str]:
+    """Returns the names of rules for answers."""
+    from foresight_cache.answers.judging.rules import BENCHMARKS
+
+    return _begin(BENCHMARKS, incomplete)
+
+
 def complete_loggers(incomplete: str) -> list[str]:
     """Returns lists of loggers that go on with a last one."""
     return _go_on(("csv", "tensorboard", "wandb", "none"), incomplete)

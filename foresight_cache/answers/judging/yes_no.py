@@ -49,7 +49,7 @@ def _said(answer: str) -> str:
         return f"refuses: {phrase}"
     if first[0] in _SAYS:
         return _SAYS[first[0]]
-    stated = set(_STATED.findall(plain(answer)))
+    stated: set[str] = set(_STATED.findall(plain(answer)))
     if len(stated) == 1:
         return stated.pop()
     if len(first) <= _SHORT and len(parts) == 1 and len(said := {_SAYS[word] for word in first if word in _SAYS}) == 1:
