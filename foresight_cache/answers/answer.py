@@ -56,7 +56,7 @@ def read_answers(place: Path) -> list[Answer]:
     models = {json.dumps(answer.fields.get("model"), sort_keys=True) for answer in found.values()}
     if len(models) > 1:
         raise AnswersError(
-            f"{place} holds answers of {len(models)} models, such as {min(models)[:80]}; judge each alone"
+            f"{place} holds answers of {len(models)} models, such as {min(models)[:80]}; judge one alone"
         )
     return list(found.values())
 

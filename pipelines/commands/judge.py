@@ -33,6 +33,7 @@ Import = Annotated[
         "--import",
         help="Judgements of people or another judge, which go before rules: id, hallucinated, judge, version, note.",
         metavar="FILE",
+        show_default="none",
     ),
 ]
 Export = Annotated[
@@ -41,6 +42,7 @@ Export = Annotated[
         "--export-undecided",
         help="File for the answers that stay undecided, to be filled in and imported.",
         metavar="FILE",
+        show_default="none",
     ),
 ]
 

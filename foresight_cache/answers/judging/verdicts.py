@@ -26,7 +26,7 @@ class Verdict:
     """Digest of the rules, or what another judge says of itself."""
 
     def to_line(self) -> dict[str, Any]:
-        """Returns the answer's line with `outcome`, `hallucinated` (null if undecided), `reason`, `judge`, `version`."""
+        """Returns the answer's line with `outcome`, `hallucinated` (null: undecided), `reason`, `judge`, `version`."""
         found = self.judgement
         own = {"outcome": str(found.outcome), "hallucinated": found.hallucinated, "reason": found.reason}
         return {**self.answer.fields, **own, "judge": self.judge, "version": self.version}
