@@ -130,7 +130,7 @@ PHRASES = [
     ("red bus", "The image shows a **red bus**.", RIGHT),
     ("cat", "It is a cat.", RIGHT),
     ("The Eiffel Tower", "this is the eiffel tower, in Paris.", RIGHT),
-    ("nuclear plant", "A nuclear plant.", RIGHT),
+    ("airline pilot", "He works as an airline pilot.", RIGHT),
     ("cat", "A catalogue", UNDECIDED),
     ("cat", "It is not a cat.", UNDECIDED),
     ("cat", "It isn’t a cat", UNDECIDED),
