@@ -8,9 +8,7 @@ from foresight_cache.answers.judging.words import refusal
 
 _REFERENCE = re.compile(r"\(?([A-H])\)?[.:]?")
 _ALONE = re.compile(r"\W*([A-Ha-h])\W*")
-_STATED = re.compile(
-    r"(?:answer|choice|option)(?:\s+(?:is|would\s+be))?\s*:?\s*(?:option\s+)?\(?([A-H])\b(?!')", re.IGNORECASE
-)
+_STATED = re.compile(r"(?i:answer|choice|option)(?:\s+(?:is|would\s+be))?\s*:?\s*(?:(?i:option)\s+)?\(?([A-H])\b(?!')")
 _MARKED = re.compile(r"(?:^|\s)(?:\(([A-H])\)|([A-H])[.):])(?=\s|$)")
 
 

@@ -88,6 +88,7 @@ CHOICES = [
     ("A", "A. one", RIGHT),
     ("A", "A red bus is in the image.", UNDECIDED),
     ("A", "It is a red bus.", UNDECIDED),
+    ("B", "The answer is a red bus.", UNDECIDED),
     ("B", "Either B. or C. could be meant.", UNDECIDED),
     ("B", "The answer is B or the answer is C.", UNDECIDED),
     ("B", "a red bus", UNDECIDED),
