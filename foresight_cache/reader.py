@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foresight_cache.answer_columns import ANSWER_COLUMNS, AnswerColumns
 from foresight_cache.cached_point import CachedPoint
 from foresight_cache.display import as_html, as_text
 from foresight_cache.errors import CacheError, CorruptCache, NotACache, UnknownName, UsageError
@@ -23,6 +24,7 @@ from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.sample_selection import SampleNumbers, Selection
 from foresight_cache.sample_table import COLUMNS, SampleTableRow, grid_on, table_rows
 from foresight_cache.samples import Grid
+from foresight_cache.shard_statistics import STATISTICS, statistics_rows
 from foresight_cache.token_order import described
 
 if TYPE_CHECKING:
@@ -34,18 +36,22 @@ if TYPE_CHECKING:
     from foresight_cache.torch_dataset import CacheDataset, Target
 
 
-def open_cache(place: str | os.PathLike[str]) -> "Cache":
+def open_cache(place: str | os.PathLike[str], *, answers: str | os.PathLike[str] | None = None) -> "Cache":
     """Opens a cache in a local directory or an object store (`s3://bucket/prefix`).
 
-    Raises `NotACache`, `UnsupportedFormat` and `CorruptCache`.
+    `answers` is a file of answers of a model, judged or not (`foresight answers`, `foresight judge`), or a folder of
+    such: what they say of a sample is then in its `annotations["qa"]` and in columns of `samples`. Raises `NotACache`,
+    `UnsupportedFormat`, `CorruptCache`, and `AnswersError` for answers that cannot be used.
     """
-    return Cache(open_store(place))
+    return Cache(open_store(place), answers=None if answers is None else AnswerColumns.read(os.fspath(answers)))
 
 
 @lru_cache(maxsize=4)
-def _sent(place: str, digest: str, shards: tuple[int, ...], arrays: tuple[str, ...]) -> "Cache":
+def _sent(
+    place: str, digest: str, shards: tuple[int, ...], arrays: tuple[str, ...], answers: tuple[str, str] | None
+) -> "Cache":
     """Opens a cache that another process sent, with the shards it had there; once for all that is sent of it."""
-    cache = Cache(open_store(place), shards)
+    cache = Cache(open_store(place), shards, AnswerColumns.sent(*answers) if answers else None)
     if cache.digest != digest or not set(arrays) <= set(cache.arrays):
         raise CacheError(f"{place} holds another cache here than where it was sent from; give the same place to both")
     return cache
@@ -57,11 +63,11 @@ class Cache:
     Sent to another process it is its place and the numbers of these shards, and is opened there.
     """
 
-    def __init__(self, store: Store, shards: Sequence[int] | None = None) -> None:
-        """Opens the cache in a store, with these of its shards, or all that are committed."""
-        self.store = store
-        self.path = store.place
-        self._shards = shards
+    def __init__(self, store: Store, shards: Sequence[int] | None = None, answers: AnswerColumns | None = None) -> None:
+        """Opens the cache in a store, with these of its shards, or all that are committed, and perhaps answers."""
+        self.store, self.path, self._shards = store, store.place, shards
+        self.answers = answers
+        """Answers of a model to the samples' questions, if it was opened with some."""
         try:
             root = store.read(layout.ROOT_KEY)
         except (FileNotFoundError, NotADirectoryError):
@@ -103,18 +109,21 @@ class Cache:
         sample, `status` (`ok` or `bad`), `reason`, one grid (t, h, w) per level (`grid_pixel`, `grid_patch`,
         `grid_merged`, `grid_text`), of clips `frame_indices` (the frames that were taken), `frame_times` (seconds at
         which they are shown) and `reversed` (whether it was played backwards), `shard`, and `slot`, the index on the
-        first axis of the arrays.
+        first axis of the arrays; opened with answers, also those of `ANSWER_COLUMNS`.
         """
         import pandas as pd
 
-        return pd.DataFrame(self.rows, columns=COLUMNS)
+        if self.answers is None:
+            return pd.DataFrame(self.rows, columns=COLUMNS)
+        return pd.DataFrame(map(self.answers.with_columns, self.rows), columns=[*COLUMNS, *ANSWER_COLUMNS])
 
     @cached_property
     def rows(self) -> list[SampleTableRow]:
         """The rows of `samples` as plain mappings; a row lookup in pandas costs more than reading a token array."""
         fit = self.fingerprint["input"].get("fit", "stretch")
         per_shard = self.layout.samples_per_shard
-        return [row for commit in self.commits for row in table_rows(commit, commit.shard * per_shard, fit)]
+        rows = [row for commit in self.commits for row in table_rows(commit, commit.shard * per_shard, fit)]
+        return self.answers.joined(rows, self.path) if self.answers else rows
 
     @cached_property
     def numbers(self) -> SampleNumbers:
@@ -308,25 +317,17 @@ class Cache:
         """One row per shard and point: mean, std, quantiles of token norms, effective rank, as committed."""
         import pandas as pd
 
-        rows = []
-        for commit in self.commits:
-            for point in self.points:
-                if statistics := commit.objects[point].get("statistics"):
-                    low, middle, high = statistics["norm_quantiles"]
-                    norms = {"norm_05": low, "norm_50": middle, "norm_95": high}
-                    plain = {name: statistics[name] for name in ("mean", "std", "effective_rank")}
-                    rows.append({"shard": commit.shard, "point": point, **plain, **norms})
-        columns = ["shard", "point", "mean", "std", "norm_05", "norm_50", "norm_95", "effective_rank"]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(statistics_rows(self.commits, self.points), columns=STATISTICS)
 
     @property
     def reopen(self) -> "Callable[[], Cache]":
         """Function that opens it in another process on this machine, as it is by then; it can be sent there."""
-        return partial(open_cache, self.path)
+        return partial(open_cache, self.path, answers=self.answers.place if self.answers else None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         place = self.path if "://" in self.path else str(Path(self.path).absolute())
-        return _sent, (place, self.digest, tuple(commit.shard for commit in self.commits), self.arrays)
+        answers = (self.answers.place, self.answers.digest) if self.answers else None
+        return _sent, (place, self.digest, tuple(commit.shard for commit in self.commits), self.arrays, answers)
 
     def __repr__(self) -> str:
         return as_text(self.summary(), self.table())

@@ -12,12 +12,16 @@ from pipelines.megabytes import Megabytes, in_megabytes
 from pipelines.progress_bar import progress, say
 
 
-def plan_near(place: str, sweep: Sweep, out: Path, folder: Path | None, *, in_memory: bool) -> SweepPlan:
+def plan_near(
+    place: str, sweep: Sweep, out: Path, folder: Path | None, *, in_memory: bool, answers: Path | None = None
+) -> SweepPlan:
     """Plans a sweep on the cache at a place, whose arrays are read from a copy in `folder` where that pays.
+
+    `answers` is a file of answers of the model.
 
     Raises `UsageError` for a folder in memory unless `in_memory`, and what `plan_sweep` and `Move` raise.
     """
-    plan = plan_sweep(open_cache(place), sweep, out)
+    plan = plan_sweep(open_cache(place, answers=answers), sweep, out)
     if folder is None and in_memory:
         raise UsageError("--stage-in-memory goes with --stage, the folder; name one")
     return plan if folder is None else _staged(plan, folder, in_memory=in_memory)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from foresight_cache.answer_columns import AnswerColumns
 from foresight_cache.copying.moving import Move, planned
 from foresight_cache.copying.parts import Part
 from foresight_cache.errors import CacheError, UsageError
@@ -55,11 +56,14 @@ class StagedStore:
 class StagedCache(Cache):
     """A cache under its own place, with its samples and points, of which some are read from a copy nearby."""
 
-    def __init__(self, source: str, stage: str, arrays: Sequence[str], shards: Sequence[int]) -> None:
+    def __init__(
+        self, source: str, stage: str, arrays: Sequence[str], shards: Sequence[int], answers: str | None = None
+    ) -> None:
         """Opens the cache at `source` with these shards; the arrays of these names are read at `stage`."""
-        super().__init__(StagedStore(open_store(source), open_store(stage), arrays), shards)
+        said = AnswerColumns.read(answers) if answers else None
+        super().__init__(StagedStore(open_store(source), open_store(stage), arrays), shards, said)
         self.path = source
-        self._again = partial(StagedCache, source, stage, tuple(arrays), tuple(shards))
+        self._again = partial(StagedCache, source, stage, tuple(arrays), tuple(shards), answers)
 
     @property
     def reopen(self) -> Callable[[], Cache]:
@@ -107,7 +111,8 @@ class Stage:
                 f"{plan.target.place} holds {len(different)} objects that were computed apart from those of "
                 f"{self.cache.path}, the first {different[0]}; name another folder with --stage"
             )
-        return StagedCache(self.cache.path, plan.target.place, plan.part.points, plan.part.shards)
+        answers = self.cache.answers.place if self.cache.answers else None
+        return StagedCache(self.cache.path, plan.target.place, plan.part.points, plan.part.shards, answers)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Caches that show the same samples: what differs between two of them, and those samples alone that several share."""
 
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property, partial
 from typing import Any, cast
 
 from foresight_cache.errors import UsageError
@@ -19,7 +19,7 @@ class SharedCache(Cache):
     """A cache of which some samples alone are used; the others count as quarantined."""
 
     def __init__(self, cache: Cache, ids: Collection[str]) -> None:
-        super().__init__(cache.store, [commit.shard for commit in cache.commits])
+        super().__init__(cache.store, [commit.shard for commit in cache.commits], cache.answers)
         self._whole, self._ids = cache, frozenset(ids)
 
     @cached_property
@@ -27,8 +27,16 @@ class SharedCache(Cache):
         """The rows of the whole cache, where those of other samples are `bad`."""
         return [row if row["id"] in self._ids else _left_out(row) for row in self._whole.rows]
 
+    @property
+    def reopen(self) -> Callable[[], Cache]:
+        return partial(_reopened, self._whole.reopen, self._ids)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return SharedCache, (self._whole, self._ids)
+
+
+def _reopened(whole: Callable[[], Cache], ids: Collection[str]) -> Cache:
+    return SharedCache(whole(), ids)
 
 
 def _left_out(row: SampleTableRow) -> SampleTableRow:

@@ -43,6 +43,7 @@ class RunStore:
         return {
             **{"run": str(run), "point": point},
             **{"cache": self.cache.digest, "data": data_digest(self.cache), "split": self.split.digest},
+            **({"answers": self.cache.answers.digest} if self.cache.answers else {}),
             **self.read_beside(parts(run.task)[1]),
             **(constant_recipe(run.options(self.options)) if constant else run.options(self.options).recipe()),
         }
@@ -69,9 +70,11 @@ class RunStore:
             **result.options,
             **{"cache": result.cache.get("digest"), "data": result.cache.get("data")},
             **{name: result.cache[name] for name in ("twin", "twin_data") if name in result.cache},
+            **({"answers": result.cache["answers"]["digest"]} if "answers" in result.cache else {}),
             "split": result.split.get("digest"),
         }
-        differing = sorted(name for name in stored.keys() & parts.keys() if stored[name] != parts[name])
+        both = (stored.keys() & parts.keys()) | ({"answers"} & (stored.keys() ^ parts.keys()))
+        differing = sorted(name for name in both if stored.get(name) != parts.get(name))
         raise ProbeError(
             f"{path} is the result of another run, whose {', '.join(differing) or 'head'} differed; "
             "write to another --out, or remove it to train that run again"
@@ -112,4 +115,5 @@ def provenance(cache: Cache) -> dict[str, Any]:
         "fingerprint": {name: value for name, value in fingerprint.items() if name != "model"},
         "dataset": fingerprint.get("dataset", {}).get("name", ""),
         "media": next((row["media"] for row in cache.rows), ""),
+        **({"answers": {"digest": cache.answers.digest, "path": cache.answers.place}} if cache.answers else {}),
     }

@@ -66,10 +66,10 @@ def run(
     """
     from dataclasses import asdict
 
-    from foresight_cache.answers.answer import read_answers
-    from foresight_cache.answers.json_lines import json_lines
+    from foresight_cache.answer_lines import read_answers
     from foresight_cache.answers.judging.rates import rates
     from foresight_cache.answers.judging.verdicts import by_rules, read_imported, to_be_judged, with_imported
+    from foresight_cache.json_lines import json_lines
     from foresight_cache.runtime.durable_files import write_file
     from pipelines.output import print_json
     from pipelines.progress_bar import say

@@ -120,6 +120,14 @@ Column = Annotated[
         show_default="the first of class, scene and action",
     ),
 ]
+Answers = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of judged answers of the model ('foresight judge'), for the task hallucination and for --column.",
+        metavar="FILE",
+        show_default="none: what the dataset says",
+    ),
+]
 Lpips = Annotated[
     Path | None,
     typer.Option(
@@ -171,6 +179,7 @@ def run(
     controls: Controls = None,
     twin: Twin = None,
     column: Column = None,
+    answers: Answers = None,
     lpips_weights: Lpips = None,
     config: Config = None,
     stage: Stage = None,
@@ -206,7 +215,7 @@ def run(
     request = parse_sweep(words, config)
     elsewhere = share_out_by(launcher_of(engine, ray_address, ray_workers), gpu_share)
     take_own_gpus(request.sweep.options.device)
-    plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory)
+    plan = plan_near(cache, request.sweep, out, stage, in_memory=stage_in_memory, answers=answers)
     _say_before_training(plan)
     share = WorkShare(begin=begin_of(), waits=not no_wait)
     _tell(_trained(plan, request, share, elsewhere), json_output=json_output)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.answers.answer import Answer
-from foresight_cache.answers.json_lines import read_json_lines
+from foresight_cache.answer_lines import Answer
 from foresight_cache.answers.judging import Judgement, Outcome
 from foresight_cache.answers.judging.rules import judged, rules_digest
 from foresight_cache.errors import AnswersError
+from foresight_cache.json_lines import read_json_lines
 from foresight_cache.records import is_text, shown
 
 _OUTCOMES = {True: Outcome.WRONG, False: Outcome.RIGHT, None: Outcome.UNDECIDED}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foresight_cache.answers.json_lines import read_json_lines
 from foresight_cache.errors import AnswersError
+from foresight_cache.json_lines import read_json_lines
 from foresight_cache.records import is_text, shown
 
 CUT = "length"
