@@ -2,12 +2,13 @@
 
     ROOT/<split>.jsonl    {"image": "images/cup.jpg", "question": "…", "answer": "…", "hallucinated": false}
 
-`image` is a path below ROOT. `answer` and `hallucinated` may be null or missing; `id`, `references` (right answers)
-and `type` may be added.
+`image` is a path below ROOT. `answer` and `hallucinated` may be null or missing; `id`, `references` (right answers),
+`type`, `source` and `objects` (what is in the image, as the schema of annotations has it) may be added.
 """
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from foresight_cache.datasets.parts.file_kinds import is_split_file
 from foresight_cache.datasets.parts.listed_samples import check_split
 from foresight_cache.datasets.parts.qa import Questions
 from foresight_cache.errors import DatasetError
+from foresight_cache.records import shown
 
 _LAYOUT = "expected ROOT/<split>.jsonl with one JSON object a line"
 _LONGEST = 1 << 20
 """Largest number of bytes of a line."""
-_KEYS = {"image", "question", "answer", "hallucinated", "id", "references", "type"}
+_KEYS = {"image", "question", "answer", "hallucinated", "id", "references", "type", "source", "objects"}
+_OBJECT = {"box", "category", "category_id", "crowd", "area", "annotation_id"}
 
 
 class Reader:
@@ -58,9 +61,14 @@ class Reader:
     def _sample(self, line: bytes, where: str, split: str, questions: Questions) -> ListedSample:
         try:
             entry = _entry(line)
+            objects = _objects(entry)
         except (ValueError, RecursionError) as error:
             return BrokenSample(id=f"{self._name}/{split}/{where}", reason=f"the line cannot be used: {error}")
-        return questions.sample(entry, entry.get("image"), where=where, folders=(self._root,), own_id=entry.get("id"))
+        listed = questions.sample(entry, entry.get("image"), where=where, folders=(self._root,), own_id=entry.get("id"))
+        if isinstance(listed, BrokenSample) or objects is None:
+            return listed
+        annotations = {**listed.sample.annotations, "objects": objects}
+        return replace(listed, sample=replace(listed.sample, annotations=annotations))
 
 
 def _entry(line: bytes) -> dict[str, Any]:
@@ -72,3 +80,12 @@ def _entry(line: bytes) -> dict[str, Any]:
     if unknown := sorted(entry.keys() - _KEYS):
         raise ValueError(f"it has the key {ascii(unknown[0])[:60]}; keys: {', '.join(sorted(_KEYS))}")
     return entry
+
+
+def _objects(entry: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Returns what a line says of objects, if anything. Packing checks it whole, when the image's size is known."""
+    objects = entry.get("objects")
+    sound = objects is None or isinstance(objects, list)
+    if not sound or not all(isinstance(thing, dict) and thing.keys() >= _OBJECT for thing in objects or ()):
+        raise ValueError(f"its objects are {shown(objects)}, expected a list with {', '.join(sorted(_OBJECT))} in each")
+    return objects

@@ -61,13 +61,14 @@ def _checked(qa: Mapping[str, Any]) -> dict[str, Any]:
     if hallucinated is not None and not isinstance(hallucinated, bool):
         raise BadSample(f"its 'hallucinated' is {shown(hallucinated)}, expected true, false or null")
     annotation: dict[str, Any] = {"question": qa["question"].strip(), "answer": answer, "hallucinated": hallucinated}
-    references, kind = qa.get("references"), qa.get("type")
+    references = qa.get("references")
     if references is not None:
         if not isinstance(references, list) or not all(map(is_text, references)):
             raise BadSample(f"its references are {shown(references)}, expected a list of texts")
         annotation["references"] = references
-    if kind is not None:
-        if not is_text(kind):
-            raise BadSample(f"its type is {shown(kind)}, expected a text")
-        annotation["type"] = kind
+    for key in ("type", "source"):
+        if qa.get(key) is not None:
+            if not is_text(qa[key]):
+                raise BadSample(f"its {key} is {shown(qa[key])}, expected a text")
+            annotation[key] = qa[key]
     return annotation

@@ -26,7 +26,7 @@ def generate(root: Path, *, count: int, seed: int) -> None:
     for folder in (images, annotations):
         folder.mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        pixels, owner, names = shapes.draw_scene(np.random.default_rng([seed, index]), shapes.MOST_OBJECTS)
+        pixels, owner, names, _ = shapes.draw_scene(np.random.default_rng([seed, index]), shapes.MOST_OBJECTS)
         labels = np.array([1 + CLASSES.index(name) for name in ("ground", *names)], np.uint8)[owner]
         name = f"{index:08d}"
         # Without chroma subsampling, which would smear colours over the edges that the labels have.

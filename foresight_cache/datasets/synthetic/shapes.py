@@ -28,10 +28,16 @@ _Bits = NDArray[np.bool_]
 _Pixels = NDArray[np.uint8]
 _Axis = NDArray[np.float32]
 
-_COLOURS = np.array(
-    [(214, 39, 40), (31, 119, 180), (44, 160, 44), (255, 187, 0), (148, 36, 189), (23, 200, 207), (255, 105, 180)],
-    dtype=np.uint8,
-)
+COLOURS = {
+    "red": (214, 39, 40),
+    "blue": (31, 119, 180),
+    "green": (44, 160, 44),
+    "yellow": (255, 187, 0),
+    "purple": (148, 36, 189),
+    "cyan": (23, 200, 207),
+    "pink": (255, 105, 180),
+}
+"""Names of the colours of objects, each with its red, green and blue; a pattern has a darker or lighter tone too."""
 _GROUNDS = np.array([(238, 236, 228), (205, 211, 214), (128, 124, 120), (70, 74, 82), (22, 24, 28)], dtype=np.uint8)
 
 
@@ -77,7 +83,7 @@ def generate(root: Path, *, count: int, seed: int, most: int = MOST_OBJECTS) -> 
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for index in range(count):
-        pixels, owner, names = draw_scene(np.random.default_rng([seed, index]), most)
+        pixels, owner, names, _ = draw_scene(np.random.default_rng([seed, index]), most)
         name = f"{index:012d}.png"
         Image.fromarray(pixels).save(folder / name, compress_level=1)
         images.append({"id": index, "file_name": name, "width": SIDE, "height": SIDE, "license": 1})
@@ -105,7 +111,7 @@ def _write_annotations(root: Path, images: list[dict[str, Any]], annotations: li
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def draw_scene(random: np.random.Generator, most: int) -> tuple[_Pixels, _Pixels, list[str]]:
+def draw_scene(random: np.random.Generator, most: int) -> tuple[_Pixels, _Pixels, list[str], list[str]]:
     """Draws one scene.
 
     Args:
@@ -114,11 +120,11 @@ def draw_scene(random: np.random.Generator, most: int) -> tuple[_Pixels, _Pixels
 
     Returns:
         Pixels [H, W, 3], the number of the object that each pixel belongs to [H, W] uint8, 0 for the ground, and the
-        shapes of the objects 1, 2, …, from back to front.
+        shapes and the colours of the objects 1, 2, …, from back to front.
     """
     pixels = _painted(random, _GROUNDS[random.integers(len(_GROUNDS))], SIDE, SIDE, strength=0.12)
     owner = np.zeros((SIDE, SIDE), np.uint8)
-    colours = random.permutation(_COLOURS)
+    colours = [list(COLOURS)[number] for number in random.permutation(len(COLOURS))]
     shapes: list[str] = []
     areas: list[int] = []
     count = int(random.integers(1, most + 1))
@@ -128,11 +134,11 @@ def draw_scene(random: np.random.Generator, most: int) -> tuple[_Pixels, _Pixels
         shape, mask = _random_shape(random)
         after = np.where(mask, np.uint8(len(shapes) + 1), owner)
         if _all_visible(after, areas):
-            _paint(random, pixels, mask, colours[len(shapes)])
+            _paint(random, pixels, mask, np.array(COLOURS[colours[len(shapes)]], np.uint8))
             shapes.append(shape)
             areas.append(int(mask.sum()))
             owner = after
-    return pixels, owner, shapes
+    return pixels, owner, shapes, colours[: len(shapes)]
 
 
 def _random_shape(random: np.random.Generator) -> tuple[str, _Bits]:
@@ -155,7 +161,7 @@ def _all_visible(owner: _Pixels, areas: list[int]) -> bool:
 
 
 def _paint(random: np.random.Generator, pixels: _Pixels, mask: _Bits, colour: _Pixels) -> None:
-    x, y, width, height = _box(mask)
+    x, y, width, height = box_around(mask)
     window = np.s_[y : y + height, x : x + width]
     pixels[window][mask[window]] = _painted(random, colour, height, width, strength=0.45)[mask[window]]
 
@@ -171,7 +177,7 @@ def _painted(random: np.random.Generator, colour: _Pixels, height: int, width: i
     return np.stack([colour, tone])[second.astype(np.intp)]
 
 
-def _box(mask: _Bits) -> tuple[int, int, int, int]:
+def box_around(mask: _Bits) -> tuple[int, int, int, int]:
     """Returns x, y, width and height of the tightest box around a mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x, y = int(columns[0]), int(rows[0])
@@ -190,7 +196,7 @@ def _annotation(shape: str, mask: _Bits) -> dict[str, Any]:
     edges = np.flatnonzero(np.diff(down))
     return {
         "category_id": list(SHAPES).index(shape) + 1,
-        "bbox": list(_box(mask)),
+        "bbox": list(box_around(mask)),
         "area": int(mask.sum()),
         "iscrowd": 0,
         "segmentation": {"size": list(mask.shape), "counts": np.diff(edges, prepend=0).tolist()},

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from foresight_cache.datasets import BrokenSample, RawSample
 from foresight_cache.datasets.layouts import haloquest, qa_jsonl
 from foresight_cache.errors import DatasetError
+from foresight_cache.shards import read_shard
+from tests.support.preparing import prepare
 
 CUP = {"image": "images/cup.jpg", "question": "What is it?", "answer": "A cup.", "hallucinated": False}
 HEADING = ("", "image_name", "url", "image type", "hallucination type", "question", "groundtruth responses", "split")
@@ -29,6 +32,7 @@ def table(root: Path, *rows: tuple[str, ...], heading: tuple[str, ...] = HEADING
 
 def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     second = {"image": "images/cup.jpg", "question": " Is it red? ", "references": ["no"], "type": "colour"}
+    second["source"] = "kitchen"
     named = {**CUP, "image": "plate.png", "id": "the plate", "hallucinated": None}
     records = lines(tmp_path, CUP, "", second, named)
     samples = [record.sample for record in records if isinstance(record, RawSample)]
@@ -40,8 +44,29 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     assert [sample.group for sample in samples] == ["mine/images/cup"] * 2 + ["mine/plate"]
     assert [sample.annotations["qa"] for sample in samples[:2]] == [
         {"question": "What is it?", "answer": "A cup.", "hallucinated": False},
-        {"question": "Is it red?", "answer": None, "hallucinated": None, "references": ["no"], "type": "colour"},
+        {
+            **{"question": "Is it red?", "answer": None, "hallucinated": None},
+            **{"references": ["no"], "type": "colour", "source": "kitchen"},
+        },
     ]
+
+
+def test_objects_of_a_line_are_checked_when_it_is_packed(tmp_path: Path) -> None:
+    cup = {"category": "cup", "category_id": 1, "crowd": False, "area": 6, "annotation_id": "c1"}
+    inside, beyond = {**cup, "box": [0, 0, 3, 2]}, {**cup, "box": [0, 0, 5, 2]}
+    for name in ("cup", "plate"):
+        Image.new("RGB", (4, 2), name == "cup").save(tmp_path / f"{name}.png")
+    asked = {"question": "What is it?"}
+    entries = [{**asked, "image": "cup.png", "objects": [inside]}, {**asked, "image": "plate.png", "objects": [beyond]}]
+    lines(tmp_path, *entries)
+    summary = prepare("qa-jsonl", root=tmp_path, out=tmp_path / "S", max_bad=1)
+    ((sample, _),) = read_shard(summary.shards, 0)
+    assert sample.annotations["objects"] == [inside]
+    (bad,) = summary.shards.quarantined
+    assert (bad.id, bad.reason) == (
+        "qa-jsonl/test/plate-q0",
+        "plate.png: annotations.objects[0].box is [0, 0, 5, 2], which is not as the schema says",
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,6 +82,12 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
         ({**CUP, "hallucinated": "no"}, "its 'hallucinated' is 'no', expected true, false or null"),
         ({**CUP, "references": "a cup"}, "its references are 'a cup', expected a list of texts"),
         ({**CUP, "type": 1}, "its type is 1, expected a text"),
+        ({**CUP, "source": ["pope"]}, "its source is ['pope'], expected a text"),
+        (
+            {**CUP, "objects": 3},
+            "the line cannot be used: its objects are 3, expected a list with annotation_id, area,",
+        ),
+        ({**CUP, "objects": [{"box": []}]}, "the line cannot be used: its objects are a list of 1, expected a list"),
         ({**CUP, "image": "../cup.jpg"}, "image '../cup.jpg' leaves the folder of the images, which is not followed"),
         ({**CUP, "image": "/etc/cup.jpg"}, "image '/etc/cup.jpg' leaves the folder of the images"),
         ({**CUP, "image": None}, "line 2 has image None, expected the name of a file"),
