@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 Facts = Mapping[str, str]
 """Labelled texts that say what a cache is."""
 PointTable = Sequence[Mapping[str, str]]
 """One row per point: `point`, `shape`, `type` and `MB`, of caches with codecs also `codec` and `of raw`."""
+
+
+def input_words(given: Mapping[str, Any]) -> str:
+    """Tells of a fingerprint's section `input` what a model was shown.
+
+    >>> input_words({"size": "448x448"}), input_words({"size": "native", "blank_image": "grey"})
+    ('input size 448x448', 'input size native, grey in the place of each picture')
+    """
+    blank = f", {given['blank_image']} in the place of each picture" if "blank_image" in given else ""
+    return f"input size {given['size']}{blank}"
 
 
 def as_text(facts: Facts, points: PointTable) -> str:

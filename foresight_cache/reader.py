@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from foresight_cache.answer_columns import ANSWER_COLUMNS, AnswerColumns
 from foresight_cache.cached_point import CachedPoint
-from foresight_cache.display import as_html, as_text
+from foresight_cache.display import as_html, as_text, input_words
 from foresight_cache.errors import CacheError, CorruptCache, NotACache, UnknownName, UsageError
 from foresight_cache.format import layout
 from foresight_cache.format.commits import Commit
@@ -283,13 +283,13 @@ class Cache:
 
     def summary(self) -> dict[str, str]:
         """Returns what the cache is, as labelled texts."""
-        model, data = self.fingerprint["model"], self.fingerprint["dataset"]
+        model, data, given = (self.fingerprint[section] for section in ("model", "dataset", "input"))
         bad = sum(row.status == "bad" for commit in self.commits for row in commit.rows)
         return {
             "place": self.path,
             "model": f"{model['name']} ({model['weights']} weights, {model['dtype']})",
             **({"prompt": f"{model['prompt']!r}, which visual tokens see"} if model.get("sees_prompt") else {}),
-            "dataset": f"{data['name']}, input size {self.fingerprint['input']['size']}",
+            "dataset": f"{data['name']}, {input_words(given)}",
             "samples": f"{len(self)} of {self.layout.samples}" + (f", {bad} of them bad" if bad else ""),
             "shards": f"{len(self.commits)} of {len(self.layout.shards)} committed",
             "size": f"{self.size / 1e6:,.1f} MB",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from foresight_cache.errors import UnknownName, UsageError
 from foresight_cache.extraction.input_size import USUAL_SIZE, InputSize
 from foresight_cache.geometry import FITS, Fit
+from foresight_cache.media.blank import BLANK_IMAGES, BlankImage
 from foresight_cache.media.frame_sampling import CHOICE, Sampling
 from foresight_cache.option_help import Flag
 from foresight_cache.samples import Media, Sample
@@ -42,6 +43,13 @@ class InputSpec:
         Reverse,
         Flag(help="Play half of the clips backwards, by a hash of their ids; the task order then tells which."),
     ] = "none"
+    blank_image: Annotated[
+        BlankImage,
+        Flag(
+            help="Blank picture in the place of each, grey or noise, so that the model sees the question alone.",
+            name="--blank-image",
+        ),
+    ] = "none"
 
     def __post_init__(self) -> None:
         """Raises `UsageError`."""
@@ -49,6 +57,8 @@ class InputSpec:
             raise UnknownName("way to take clips", self.clips_as, get_args(ClipsAs))
         if self.reverse not in get_args(Reverse):
             raise UnknownName("choice of clips to reverse", self.reverse, get_args(Reverse))
+        if self.blank_image not in BLANK_IMAGES:
+            raise UnknownName("blank image", self.blank_image, BLANK_IMAGES)
         if self.fit not in FITS:
             raise UsageError(f"--fit is {self.fit!r}, expected {' or '.join(FITS)}")
 
@@ -61,11 +71,13 @@ class InputSpec:
             sampling=Sampling(frames=record.get("frames") or 1, per_second=record.get("frames_per_second")),
             clips_as=record.get("clips_as") or "video",
             reverse=record.get("reverse") or "none",
+            blank_image=record.get("blank_image") or "none",
         )
 
     def to_json(self, media: Media) -> dict[str, Any]:
         """Returns the section `input` of a fingerprint."""
-        common = {"size": str(self.size), "fit": self.fit, "resize": "bicubic, antialiased"}
+        blank = {"blank_image": self.blank_image} if self.blank_image != "none" else {}
+        common = {"size": str(self.size), "fit": self.fit, "resize": "bicubic, antialiased", **blank}
         if media == "image":
             return common
         sampling = {"frames": self.sampling.frames, "frames_per_second": self.sampling.per_second}

@@ -14,6 +14,7 @@ from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.format.commits import SampleRow
 from foresight_cache.format.layout import MOST_TEXT_TOKENS, POOLED_GRID, DType, Level, PointLayout
 from foresight_cache.geometry import Placement, placement_for
+from foresight_cache.media.blank import blanked
 from foresight_cache.media.clips import decode_timed_clip
 from foresight_cache.media.frame_times import clip_times
 from foresight_cache.media.images import decode_image, fit_image
@@ -49,6 +50,8 @@ class Inputs:
             raise UsageError("--reverse plays clips backwards and these shards hold images; leave it out")
         if self._in_one_prompt and not self.encoder.takes_prompt:
             raise UsageError(f"{self.encoder.family} has no prompt; give it each frame by --clips-as images")
+        if self.spec.blank_image != "none":
+            self._check_words()
 
     def grids(self, sample: Sample) -> Grids:
         """Returns the grids of a sample on every level. Raises `BadSample` where the model cannot take it."""
@@ -107,7 +110,7 @@ class Inputs:
         return [unusable] * bool(unusable) + [[positions[index] for index in batch] for batch in planned]
 
     def pixels(self, sample: Sample, members: Mapping[str, bytes]) -> np.ndarray:
-        """Returns the sampled frames, resized, uint8 [T, H, W, 3]. Raises `BadSample`."""
+        """Returns the sampled frames, resized, uint8 [T, H, W, 3], blank where they are to be. Raises `BadSample`."""
         return self.decoded(sample, members)[0]
 
     def decoded(self, sample: Sample, members: Mapping[str, bytes]) -> tuple[np.ndarray, ClipTimes | None]:
@@ -119,9 +122,11 @@ class Inputs:
             return fit_image(frame, placement)
 
         if self.media == "image":
-            return fitted(decode_image(frames_of(members)[0]))[np.newaxis], None
+            picture = fitted(decode_image(frames_of(members)[0]))[np.newaxis]
+            return blanked(picture, self.spec.blank_image, sample.id, placement), None
         clip = decode_timed_clip(members, self.spec.frames(sample), fitted)
-        return clip.pixels, clip_times(sample, self.spec.sampling.indices(sample), clip.seconds)
+        shown = blanked(clip.pixels, self.spec.blank_image, sample.id, placement)
+        return shown, clip_times(sample, self.spec.sampling.indices(sample), clip.seconds)
 
     def seen(self, pixels_THWC: np.ndarray) -> np.ndarray:
         """Returns the part of a sample's pixels that its tokens see: a tower may leave some at the right and below."""
@@ -195,6 +200,14 @@ class Inputs:
             point: [torch.cat(list(images[end - count : end])) for end, count in zip(ends, frames, strict=True)]
             for point, images in features.items()
         }
+
+    def _check_words(self) -> None:
+        """Raises `UsageError` where a blank picture leaves nothing at all to see."""
+        words = "--blank-image leaves the words of the prompt alone"
+        if not self.encoder.takes_prompt:
+            raise UsageError(f"{words}, and {self.encoder.family} has no prompt; leave it out")
+        if not self.encoder.options.prompt.strip():
+            raise UsageError(f"{words}, and --prompt is empty; leave one of them out")
 
     @property
     def _as_clip(self) -> bool:

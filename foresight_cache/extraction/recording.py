@@ -117,8 +117,10 @@ class _OpenShard:
 def _add_features(
     shard: _OpenShard, batch: PreparedBatch, inputs: Inputs, point: str, samples: Sequence[np.ndarray]
 ) -> None:
+    # Prompts are alike, and so may be the last patches, and everything of grey pictures of different sizes.
+    may_be_alike = "@last" in point or "@text" in point or inputs.spec.blank_image == "grey"
     for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
-        if "@last" not in point and "@text" not in point:  # prompts are alike, and so may be the last patches
+        if not may_be_alike:
             shard.duplicates.check(sample.id, inputs.seen(pixels), {point: tokens})
         shard.writer.add(position, point, tokens)
 

@@ -113,6 +113,7 @@ def input_words(cache: Mapping[str, Any]) -> str:
         f"{size} pixels" if isinstance(size, int) else str(size or ""),
         str(given.get("fit") or ""),
         f"resized by {given['resize']}" if given.get("resize") else "",
+        f"{given['blank_image']} in the place of each picture" if given.get("blank_image") else "",
     ]
     return ", ".join(word for word in words if word) or "not said by these results"
 
