@@ -1,4 +1,4 @@
-"""Names of extraction points: `tap@readout`, aliases of the research plans, patterns and sets.
+"""Names of extraction points: `tap@readout`, aliases of the research plans, numbers of papers, patterns and sets.
 
 A tap is a layer of the model whose output is taken (`vit.block_08`), a readout is what of it is kept. `tap` alone means
 `tap@tokens`. Block and layer numbers start at 1. Aliases keep their fraction of the depth on a model of
@@ -12,9 +12,9 @@ from typing import Self
 
 from foresight_cache.errors import UnknownName, UsageError
 
-READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls", "text", "last_question")
-OF_TEXT = ("last_query", "text", "last_question")
-"""Readouts of the prompt's own tokens, for which it is run to its end; they exist at `llm.*` taps only."""
+READOUTS = ("tokens", "mean", "last_vision", "last_query", "cls", "text", "last_question", "halp_vision")
+OF_TEXT = ("last_query", "text", "last_question", "halp_vision")
+"""Readouts for which the prompt is run to its end, mostly of its own tokens; they exist at `llm.*` taps only."""
 PIXELS = "pixels"
 """The resized input itself, uint8; every cache has it."""
 LABELS = "labels"
@@ -96,6 +96,10 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
     ],
 }
 
+_LAYER = "llm.layer_"
+NUMBERINGS = ("halp:", "latentlens:")
+"""What stands before a paper's own number of a layer; see `numbered_layers`."""
+
 SHORT_NAMES = (*_ALIASES, *_SETS)
 """Aliases of single points and names of sets, which `resolve` understands on any model that has these points."""
 
@@ -111,6 +115,32 @@ def aliases(taps: Sequence[str]) -> dict[str, str]:
     return {alias: tap for alias, name in _ALIASES.items() if (tap := name(depths)) in taps}
 
 
+def is_numbered(text: str) -> bool:
+    """Returns whether a text is a paper's number of a layer, such as `halp:27`, on whichever model."""
+    return text.startswith(NUMBERINGS)
+
+
+def numbered_layers(taps: Sequence[str]) -> dict[str, str]:
+    """Returns the numbers that papers give to the layers of a model with these taps, each with the tap that it means.
+
+    HALP counts decoder layers from 0. LatentLens counts `output_hidden_states` of transformers, where 0 is what enters
+    the first layer and the last one is after the final norm, so that the last layer itself has no number.
+
+    >>> model = ["llm.embed", "llm.layer_01", "llm.layer_02", "llm.layer_03", "llm.final_norm"]
+    >>> [f"{text} {tap}" for text, tap in numbered_layers(model).items()][:3]
+    ['halp:0 llm.layer_01', 'halp:1 llm.layer_02', 'halp:2 llm.layer_03']
+    >>> [tap for text, tap in numbered_layers(model).items() if text.startswith("latentlens:")]
+    ['llm.embed', 'llm.layer_01', 'llm.layer_02', 'llm.final_norm']
+    """
+    layers = {int(tap.removeprefix(_LAYER)): tap for tap in taps if tap.startswith(_LAYER)}
+    if not layers:
+        return {}
+    states = {0: "llm.embed", **layers, max(layers): "llm.final_norm"}
+    numbered: dict[str, str] = {f"halp:{number - 1}": tap for number, tap in layers.items()}
+    numbered |= {f"latentlens:{number}": tap for number, tap in states.items()}
+    return {text: tap for text, tap in numbered.items() if tap in taps}
+
+
 def members(text: str, taps: Sequence[str]) -> tuple[str, ...]:
     """Returns the texts that a set (`q2`) stands for on a model, whether it has these points or not; others themselves.
 
@@ -123,7 +153,8 @@ def members(text: str, taps: Sequence[str]) -> tuple[str, ...]:
 def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
     """Returns the points that texts name on a model with `taps`, each once, in the order of computation.
 
-    A text is a point, an alias (`E4`), a set (`q2`) or a pattern (`vit.*`, `llm.layer_*@mean`).
+    A text is a point, an alias (`E4`), a paper's number of a layer (`halp:27`), a set (`q2`) or a pattern (`vit.*`,
+    `llm.layer_*@mean`).
     `pixels` is left out, because every cache has it. Raises `UnknownName` and `UsageError`.
 
     >>> [str(point) for point in resolve(["E4", "vit.p*"], ["vit.patch_embed", "vit.pre_merge", "vit.post_merge"])]
@@ -166,12 +197,29 @@ def computation_order(name: str) -> tuple[int, str, int]:
 def _matches(text: str, taps: Sequence[str], depths: _Depths) -> list[Point]:
     point = Point.parse(text)
     tap = _ALIASES[point.tap](depths) if point.tap in _ALIASES else point.tap
+    tap = _numbered_tap(tap, taps) if is_numbered(tap) else tap
     if tap == PIXELS:
         return [Point(PIXELS)]
     points = [Point(name, point.readout) for name in taps if fnmatch.fnmatchcase(name, tap)]
     if not points:
         raise UnknownName("extraction point", text, [*taps, *_ALIASES, *_SETS])
     return points
+
+
+def _numbered_tap(text: str, taps: Sequence[str]) -> str:
+    """Returns the tap that a paper's number of a layer means. Raises `UsageError` where there is none."""
+    numbered = numbered_layers(taps)
+    if text in numbered:
+        return numbered[text]
+    paper = text.partition(":")[0]
+    known = [name for name in numbered if name.startswith(f"{paper}:")]
+    if not known:
+        raise UsageError(f"{text} names no point: this model has no language layers")
+    counted = {
+        "halp": f"HALP counts decoder layers from 0, {numbered[known[0]]} to {numbered[known[-1]]}",
+        "latentlens": "LatentLens counts hidden states, from what enters the first layer to what leaves the final norm",
+    }
+    raise UsageError(f"{text} names no point of this model: {counted[paper]}, so expected {known[0]} to {known[-1]}")
 
 
 def _depths(taps: Iterable[str]) -> _Depths:

@@ -66,23 +66,25 @@ def complete_heads(incomplete: str) -> list[str]:
 
 
 def complete_points(incomplete: str) -> list[str]:
-    """Returns lists of points that go on with an alias or a set."""
-    from foresight_cache.points import SHORT_NAMES
+    """Returns lists of points that go on with an alias, a set, or what stands before a paper's number of a layer."""
+    from foresight_cache.points import NUMBERINGS, SHORT_NAMES
 
-    return _go_on(SHORT_NAMES, incomplete)
+    return _go_on([*SHORT_NAMES, *NUMBERINGS], incomplete)
 
 
 def complete_cached_points(context: typer.Context, incomplete: str) -> list[str]:
     """Returns lists of points that go on with one of the cache that the command line names, or with an alias."""
     from foresight_cache import open_cache
-    from foresight_cache.points import SHORT_NAMES
+    from foresight_cache.points import NUMBERINGS, SHORT_NAMES, numbered_layers
 
-    names = list(SHORT_NAMES)
+    names = [*SHORT_NAMES, *NUMBERINGS]
     # A line that ends in an option without its value is not taken apart: its words are in `args`.
     for word in (context.params.get("cache"), *context.args):
         if word and Path(word).exists():
             with suppress(ForesightError, OSError):
-                names = [*open_cache(word).points, *SHORT_NAMES]
+                cache = open_cache(word)
+                numbers = numbered_layers(cache.fingerprint["model"].get("taps", ()))
+                names = [*cache.points, *SHORT_NAMES, *numbers]
                 break
     return _go_on(names, incomplete)
 

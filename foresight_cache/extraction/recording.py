@@ -13,7 +13,7 @@ from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.order_check import OrderCheck, check_orders
 from foresight_cache.extraction.prepared_batches import PreparedBatch
 from foresight_cache.format.commits import SampleRow
-from foresight_cache.points import LABELS, PIXELS
+from foresight_cache.points import LABELS, OF_TEXT, PIXELS, Point
 from foresight_cache.writer import CacheWriter, PendingShard, ShardWriter
 
 Computed = tuple[HostCopies, HostCopies]
@@ -118,7 +118,7 @@ def _add_features(
     shard: _OpenShard, batch: PreparedBatch, inputs: Inputs, point: str, samples: Sequence[np.ndarray]
 ) -> None:
     # Prompts are alike, and so may be the last patches, and everything of grey pictures of different sizes.
-    may_be_alike = "@last" in point or "@text" in point or inputs.spec.blank_image == "grey"
+    may_be_alike = Point.parse(point).readout in (*OF_TEXT, "last_vision") or inputs.spec.blank_image == "grey"
     for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
         if not may_be_alike:
             shard.duplicates.check(sample.id, inputs.seen(pixels), {point: tokens})

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from foresight_cache.points import PIXELS, SHORT_NAMES, Point
+from foresight_cache.points import PIXELS, SHORT_NAMES, Point, is_numbered
 from foresight_probes.studies.located import Located, nearest
 
 
@@ -20,7 +20,7 @@ def parse_point(node: Located, more: Collection[str] = ()) -> str:
     if text in more:
         return text
     tap = node.made(lambda: Point.parse(text)).tap
-    if tap not in (*SHORT_NAMES, PIXELS) and not set(tap) & set(".*?"):
+    if tap not in (*SHORT_NAMES, PIXELS) and not is_numbered(tap) and not set(tap) & set(".*?"):
         known = (*SHORT_NAMES, PIXELS, *more)
         node.fail(f"unknown point {text!r}{nearest(text, known)}; known: taps, patterns, {', '.join(known)}")
     return text

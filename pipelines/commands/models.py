@@ -90,10 +90,11 @@ def show(model: Model, size: Size = None, dtype: DType = "bfloat16", json_output
 def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
     """A row for each tap, in the order of computation."""
     from foresight_cache.format.layout import NUMPY_DTYPES
-    from foresight_cache.points import aliases
+    from foresight_cache.points import aliases, numbered_layers
 
     named: dict[str, list[str]] = {}
-    for alias, tap_name in aliases([tap.name for tap in encoder.taps]).items():
+    taps = [tap.name for tap in encoder.taps]
+    for alias, tap_name in (*aliases(taps).items(), *numbered_layers(taps).items()):
         named.setdefault(tap_name, []).append(alias)
     rows = []
     for tap in encoder.taps:

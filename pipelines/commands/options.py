@@ -19,7 +19,8 @@ Model = Annotated[
 Points = Annotated[
     str,
     typer.Option(
-        help="Comma-separated points, aliases E1…E8, groups (q2) or patterns ('vit.*').", autocompletion=complete_points
+        help="Comma-separated points, aliases (E4, halp:27), groups (q2) or patterns ('vit.*').",
+        autocompletion=complete_points,
     ),
 ]
 Out = Annotated[str, typer.Option(help="Folder or URL (s3://…) of the cache, new or to be continued.", metavar="PLACE")]

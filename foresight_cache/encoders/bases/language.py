@@ -20,6 +20,7 @@ from foresight_cache.encoders.bases.transformers_encoder import Hidden, Transfor
 from foresight_cache.encoders.weights import loading, model_files
 from foresight_cache.encoders.weights.accounting import Rules
 from foresight_cache.errors import BadSample, ModelError, UsageError
+from foresight_cache.points import Point
 from foresight_cache.samples import ClipTimes, Media
 
 
@@ -46,6 +47,8 @@ class LanguageEncoder(TransformersEncoder):
     left_out_tensors: ClassVar[Rules] = {
         "pooling head of the vision tower": r"(^|\.)vision_(tower|model)\.(vision_model\.)?head\.",
     }
+    knows_halp_vision: ClassVar[bool] = False
+    """True where it is known which token HALP's own code takes for one of vision."""
     takes_prompt = True
     kept_on_host = frozenset({"images", "after_question"})
 
@@ -111,6 +114,16 @@ class LanguageEncoder(TransformersEncoder):
         for media in self.media:
             self._checked_prompt(media)
 
+    def check_points(self, points: Sequence[Point]) -> None:
+        super().check_points(points)
+        for point in points:
+            if point.readout == "last_question" and not self.options.prompt:
+                raise UsageError(f"{point} is not possible: --prompt is empty and has no question; ask for @last_query")
+            if point.readout == "halp_vision" and not self.knows_halp_vision:
+                raise UsageError(
+                    f"{point} is not possible: which token HALP takes is known of Qwen's models; ask for @last_vision"
+                )
+
     def check_text(self, text: str) -> None:
         if reason := self._flaw(text):
             raise BadSample(f"its prompt {reason}")
@@ -170,6 +183,9 @@ class LanguageEncoder(TransformersEncoder):
         ends = prompt_tokens.text_ends(seen_BN, attended_BN)
         if any(begin == end for begin, end in ends):
             raise UsageError(f"{tap.name}@{readout} needs inputs with texts; the prompt ends with the visual tokens")
+        if readout == "halp_vision":
+            places = prompt_tokens.halp_places(self.token_grids("patch", inputs), images_in(inputs), attended_BN)
+            return [hidden[row, place : place + 1].clone() for row, place in enumerate(places)]
         after = inputs["after_question"].tolist() if readout == "last_question" else [0] * len(ends)
         if any(count < 0 for count in after):
             raise UsageError(

@@ -1,8 +1,11 @@
 """Places of a prompt's own tokens: the text after the visual tokens, and the question in it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+
+from foresight_cache.samples import Grid
 
 
 def text_ends(visual_BN: torch.Tensor, attended_BN: torch.Tensor) -> list[tuple[int, int]]:
@@ -29,3 +32,18 @@ def tokens_after(tokenizer: Any, rendered: str, question: str) -> int:
     end = begin + len(question)
     offsets = tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     return sum(start >= end for start, _ in offsets)
+
+
+def halp_places(grids: Sequence[Grid], images: Sequence[int], attended_BN: torch.Tensor) -> list[int]:
+    """Returns the place in each sequence of the token that HALP's code takes for one of vision in Qwen2.5-VL.
+
+    That is `min(patches, length // 2)`, where patches are those before the merger, of all images of the prompt, and
+    nothing is added for the words before the image: so it mostly is the middle of the sequence, whatever stands there.
+    Source: github.com/alliedbrother/HALP_EACL at 342e35c.
+
+    >>> halp_places([Grid(1, 4, 4), Grid(1, 2, 2)], [1, 1], torch.ones(2, 14, dtype=torch.bool))
+    [7, 4]
+    """
+    remaining = iter(grids)
+    patches = [sum(next(remaining).tokens for _ in range(number)) for number in images]
+    return [min(count, length // 2) for count, length in zip(patches, attended_BN.sum(dim=1).tolist(), strict=True)]

@@ -28,6 +28,7 @@ class QwenEncoder(LanguageEncoder):
     `mm_token_type_ids` [B, N], right-padded. Where prompts have several images, `image_grid_thw` has a row for each.
     """
 
+    knows_halp_vision = True
     media = ("image", "clip")
     sizes = "multiples of 28; native"
     time_inputs: ClassVar[tuple[str, ...]] = ()

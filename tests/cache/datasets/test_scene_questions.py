@@ -50,7 +50,7 @@ def truth(line: Line) -> bool:
     match = re.fullmatch(r"Is the (\w+) (\w+)\?", question)
     assert match, question
     (only,) = (name for name in boxes if name.split()[1] == match[1])
-    return only.split()[0] == match[2]
+    return bool(only.split()[0] == match[2])
 
 
 def test_answers_follow_from_the_boxes(asked: list[Line]) -> None:

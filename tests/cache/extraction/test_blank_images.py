@@ -172,7 +172,7 @@ def test_grey_of_several_sizes_may_have_one_mean(tmp_path: Path) -> None:
 
 def test_the_choice_is_written_only_where_it_is_made() -> None:
     for kind in ("grey", "noise"):
-        made = InputSpec(blank_image=kind)  # type: ignore[arg-type]
+        made = InputSpec(blank_image=kind)
         assert InputSpec.from_json(made.to_json("image")).blank_image == kind
         assert InputSpec.from_json(made.to_json("clip")) == made
     assert "blank_image" not in InputSpec().to_json("image") | InputSpec().to_json("clip")
