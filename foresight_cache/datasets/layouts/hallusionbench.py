@@ -27,7 +27,8 @@ class Reader(BenchmarkReader):
     """Reader of the dataset family `hallusionbench`; ids are as `VD_illusion_0_0_0`, see `_NAMED_BY`."""
 
     _without_figure = 0
-    """Number of questions without a figure among those read last."""
+    _entry_count = 0
+    """Numbers of questions without a figure, and of all, in the file read last."""
 
     title = "HallusionBench"
     wanted = "HallusionBench.json"
@@ -39,8 +40,9 @@ class Reader(BenchmarkReader):
         return {"test": path} if path.is_file() else {}
 
     def _entries(self, path: Path) -> Iterable[tuple[str, Any]]:
-        self._without_figure = 0
-        return entries_of(read_json(path), path, self.title)
+        entries = entries_of(read_json(path), path, self.title)
+        self._without_figure, self._entry_count = 0, len(entries)
+        return entries
 
     def _is_left_out(self, entry: Mapping[str, Any]) -> bool:
         left_out = str(entry["visual_input"]) == "0"
@@ -49,8 +51,10 @@ class Reader(BenchmarkReader):
 
     def remarks(self) -> tuple[str, ...]:
         """Returns what was left out of the questions read last."""
-        count = self._without_figure
-        return (f"{count:,} questions have no figure (visual_input 0) and are left out",) if count else ()
+        if not self._without_figure:
+            return ()
+        told = f"{self._without_figure:,} of {self._entry_count:,} questions are left out"
+        return (f"{told}, as they have no figure (visual_input 0)",)
 
     def _image_folders(self) -> Sequence[Path]:
         return (self._root, self._root / "hallusion_bench")
