@@ -31,7 +31,7 @@ class Reader(BenchmarkReader):
         inner = self._root / "output" / "coco"
         found = sorted((inner if inner.is_dir() else self._root).glob("coco_pope_*.json"))
         named = ((re.fullmatch(r"coco_pope_(.+)\.json", path.name), path) for path in found)
-        return {name[1]: path for name, path in named if name and is_safe_name(name[1])}
+        return {name[1]: path for name, path in named if name and is_safe_name(name[1]) and path.is_file()}
 
     def _entries(self, path: Path) -> Iterable[tuple[str, Any]]:
         return read_json_lines(path)
