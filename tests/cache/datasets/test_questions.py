@@ -32,7 +32,7 @@ def table(root: Path, *rows: tuple[str, ...], heading: tuple[str, ...] = HEADING
 
 def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     second = {"image": "images/cup.jpg", "question": " Is it red? ", "references": ["no"], "type": "colour"}
-    second["source"] = "kitchen"
+    second["source"] = "pope"
     named = {**CUP, "image": "plate.png", "id": "the plate", "hallucinated": None}
     records = lines(tmp_path, CUP, "", second, named)
     samples = [record.sample for record in records if isinstance(record, RawSample)]
@@ -44,10 +44,8 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     assert [sample.group for sample in samples] == ["mine/images/cup"] * 2 + ["mine/plate"]
     assert [sample.annotations["qa"] for sample in samples[:2]] == [
         {"question": "What is it?", "answer": "A cup.", "hallucinated": False},
-        {
-            **{"question": "Is it red?", "answer": None, "hallucinated": None},
-            **{"references": ["no"], "type": "colour", "source": "kitchen"},
-        },
+        {"question": "Is it red?", "answer": None, "hallucinated": None}
+        | {"references": ["no"], "type": "colour", "source": "pope"},
     ]
 
 
@@ -88,6 +86,9 @@ def test_objects_of_a_line_are_checked_when_it_is_packed(tmp_path: Path) -> None
             "the line cannot be used: its objects are 3, expected a list with annotation_id, area,",
         ),
         ({**CUP, "objects": [{"box": []}]}, "the line cannot be used: its objects are a list of 1, expected a list"),
+        ({**CUP, "id": 7}, "its id is 7, expected a text"),
+        ({**CUP, "question": "{question}"}, "its question has the placeholder '{question}', which was to be replaced"),
+        ({**CUP, "question": "Is there a {} here?"}, "its question has the placeholder '{}', which was to be replaced"),
         ({**CUP, "image": "../cup.jpg"}, "image '../cup.jpg' leaves the folder of the images, which is not followed"),
         ({**CUP, "image": "/etc/cup.jpg"}, "image '/etc/cup.jpg' leaves the folder of the images"),
         ({**CUP, "image": None}, "line 2 has image None, expected the name of a file"),
@@ -126,6 +127,7 @@ def test_the_published_table_of_haloquest(tmp_path: Path) -> None:
         "hallucinated": None,
         "references": ["No hat", "There is none"],
         "type": "false premises",
+        "source": "haloquest",
     }
 
 
