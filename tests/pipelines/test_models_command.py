@@ -78,7 +78,7 @@ def test_show_takes_a_size(seven_billion: Path) -> None:
     assert "1 × 32 × 48" in lines["vit.pre_merge"]
     assert "1 × 16 × 24" in lines["llm.layer_14"]
     assert "5.5 MB" in lines["llm.layer_14"]  # 384 · 3584 · 4 bytes
-    assert lines["llm.layer_14"].endswith("E7")
+    assert lines["llm.layer_14"].endswith("E7 halp:13 latentlens:14")
 
 
 @pytest.mark.parametrize(
