@@ -117,12 +117,10 @@ class LanguageEncoder(TransformersEncoder):
     def check_points(self, points: Sequence[Point]) -> None:
         super().check_points(points)
         for point in points:
-            if point.readout == "last_question" and not self.options.prompt:
+            if point.readout == "last_question" and not self.options.prompt.strip():
                 raise UsageError(f"{point} is not possible: --prompt is empty and has no question; ask for @last_query")
             if point.readout == "halp_vision" and not self.knows_halp_vision:
-                raise UsageError(
-                    f"{point} is not possible: which token HALP takes is known of Qwen's models; ask for @last_vision"
-                )
+                raise UsageError(f"{point} is not possible: it is HALP's token in Qwen's models; ask for @last_vision")
 
     def check_text(self, text: str) -> None:
         if reason := self._flaw(text):

@@ -129,5 +129,5 @@ def test_the_token_of_halp_is_known_of_qwen_alone() -> None:
     assert "halp_vision" in OF_TEXT
     for family in WITH_TEXT:
         if not family.startswith("qwen"):
-            with pytest.raises(UsageError, match="which token HALP takes is known of Qwen's models; ask for"):
+            with pytest.raises(UsageError, match="it is HALP's token in Qwen's models; ask for @last_vision"):
                 encoders.describe(f"tiny:{family}", LoadOptions()).check_points([Point("llm.layer_01", "halp_vision")])
