@@ -196,7 +196,7 @@ def _qa(value: Any, _frame: _Frame) -> str | None:
         "answer": _or_none(is_text),
         "hallucinated": _or_none(_is_flag),
     }
-    return _fields(value, needed, {"references": _list_of(is_text), "type": is_text}) or None
+    return _fields(value, needed, {"references": _list_of(is_text), "type": is_text, "source": is_text}) or None
 
 
 _KINDS: dict[str, _Check] = {

@@ -61,7 +61,14 @@ SOUND: dict[str, Any] = {
         ],
     },
     "tags": {"indoor": "yes", "light": "bright day"},
-    "qa": {"question": "What is it?", "answer": "A cup.", "hallucinated": None, "references": ["cup"], "type": "x"},
+    "qa": {
+        "question": "What is it?",
+        "answer": "A cup.",
+        "hallucinated": None,
+        "references": ["cup"],
+        "type": "x",
+        "source": "pope",
+    },
 }
 
 
@@ -133,6 +140,7 @@ def test_all_kinds_are_sound_and_documented() -> None:
         ("motion", {"speed": float("inf")}, "annotations.motion.objects[0].speed is inf"),
         ("qa", {"question": None}, "annotations.qa.question is None"),
         ("qa", {"hallucinated": 1}, "annotations.qa.hallucinated is 1"),
+        ("qa", {"source": 1}, "annotations.qa.source is 1"),
         ("qa", [], "annotations.qa is [], expected an object"),
     ],
 )

@@ -60,7 +60,7 @@ def judged(answer: str | None, references: Sequence[str], benchmark: str, *, cut
         return undecided("there is nothing to compare with")
     if rule is None:
         return undecided("the right answer has none of the forms that these rules know")
-    if cut and rule in _READ_TO_THE_END:
+    if cut and (rule in _READ_TO_THE_END or (rule is choice and choice.texts(references))):
         return undecided("was cut by the limit of tokens")
     judgement: Judgement = rule.judge(answer, references)
     return judgement

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,21 @@ def read_lines(path: Path) -> list[str]:
         raise DatasetError(f"{path} is not UTF-8 text (byte {error.start}); get the file again") from None
 
 
-def read_json(path: Path) -> Any:
-    """Returns the value of a JSON file. Raises `DatasetError`."""
+def read_json(path: Path, *, unique_keys: bool = False) -> Any:
+    """Returns the value of a JSON file. Raises `DatasetError`, with `unique_keys` for a key that is there twice too."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_unique if unique_keys else None)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not JSON: {error}; get the annotation file again") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object of JSON; of two values under one key, `json` keeps the last in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice!a} is there twice")
+    return found
 
 
 def read_heading(path: Path) -> list[str]:

@@ -166,6 +166,36 @@ def test_any_of_several_references_makes_right_and_all_of_them_are_named_where_n
     assert judged("No", ["yes", "no"], "pope").outcome is RIGHT
 
 
+@pytest.mark.parametrize(
+    ("references", "answer", "outcome"),
+    [
+        (["145°", "C"], "C", RIGHT),
+        (["145°", "C"], "(C) 145°", RIGHT),
+        (["145°", "C"], "(B) 140°", WRONG),
+        (["145°", "C"], "The angle is 145°.", RIGHT),
+        (["145°", "C"], "140°", UNDECIDED),
+        (["97", "A"], "m∠H = 97", RIGHT),
+        (["97", "A"], "102", WRONG),
+        (["97", "A"], "B", WRONG),
+        (["Yes", "A"], "Yes.", RIGHT),
+        (["Yes", "A"], "No, there are more.", WRONG),
+        (["Yes", "A"], "A cat", UNDECIDED),  # an article, no letter
+        (["Tadpole", "D"], "Tadpole", RIGHT),
+        (["Tadpole", "D"], "A water flea", UNDECIDED),
+        (["Tadpole", "D"], "I cannot determine whether it is a tadpole.", UNDECIDED),
+        (["E"], "E", RIGHT),
+    ],
+)
+def test_a_choice_is_known_by_its_letter_and_by_its_text(references: list[str], answer: str, outcome: Outcome) -> None:
+    judgement = judged(answer, references, "mathvista")
+    assert judgement.outcome is outcome, judgement.reason
+
+
+def test_a_choice_whose_text_may_still_follow_is_undecided() -> None:
+    assert judged("First 97, then", ["97", "A"], "mathvista", cut=True).reason == "was cut by the limit of tokens"
+    assert judged("B", ["A"], "mathvista", cut=True).outcome is WRONG
+
+
 def test_what_a_benchmark_does_not_ask_is_undecided_and_never_right() -> None:
     assert judged("a cat", ["a cat"], "pope").outcome is UNDECIDED
     assert judged("a cat", [], "any").outcome is UNDECIDED

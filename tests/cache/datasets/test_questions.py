@@ -29,6 +29,7 @@ def table(root: Path, *rows: tuple[str, ...], heading: tuple[str, ...] = HEADING
 
 def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     second = {"image": "images/cup.jpg", "question": " Is it red? ", "references": ["no"], "type": "colour"}
+    second["source"] = "pope"
     named = {**CUP, "image": "plate.png", "id": "the plate", "hallucinated": None}
     records = lines(tmp_path, CUP, "", second, named)
     samples = [record.sample for record in records if isinstance(record, RawSample)]
@@ -40,7 +41,8 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
     assert [sample.group for sample in samples] == ["mine/images/cup"] * 2 + ["mine/plate"]
     assert [sample.annotations["qa"] for sample in samples[:2]] == [
         {"question": "What is it?", "answer": "A cup.", "hallucinated": False},
-        {"question": "Is it red?", "answer": None, "hallucinated": None, "references": ["no"], "type": "colour"},
+        {"question": "Is it red?", "answer": None, "hallucinated": None}
+        | {"references": ["no"], "type": "colour", "source": "pope"},
     ]
 
 
@@ -57,6 +59,10 @@ def test_questions_about_one_image_are_one_group(tmp_path: Path) -> None:
         ({**CUP, "hallucinated": "no"}, "its 'hallucinated' is 'no', expected true, false or null"),
         ({**CUP, "references": "a cup"}, "its references are 'a cup', expected a list of texts"),
         ({**CUP, "type": 1}, "its type is 1, expected a text"),
+        ({**CUP, "source": ["pope"]}, "its source is ['pope'], expected a text"),
+        ({**CUP, "id": 7}, "its id is 7, expected a text"),
+        ({**CUP, "question": "{question}"}, "its question has the placeholder '{question}', which was to be replaced"),
+        ({**CUP, "question": "Is there a {} here?"}, "its question has the placeholder '{}', which was to be replaced"),
         ({**CUP, "image": "../cup.jpg"}, "image '../cup.jpg' leaves the folder of the images, which is not followed"),
         ({**CUP, "image": "/etc/cup.jpg"}, "image '/etc/cup.jpg' leaves the folder of the images"),
         ({**CUP, "image": None}, "line 2 has image None, expected the name of a file"),
@@ -95,6 +101,7 @@ def test_the_published_table_of_haloquest(tmp_path: Path) -> None:
         "hallucinated": None,
         "references": ["No hat", "There is none"],
         "type": "false premises",
+        "source": "haloquest",
     }
 
 

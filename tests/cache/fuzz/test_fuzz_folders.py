@@ -207,7 +207,21 @@ def check_row(listed: RawSample, root: Path) -> None:
     assert listed.sample.annotations["qa"]["question"] in mine
 
 
-LAYOUTS = (image_folder, video_folder, coco, ade20k, ssv2, ucf101, davis, questions, haloquest)
+def amber() -> Layout:
+    files = {f"images/AMBER_{n}.jpg": str(n) for n in range(6)}
+    queries = [{"id": 1005 + n, "image": f"AMBER_{n}.jpg", "query": f"q {n}"} for n in range(6)]
+    answers = [{"id": 1005 + n, "type": "discriminative-relation", "truth": f"truth of q {n}"} for n in range(6)]
+    files |= {"data/query/query_discriminative.json": json.dumps(queries), "data/annotations.json": json.dumps(answers)}
+    return Layout("amber", {name: text.encode() for name, text in files.items()}, check_answer)
+
+
+def check_answer(listed: RawSample, root: Path) -> None:
+    annotation = listed.sample.annotations["qa"]
+    assert listed.path.name == f"AMBER_{annotation['question'][2:]}.jpg"
+    assert annotation["references"] == [f"truth of {annotation['question']}"]
+
+
+LAYOUTS = (image_folder, video_folder, coco, ade20k, ssv2, ucf101, davis, questions, haloquest, amber)
 
 
 def changed(files: Files, generator: random.Random) -> tuple[Files, list[tuple[str, str]]]:
