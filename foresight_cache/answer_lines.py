@@ -10,6 +10,8 @@ from foresight_cache.errors import AnswersError
 from foresight_cache.json_lines import read_json_lines
 from foresight_cache.records import is_text, shown
 
+ROOT = "answers.json"
+"""File in a folder of answers that says what they were made by."""
 CUT = "length"
 """What `finish` says of an answer that ended with the limit of tokens."""
 
@@ -43,6 +45,8 @@ def read_answers(place: Path) -> list[Answer]:
         raise AnswersError(
             f"there is no {place}; expected a file of answers, one JSON object a line, or a folder of such"
         )
+    if place.is_dir():
+        _check_whole(place)
     files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
     found: dict[str, Answer] = {}
     for path in files:
@@ -59,6 +63,20 @@ def read_answers(place: Path) -> list[Answer]:
             f"{place} holds answers of {len(models)} models, such as {min(models)[:80]}; judge one alone"
         )
     return list(found.values())
+
+
+def _check_whole(folder: Path) -> None:
+    """Raises `AnswersError` for a folder of `foresight answers` that lacks shards."""
+    root = folder / ROOT
+    if root.exists():
+        try:
+            expected = len(json.loads(root.read_bytes())["shards"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise AnswersError(f"{root} cannot be read; make the answers again in another folder") from None
+        if (found := len(list(folder.glob("*.jsonl")))) < expected:
+            raise AnswersError(
+                f"{folder} has answers to {found} of {expected} shards; run the same 'foresight answers' again"
+            )
 
 
 def _answer(fields: Mapping[str, Any], where: str) -> Answer:

@@ -10,8 +10,8 @@ ORIGIN = ("model.name", "model.revision")
 _WEIGHTS = "model.weights_digest"
 
 
-def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Returns one phrase for each field that differs, with both values.
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], there: str = "in the cache") -> list[str]:
+    """Returns one phrase for each field that differs, with both values; `there` says where the stored one is.
 
     The same weights under another name or revision differ in nothing.
 
@@ -26,17 +26,17 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     old, new = dict(_leaves(stored)), dict(_leaves(wanted))
     same = _WEIGHTS in old and _spelling(old, _WEIGHTS) == _spelling(new, _WEIGHTS)
     alike = [name for name in ORIGIN if same and name in old and name in new]
-    return _phrases(old, new, (old.keys() | new.keys()).difference(alike))
+    return _phrases(old, new, (old.keys() | new.keys()).difference(alike), there)
 
 
 def origin_differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Returns one phrase for each field that differs of those that say where the weights were found."""
-    return _phrases(dict(_leaves(stored)), dict(_leaves(wanted)), ORIGIN)
+    return _phrases(dict(_leaves(stored)), dict(_leaves(wanted)), ORIGIN, "in the cache")
 
 
-def _phrases(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+def _phrases(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str], there: str) -> list[str]:
     return [
-        f"{name} is {_said(old, name)} in the cache and {_said(new, name)} here"
+        f"{name} is {_said(old, name)} {there} and {_said(new, name)} here"
         for name in sorted(names)
         if _spelling(old, name) != _spelling(new, name)
     ]

@@ -1,7 +1,7 @@
 """Cached points as labelled lazy arrays of xarray: one as a `DataArray`, several as a `Dataset`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import xarray as xr
@@ -10,8 +10,10 @@ from xarray.core import indexing
 
 from foresight_cache.format.layout import CacheLayout, Level, PointLayout
 from foresight_cache.records import canonical_json
-from foresight_cache.sample_table import SampleTableRow, grid_on
 from foresight_cache.samples import Grid
+
+if TYPE_CHECKING:
+    from foresight_cache.sample_table import SampleTableRow
 
 
 class ReadableTable(Protocol):
@@ -22,7 +24,7 @@ class ReadableTable(Protocol):
     layout: CacheLayout
 
     @property
-    def rows(self) -> Sequence[SampleTableRow]: ...
+    def rows(self) -> "Sequence[SampleTableRow]": ...
 
     @property
     def grids(self) -> Mapping[Level, frozenset[Grid]]: ...
@@ -133,7 +135,7 @@ def _sample_coordinates(cache: ReadableTable, points: Sequence[ReadablePoint]) -
     coordinates |= {name: ("sample", [row[name] for row in cache.rows]) for name in ("split", "status")}
     for level in dict.fromkeys(point.layout.level for point in points):
         if level != "pooled":
-            grids = [grid_on(row, level) for row in cache.rows]
+            grids = [cast(Mapping[str, Any], row)[f"grid_{level}"] for row in cache.rows]
             coordinates[f"{level}_tokens"] = ("sample", [grid.tokens if grid else 0 for grid in grids])
     return coordinates
 

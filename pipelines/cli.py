@@ -14,6 +14,7 @@ from typer.main import get_command
 from foresight_cache.errors import ForesightError, ForesightWarning
 from foresight_cache.runtime.interruption import STOP_SIGNALS
 from pipelines.commands import (
+    answers,
     bench,
     calibrate,
     compare,
@@ -76,6 +77,7 @@ for name, module in {
     "study": study,
     "compare": compare,
     "data-curve": data_curve,
+    "answers": answers,
     "judge": judge,
     "calibrate": calibrate,
     "discrepancy": discrepancy,

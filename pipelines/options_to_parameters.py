@@ -55,7 +55,7 @@ def _option(field: Field[Any], kind: Any, flag: Flag) -> inspect.Parameter:
         show_default="off" if kind is bool else flag.unset or True,
     )
     default = field.default if flag.default is None else flag.default
-    if get_origin(kind) is tuple:  # an option that may be repeated
+    if get_origin(kind) is tuple and not flag.parse:  # an option that may be repeated
         kind, default = list[get_args(kind)[0]] | None, None  # type: ignore[misc]
     return inspect.Parameter(
         field.name,
@@ -74,7 +74,7 @@ def _value(field: Field[Any], kind: Any, flag: Flag | None, values: dict[str, An
     if flag is None:
         return _build(kind, values)
     value = values.pop(field.name)
-    if get_origin(kind) is tuple:
+    if get_origin(kind) is tuple and not flag.parse:
         return tuple(value or ())
     return flag.parse(value) if flag.parse else value
 

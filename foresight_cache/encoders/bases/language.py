@@ -84,6 +84,11 @@ class LanguageEncoder(TransformersEncoder):
         """Returns the id of the token that the chat template has for an image or a clip."""
         return int(self.config.image_token_id if media == "image" else self.config.video_token_id)
 
+    def generation_inputs(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Returns what the model's own `generate` takes, on its device, of what `preprocess` made."""
+        there = self.on_device(inputs)
+        return {name: tensor for name, tensor in there.items() if name not in self.kept_on_host}
+
     def visual_ids(self) -> set[int]:
         """Returns the ids that stand for an image's or a clip's tokens in a sequence."""
         return {self.placeholder_id(media) for media in self.media}

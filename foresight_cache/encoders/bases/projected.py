@@ -151,15 +151,30 @@ class ProjectedEncoder(LanguageEncoder):
         }
 
     def run_model(self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap]) -> None:
+        features = self._checked_features(inputs)
+        if any(is_language(tap) for tap in taps):
+            embedded = self._embedded(inputs, features)
+            self._decoder(inputs_embeds=embedded, attention_mask=inputs["attention_mask"], use_cache=False)
+
+    def generation_inputs(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        there = self.on_device(inputs)
+        embedded = self._embedded(there, self._checked_features(there))
+        return {"inputs_embeds": embedded, "attention_mask": there["attention_mask"]}
+
+    def _checked_features(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         features = self.visual_features(inputs)
         check_total(len(features), sum(self.visual_counts(inputs)), "what enters the language model")
-        if any(is_language(tap) for tap in taps):
-            decoder: Any = self.tapped_module(self.model).get_submodule(self.language_path)
-            embedded = decoder.embed_tokens(inputs["input_ids"])
-            visual = self.is_visual(inputs["input_ids"])
-            visual = visual.to(embedded.device)
-            embedded = embedded.masked_scatter(visual[..., None], features.to(embedded))
-            decoder(inputs_embeds=embedded, attention_mask=inputs["attention_mask"], use_cache=False)
+        return features
+
+    def _embedded(self, inputs: Mapping[str, torch.Tensor], features: torch.Tensor) -> torch.Tensor:
+        """Returns what enters the language model, [B, N, D]: words, with visual features in their places."""
+        embedded: torch.Tensor = self._decoder.embed_tokens(inputs["input_ids"])
+        visual = self.is_visual(inputs["input_ids"]).to(embedded.device)
+        return embedded.masked_scatter(visual[..., None], features.to(embedded))
+
+    @property
+    def _decoder(self) -> Any:
+        return self.tapped_module(self.model).get_submodule(self.language_path)
 
     def frame_counts(self, inputs: Mapping[str, torch.Tensor]) -> list[int]:
         return [int(count) for count in inputs["frames"]]

@@ -32,6 +32,11 @@ class SingleViewEncoder(ProjectedEncoder):
         else:
             self.visual_features(inputs)
 
+    def generation_inputs(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        there = self.on_device(inputs)
+        words = {name: there[name] for name in ("input_ids", "attention_mask")}
+        return {**words, **self.token_types(there), "pixel_values": self.views(there)}
+
     def views(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Returns the pixels of all images, [T, C, H, W], as the model takes them."""
         return inputs["pixel_values"].to(self.model.dtype)

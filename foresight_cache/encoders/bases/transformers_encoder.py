@@ -276,6 +276,13 @@ class TransformersEncoder(Encoder):
 
     # One forward pass.
 
+    def on_device(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Returns inputs on the model's device, but for those of `kept_on_host`."""
+        return {
+            name: tensor if name in self.kept_on_host else tensor.to(self.device, non_blocking=True)
+            for name, tensor in inputs.items()
+        }
+
     @torch.inference_mode()
     def forward(self, inputs: Mapping[str, torch.Tensor], points: Sequence[str]) -> dict[str, list[torch.Tensor]]:
         """Runs the model once. Raises `UnknownName` for an unknown tap, `UsageError` for an impossible readout."""
@@ -293,11 +300,8 @@ class TransformersEncoder(Encoder):
         self, inputs: Mapping[str, torch.Tensor], taps: Sequence[Tap], points: Sequence[Point]
     ) -> dict[str, list[torch.Tensor]]:
         """Runs the model; what was captured is let go one by one, so that no tap is held twice."""
-        on_device = {
-            name: tensor if name in self.kept_on_host else tensor.to(self.device, non_blocking=True)
-            for name, tensor in inputs.items()
-        }
-        captured = capture(self.tapped_module(self.model), taps, lambda: self.run_model(on_device, taps))
+        there = self.on_device(inputs)
+        captured = capture(self.tapped_module(self.model), taps, lambda: self.run_model(there, taps))
         values: dict[str, list[torch.Tensor]] = {}
         for tap in taps:
             kept = [point.readout for point in points if point.tap == tap.name]
