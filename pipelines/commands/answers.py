@@ -95,8 +95,8 @@ def _counts(answers: "list[Answer]") -> dict[str, Any]:
 
 def _check_share_of_failed(answers: "list[Answer]", allowed: float, out: Path) -> None:
     failures = [own.fields["failure"] for own in answers if own.answer is None]
-    if len(failures) > allowed * len(answers):
-        raise DatasetError(
-            f"{len(failures)} of {len(answers)} samples have no answer in {out}, the first because {failures[0]}; the "
-            f"others have one; accept it with --max-bad {len(failures) / len(answers):.2g}"
-        )
+    if len(failures) > allowed * len(answers) or len(failures) == len(answers):
+        told = f"{len(failures)} of {len(answers)} samples have no answer in {out}, the first because {failures[0]}"
+        if len(failures) == len(answers):
+            raise DatasetError(f"{told}; nothing can be made of them")
+        raise DatasetError(f"{told}; the others have one; accept it with --max-bad {len(failures) / len(answers):.2g}")

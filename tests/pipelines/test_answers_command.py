@@ -7,6 +7,7 @@ import pytest
 
 from tests.support import questions
 from tests.support.command import foresight, said, with_options
+from tests.support.preparing import prepare
 
 USUAL = ("--model", "tiny:qwen2_5_vl", "--size", 112, "--max-new-tokens", 3)
 
@@ -72,3 +73,10 @@ def test_samples_that_cannot_be_asked_are_counted(tmp_path: Path) -> None:
     run = foresight("answers", tmp_path / "S", *USUAL, "--out", tmp_path / "A", "--max-bad", 0.25)
     assert run.returncode == 0
     assert "failed       1" in run.stdout
+
+
+def test_a_set_without_questions_has_no_answers(tmp_path: Path) -> None:
+    prepare("shapes", out=tmp_path / "S", limit=2)
+    told = said("answers", tmp_path / "S", *USUAL, "--out", tmp_path / "A", "--max-bad", 1, status=1)
+    assert "2 of 2 samples have no answer" in told
+    assert "the sample has no question, which the prompt '{question}' asks for" in told
