@@ -106,7 +106,7 @@ def train_network(
     best: tuple[float, int, dict[str, Tensor]] | None = None
     for epoch in range(1, own.epochs + 1):
         network.train()
-        for rows in torch.randperm(len(inputs_ND), generator=ordering).split(own.batch_size):
+        for rows in torch.split(torch.randperm(len(inputs_ND), generator=ordering), own.batch_size):
             loss = functional.binary_cross_entropy_with_logits(network(inputs_ND[rows])[:, 0], truth_N[rows])
             optimiser.zero_grad()
             torch.autograd.backward(loss)

@@ -15,6 +15,8 @@ from foresight_probes.training.logistic_regression import solve_kept
 PENALTIES = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Strengths s of the penalty s/2 ‖W‖² on the sum of cross-entropies of two rows of weights; `C = 2/s` of
 scikit-learn."""
+_CONSTANT = 1e-6
+"""Deviation of a channel, in parts of its largest number, up to which it counts as constant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -74,10 +76,8 @@ def _solved(
     vectors_ND: np.ndarray, labels_N: np.ndarray, penalties: Sequence[float], standardised: bool
 ) -> list[LogisticDetector]:
     inputs_ND = vectors_ND.astype(np.float64)
-    mean_D, scale_D = inputs_ND.mean(0), np.ones(inputs_ND.shape[1])
-    if standardised:
-        deviation_D = inputs_ND.std(0)
-        scale_D = np.where(deviation_D > 1e-6 * np.abs(mean_D).max(initial=1e-6), deviation_D, 1.0)
+    mean_D, scale_D = channel_scales(inputs_ND)
+    scale_D = scale_D if standardised else np.ones_like(scale_D)
     # without standardisation only the origin moves, which a bias without penalty makes good
     inputs = torch.from_numpy((inputs_ND - mean_D) / scale_D)
     settings = {"classes": 2, "penalties": tuple(penalties)}
@@ -98,3 +98,15 @@ def _loss(detector: LogisticDetector, vectors_ND: np.ndarray, labels_N: np.ndarr
     """Returns the mean cross-entropy in nats."""
     signed_N = np.where(labels_N == 1, -1.0, 1.0) * detector.logits(vectors_ND)
     return float(np.logaddexp(0.0, signed_N).mean())
+
+
+def channel_scales(vectors_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of each channel, [D] float64 each; the deviation of a constant one is 1.
+
+    >>> channel_scales(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    (array([2., 5.]), array([1., 1.]))
+    """
+    inputs_ND = vectors_ND.astype(np.float64)
+    mean_D, deviation_D = inputs_ND.mean(0), inputs_ND.std(0)
+    varies_D = deviation_D > _CONSTANT * np.abs(inputs_ND).max(0, initial=0.0)
+    return mean_D, np.where(varies_D, deviation_D, 1.0)

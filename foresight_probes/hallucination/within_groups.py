@@ -8,7 +8,7 @@ import numpy as np
 from foresight_probes.hallucination.detection_metrics import auroc_of
 from foresight_probes.hallucination.questions import checked_labels
 from foresight_probes.metrics import Scores
-from foresight_probes.metrics.resamples import Statistic, point_estimate
+from foresight_probes.metrics.resamples import Statistic, point_estimate, ratio
 from foresight_probes.statistics.bootstrap import resampled
 from foresight_probes.statistics.groups import effective_groups
 from foresight_probes.statistics.interval import Interval
@@ -84,9 +84,19 @@ def within_groups(
     """
     labels = checked_labels(labels_S)
     names = sorted(set(kinds))
-    counted = [name for name in names if _is_counted(labels, kinds, name, fewest)]
+    counted = counted_kinds(labels, kinds, fewest=fewest)
     rows = _rows(labels, {"": scores_S}, kinds, names)
-    statistic = _statistic([""], names, counted)
+
+    def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        truth_S, kinds_S, own_S = np.asarray(scores).T
+        members = [kinds_S == number for number in range(len(names))]
+        found = {
+            f"kind:{name}": auroc_of(truth_S[own], own_S[own], counts_RS[:, own])
+            for name, own in zip(names, members, strict=True)
+        }
+        of_counted = [found[f"kind:{name}"] for name in counted]
+        return {**found, "macro": mean_of_known(np.stack(of_counted))} if of_counted else found
+
     values = point_estimate(statistic, rows)
     drawn = resampled(rows, groups, statistic, resamples=resamples, seed=seed)
 
@@ -113,7 +123,7 @@ def within_groups(
             )
         )
     members = [group for group, kind in zip(groups, kinds, strict=True) if kind in counted]
-    return WithinGroups(kinds=tuple(measured), macro=interval("macro:", members))
+    return WithinGroups(kinds=tuple(measured), macro=interval("macro", members))
 
 
 def paired_differences(
@@ -135,7 +145,7 @@ def paired_differences(
     """
     labels = checked_labels(labels_S)
     names = sorted(set(kinds))
-    counted = [name for name in names if _is_counted(labels, kinds, name, fewest)]
+    counted = list(counted_kinds(labels, kinds, fewest=fewest))
     rows = _rows(labels, detectors, kinds, names)
     inner = _statistic(list(detectors), names, counted)
 
@@ -180,38 +190,50 @@ def _rows(
 
 
 def _statistic(detectors: Sequence[str], names: Sequence[str], counted: Sequence[str]) -> Statistic:
-    """Returns the statistic of AUROC by detector, of all rows (`pooled:`) and as the mean over kinds (`macro:`).
-
-    Where there is a single detector without a name it has those of single kinds (`kind:`) too. A kind that a resample
-    has one label of is left out of the resample's mean.
-    """
+    """Returns the statistic of AUROC by detector, of all rows (`pooled:`) and as the mean over kinds (`macro:`)."""
 
     def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
         truth_S, kinds_S, *columns = np.asarray(scores).T
-        parts = [(name, kinds_S == number) for number, name in enumerate(names)]
+        members = [kinds_S == number for number, name in enumerate(names) if name in counted]
         found: dict[str, np.ndarray] = {}
         for detector, scores_S in zip(detectors, columns, strict=True):
             found[f"pooled:{detector}"] = auroc_of(truth_S, scores_S, counts_RS)
-            wanted = [(name, own_S) for name, own_S in parts if detector == "" or name in counted]
-            by_kind = {name: auroc_of(truth_S[own_S], scores_S[own_S], counts_RS[:, own_S]) for name, own_S in wanted}
-            if detector == "":
-                found |= {f"kind:{name}": values_R for name, values_R in by_kind.items()}
-            if counted:
-                found[f"macro:{detector}"] = _mean_of_known(np.stack([by_kind[name] for name in counted]))
+            if members:
+                found[f"macro:{detector}"] = macro_auroc(truth_S, scores_S, members, counts_RS)
         return found
 
     return statistic
 
 
-def _mean_of_known(values_KR: np.ndarray) -> np.ndarray:
+def macro_auroc(
+    truth_S: np.ndarray, scores_S: np.ndarray, members: Sequence[np.ndarray], counts_RS: np.ndarray
+) -> np.ndarray:
+    """Returns the mean of the AUROC over kinds, [R]; `members` are the kinds' samples, [S] bool each.
+
+    A kind of which a resample has one label alone is left out of the resample's mean.
+    """
+    values_KR = np.stack([auroc_of(truth_S[own], scores_S[own], counts_RS[:, own]) for own in members])
+    return mean_of_known(values_KR)
+
+
+def mean_of_known(values_KR: np.ndarray) -> np.ndarray:
+    """Returns the mean over the first axis of what is not NaN; NaN where all is."""
     known_KR = np.isfinite(values_KR)
-    total_R, count_R = np.where(known_KR, values_KR, 0.0).sum(0), known_KR.sum(0)
-    return np.where(count_R > 0, total_R / np.maximum(count_R, 1), np.nan)
+    return ratio(np.where(known_KR, values_KR, 0.0).sum(0), known_KR.sum(0))
 
 
-def _is_counted(labels_S: np.ndarray, kinds: Sequence[str], name: str, fewest: int) -> bool:
-    own = labels_S[np.array([kind == name for kind in kinds])]
-    return bool(min(own.sum(), len(own) - own.sum()) >= max(1, fewest))
+def counted_kinds(labels_S: np.ndarray, kinds: Sequence[str], *, fewest: int = FEWEST_OF_EACH) -> dict[str, np.ndarray]:
+    """Returns the samples, [S] bool, of each kind with so many samples of each label, in alphabetical order.
+
+    >>> counted_kinds(np.array([0, 1, 0]), ["b", "b", "a"], fewest=1)
+    {'b': array([ True,  True, False])}
+    """
+    kinds_S = np.array(kinds)
+    members = {name: kinds_S == name for name in sorted(set(kinds))}
+    least = max(1, fewest)
+    return {
+        name: own for name, own in members.items() if min(labels_S[own].sum(), own.sum() - labels_S[own].sum()) >= least
+    }
 
 
 def _reason(samples: int, positives: int, fewest: int) -> str:
