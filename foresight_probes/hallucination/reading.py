@@ -83,9 +83,9 @@ def read(
 
     `beyond-category`: the interval within categories is above 0.5, which knowledge of the category cannot make. Where
     it knows nothing else, this is said in at most (1 - confidence) / 2 of cases, as far as intervals hold.
-    `category-only`: the interval within categories holds 0.5 and lies within `MARGIN` of it, the category's own is
-    above 0.5, and the detector is not above the category over all questions.
-    `neither`: the first of these, and the category's interval lies within `MARGIN` of 0.5 and holds it too.
+    `category-only`: the interval within categories is not above 0.5 and lies within `MARGIN` of it, the category's own
+    is above 0.5, and the difference is not above 0.
+    `neither`: the first of these, and the category's interval is not above 0.5 and lies within `MARGIN` of it too.
     `undecided`: anything else.
     """
     status, text = _verdict(within, category, difference)
@@ -123,15 +123,16 @@ def _verdict(within: Interval | None, category: Interval | None, difference: Int
 
 
 def _is_chance(interval: Interval) -> bool:
-    return 0.5 - MARGIN <= interval.low <= 0.5 <= interval.high <= 0.5 + MARGIN
+    """Returns whether an interval is not above 0.5 and shows that there is not more than `MARGIN`."""
+    return 0.5 - MARGIN <= interval.low <= 0.5 and interval.high <= 0.5 + MARGIN
 
 
 def _doubt(within: Interval) -> str:
-    if within.high < 0.5:
-        return "within categories the features rank the wrong way"
     if _is_chance(within):
         return "within categories the features are at chance, but the category does not explain the rest"
-    return "the interval within categories holds chance and more than chance"
+    if within.high < 0.5:
+        return "within categories the features rank the wrong way"
+    return "the interval within categories holds both chance and what is far from it"
 
 
 def _shown(interval: Interval, *, signed: bool = False) -> str:
