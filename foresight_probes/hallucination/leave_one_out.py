@@ -59,14 +59,7 @@ def leave_one_source_out(
     for name in names:
         rows = np.array([row for row, source in enumerate(questions.sources) if source == name])
         images = {questions.images[row] for row in rows}
-        others = np.array(
-            [
-                row
-                for row, source in enumerate(questions.sources)
-                if source != name and questions.images[row] not in images
-            ],
-            dtype=np.int64,
-        )
+        others = np.array([row for row, image in enumerate(questions.images) if image not in images], dtype=np.int64)
         found.append(_left_out(name, rows, others, vectors, questions, penalties, resamples, confidence, seed))
     return found
 

@@ -1,5 +1,6 @@
 """What the numbers of a detector say: whether it knows more of an answer than the category of its question."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +9,8 @@ import numpy as np
 
 from foresight_probes.hallucination.detection_metrics import detection_metrics
 from foresight_probes.hallucination.within_groups import FEWEST_OF_EACH, paired_differences, within_groups
+from foresight_probes.statistics.groups import effective_groups
+from foresight_probes.statistics.groups import fewest as fewest_groups
 from foresight_probes.statistics.interval import Interval
 
 ERROR = 0.01
@@ -48,6 +51,10 @@ def read_detector(
 ) -> Reading:
     """Measures what `read` needs and reads it.
 
+    The verdict is about the categories that are given: where benchmarks differ within an answer type, features that
+    know the benchmark carry the label beyond the type. Such questions are given both together, "POPE yes-no", so that
+    what is left is neither. Of several detectors, of which the best is read, `detectors` has the number.
+
     Args:
         labels_S: 1 for a hallucinated answer, 0 for another.
         scores_S: Score of the detector, the higher the likelier a hallucination.
@@ -73,11 +80,16 @@ def read_detector(
         fewest=fewest,
         **settings,  # type: ignore[arg-type]
     )
-    return read(within.macro, category.auroc, difference.pooled, confidence=confidence)
+    return read(within.macro, category.auroc, difference.pooled, confidence=confidence, groups=effective_groups(groups))
 
 
 def read(
-    within: Interval | None, category: Interval | None, difference: Interval | None, *, confidence: float
+    within: Interval | None,
+    category: Interval | None,
+    difference: Interval | None,
+    *,
+    confidence: float,
+    groups: float = math.inf,
 ) -> Reading:
     """Reads three intervals of the same confidence by a rule that was set before.
 
@@ -86,9 +98,13 @@ def read(
     `category-only`: the interval within categories is not above 0.5 and lies within `MARGIN` of it, the category's own
     is above 0.5, and the difference is not above 0.
     `neither`: the first of these, and the category's interval is not above 0.5 and lies within `MARGIN` of it too.
-    `undecided`: anything else.
+    `undecided`: anything else, and all where there are fewer effective `groups` than intervals need to hold
+    (`statistics.groups.FEWEST`).
     """
     status, text = _verdict(within, category, difference)
+    if groups < fewest_groups("auroc"):
+        least = fewest_groups("auroc")
+        status, text = "undecided", f"undecided: {groups:.0f} images, fewer than the {least:.0f} that a verdict needs"
     return Reading(
         status=status,
         sentence=text,

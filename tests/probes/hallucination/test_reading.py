@@ -1,5 +1,6 @@
 """Planted questions are read as they were planted, from twenty seeds, and intervals by the rule."""
 
+import numpy as np
 import pytest
 
 from foresight_probes.hallucination.category_rate import category_rate
@@ -104,3 +105,40 @@ def test_more_detectors_share_the_error() -> None:
     assert eleven.within is not None
     assert (one.confidence, eleven.confidence) == (0.99, 1 - 0.01 / 11)
     assert eleven.within.low < one.within.low < one.within.high < eleven.within.high
+
+
+def test_too_few_images_for_a_verdict() -> None:
+    """Questions about 49 images tell a verdict no more than those about one, however many there are."""
+    for images, status in ((49, "undecided"), (60, "beyond-category")):
+        vectors_ND, questions = planted(0, images=images, per_image=40, beyond=4.0, of_image=0.0)
+        rates_S = category_rate(questions.labels_N, questions.categories, questions.categories)
+        detector = fit_logistic(vectors_ND, questions.labels_N, questions.images, penalties=(10.0,))
+        found = read_detector(
+            questions.labels_N,
+            detector.probabilities(vectors_ND),
+            rates_S,
+            questions.categories,
+            questions.images,
+            resamples=100,
+        )
+        assert found.status == status, found.sentence
+    assert read(Interval(*ABOVE), Interval(*ABOVE), Interval(*BETTER), confidence=0.99, groups=49.0).sentence == (
+        "undecided: 49 images, fewer than the 50 that a verdict needs"
+    )
+
+
+def test_what_benchmarks_explain_is_beyond_the_type_and_not_beyond_both_together() -> None:
+    """Labels follow the source alone, and so does what vectors know of them; all questions are of two random types."""
+    generator = np.random.default_rng(0)
+    source_N = generator.integers(2, size=6000)
+    labels_N = (generator.random(6000) < np.array([0.1, 0.6])[source_N]).astype(np.int64)
+    scores_N = source_N + generator.normal(size=6000)
+    types = generator.choice(["yes-no", "number"], 6000).tolist()
+    both = [f"source-{source} {kind}" for source, kind in zip(source_N, types, strict=True)]
+    images = [str(number // 2) for number in range(6000)]
+    found = {
+        name: read_detector(labels_N, scores_N, category_rate(labels_N, kinds, kinds), kinds, images, resamples=200)
+        for name, kinds in {"types": types, "both": both}.items()
+    }
+    assert found["types"].status == "beyond-category"
+    assert found["both"].status == "category-only", found["both"].sentence
