@@ -86,44 +86,54 @@ def within_groups(
     names = sorted(set(kinds))
     counted = counted_kinds(labels, kinds, fewest=fewest)
     rows = _rows(labels, {"": scores_S}, kinds, names)
-
-    def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
-        truth_S, kinds_S, own_S = np.asarray(scores).T
-        members = [kinds_S == number for number in range(len(names))]
-        found = {
-            f"kind:{name}": auroc_of(truth_S[own], own_S[own], counts_RS[:, own])
-            for name, own in zip(names, members, strict=True)
-        }
-        of_counted = [found[f"kind:{name}"] for name in counted]
-        return {**found, "macro": mean_of_known(np.stack(of_counted))} if of_counted else found
-
+    statistic = _kinds_statistic(names, list(counted))
     values = point_estimate(statistic, rows)
     drawn = resampled(rows, groups, statistic, resamples=resamples, seed=seed)
 
-    def interval(name: str, members: Sequence[str]) -> Interval | None:
+    def interval(name: str, own: Sequence[str]) -> Interval | None:
         if name not in values:
             return None
-        low, high = ends("auroc", values[name], drawn[name], groups=effective_groups(members), confidence=confidence)
+        low, high = ends("auroc", values[name], drawn[name], groups=effective_groups(own), confidence=confidence)
         return Interval(values[name], low, high)
 
-    measured = []
-    for name in names:
-        rows_of = [row for row, kind in enumerate(kinds) if kind == name]
-        positives = int(labels[rows_of].sum())
-        auroc = interval(f"kind:{name}", [groups[row] for row in rows_of])
-        reason = _reason(len(rows_of), positives, fewest)
-        measured.append(
-            Kind(
-                name=name,
-                samples=len(rows_of),
-                positives=positives,
-                auroc=auroc,
-                counted=name in counted,
-                reason=reason,
-            )
+    members = {name: [row for row, kind in enumerate(kinds) if kind == name] for name in names}
+    measured = [
+        _kind(
+            name,
+            labels[rows_of],
+            interval(f"kind:{name}", [groups[row] for row in rows_of]),
+            counted=name in counted,
+            fewest=fewest,
         )
-    members = [group for group, kind in zip(groups, kinds, strict=True) if kind in counted]
-    return WithinGroups(kinds=tuple(measured), macro=interval("macro", members))
+        for name, rows_of in members.items()
+    ]
+    of_counted = [groups[row] for name in counted for row in members[name]]
+    return WithinGroups(kinds=tuple(measured), macro=interval("macro", of_counted))
+
+
+def _kinds_statistic(names: Sequence[str], counted: Sequence[str]) -> Statistic:
+    """Returns the statistic of AUROC in each kind (`kind:`) and of their mean (`macro`)."""
+
+    def statistic(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
+        truth_S, kinds_S, own_S = np.asarray(scores).T
+        of_kinds = [(name, kinds_S == number) for number, name in enumerate(names)]
+        found = {f"kind:{name}": auroc_of(truth_S[own], own_S[own], counts_RS[:, own]) for name, own in of_kinds}
+        of_counted = [found[f"kind:{name}"] for name in counted]
+        return {**found, "macro": mean_of_known(np.stack(of_counted))} if of_counted else found
+
+    return statistic
+
+
+def _kind(name: str, labels_S: np.ndarray, auroc: Interval | None, *, counted: bool, fewest: int) -> Kind:
+    positives = int(labels_S.sum())
+    return Kind(
+        name=name,
+        samples=len(labels_S),
+        positives=positives,
+        auroc=auroc,
+        counted=counted,
+        reason=_reason(len(labels_S), positives, fewest),
+    )
 
 
 def paired_differences(
