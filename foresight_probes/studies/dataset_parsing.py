@@ -14,7 +14,7 @@ def parse_datasets(node: Located) -> dict[str, StudyDataset]:
     datasets: dict[str, StudyDataset] = {}
     for name, inner in safe_names(node).items():
         needed = ("dataset", "split", "samples", "media")
-        fields = inner.fields((*needed, "size", "frames", "reverse", "drawn", "variants"), needed)
+        fields = inner.fields((*needed, "size", "frames", "reverse", "prompt", "drawn", "variants"), needed)
         datasets[name] = _dataset(fields)
         for own, variant in safe_names(fields["variants"]).items() if "variants" in fields else ():
             if (whole := variant_name(name, own)) in datasets:
@@ -34,21 +34,29 @@ def _dataset(fields: Mapping[str, Located]) -> StudyDataset:
         reverse=fields["reverse"].choice("choice of clips to reverse", ("none", "half"))
         if "reverse" in fields
         else "none",
+        prompt=_prompt(fields["prompt"]) if "prompt" in fields else None,
         drawn=fields["drawn"].flag() if "drawn" in fields else False,
     )
 
 
 def _variant(node: Located, name: str, base: StudyDataset) -> StudyDataset:
-    fields = node.fields(("size", "model", "merged"))
+    fields = node.fields(("size", "model", "merged", "prompt", "blank"))
     if not fields:
-        node.expected("what differs: size, model or merged")
+        node.expected("what differs: size, model, merged, prompt or blank")
     return dataclasses.replace(
         base,
         size=str(fields["size"].value) if "size" in fields else base.size,
         model=fields["model"].text() if "model" in fields else "",
         merged=fields["merged"].whole(2) if "merged" in fields else 1,
+        prompt=_prompt(fields["prompt"]) if "prompt" in fields else base.prompt,
+        blank=fields["blank"].choice("image", ("grey", "noise")) if "blank" in fields else "none",
         variant_of=name,
     )
+
+
+def _prompt(node: Located) -> str:
+    """Returns a prompt, which may be empty."""
+    return "" if node.value == "" else node.text()
 
 
 def chosen_variants(node: Located, dataset: str, datasets: Mapping[str, StudyDataset]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from foresight_cache.points import PIXELS
 from foresight_probes.controls import parts
 from foresight_probes.results.result import Result
+from foresight_probes.studies.named_points import single_points
 from foresight_probes.studies.planning import StudyPlan
 from foresight_probes.sweeps.plan import SweepPlan
 
@@ -56,7 +57,8 @@ def _estimate(name: str, dataset: str, sweep: SweepPlan) -> Estimate:
     every = list(_parts(sweep))
     finished = [result for part in every for result in part.finished]
     pending = sum(len(runs) for part in every for runs in part.pending.values())
-    waiting = {parts(point)[0] for part in every for point in part.pending} & set(sweep.cache.points)
+    pending_points = {single for part in every for point in part.pending for single in single_points(parts(point)[0])}
+    waiting = pending_points & set(sweep.cache.points)
     size = sum(commit.objects[point]["bytes"] for commit in sweep.cache.commits for point in waiting if point != PIXELS)
     return Estimate(
         runs=name,

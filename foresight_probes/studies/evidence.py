@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from foresight_cache.errors import ForesightError, ProbeError
-from foresight_cache.points import computation_order, members, resolve
+from foresight_cache.errors import ProbeError
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
 from foresight_probes import heads as head_registry
@@ -21,6 +19,7 @@ from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval, over_seeds
 from foresight_probes.studies import derived_metrics
 from foresight_probes.studies.derived_metrics import Derived
+from foresight_probes.studies.named_points import cached_points, lacking_points, named_points
 from foresight_probes.studies.study import Measure, Study
 
 
@@ -81,8 +80,7 @@ class Evidence:
         cache = self.cache_of(measure)
         if cache is None:
             return ()
-        named = {name for text in texts for name in named_points(text, cache)}
-        return tuple(sorted(named & set(cache.points), key=computation_order))
+        return cached_points([name for text in texts for name in named_points(text, cache)], cache)
 
     def lacking(self, texts: Sequence[str], measure: str) -> tuple[str, ...]:
         """Returns the points that are meant by name, not by pattern, and that the cache of a measure lacks."""
@@ -181,22 +179,6 @@ class Evidence:
             groups=first.split["effective_groups"],
             needed=fewest(own.metric),
         )
-
-
-def named_points(text: str, cache: Cache) -> tuple[str, ...]:
-    """Returns the true names that a text means on a cache's model, cached or not; of a set those that the model has."""
-    taps = cache.fingerprint["model"].get("taps", cache.points)
-    named: dict[str, None] = {}
-    for member in members(text, taps):
-        with suppress(ForesightError):
-            named |= dict.fromkeys(str(point) for point in resolve([member], taps))
-    return tuple(named)
-
-
-def lacking_points(texts: Sequence[str], cache: Cache) -> tuple[str, ...]:
-    """Returns the points of a cache's model that texts mean by name, and that are not cached, in order."""
-    named = {name for text in texts if not set(text) & set("*?[") for name in named_points(text, cache)}
-    return tuple(sorted(named - set(cache.points), key=computation_order))
 
 
 def chosen_head(results: Sequence[Result]) -> list[Result]:

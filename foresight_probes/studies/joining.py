@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from foresight_cache.errors import UsageError
 from foresight_cache.reader import Cache, open_cache
+from foresight_probes.studies.judged_answers import with_answers
 from foresight_probes.studies.shared_samples import only_shared, require_same_samples
 from foresight_probes.studies.study import Study, StudyDataset
 from foresight_probes.studies.variants import variant_name
@@ -22,7 +23,7 @@ class Joined:
     """What a reader must know of them: other datasets than the study's, and other numbers of samples."""
 
 
-def join(study: Study, places: Sequence[str], *, shared: bool = False) -> Joined:
+def join(study: Study, places: Sequence[str], *, shared: bool = False, answers: Sequence[str] = ()) -> Joined:
     """Opens caches and gives each to the dataset that it is of, or else to the first free one of the same medium.
 
     A place may be `<name>=<cache>`, with a name of the study's. Of several caches of one dataset each goes to the
@@ -32,8 +33,10 @@ def join(study: Study, places: Sequence[str], *, shared: bool = False) -> Joined
         study: The study.
         places: Caches, at most one for each of its datasets and variants.
         shared: Whether those samples alone are used that all variants of a dataset have; else they must have the same.
+        answers: Files of judged answers, each perhaps as `<name>=<file>` (`judged_answers.answers_by_dataset`).
 
-    Raises: `UsageError` where there is no place for a cache, or where two do not show the same.
+    Raises: `UsageError` where there is no place for a cache, or where two do not show the same, and `AnswersError` for
+        answers that are not of a cache's samples.
     """
     opened = [_opened(study, place) for place in places]
     caches: dict[str, Cache] = {}
@@ -44,6 +47,7 @@ def join(study: Study, places: Sequence[str], *, shared: bool = False) -> Joined
         caches[chosen] = cache
     ordered = {name: caches[name] for name in study.datasets if name in caches}
     remarks = _remarks(study, ordered)
+    ordered = with_answers(study, ordered, answers)
     for name in study.own_datasets():
         family = {own: cache for own, cache in ordered.items() if name in (own, study.datasets[own].variant_of)}
         if len(family) > 1:
@@ -106,7 +110,12 @@ def _fitting(study: Study, name: str, cache: Cache, taken: Mapping[str, Cache]) 
 def _fits(data: StudyDataset, cache: Cache) -> bool:
     model = cache.fingerprint.get("model", {}).get("name")
     same_size = _sides(data.size) == _sides(size_of(cache))
-    return same_size and merged_of(cache) == data.merged and data.model in ("", model)
+    same = same_size and _has_input(data, cache)
+    return same and merged_of(cache) == data.merged and data.model in ("", model)
+
+
+def _has_input(data: StudyDataset, cache: Cache) -> bool:
+    return blank_of(cache) == data.blank and data.prompt in (None, prompt_of(cache))
 
 
 def _sides(size: str) -> str:
@@ -123,9 +132,33 @@ def size_of(cache: Cache) -> str:
     return str(cache.fingerprint.get("input", {}).get("size", ""))
 
 
-def _described(cache: Cache) -> str:
-    merged, model = merged_of(cache), cache.fingerprint.get("model", {}).get("name", "a model without a name")
-    return f"{model} at {size_of(cache)}" + (f", {merged}×{merged} tokens merged" if merged > 1 else "")
+def _described(cache: Cache, data: StudyDataset) -> str:
+    model = cache.fingerprint.get("model", {}).get("name", "a model without a name")
+    return f"{model} at {size_of(cache)}" + _ways(
+        merged_of(cache), None if data.prompt is None else prompt_of(cache), blank_of(cache)
+    )
+
+
+def _input(data: StudyDataset) -> str:
+    return f"{data.model or 'the same model'} at {_sides(data.size)}{_ways(data.merged, data.prompt, data.blank)}"
+
+
+def _ways(merged: int, prompt: str | None, blank: str) -> str:
+    """Returns in words what a cache of features may differ in besides model and size."""
+    ways = f", {merged}×{merged} tokens merged" if merged > 1 else ""
+    ways += "" if prompt is None else f", with the prompt {prompt!r}"
+    return ways + ("" if blank == "none" else f", {blank} in the place of each image")
+
+
+def prompt_of(cache: Cache) -> str | None:
+    """Returns the prompt of a cache's model, with `{question}` for that of each sample; None where it has no text."""
+    prompt = cache.fingerprint.get("model", {}).get("prompt")
+    return None if prompt is None else str(prompt)
+
+
+def blank_of(cache: Cache) -> str:
+    """Returns `grey` or `noise` where such stood in the place of each image, else `none`."""
+    return str(cache.fingerprint.get("input", {}).get("blank_image") or "none")
 
 
 def merged_of(cache: Cache) -> int:
@@ -161,12 +194,8 @@ def _remarks(study: Study, caches: Mapping[str, Cache]) -> list[str]:
             )
         elif reverse_of(cache) != data.reverse:
             remarks.append(f"of {name} {reverse_of(cache)} are played backwards, where the study means {data.reverse}")
-        elif data.variant_of and not _fits(data, cache):
-            merged = f", {data.merged}×{data.merged} tokens merged" if data.merged > 1 else ""
-            remarks.append(
-                f"{name} is a cache of {_described(cache)}, where the study means {data.model or 'the same model'} at "
-                f"{_sides(data.size)}{merged}"
-            )
+        elif not (_fits if data.variant_of else _has_input)(data, cache):
+            remarks.append(f"{name} is a cache of {_described(cache, data)}, where the study means {_input(data)}")
         elif len(cache) != data.samples:
             remarks.append(f"{name} are {len(cache):,} samples, where the study means {data.samples:,} ({data.split})")
     return remarks
@@ -176,6 +205,8 @@ def commands_for(study: Study, name: str, points: Sequence[str]) -> str:
     """Returns the commands that make the cache of a dataset, or of a variant."""
     data = study.datasets[name]
     frames = f" --frames {data.frames}" if data.frames else ""
+    frames += "" if data.prompt is None else f" --prompt '{data.prompt}'"
+    frames += "" if data.blank == "none" else f" --blank-image {data.blank}"
     frames += f" --reverse {data.reverse}" if data.reverse != "none" else ""
     base = f"caches/{data.dataset}-{data.split}" + ("-reversed" if data.reverse != "none" else "")
     cache = f"{base}-{name.removeprefix(variant_name(data.variant_of, ''))}" if data.variant_of else base

@@ -8,8 +8,9 @@ from foresight_cache.errors import ProbeError, UsageError
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_probes import controls
-from foresight_probes.studies.evidence import lacking_points, named_points
 from foresight_probes.studies.joining import Joined, commands_for, merged_of
+from foresight_probes.studies.judged_answers import require_labels
+from foresight_probes.studies.named_points import cached_points, lacking_points, named_points, single_points
 from foresight_probes.studies.study import RunGroup, Study
 from foresight_probes.studies.twins import CONTROL, twin_for, twins_by_dataset
 from foresight_probes.sweeps.divisions import WHOLE, Division
@@ -35,6 +36,8 @@ class Settings:
     """Device to train on; None for that of the file."""
     shared_samples: bool = False
     """True where those samples alone are used that all caches of a dataset have."""
+    answers: tuple[str, ...] = ()
+    """Files of judged answers, each perhaps as `<dataset>=<file>`."""
     twins: tuple[str, ...] = ()
     """Places of caches of the same samples from random weights, each perhaps as `<dataset>=<cache>`."""
 
@@ -57,11 +60,13 @@ class StudyPlan:
 def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> StudyPlan:
     """Plans all groups of runs; writes nothing.
 
-    Raises as `plan_sweep` does, such as `ProbeError` where `out` has results of another cache or recipe.
+    Raises as `plan_sweep` does, such as `ProbeError` where `out` has results of another cache or recipe, and
+    `UsageError` where the study is about a model's answers and none is judged.
     """
     sweeps: dict[str, SweepPlan] = {}
     missing: dict[str, str] = {}
     remarks = [*joined.remarks, *_missing_datasets(study, joined)]
+    require_labels(study, joined.caches)
     twins = twins_by_dataset(joined.caches, settings.twins)
     for name, group in study.runs.items():
         cache = joined.caches.get(group.dataset)
@@ -109,7 +114,7 @@ def _missing_datasets(study: Study, joined: Joined) -> list[str]:
 def wanted_points(study: Study, dataset: str) -> list[str]:
     """Returns the texts for points that the runs of a dataset want."""
     groups = [group for group in study.runs.values() if group.dataset == dataset]
-    return list(dict.fromkeys(text for group in groups for text in group.points))
+    return list(dict.fromkeys(part for group in groups for text in group.points for part in single_points(text)))
 
 
 def missing_points(study: Study, dataset: str, cache: Cache) -> tuple[str, ...]:
@@ -119,9 +124,9 @@ def missing_points(study: Study, dataset: str, cache: Cache) -> tuple[str, ...]:
 
 def _points(group: RunGroup, cache: Cache) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the points of a group that a cache has, and those that it lacks and its model has."""
-    named = {name for text in group.points for name in named_points(text, cache)}
-    present = tuple(name for name in cache.points if name in named or (name == PIXELS and PIXELS in group.points))
-    return present, lacking_points(group.points, cache)
+    named = [name for text in group.points for name in named_points(text, cache)]
+    named += [PIXELS] if PIXELS in group.points else []
+    return cached_points(named, cache), lacking_points(group.points, cache)
 
 
 def _unknown_remarks(group: RunGroup, cache: Cache) -> list[str]:

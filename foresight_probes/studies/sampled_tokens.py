@@ -12,7 +12,7 @@ from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_cache.samples import Grid
 from foresight_probes.similarity.chance import choose
-from foresight_probes.studies.evidence import named_points
+from foresight_probes.studies.named_points import named_points
 from foresight_probes.studies.token_classes import TokenClasses
 from foresight_probes.sweeps.targets import usable_rows
 

@@ -35,6 +35,10 @@ class StudyDataset:
     """True where `foresight prepare` draws it, and needs no folder of raw data."""
     model: str = ""
     """Model of its cache; empty for that of the study."""
+    prompt: str | None = None
+    """Prompt of the model, with `{question}` for that of each sample; None for any."""
+    blank: str = "none"
+    """What stands in the place of each image: `grey` or `noise`, as `foresight extract --blank-image` has it."""
     merged: int = 1
     """Rows and columns of neighbouring tokens whose mean stands for them, as `foresight merge-tokens` makes it."""
     variant_of: str = ""

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from foresight_cache.errors import UsageError
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache, open_cache
-from foresight_probes.studies.joining import SEPARATOR, merged_of, size_of
+from foresight_probes.studies.joining import SEPARATOR, blank_of, merged_of, prompt_of, size_of
+from foresight_probes.studies.named_points import single_points
 from foresight_probes.studies.shared_samples import usable_ids
 
 CONTROL = "random-twin"
@@ -37,13 +38,14 @@ def twins_by_dataset(caches: Mapping[str, Cache], places: Sequence[str]) -> dict
 
 
 def _shows_the_same(twin: Cache, cache: Cache) -> bool:
-    shown = [(size_of(own), merged_of(own)) for own in (twin, cache)]
+    shown = [(size_of(own), merged_of(own), prompt_of(own), blank_of(own)) for own in (twin, cache)]
     return shown[0] == shown[1] and usable_ids(cache).keys() <= usable_ids(twin).keys()
 
 
 def twin_for(twin: Cache | None, points: Sequence[str]) -> tuple[Cache | None, list[str]]:
     """Returns a twin where it has all points, pixels aside, and what is said where it has not."""
-    lacking = [point for point in points if point != PIXELS and twin is not None and point not in twin.points]
+    single = dict.fromkeys(part for point in points for part in single_points(point))
+    lacking = [point for point in single if point != PIXELS and twin is not None and point not in twin.points]
     if not lacking or twin is None:
         return twin, []
     return None, [f"the twin {twin.path} lacks {', '.join(lacking)}, so that no random twin stands beside these runs"]

@@ -58,6 +58,15 @@ Twins = Annotated[
         show_default="none",
     ),
 ]
+Answers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--answers",
+        help="File of judged answers of the model ('foresight judge'), for studies of its answers, or NAME=FILE with "
+        "the study's name of a dataset; may be repeated.",
+        show_default="none: what the caches say",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for the runs and the report.", show_default="none: must be given, but with --dry-run"),
@@ -113,6 +122,7 @@ def run(
     cache: Caches = None,
     shared_samples: SharedSamples = False,
     twin: Twins = None,
+    answers: Answers = None,
     out: Out = None,
     dry_run: DryRun = False,
     demo: Demo = False,
@@ -140,13 +150,13 @@ def run(
         return
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
-    if demo and (cache or dry_run or twin):
-        other = "--cache" if cache else "--dry-run" if dry_run else "--twin"
+    if demo and (cache or dry_run or twin or answers):
+        other = "--cache" if cache else "--dry-run" if dry_run else "--twin" if twin else "--answers"
         raise UsageError(
             f"--demo makes caches of its own, so that {other} does not go with it; leave out one of the two"
         )
     words: dict[str, Any] = {"folds": folds, "lpips_weights": lpips_weights, "device": device}
-    words |= {"shared_samples": shared_samples, "twins": tuple(twin or ())}
+    words |= {"shared_samples": shared_samples, "twins": tuple(twin or ()), "answers": tuple(answers or ())}
     processes = devices or _processes(demo=demo)
     _carry_out(name, cache, out, words, processes, raters=raters, dry_run=dry_run, demo=demo, json_output=json_output)
 
@@ -187,7 +197,7 @@ def _carry_out(
     if demo and out is not None:
         plan = plan_demo(study, out, settings)
     else:
-        joined = join(study, places or (), shared=settings.shared_samples)
+        joined = join(study, places or (), shared=settings.shared_samples, answers=settings.answers)
         plan = plan_study(study, joined, out or Path(study.name), settings)
     for remark in plan.remarks:
         say(remark)
@@ -240,6 +250,7 @@ def _command(name: str, places: list[str] | None, out: Path, settings: Any, *, d
     words += ["--out", str(out)]
     words += ["--shared-samples"] if settings.shared_samples else []
     words += [word for place in settings.twins for word in ("--twin", place)]
+    words += [word for place in settings.answers for word in ("--answers", place)]
     words += ["--folds", str(settings.folds)] if settings.folds else []
     words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
     return shlex.join(words)

@@ -21,6 +21,7 @@ from foresight_probes.studies.criteria import measured
 from foresight_probes.studies.curves import curve_found
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.joining import Joined
+from foresight_probes.studies.named_points import named_points
 from foresight_probes.studies.planning import Settings, plan_study
 from foresight_probes.studies.recommendation import recommend
 from foresight_probes.studies.study import Curve
@@ -182,5 +183,5 @@ def test_of_a_set_a_model_without_a_language_model_has_a_part() -> None:
     vision: Any = SimpleNamespace(
         fingerprint={"model": {"taps": [f"vit.block_{n:02d}" for n in range(1, 13)]}}, points=()
     )
-    assert module.named_points("q2", vision) == ("vit.block_03", "vit.block_06")
-    assert module.named_points("E5", vision) == ()
+    assert named_points("q2", vision) == ("vit.block_03", "vit.block_06")
+    assert named_points("E5", vision) == ()

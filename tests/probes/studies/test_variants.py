@@ -124,7 +124,7 @@ def test_variants_have_datasets_runs_and_measures_of_their_own() -> None:
     ("old", "new", "words"),
     [
         ("variants: [224, merged-2]", "variants: [225]", "images has no variant '225'; its variants: 224, other, mer"),
-        ("      224: {size: 224}", "      224: {}", "expected what differs: size, model or merged"),
+        ("      224: {size: 224}", "      224: {}", "expected what differs: size, model, merged, prompt or blank"),
         ("      224: {size: 224}", "      224: {sise: 224}", "did you mean 'size'"),
         ("merged-2: {merged: 2}", "merged-2: {merged: 1}", "expected a whole number of at least 2"),
         ("measure: count@224", "measure: count@225", "did you mean 'count@224'"),
