@@ -170,6 +170,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         **dict.fromkeys(("accuracy", "top_", "share_above_", "share_within_"), _proportion),
         **dict.fromkeys(("median_iou", "balanced_accuracy", "auroc", "miou"), _share),
+        **dict.fromkeys(("within_category_auroc", "within_type_auroc", "within_source_auroc"), _share),
+        **dict.fromkeys(("category_auroc", "first_token_auroc"), _share),
         **dict.fromkeys(("mean_iou", "best_match_iou", "edge_f1", "ssim"), _mean_share),
         **dict.fromkeys(("auprc", "map_"), _biased_share),
         **dict.fromkeys(("r2", "copy_r2", "cosine", "copy_cosine", "kept_"), _at_most_one),

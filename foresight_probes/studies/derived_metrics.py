@@ -19,6 +19,8 @@ from foresight_probes.results.pairs import task_of
 from foresight_probes.results.result import Result
 from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.interval import Interval
+from foresight_probes.studies.detection_numbers import METRICS, with_what_is_known
+from foresight_probes.studies.detection_numbers import summary as detection_summary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +33,10 @@ class Derived:
     """Raised where the same name is made otherwise."""
     tasks: tuple[str, ...]
     metrics: tuple[str, ...]
-    score: Callable[[Predicted], np.ndarray]
+    score: Callable[[Predicted], np.ndarray] | None = None
+    """Numbers of a test sample by its prediction; None where they are made of a run's stored scores alone."""
+    of_run: Callable[[Result, Cache], Result] | None = None
+    """Function that returns a run with such numbers in the place of its scores, and why metrics are not measured."""
     statistic: Statistic
 
 
@@ -43,7 +48,15 @@ BOX_ERRORS = Derived(
     score=errors_of,
     statistic=box_summary,
 )
-EVERY: tuple[Derived, ...] = (BOX_ERRORS,)
+DETECTIONS = Derived(
+    name="detections",
+    version=1,
+    tasks=("hallucination",),
+    metrics=METRICS,
+    of_run=with_what_is_known,
+    statistic=detection_summary,
+)
+EVERY: tuple[Derived, ...] = (BOX_ERRORS, DETECTIONS)
 
 
 def names(task: str) -> tuple[str, ...]:
@@ -63,8 +76,11 @@ def find(task: str, metric: str) -> Derived | None:
 def with_scores(result: Result, cache: Cache, derived: Derived) -> Result:
     """Returns the result with the derived numbers in place of its scores.
 
-    Raises `ProbeError` as `predictions.kept_run.predict` does.
+    Raises `ProbeError` as `predictions.kept_run.predict` and `answered_questions.tested` do.
     """
+    if derived.of_run:
+        return derived.of_run(result, cache)
+    assert derived.score, "numbers are made of predictions or of runs"  # noqa: S101
     scores = kept_scores(result, cache, derived.name, derived.version, derived.score)
     return replace(result, scores_source=scores)
 

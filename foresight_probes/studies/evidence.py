@@ -159,7 +159,8 @@ class Evidence:
         found = [derived_metrics.intervals(result, derived.statistic) for result in results]
         intervals = [metrics[own.metric] for metrics in found if own.metric in metrics]
         if not intervals:
-            return Reading(reason=f"{own.metric} is not defined on the test samples", results=tuple(results))
+            reason = results[0].not_measured.get(own.metric, f"{own.metric} is not defined on the test samples")
+            return Reading(reason=reason, results=tuple(results))
         said = f"intervals of {own.metric} do not count other training samples"
         return self._reading_of(own, results, intervals, said if chosen[0].refits else "")
 

@@ -1,9 +1,11 @@
 """Judged answers given to a study: of which of its datasets they are, and whether there are labels at all."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from foresight_cache.errors import UsageError
 from foresight_cache.reader import Cache, open_cache
+from foresight_cache.sample_table import SampleTableRow
 from foresight_probes.studies.study import Study
 
 TASK = "hallucination"
@@ -72,17 +74,16 @@ def require_labels(study: Study, caches: Mapping[str, Cache]) -> None:
             )
 
 
-def label_of(row: Mapping[str, object]) -> bool | None:
+def label_of(row: SampleTableRow) -> bool | None:
     """Returns whether the answer to a sample's question was hallucinated; None where nobody knows."""
     hallucinated = qa_of(row).get("hallucinated")
     return hallucinated if isinstance(hallucinated, bool) else None
 
 
-def qa_of(row: Mapping[str, object]) -> Mapping[str, object]:
+def qa_of(row: SampleTableRow) -> Mapping[str, Any]:
     """Returns what is known of a sample's question and of the answer to it, by name."""
-    annotations = row["annotations"]
-    qa = annotations.get("qa") if isinstance(annotations, Mapping) else None
-    return qa if isinstance(qa, Mapping) else {}
+    qa: Mapping[str, Any] = row["annotations"].get("qa") or {}
+    return qa
 
 
 def _rules(dataset: str) -> str:
