@@ -5,6 +5,7 @@ detector's logit, the number of its category, type and source, the rate of its c
 numbers of the answer says of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -76,7 +77,7 @@ def summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _numbers(kinds: tuple[str, ...] | list[str]) -> list[int]:
+def _numbers(kinds: Sequence[str]) -> list[int]:
     """Returns the place of each kind among those that occur, in alphabetical order."""
     places = {kind: number for number, kind in enumerate(sorted(set(kinds)))}
     return [places[kind] for kind in kinds]

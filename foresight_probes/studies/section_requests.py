@@ -39,5 +39,6 @@ def parse_section(
         datasets=fields["datasets"].choices("dataset of this study", datasets) if "datasets" in fields else (),
         values=tuple(item.number() for item in fields["values"].items()) if "values" in fields else (),
         samples=fields["samples"].whole(1) if "samples" in fields else 0,
+        types=fields["types"].texts() if "types" in fields else (),
         factor=fields["factor"].choice("factor", FACTORS) if "factor" in fields else "",
     )

@@ -189,6 +189,8 @@ class SectionRequest:
     """Numbers that the kind explains, such as limits."""
     samples: int = 0
     """Samples to be shown or used; 0 for the kind's own number."""
+    types: tuple[str, ...] = ()
+    """Types of questions, as `qa.type` has them; empty for all."""
     factor: str = ""
     """What measures are drawn over; one of `FACTORS`."""
 
