@@ -30,6 +30,8 @@ class AnswerColumns:
     """SHA-256 of the lines, hexadecimal."""
     fields: Mapping[str, Mapping[str, Any]]
     """Fields of `annotations["qa"]` by the id of the sample."""
+    model: Mapping[str, Any]
+    """What the lines say of the model that answered, such as its `name` and `fingerprint`; empty where nothing."""
 
     @classmethod
     def read(cls, place: str | Path) -> Self:
@@ -42,6 +44,7 @@ class AnswerColumns:
             place=str(path),
             digest=digest.hexdigest(),
             fields={answer.id: _fields(answer) for answer in answers},
+            model=_model(answers[0].fields.get("model")),
         )
 
     @classmethod
@@ -55,7 +58,8 @@ class AnswerColumns:
     def joined(self, rows: Iterable[SampleTableRow], cache: str) -> list[SampleTableRow]:
         """Returns rows with what is said of them in `annotations["qa"]`; what a sample says of itself is replaced.
 
-        Raises `AnswersError` where no line is of these samples, or a line has another question than its sample.
+        `reference` is the first right answer in lower case, so that probes can be asked for it as for a class. Raises
+        `AnswersError` where no line is of these samples, or a line has another question than its sample.
         """
         found = [self._joined(row, cache) for row in rows]
         if found and not any(row["id"] in self.fields for row in found):
@@ -82,7 +86,14 @@ class AnswerColumns:
                 f"{self.place} answers {asked[:60]!r} under the id {row['id']!r}, which asks "
                 f"{own['question'][:60]!r} in {cache}; it is of another dataset"
             )
-        return {**row, "annotations": {**row["annotations"], "qa": {**unanswered, **said}}}
+        known = {**unanswered, **said}
+        if known.get("references"):
+            known["reference"] = known["references"][0].strip().rstrip(".").lower()
+        return {**row, "annotations": {**row["annotations"], "qa": known}}
+
+
+def _model(said: object) -> dict[str, Any]:
+    return dict(said) if isinstance(said, Mapping) else {"name": said} if isinstance(said, str) else {}
 
 
 def _fields(answer: Answer) -> dict[str, Any]:

@@ -63,6 +63,11 @@ class _Depths:
         """Returns the layer that follows a fraction of the depth: after 1/4 of 28 comes layer 08."""
         return f"llm.layer_{min(self.layers, int(self.layers * fraction) + 1):02d}"
 
+    def layers_of_halp(self, *readouts: str) -> list[str]:
+        """Returns readouts of the first layer, of those after a quarter, a half and three quarters, and of the last."""
+        fractions = (0, 1 / 4, 1 / 2, 3 / 4, 1)
+        return [f"{self.layer_after(fraction)}@{readout}" for fraction in fractions for readout in readouts]
+
 
 _ALIASES: dict[str, Callable[[_Depths], str]] = {
     "E1": lambda _: "vit.patch_embed",
@@ -75,6 +80,8 @@ _ALIASES: dict[str, Callable[[_Depths], str]] = {
     "E8": lambda depths: depths.layer(1),
 }
 
+_MEANS = ("vit.pre_merge@mean", "vit.post_merge@mean")
+
 _SETS: dict[str, Callable[[_Depths], list[str]]] = {
     "q2": lambda depths: [*_ALIASES, depths.layer(1 / 4), depths.layer(3 / 4)],
     "c1": lambda depths: [
@@ -85,15 +92,10 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
         *(depths.block(6 / 32), depths.block(12 / 32), depths.block(18 / 32)),
         *("vit.pre_merge", "vit.post_merge"),
     ],
-    "halp": lambda depths: [
-        "vit.pre_merge@mean",
-        "vit.post_merge@mean",
-        *(
-            f"{depths.layer_after(fraction)}@{readout}"
-            for fraction in (0, 1 / 4, 1 / 2, 3 / 4, 1)
-            for readout in ("last_vision", "last_query")
-        ),
-    ],
+    "halp": lambda depths: [*_MEANS, *depths.layers_of_halp("last_vision", "last_query")],
+    "halp-vision": lambda depths: [*_MEANS, *depths.layers_of_halp("last_vision")],
+    "halp-query": lambda depths: depths.layers_of_halp("last_query"),
+    "halp-question": lambda depths: depths.layers_of_halp("last_question"),
 }
 
 _LAYER = "llm.layer_"

@@ -1,7 +1,7 @@
 """Shares of hallucinated answers by source, type and form of answer, before any probe, and who says so."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -141,6 +141,5 @@ def _provenance(cache: Cache) -> Table:
 
 def _model_of(cache: Cache) -> tuple[str, str]:
     """Returns name and fingerprint of the model that answered."""
-    answers = getattr(cache, "answers", None)
-    model: Mapping[str, object] = getattr(answers, "model", None) or {}
+    model = cache.answers.model if cache.answers else {}
     return str(model.get("name") or UNKNOWN), str(model.get("fingerprint") or UNKNOWN)

@@ -33,8 +33,8 @@ METRIC = "accuracy"
 _SHARES = ("model", "probe", "right", "wrong", "constant")
 """Values that are shares; others are differences of such."""
 _NOTE = (
-    "The probe is right or wrong about what is in the annotations, the model about the question that it was asked; both "
-    "of the same tested questions whose answer is judged. Where the model tends to one answer, it is wrong where "
+    "The probe is right or wrong about what is in the annotations, the model about the question that it was asked, "
+    "both of the same tested questions whose answer is judged. Where the model tends to one answer, it is wrong where "
     "another is true, so that a constant answer can be right there: the last two columns show what is left among "
     "questions with the same true answer, and how often the best constant answer is right where the model is wrong. "
     "Intervals of 95 % are of whole images, all columns on the same resamples."
