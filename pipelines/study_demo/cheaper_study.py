@@ -66,7 +66,7 @@ def _used(study: "Study") -> Iterator[str]:
 
 def _cheaper(group: "RunGroup", named: tuple[str, ...]) -> "RunGroup":
     chosen = tuple(dict.fromkeys(head for task in group.tasks for head in _heads(task, group, named)))
-    closed = all(_is_solved(task, head) for task in group.tasks for head in chosen if _fits(task, head))
+    closed = all(_is_solved(task, head) for task in group.tasks for head in chosen if _fits(task, head, group))
     solved = closed and not group.options.perceptual_weight
     return replace(
         group,
@@ -96,7 +96,7 @@ def _heads(task: str, group: "RunGroup", named: tuple[str, ...]) -> tuple[str, .
     from foresight_probes import heads
 
     own = heads.resolve(group.heads) if group.heads else _task(task).heads
-    fitting = [head for head in own if _fits(task, head)]
+    fitting = [head for head in own if _fits(task, head, group)]
     if kept := tuple(head for head in fitting if head in named or head.startswith(CAPACITY)):
         return kept
     solved = [head for head in fitting if _is_solved(task, head)]
@@ -104,14 +104,16 @@ def _heads(task: str, group: "RunGroup", named: tuple[str, ...]) -> tuple[str, .
     return tuple(solved or linear[:1] or fitting[:1])
 
 
-def _fits(task: str, head: str) -> bool:
+def _fits(task: str, head: str, group: "RunGroup") -> bool:
     from foresight_cache.samples import Grid
     from foresight_probes import heads
+    from foresight_probes.features.sources import POINT_SEPARATOR
     from foresight_probes.training.solvers import solvable
 
     own = _task(task)
     fits = heads.fitting(head, own.outputs_for(width=1, grid=Grid(2, 1, 1)))
-    return fits and solvable(own, head) and not heads.takes_several(head)
+    several = any(POINT_SEPARATOR in point for point in group.points)
+    return fits and solvable(own, head) and heads.takes_several(head) == several
 
 
 def _is_solved(task: str, head: str) -> bool:

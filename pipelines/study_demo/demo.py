@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.study_demo.cheaper_study import CHANGES, demo_study
-from pipelines.study_demo.drawn_caches import DEMO, MODEL, SIZE, Scale, make_caches
+from pipelines.study_demo.demo_answers import CHOICES, make_answers
+from pipelines.study_demo.drawn_caches import DEMO, MODEL, SIZE, Scale, is_asked, make_caches
 
 if TYPE_CHECKING:
     from foresight_probes.studies.planning import Settings, StudyPlan
@@ -24,14 +25,17 @@ def plan_demo(study: "Study", out: Path, settings: "Settings", scale: Scale = DE
     from foresight_probes.studies.planning import plan_study
 
     places = make_caches(study, out / DATA, scale)
+    answers = make_answers(study, out / DATA)
     variant = demo_study(study)
-    plan = plan_study(variant, join(variant, places), out, settings)
-    return replace(plan, remarks=(_remark(scale), *plan.remarks))
+    plan = plan_study(variant, join(variant, places, answers=answers), out, settings)
+    return replace(plan, remarks=(_remark(study, scale), *plan.remarks))
 
 
-def _remark(scale: Scale) -> str:
+def _remark(study: "Study", scale: Scale) -> str:
+    asked = any(map(is_asked, study.datasets.values()))
+    drawn = f"{scale.questions:,} questions about drawn images, answered by {' or '.join(CHOICES)}," if asked else ""
+    drawn = drawn or f"{scale.images:,} drawn images and {scale.clips:,} drawn clips of each kind"
     return (
-        f"a demo, of which no number is a finding: {scale.images:,} drawn images and {scale.clips:,} drawn clips of "
-        f"each kind at {SIZE}, {MODEL} with random weights; {'; '.join(CHANGES)}; criteria, thresholds and decision "
-        "are those of the study"
+        f"a demo, of which no number is a finding: {drawn} at {SIZE}, {MODEL} with random weights; "
+        f"{'; '.join(CHANGES)}; criteria, thresholds and decision are those of the study"
     )

@@ -23,6 +23,7 @@ DRAWN: Mapping[str, str] = {
     "ade20k": "labelled-shapes",
     "ssv2": "moving-shapes",
     "something-else": "moving-shapes",
+    "haloquest": "scene-questions",
 }
 """Datasets that are drawn in the place of others; one that is drawn anyway stands for itself."""
 
@@ -35,13 +36,22 @@ class Scale:
     """Images of each dataset."""
     clips: int = 64
     """Clips of each dataset."""
+    questions: int = 480
+    """Questions of each dataset of such, three about each image."""
 
-    def samples(self, media: str) -> int:
-        """Returns the number of samples of a dataset of images or of clips."""
-        return self.clips if media == "clip" else self.images
+    def samples(self, data: "StudyDataset") -> int:
+        """Returns the number of samples of a dataset of images, of questions about images, or of clips."""
+        if is_asked(data):
+            return self.questions
+        return self.clips if data.media == "clip" else self.images
 
 
 DEMO = Scale()
+
+
+def is_asked(data: "StudyDataset") -> bool:
+    """Returns whether a dataset is of questions, each of which is in the prompt of its sample."""
+    return data.prompt is not None
 
 
 def drawn_dataset(study: "Study", name: str) -> str:
@@ -72,14 +82,16 @@ def make_caches(study: "Study", out: Path, scale: Scale = DEMO) -> list[str]:
     """
     from foresight_cache.encoders import LoadOptions, load
 
-    chosen = {name: drawn_dataset(study, name) for name in study.datasets}
-    encoder, places = load(MODEL, LoadOptions()), []
+    chosen, places = {name: drawn_dataset(study, name) for name in study.datasets}, []
+    prompts = {data.prompt for data in study.datasets.values()}
+    encoders = {own: load(MODEL, LoadOptions() if own is None else LoadOptions(prompt=own)) for own in prompts}
     for number, (name, drawn) in enumerate(chosen.items(), start=1):
         data, shards, cache = study.datasets[name], out / "shards" / drawn, out / "caches" / name
         if data.model:
             say(f"{number}/{len(chosen)} {name} is left out: the demo has one model, and not {data.model}")
             continue
-        samples, points = scale.samples(data.media), _points(study, name, encoder)
+        encoder = encoders[data.prompt]
+        samples, points = scale.samples(data), _points(study, name, encoder)
         say(f"{number}/{len(chosen)} {name}: {samples} {data.media}s of {drawn} -> {cache}")
         if data.merged > 1:
             _merge(out / "caches" / data.variant_of, data.merged, points, cache)
@@ -101,12 +113,15 @@ def _prepare(dataset: str, shards: Path, samples: int) -> None:
 
 def _points(study: "Study", dataset: str, encoder: "Encoder") -> tuple[Point, ...]:
     """Returns the points of the tiny model that a study asks of a dataset; the study's plan says what it lacks."""
+    from foresight_probes.studies.named_points import single_points
+
     taps = [tap.name for tap in encoder.taps]
     found = dict.fromkeys(
         point
         for group in study.runs.values()
         if group.dataset == dataset
-        for text in group.points
+        for several in group.points
+        for text in single_points(several)
         for point in _known(text, taps)
     )
     if not found:
@@ -148,11 +163,14 @@ def _extract(
     from foresight_cache.extraction.input_size import InputSize
     from foresight_cache.extraction.input_spec import InputSpec, Reverse
     from foresight_cache.extraction.options import ExtractionOptions
+    from foresight_cache.media.blank import BlankImage
     from foresight_cache.media.frame_sampling import Sampling
     from foresight_cache.shards import open_shards
 
     reverse: Reverse = "half" if data.reverse == "half" else "none"
-    inputs = InputSpec(size=InputSize.parse(size), sampling=Sampling(frames=data.frames or 1), reverse=reverse)
+    blank: BlankImage = "grey" if data.blank == "grey" else "noise" if data.blank == "noise" else "none"
+    sampling = Sampling(frames=data.frames or 1)
+    inputs = InputSpec(size=InputSize.parse(size), sampling=sampling, reverse=reverse, blank_image=blank)
     options, shard_set = ExtractionOptions(points=points, inputs=inputs), open_shards(shards)
     missing = CachePlan(shard_set, encoder, options, str(cache)).samples_missing
     with progress("extract", missing) as advance:
