@@ -49,11 +49,13 @@ def with_answers(study: Study, caches: Mapping[str, Cache], places: Sequence[str
     Raises as `answers_by_dataset` and `open_cache` do.
     """
     files = answers_by_dataset(study, places)
-    return {
-        name: open_cache(cache.path, answers=files[own]) if own in files else cache
-        for name, cache in caches.items()
-        for own in [study.datasets[name].variant_of or name]
-    }
+    answered = {}
+    for name, cache in caches.items():
+        own = study.datasets[name].variant_of or name
+        answered[name] = open_cache(cache.path, answers=files[own]) if own in files else cache
+        if own in files:
+            len(answered[name].rows)  # answers of another dataset are refused here, and not where they are first used
+    return answered
 
 
 def require_labels(study: Study, caches: Mapping[str, Cache]) -> None:
