@@ -96,6 +96,7 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
     "halp-vision": lambda depths: [*_MEANS, *depths.layers_of_halp("last_vision")],
     "halp-query": lambda depths: depths.layers_of_halp("last_query"),
     "halp-question": lambda depths: depths.layers_of_halp("last_question"),
+    "halp-published": lambda depths: depths.layers_of_halp("halp_vision"),
 }
 
 _LAYER = "llm.layer_"
