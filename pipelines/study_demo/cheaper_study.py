@@ -14,7 +14,7 @@ CHANGES = (
     "heads that measures or sections name; for other tasks those that are solved, or else a linear one",
     "one seed",
     "no controls and no refits in groups with a head that is trained; in the others 4 refits at most",
-    "capacity heads of one step size and one epoch a round",
+    "capacity heads, those on several points and HALP's of one step size and one epoch a round",
     "heads that are trained by LPIPS too at the last of their points alone, one epoch a round",
 )
 """What the demo changes of a study, in words; all else is as in its file."""
@@ -25,7 +25,8 @@ LINEAR = ("token-linear", "pooled-linear", "temporal-linear")
 """Heads of which the first is taken of tasks that none is solved for."""
 CAPACITY = "capacity-"
 """Beginning of the names of heads that are compared with each other, and so large that an epoch takes minutes."""
-_CAPACITY_RATE = 0.0003
+_RATES = {CAPACITY: 0.0003, "halp-mlp": 0.001, "several-": 0.003}
+"""Step sizes of heads whose search takes minutes, by the beginnings of their names."""
 
 
 def demo_study(study: "Study") -> "Study":
@@ -87,8 +88,8 @@ def _options(options: "TrainingOptions", heads: Iterable[str], *, solved: bool) 
     )
     if options.perceptual_weight:
         return replace(own, epochs=1)
-    has_large = any(head.startswith(CAPACITY) for head in heads)
-    return replace(own, epochs=1, learning_rate=_CAPACITY_RATE) if has_large else own
+    rates = [rate for head in heads for start, rate in _RATES.items() if head.startswith(start)]
+    return replace(own, epochs=1, learning_rate=min(rates)) if rates else own
 
 
 def _heads(task: str, group: "RunGroup", named: tuple[str, ...]) -> tuple[str, ...]:

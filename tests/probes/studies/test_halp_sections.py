@@ -12,12 +12,14 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from foresight_cache.errors import ProbeError
 from foresight_probes.hallucination.halp_protocol import halp_protocol
 from foresight_probes.hallucination.leave_one_out import leave_one_source_out
+from foresight_probes.hallucination.questions import Questions
 from foresight_probes.results.result import load_result
 from foresight_probes.splits import split_rows
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
 from foresight_probes.studies.answered_questions import judged_rows, questions_of
 from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.kept_rows import kept_rows, key_of
 from foresight_probes.studies.parts import Lines, Table
 from foresight_probes.studies.sections.probe_against_answer import Pairs, intervals
 from tests.support.planted_halp import QUICK, carried_out
@@ -233,3 +235,24 @@ def test_layers_are_drawn_where_there_are_several(evidence: Evidence) -> None:
     request = evidence.study.sections["detection"]
     parts = sections.load(request.kind).parts(evidence, request)
     assert not any(isinstance(part, Lines) for part in parts), "one layer alone was cached"
+
+
+def test_rows_that_take_minutes_are_made_once_for_the_same_vectors(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def rows(name: str) -> tuple[tuple[Any, ...], ...]:
+        made.append(name)
+        return ((name, 1, 0.5, None, Interval(0.5, 0.25, 0.75)),)
+
+    path = tmp_path / "rows.json"
+    first = kept_rows(path, "a", lambda: rows("a"))
+    assert kept_rows(path, "a", lambda: rows("again")) == first == (("a", 1, 0.5, None, Interval(0.5, 0.25, 0.75)),)
+    assert kept_rows(path, "b", lambda: rows("b"))[0][0] == "b"
+    path.write_text("{")
+    assert kept_rows(path, "b", lambda: rows("c"))[0][0] == "c"
+    assert made == ["a", "b", "c"]
+    vectors = np.eye(2)
+    asked = Questions(labels_N=np.array([0, 1]), images=["i", "j"], categories=["c", "c"], sources=["s", "s"])
+    other = Questions(labels_N=np.array([1, 0]), images=["i", "j"], categories=["c", "c"], sources=["s", "s"])
+    keys = {key_of(vectors, asked), key_of(vectors, other), key_of(2 * vectors, asked), key_of(vectors, asked, "2")}
+    assert len(keys) == 4
