@@ -164,7 +164,7 @@ def test_each_study_has_all_caches_that_it_asks_for(name: str, tmp_path: Path) -
     assert plan.joined.caches.keys() == study.datasets.keys()
     caches = plan.joined.caches
     for own, data in study.datasets.items():
-        if data.variant_of and data.size != study.datasets[data.variant_of].size or data.merged > 1:
+        if (data.variant_of and data.size != study.datasets[data.variant_of].size) or data.merged > 1:
             grid, usual = (caches[other]["vit.pre_merge"].grid_of(0) for other in (own, data.variant_of))
             expected = usual.h * int(data.size) / int(study.datasets[data.variant_of].size) / data.merged
             assert grid.h == math.ceil(expected), own
