@@ -68,7 +68,7 @@ def test_each_criterion_still_has_heads_and_solved_ones_their_controls(name: str
         if runs.options.perceptual_weight
         or any(solver_of(tasks.load(task), head) is None for task in runs.tasks for head in runs.heads or ())
     }
-    assert {group for group, runs in demo.runs.items() if not runs.controls} <= trained
+    assert {group for group, runs in demo.runs.items() if own.runs[group].controls and not runs.controls} <= trained
 
 
 @pytest.mark.parametrize(
@@ -189,3 +189,35 @@ def test_a_miniature_goes_the_whole_way_and_the_same_again(tmp_path: Path, asset
     again = _carried(path, out, weights)
     assert again.trained == 0
     assert _files(out) == before
+
+
+@pytest.mark.slow
+def test_questions_are_answered_and_judged_and_the_report_says_whose_labels_they_are(tmp_path: Path) -> None:
+    """halp from nothing, of which one group is trained: a random model's answers have labels of both kinds."""
+    study = studies.load("halp")
+    groups = {name: dataclasses.replace(study.runs[name], controls=False) for name in ("detectors",)}
+    options = dataclasses.replace(groups["detectors"].options, refits=0)
+    groups["detectors"] = dataclasses.replace(groups["detectors"], options=options, points=("halp-query",))
+    named = {name: own for name, own in study.sections.items() if name in ("rates", "detection", "within", "sources")}
+    data = {"questions": study.datasets["questions"]}
+    small = dataclasses.replace(study, runs=groups, datasets=data, sections=named)
+    plan = plan_demo(small, tmp_path / "out", Settings(), Scale(questions=150))
+    left = {name: "left out of this test" for name in study.runs if name not in groups}
+    whole = dataclasses.replace(plan.study, runs={**study.runs, **plan.study.runs})
+    carried = carry_out(dataclasses.replace(plan, study=whole, missing={**plan.missing, **left}))
+    assert carried.failed == ()
+    cache = carried.findings.evidence.caches["questions"]
+    labels = [row["annotations"]["qa"]["hallucinated"] for row in cache.rows]
+    assert {True, False} <= set(labels)
+    assert all(row["annotations"]["qa"]["answer"] in ("yes", "no") for row in cache.rows)
+    page = write_study(carried, tmp_path / "out", command="foresight study halp --demo", written=date(2026, 1, 1))
+    text = page.with_suffix(".md").read_text()
+    assert "150 questions about drawn images, answered by yes or no" in text
+    assert "rules:any" in text
+    assert "tiny:qwen2_5_vl" in text
+    assert "drawn-a: presence" in text
+    assert "network of HALP: left out of this test" in text
+    answered = (tmp_path / "out/demo/answers/questions.jsonl").read_bytes()
+    again = plan_demo(small, tmp_path / "out", Settings(), Scale(questions=150))
+    assert not any(sweep.pending for sweep in again.sweeps.values())
+    assert (tmp_path / "out/demo/answers/questions.jsonl").read_bytes() == answered

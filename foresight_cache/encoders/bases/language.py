@@ -1,5 +1,6 @@
 """Base of vision-language models: the prompt, and where visual tokens and the question end in its sequence."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -167,7 +168,7 @@ class LanguageEncoder(TransformersEncoder):
             return inputs | {"after_question": torch.tensor(after)}
         if self.sees_prompt:
             return inputs
-        return end_at_last_visual(inputs, self.is_seen(inputs["input_ids"]), self.padding_id)
+        return prompt_tokens.end_at_last_visual(inputs, self.is_seen(inputs["input_ids"]), self.padding_id)
 
     def raster_tokens(self, tap: Tap, hidden: Hidden, inputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         if not is_language(tap):
@@ -232,10 +233,19 @@ class LanguageEncoder(TransformersEncoder):
 
     def token_ids(self, text: str) -> list[int]:
         """Returns token ids as the model's processor makes them: a template's begin token is not added twice."""
-        tokenizer = self.processor.tokenizer
+        tokenizer = self._counting_tokenizer
         begins = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
         ids: list[int] = tokenizer(text, add_special_tokens=not begins)["input_ids"]
         return ids
+
+    @cached_property
+    def _counting_tokenizer(self) -> Any:
+        """A tokenizer of its own for single texts.
+
+        A tokenizer keeps in itself whether it pads, so that a text that is tokenized alone would undo the padding of a
+        batch that another thread prepares.
+        """
+        return copy.deepcopy(self.processor.tokenizer)
 
     @cached_property
     def _tokenizer_digest(self) -> str:
@@ -243,13 +253,13 @@ class LanguageEncoder(TransformersEncoder):
 
     def _text_flaw(self, text: str) -> str | None:
         marks = reserved_marks(self.processor, self.visual_ids())
-        return flaw(text, self.processor.tokenizer, marks, self.config.text_config.max_position_embeddings)
+        return flaw(text, self._counting_tokenizer, marks, self.config.text_config.max_position_embeddings)
 
     def _tokens_after_question(self, rendered: str, text: str) -> int:
         """Returns how many tokens follow the question, or the user's words where the prompt has no question in it."""
         _, found, rest = self.options.prompt.rpartition(QUESTION)
         question = text.removesuffix(rest) if found else text
-        return prompt_tokens.tokens_after(self.processor.tokenizer, rendered, question.rstrip())
+        return prompt_tokens.tokens_after(self._counting_tokenizer, rendered, question.rstrip())
 
     def _render_turn(self, media: Media, text: str, count: int) -> str:
         kind = "image" if media == "image" else "video"
@@ -326,25 +336,3 @@ def visual_positions(
             for share in row.nonzero()[:, 0].chunk(number)
         ]
     )
-
-
-def end_at_last_visual(
-    inputs: Mapping[str, torch.Tensor], visual_BN: torch.Tensor, padding: int
-) -> dict[str, torch.Tensor]:
-    """Ends each sequence at its last visual token; `visual_BN` is the mask of these, `padding` the id after them.
-
-    >>> ids = torch.tensor([[5, 9, 9, 6], [9, 5, 6, 7]])
-    >>> ended = end_at_last_visual({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids == 9, padding=0)
-    >>> ended["input_ids"].tolist(), ended["attention_mask"].tolist()
-    ([[5, 9, 9], [9, 0, 0]], [[1, 1, 1], [1, 0, 0]])
-    """
-    positions = torch.arange(visual_BN.shape[1])
-    ends = (visual_BN * (positions + 1)).amax(dim=1, keepdim=True)
-    kept_BN = positions < ends
-    length = int(ends.max())
-    ended = dict(inputs)
-    for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
-        if name in ended:
-            filler = padding if name == "input_ids" else 0
-            ended[name] = ended[name].masked_fill(~kept_BN, filler)[:, :length]
-    return ended

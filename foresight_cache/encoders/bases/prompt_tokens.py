@@ -1,6 +1,6 @@
 """Places of a prompt's own tokens: the text after the visual tokens, and the question in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -47,3 +47,25 @@ def halp_places(grids: Sequence[Grid], images: Sequence[int], attended_BN: torch
     remaining = iter(grids)
     patches = [sum(next(remaining).tokens for _ in range(number)) for number in images]
     return [min(count, length // 2) for count, length in zip(patches, attended_BN.sum(dim=1).tolist(), strict=True)]
+
+
+def end_at_last_visual(
+    inputs: Mapping[str, torch.Tensor], visual_BN: torch.Tensor, padding: int
+) -> dict[str, torch.Tensor]:
+    """Ends each sequence at its last visual token; `visual_BN` is the mask of these, `padding` the id after them.
+
+    >>> ids = torch.tensor([[5, 9, 9, 6], [9, 5, 6, 7]])
+    >>> ended = end_at_last_visual({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids == 9, padding=0)
+    >>> ended["input_ids"].tolist(), ended["attention_mask"].tolist()
+    ([[5, 9, 9], [9, 0, 0]], [[1, 1, 1], [1, 0, 0]])
+    """
+    positions = torch.arange(visual_BN.shape[1])
+    ends = (visual_BN * (positions + 1)).amax(dim=1, keepdim=True)
+    kept_BN = positions < ends
+    length = int(ends.max())
+    ended = dict(inputs)
+    for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
+        if name in ended:
+            filler = padding if name == "input_ids" else 0
+            ended[name] = ended[name].masked_fill(~kept_BN, filler)[:, :length]
+    return ended
