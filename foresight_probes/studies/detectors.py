@@ -118,6 +118,9 @@ def results_of(
 ) -> Iterator[tuple[str, Result]]:
     """Yields points with the first seed's run of the head that is read there; adds what there is not to `missing`."""
     measure = evidence.study.measures[name]
+    if why := evidence.missing.get(measure.runs) or evidence.missing.get(f"{measure.runs}.{measure.task}"):
+        missing.append(f"{measure.title}: {why}")
+        return
     found = evidence.points(evidence.study.runs[measure.runs].points, name)
     wanted = set(evidence.points(points, name)) if points else set(found)
     if not wanted:

@@ -224,7 +224,7 @@ def test_sections_say_why_they_cannot_be_made(evidence: Evidence) -> None:
             tables(evidence, section, **changes)
         return str(raised.value)
 
-    assert f"number of objects at {QUERY}: left out of this test" in reason("silent-numbers")
+    assert "number of objects: left out of this test" in reason("silent-numbers")
     assert "network of HALP: left out of this test" in reason("detection", measures=("auroc-of-network",))
     assert "right-answer is no measure of the task hallucination" in reason("within", measures=("right-answer",))
     assert "auroc is no measure of accuracy" in reason("silent", measures=("auroc",))
