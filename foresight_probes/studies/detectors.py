@@ -13,6 +13,7 @@ from foresight_probes.results.result import Result, load_result, result_path
 from foresight_probes.studies.answered_questions import Tested, tested
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.judged_answers import TASK
+from foresight_probes.studies.named_points import single_points
 from foresight_probes.studies.recommendation import recommend
 from foresight_probes.studies.study import Measure, SectionRequest
 
@@ -44,6 +45,11 @@ class Detector:
     """Run behind it; None for baselines."""
     exchanged: np.ndarray | None = None
     """Labels [S] that were exchanged between questions for it; None where they are the questions' own."""
+
+    @property
+    def label(self) -> str:
+        """Its name with what it reads."""
+        return f"{self.name}, {shown_point(self.point)}" if self.point else self.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -160,7 +166,7 @@ def controls_of(own: Detector, ids: Sequence[str]) -> Iterator[Detector]:
         truth = {score.id: int(score.scores[0]) for score in own.result.scores}
         is_own = all(labels[name] == truth[name] for name in ids)
         yield Detector(
-            name=f"{own.name}, {name}",
+            name=name,
             point=own.point,
             scores=probabilities_of(beside, ids),
             are_probabilities=True,
@@ -182,6 +188,11 @@ def _control_result(result: Result, control: str) -> Result | None:
 def asked_points(evidence: Evidence, request: SectionRequest, measure: str) -> tuple[str, ...]:
     """Returns the points of a request that a measure's cache has; the recommended one where none is named."""
     return evidence.points(request.points or (best_point(evidence),), measure)
+
+
+def shown_point(point: str) -> str:
+    """Returns a point with spaces about each +, where a line may break."""
+    return " + ".join(single_points(point))
 
 
 def best_point(evidence: Evidence) -> str:

@@ -186,7 +186,9 @@ def _remarks(study: Study, caches: Mapping[str, Cache]) -> list[str]:
     for name, data in study.datasets.items():
         if name not in caches:
             continue
-        cache = caches[name]
+        cache, base = caches[name], caches.get(data.variant_of)
+        if base is not None and dataset_of(base) == dataset_of(cache) != data.dataset:
+            continue  # it was said of the dataset itself
         if (dataset_of(cache), media_of(cache)) != (data.dataset, data.media):
             remarks.append(
                 f"{name} are {len(cache):,} {media_of(cache)}s of {dataset_of(cache)}, and not of {data.dataset}, for "

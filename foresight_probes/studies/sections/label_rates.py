@@ -28,6 +28,8 @@ from foresight_probes.studies.parts import Cell, Part, Table
 from foresight_probes.studies.study import SectionRequest
 from foresight_probes.sweeps.targets import usable_rows
 
+_DIGITS = 12
+"""Characters of a digest that are shown."""
 _YES_NO = {"yes", "no", "y", "n", "true", "false"}
 
 
@@ -131,15 +133,18 @@ def _provenance(cache: Cache) -> Table:
     for row in (cache.rows[number] for number in usable_rows(cache)):
         qa = qa_of(row)
         if is_answered(row) or label_of(row) is not None:
-            counts[str(qa.get("judge") or UNKNOWN), str(qa.get("judge_version") or UNKNOWN)] += 1
+            counts[str(qa.get("judge") or UNKNOWN), str(qa.get("judge_version") or UNKNOWN)[:_DIGITS]] += 1
     model = _model_of(cache)
     rows: tuple[tuple[Cell, ...], ...] = tuple((*judge, count, *model) for judge, count in sorted(counts.items()))
     columns = ("judge", "version", "answers", "model of the answers", "its fingerprint")
-    note = "A version is the digest of the rules' code, or what another judge says of itself."
+    note = (
+        "A version is the digest of the rules' code, or what another judge says of itself. Of it, and of the model's "
+        f"fingerprint, {_DIGITS} characters are shown; the lines of the answers have all."
+    )
     return Table(title="Where the labels are from", columns=columns, rows=rows, note=note)
 
 
 def _model_of(cache: Cache) -> tuple[str, str]:
     """Returns name and fingerprint of the model that answered."""
     model = cache.answers.model if cache.answers else {}
-    return str(model.get("name") or UNKNOWN), str(model.get("fingerprint") or UNKNOWN)
+    return str(model.get("name") or UNKNOWN), str(model.get("fingerprint") or UNKNOWN)[:_DIGITS]

@@ -1,12 +1,12 @@
 """Detection of hallucinated answers in each source by a regression that has seen all other sources alone."""
 
+from collections.abc import Sequence
+
 from foresight_cache.errors import ProbeError
-from foresight_cache.reader import Cache
 from foresight_probes.hallucination.leave_one_out import SourceLeftOut, leave_one_source_out
-from foresight_probes.hallucination.questions import Questions
 from foresight_probes.studies import sections
 from foresight_probes.studies.answered_questions import judged_rows, questions_of, vectors_of
-from foresight_probes.studies.detectors import asked_points, measures_of
+from foresight_probes.studies.detectors import asked_points, measures_of, shown_point
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Part, Table
 from foresight_probes.studies.study import SectionRequest
@@ -25,8 +25,8 @@ class Section(sections.Section):
     takes = ("points",)
 
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
-        """Returns one table. Raises `ProbeError` where all questions are from one source."""
-        rows: list[tuple[Cell, ...]] = []
+        """Returns a table for each vector. Raises `ProbeError` where all questions are from one source."""
+        parts: list[Part] = []
         for name, measure in measures_of(evidence, request):
             cache = evidence.cache_of(name)
             if cache is None:
@@ -34,22 +34,19 @@ class Section(sections.Section):
             judged = judged_rows(cache)
             questions = questions_of(cache, judged)
             for point in asked_points(evidence, request, name):
-                rows += _rows(measure.title, point, cache, judged, questions)
-        if not rows:
+                found = leave_one_source_out(vectors_of(cache, point, judged), questions)
+                parts.append(_table(f"{measure.title}, {shown_point(point)}", found, "" if parts else _NOTE))
+        if not parts:
             raise ProbeError(f"no cache has a point of {', '.join(request.points) or 'the recommendation'}")
-        columns = (
-            *("vectors", "source that is left out", "questions", "hallucinated", "trained on", "AUROC", "AUPRC"),
-            *("base rate", "remark"),
-        )
-        return [Table(columns=columns, rows=tuple(rows), note=_NOTE)]
+        return parts
 
 
-def _rows(title: str, point: str, cache: Cache, judged: list[int], questions: Questions) -> list[tuple[Cell, ...]]:
-    found = leave_one_source_out(vectors_of(cache, point, judged), questions)
-    return [_row(f"{title}, {point}", own) for own in found]
+def _table(title: str, found: Sequence[SourceLeftOut], note: str) -> Table:
+    columns = ("left out", "questions", "hallucinated", "trained on", "AUROC", "AUPRC", "base rate", "remark")
+    return Table(title=title, columns=columns, rows=tuple(map(_row, found)), note=note)
 
 
-def _row(name: str, own: SourceLeftOut) -> tuple[Cell, ...]:
+def _row(own: SourceLeftOut) -> tuple[Cell, ...]:
     metrics = own.metrics
     values = (metrics.auroc, metrics.auprc, metrics.base_rate) if metrics else (None, None, None)
-    return (name, own.source, own.samples, own.positives, own.trained_on, *values, own.reason or None)
+    return (own.source, own.samples, own.positives, own.trained_on, *values, own.reason or None)

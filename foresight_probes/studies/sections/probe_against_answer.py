@@ -21,7 +21,7 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.statistics.scales import ends
 from foresight_probes.studies import sections
 from foresight_probes.studies.answered_questions import type_of
-from foresight_probes.studies.detectors import results_of
+from foresight_probes.studies.detectors import results_of, shown_point
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.judged_answers import label_of
 from foresight_probes.studies.parts import Cell, Part, Table, of_runs
@@ -32,12 +32,25 @@ METRIC = "accuracy"
 """Metric of a measure that tells of each sample whether the probe is right."""
 _SHARES = ("model", "probe", "right", "wrong", "constant")
 """Values that are shares; others are differences of such."""
+_OVERALL = {"model": "model right", "probe": "probe right", "probe less model": "probe less model"}
+_APART = {
+    "right": "model right",
+    "wrong": "model wrong",
+    "right less wrong": "right less wrong",
+    "by truth": "the same, by true answer",
+    "constant": "constant, model wrong",
+}
+"""Columns of the two tables by the names of `intervals`."""
 _NOTE = (
     "The probe is right or wrong about what is in the annotations, the model about the question that it was asked, "
-    "both of the same tested questions whose answer is judged. Where the model tends to one answer, it is wrong where "
-    "another is true, so that a constant answer can be right there: the last two columns show what is left among "
-    "questions with the same true answer, and how often the best constant answer is right where the model is wrong. "
-    "Intervals of 95 % are of whole images, all columns on the same resamples."
+    "both of the same tested questions whose answer is judged. Intervals of 95 % are of whole images, all on the same "
+    "resamples."
+)
+_NOTE_APART = (
+    "How often the probe is right among questions that the model answers right, and among those that it answers wrong. "
+    "Where the model tends to one answer, it is wrong where another is true, so that a constant answer can be right "
+    "there: the last columns show the difference among questions with the same true answer, and how often the best "
+    "constant answer is right where the model is wrong."
 )
 
 
@@ -48,8 +61,9 @@ class Section(sections.Section):
     takes = ("points", "types")
 
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:
-        """Returns one table. Raises `ProbeError` where no probe tested questions with a judged answer."""
-        rows: list[tuple[Cell, ...]] = []
+        """Returns two tables. Raises `ProbeError` where no probe tested questions with a judged answer."""
+        overall: list[tuple[Cell, ...]] = []
+        apart: list[tuple[Cell, ...]] = []
         missing: list[str] = []
         for name in request.measures:
             measure = evidence.study.measures.get(name)
@@ -66,20 +80,30 @@ class Section(sections.Section):
                 if pairs is None:
                     missing.append(f"{measure.title} at {point}: no tested question has a judged answer")
                 else:
-                    rows.append((measure.title, point, *_cells(pairs, result)))
-        if not rows:
+                    name_of_row = f"{measure.title}, {shown_point(point)}"
+                    found = intervals(pairs)
+                    overall.append((name_of_row, len(pairs.groups), *_cells(found, result, _OVERALL)))
+                    apart.append((name_of_row, *_cells(found, result, _APART)))
+        if not overall:
             raise ProbeError("; ".join(dict.fromkeys(missing)) or "nothing of it was measured")
-        columns = (
-            *("probe", "reads", "questions", "model right", "probe right", "probe less model"),
-            *("probe, where the model is right", "probe, where it is wrong", "right less wrong"),
-            *("the same, by true answer", "constant answer, where it is wrong"),
-        )
         said = (f"Not measured: {text}." for text in dict.fromkeys(missing))
-        return [Table(columns=columns, rows=tuple(rows), note=" ".join((_note(request), *said)))]
+        return [
+            Table(
+                columns=("probe", "questions", *_OVERALL.values()),
+                rows=tuple(overall),
+                note=" ".join((_of_types(request), _NOTE, *said)).strip(),
+            ),
+            Table(
+                title="Where the model answers right, and where it answers wrong",
+                columns=("probe", *_APART.values()),
+                rows=tuple(apart),
+                note=_NOTE_APART,
+            ),
+        ]
 
 
-def _note(request: SectionRequest) -> str:
-    return f"Questions of {', '.join(request.types)} alone. {_NOTE}" if request.types else _NOTE
+def _of_types(request: SectionRequest) -> str:
+    return f"Questions of {', '.join(request.types)} alone." if request.types else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -158,7 +182,5 @@ def summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _cells(pairs: Pairs, result: Result) -> tuple[Cell, ...]:
-    found: Mapping[str, Interval] = intervals(pairs)
-    names = ("model", "probe", "probe less model", "right", "wrong", "right less wrong", "by truth", "constant")
-    return (len(pairs.groups), *(of_runs(found.get(name), result) for name in names))
+def _cells(found: Mapping[str, Interval], result: Result, names: Mapping[str, str]) -> list[Cell]:
+    return [of_runs(found.get(name), result) for name in names]

@@ -9,7 +9,7 @@ from foresight_probes.predictions.kept_run import file_of
 from foresight_probes.results.result import Result
 from foresight_probes.studies import sections
 from foresight_probes.studies.answered_questions import judged_rows, questions_of, vectors_of
-from foresight_probes.studies.detectors import asked_points, measures_of, results_of
+from foresight_probes.studies.detectors import asked_points, measures_of, results_of, shown_point
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.kept_rows import Rows, kept_rows, key_of
 from foresight_probes.studies.parts import Part, Table, Value
@@ -44,7 +44,9 @@ class Section(sections.Section):
             for point, result in results_of(evidence, name, asked_points(evidence, request, name), missing):
                 rows = _rows(result, vectors_of(cache, point, judged), questions)
                 note = "" if parts else _NOTE
-                parts.append(Table(title=f"{measure.title}, {point}", columns=_COLUMNS, rows=rows, note=note))
+                parts.append(
+                    Table(title=f"{measure.title}, {shown_point(point)}", columns=_COLUMNS, rows=rows, note=note)
+                )
         if not parts:
             raise ProbeError(
                 "; ".join(missing) or f"no cache has a point of {', '.join(request.points) or 'the recommendation'}"

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from foresight_probes.hallucination.reading import read_detector
 from foresight_probes.hallucination.within_groups import FEWEST_OF_EACH, WithinGroups, paired_differences, within_groups
 from foresight_probes.statistics.interval import Interval
@@ -35,7 +33,7 @@ class Section(sections.Section):
         parts: list[Part] = [
             Table(
                 columns=(
-                    *("detector", "reads", "AUROC of all", "within categories", "within types", "within sources"),
+                    *("detector", "AUROC of all", "within categories", "within types", "within sources"),
                     "within categories, less the answer's numbers",
                 ),
                 rows=rows,
@@ -69,7 +67,7 @@ def _rows(found: Compared) -> tuple[tuple[Cell, ...], ...]:
         ]
         results = (own.result,) if own.result else ()
         cells = (of_runs(value, *results) for value in (*values, less.get(str(number))))
-        rows.append((own.name, own.point or None, *cells))
+        rows.append((own.label, *cells))
     return tuple(rows)
 
 
@@ -88,8 +86,8 @@ def _of_kinds(found: Compared, best: Detector) -> Table:
     sentence = f"{reading.sentence[0].upper()}{reading.sentence[1:]}"
     confidence = f"The intervals of this reading are of {100 * reading.confidence:g} %."
     return Table(
-        title=f"{best.name} at {best.point}, kind by kind",
-        columns=("by", "kind", "questions", "hallucinated", "rate", "AUROC", "AUROC of the answer's numbers", "remark"),
+        title=f"{best.label}, kind by kind",
+        columns=("by", "kind", "questions", "hallucinated", "AUROC", "by the answer's numbers", "remark"),
         rows=tuple(rows),
         note=f"{sentence}. {confidence}",
     )
@@ -99,7 +97,7 @@ def _kind_rows(by: str, own: WithinGroups, beside: WithinGroups | None) -> list[
     others = {kind.name: kind.auroc for kind in beside.kinds} if beside else {}
     return [
         (
-            *(by, kind.name, kind.samples, kind.positives, float(np.round(kind.positives / kind.samples, 6))),
+            *(by, kind.name, kind.samples, kind.positives),
             *(kind.auroc, others.get(kind.name), kind.reason or None),
         )
         for kind in own.kinds
