@@ -19,23 +19,20 @@ Rows = tuple[tuple[Value, ...], ...]
 
 
 def kept_rows(path: Path, key: str, make: Callable[[], Rows]) -> Rows:
-    """Returns rows from a file where it is of this key, else makes and writes them.
+    """Returns rows from a file of JSON lines where its first line is this key, else makes and writes them.
 
     Raises `ProbeError` where the file cannot be written, and what `make` raises.
     """
     try:
-        stored = json.loads(path.read_bytes())
-        if stored["key"] == key:
-            return tuple(tuple(map(_value, row)) for row in stored["rows"])
-    except (OSError, ValueError, KeyError, TypeError):
+        first, *lines = map(json.loads, path.read_bytes().splitlines())
+        if first == key:
+            return tuple(tuple(map(_value, line)) for line in lines)
+    except (OSError, ValueError, TypeError):
         pass  # it is not there, or damaged, and made anew
     rows = make()
-    content = {
-        "key": key,
-        "rows": [[asdict(cell) if isinstance(cell, Interval) else cell for cell in row] for row in rows],
-    }
+    content = [key, *([asdict(cell) if isinstance(cell, Interval) else cell for cell in row] for row in rows)]
     try:
-        write_file(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+        write_file(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in content).encode())
     except OSError as error:
         raise ProbeError(f"cannot write {path}: {error.strerror or error}") from error
     return rows

@@ -56,7 +56,7 @@ class Section(sections.Section):
 
 def _rows(result: Result, vectors_ND: np.ndarray, questions: Questions) -> Rows:
     """Returns the rows of one vector, from the file beside its run where they were made before."""
-    path = file_of(result).with_suffix(".protocol.json")
+    path = file_of(result).with_suffix(".protocol.jsonl")
     key = key_of(vectors_ND, questions, str(_VERSION))
     return kept_rows(path, key, lambda: tuple(map(_row, protocol_steps(vectors_ND, questions))))
 

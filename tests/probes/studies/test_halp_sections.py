@@ -13,7 +13,7 @@ from foresight_cache.errors import ProbeError
 from foresight_probes.hallucination.halp_protocol import halp_protocol
 from foresight_probes.hallucination.leave_one_out import leave_one_source_out
 from foresight_probes.hallucination.questions import Questions
-from foresight_probes.results.result import load_result
+from foresight_probes.results.result import load_result, load_results
 from foresight_probes.splits import split_rows
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
@@ -180,6 +180,11 @@ def test_the_first_protocol_is_the_published_one(evidence: Evidence) -> None:
     assert first[:2] == ("the paper's protocol", "nothing")
     assert value(first[2]) == pytest.approx(roc_auc_score(labels[detection.division.test], detection.probabilities))
     assert {row[1] for row in others} == {"this alone", "this and all above"}
+    [run] = [own for own in evidence.results["detectors"] if own.point == QUERY]
+    runs = Path(str(run.scores_source)).parents[2]
+    assert list(runs.glob(f"hallucination/{QUERY}/*.protocol.jsonl")), "they are not made again"
+    assert len(load_results(runs)) > 1, "what lies beside runs is not taken for one"
+    assert tables(evidence, "protocol", points=(QUERY,)) == [table]
 
 
 def test_a_probe_that_knows_what_the_model_does_not_say() -> None:
@@ -246,7 +251,7 @@ def test_rows_that_take_minutes_are_made_once_for_the_same_vectors(tmp_path: Pat
         made.append(name)
         return ((name, 1, 0.5, None, Interval(0.5, 0.25, 0.75)),)
 
-    path = tmp_path / "rows.json"
+    path = tmp_path / "rows.jsonl"
     first = kept_rows(path, "a", lambda: rows("a"))
     assert kept_rows(path, "a", lambda: rows("again")) == first == (("a", 1, 0.5, None, Interval(0.5, 0.25, 0.75)),)
     assert kept_rows(path, "b", lambda: rows("b"))[0][0] == "b"
