@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 
 from foresight_probes.report.figures.saving import save
-from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE, width_for
+from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE, on_lines, width_for
 from foresight_probes.report.folders import ChosenLine
 from foresight_probes.results.metric_names import label, marked
 
@@ -43,7 +43,7 @@ def plot(figure: FigureBase, task: str, metric: str, lines: Sequence[ChosenLine]
         )  # fmt: skip
         if line.chance:
             axes.axhline(line.chance.value, color=colour, lw=1.0, ls=(0, (1, 3)), zorder=1)
-    axes.set_xticks(range(len(points)), list(points), rotation=32, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(points)), list(map(on_lines, points)), rotation=32, ha="right", rotation_mode="anchor")
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)
     axes.set_axisbelow(True)

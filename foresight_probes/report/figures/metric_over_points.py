@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, FigureBase
 
 from foresight_cache.points import PIXELS
 from foresight_probes.report.figures.saving import save
-from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE, width_for
+from foresight_probes.report.figures.style import GREY, MARKERS, PALETTE, STYLE, on_lines, width_for
 from foresight_probes.report.page import Section
 from foresight_probes.results.metric_names import label, marked
 
@@ -45,7 +45,9 @@ def plot(figure: FigureBase, section: Section) -> None:
         axes.axhline(section.chance.value, color=GREY, lw=1.2, zorder=1, label="mean predictor")
     if PIXELS in positions:
         axes.axvline(0.5, color=GREY, lw=0.8, alpha=0.5)
-    axes.set_xticks(list(positions.values()), list(positions), rotation=32, ha="right", rotation_mode="anchor")
+    axes.set_xticks(
+        list(positions.values()), list(map(on_lines, positions)), rotation=32, ha="right", rotation_mode="anchor"
+    )
     axes.set_xlim(min(positions.values(), default=0) - 0.5, max(positions.values(), default=0) + 0.5)
     axes.set_ylim(*_limits(section))
     axes.grid(axis="y", color=GREY, alpha=0.2, lw=0.8)

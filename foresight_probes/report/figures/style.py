@@ -31,3 +31,12 @@ def width_for(places: int) -> float:
     (7.0, 11.4)
     """
     return max(7.0, 2.4 + 0.85 * min(places, 8), 2.4 + 0.3 * places)
+
+
+def on_lines(point: str) -> str:
+    r"""Returns a point for an axis; several that are taken together stand on a line each.
+
+    >>> on_lines("E4+E5")
+    'E4 +\nE5'
+    """
+    return point.replace("+", " +\n")

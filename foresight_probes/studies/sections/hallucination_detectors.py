@@ -23,9 +23,8 @@ from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table, of_
 from foresight_probes.studies.study import SectionRequest
 
 _NOTE = (
-    "A detector that knows nothing has an AUROC of 0.5, an AUPRC of the base rate, and, where it says the base rate of "
-    "every answer, a Brier score of base rate × (1 - base rate). Intervals of 95 % are of whole images; differences "
-    "are paired, on the same resamples."
+    "A detector that knows nothing has an AUROC of 0.5 and an AUPRC of the base rate. Intervals of 95 % are of whole "
+    "images; differences are paired, on the same resamples."
 )
 
 
@@ -44,7 +43,7 @@ class Section(sections.Section):
         found = compared(evidence, request)
         measured = [_metrics(found, own) for own in found.every]
         differences = _differences(found)
-        columns = ("detector", "AUROC", f"less {CATEGORY}", "AUPRC", "Brier", "calibration error")
+        columns = ("detector", "AUROC", f"less {CATEGORY}", "AUPRC", "calibration error")
         table = Table(
             columns=columns,
             rows=tuple(_row(*row) for row in zip(found.every, measured, differences, strict=True)),
@@ -78,7 +77,7 @@ def _differences(found: Compared) -> list[Interval | None]:
 
 
 def _row(own: Detector, metrics: DetectionMetrics, difference: Interval | None) -> tuple[Cell, ...]:
-    values = (metrics.auroc, difference, metrics.auprc, metrics.brier, metrics.calibration_error)
+    values = (metrics.auroc, difference, metrics.auprc, metrics.calibration_error)
     results = (own.result,) if own.result else ()
     return (own.label, *(of_runs(value, *results) for value in values))
 

@@ -15,7 +15,8 @@ _FIRST = BASELINE_NAMES["first_token_regression"]
 _NOTE = (
     f"Means over the categories (source and type together), types and sources that have {FEWEST_OF_EACH} answers of "
     "each kind at least, each with the same weight. What a detector knows of the category alone gives 0.5 within "
-    "categories. Intervals of 95 % are of whole images; differences are paired."
+    "categories. Intervals of 95 % are of whole images; differences, of the "
+    "mean within categories, are paired."
 )
 
 
@@ -33,8 +34,8 @@ class Section(sections.Section):
         parts: list[Part] = [
             Table(
                 columns=(
-                    *("detector", "AUROC of all", "within categories", "within types", "within sources"),
-                    "within categories, less the answer's numbers",
+                    *("detector", "within categories", "within types", "within sources"),
+                    "less the answer's numbers",
                 ),
                 rows=rows,
                 note=" ".join((_NOTE, *missing)),
@@ -52,7 +53,6 @@ def _kinds(found: Compared) -> tuple[tuple[str, Sequence[str]], ...]:
 
 def _rows(found: Compared) -> tuple[tuple[Cell, ...], ...]:
     questions, detectors = found.tested.questions, found.every
-    everything = ["all"] * len(questions)
     scores = {str(number): own.scores for number, own in enumerate(detectors)}
     first = next((str(number) for number, own in enumerate(detectors) if own.name == _FIRST), None)
     less: dict[str, Interval | None] = {}
@@ -62,8 +62,7 @@ def _rows(found: Compared) -> tuple[tuple[Cell, ...], ...]:
     rows = []
     for number, own in enumerate(detectors):
         values = [
-            within_groups(questions.labels_N, own.scores, kinds, questions.images).macro
-            for kinds in (everything, *(kinds for _, kinds in _kinds(found)))
+            within_groups(questions.labels_N, own.scores, kinds, questions.images).macro for _, kinds in _kinds(found)
         ]
         results = (own.result,) if own.result else ()
         cells = (of_runs(value, *results) for value in (*values, less.get(str(number))))

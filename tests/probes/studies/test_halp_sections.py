@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import expit
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.hallucination.halp_protocol import halp_protocol
@@ -83,7 +83,9 @@ def test_detectors_are_measured_on_the_stored_scores(evidence: Evidence) -> None
         row = rows[f"{title}, {point.replace('+', ' + ')}",]
         assert value(row["AUROC"]) == pytest.approx(roc_auc_score(truth, probability))
         assert value(row["AUPRC"]) == pytest.approx(average_precision_score(truth, probability))
-        assert value(row["Brier"]) == pytest.approx(brier_score_loss(truth, probability))
+        bins = np.minimum((15 * probability).astype(int), 14)
+        away = [abs((probability - truth)[bins == own].sum()) for own in range(15)]
+        assert value(row["calibration error"]) == pytest.approx(sum(away) / len(truth))
         assert f"{len(truth)} questions about" in table.note
         assert f"a share of {truth.mean():.3f} (" in table.note
 
