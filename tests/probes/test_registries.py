@@ -47,16 +47,17 @@ def stir(head: torch.nn.Module) -> None:
 
 
 def built(name: str, outputs: OutputSpec = OUTPUTS, seed: int = 0) -> tuple[ProbeHead, Features]:
-    """A head and what it is given: two points where it takes several."""
+    """A head as it is evaluated, and what it is given: two points where it takes several."""
     ragged = EVEN if name in ONE_GRID else RAGGED
     batch = features(ragged)
     try:
-        head = heads.build(name, width=WIDTH, outputs=outputs, seed=seed)
+        head = heads.build(name, width=WIDTH, outputs=outputs, seed=seed).eval()
     except TypeError:
         pytest.fail(f"{name} is not made as the protocol says")
     if head.takes_several:
         other = features(tuple(Grid(grid.t, 1, 2) for grid in ragged), width=3, seed=1)
-        return heads.build(name, width=(WIDTH, 3), outputs=outputs, seed=seed), replace(batch, others=(other,))
+        head = heads.build(name, width=(WIDTH, 3), outputs=outputs, seed=seed).eval()
+        return head, replace(batch, others=(other,))
     return head, batch
 
 

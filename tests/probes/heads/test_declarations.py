@@ -18,11 +18,11 @@ def with_tokens(batch: Features, tokens_BND: Tensor) -> Features:
 
 
 def values(name: str, *batches: Features) -> list[Tensor]:
-    """Predictions of one head, for each token where it can make them, for batches of samples on one grid."""
+    """Predictions of one head in evaluation, for each token where it can, for batches of samples on one grid."""
     form = "per_token" if "per_token" in heads.load(name).predicts else "per_sample"
     outputs = OutputSpec(num_predictions=3, channels=2, predicts=(form,), grid=EVEN[0])
     several = heads.takes_several(name)
-    head = heads.build(name, width=(WIDTH, 3) if several else WIDTH, outputs=outputs, seed=0)
+    head = heads.build(name, width=(WIDTH, 3) if several else WIDTH, outputs=outputs, seed=0).eval()
     stir(head)
     other = features(EVEN, width=3, seed=1)
     with torch.no_grad():
