@@ -16,7 +16,7 @@ from foresight_cache.answer_lines import ROOT
 from foresight_cache.errors import AnswersError, FingerprintMismatch
 from foresight_cache.fingerprint import differences, refusal
 from foresight_cache.json_lines import json_lines
-from foresight_cache.runtime.claims import Claim, claim, exclusive, sweep
+from foresight_cache.runtime.claims import Claim, claim, exclusive, held, sweep
 from foresight_cache.runtime.durable_files import make_folder, write_file
 from foresight_cache.shards import ShardSet
 
@@ -45,10 +45,11 @@ class AnswerFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise AnswersError(f"{self.path} is a file, expected a folder for answers, new or to be continued")
-        self._check(self._stored())
+        if self._is_in_use():
+            self._check(self._stored())
         make_folder(self.path)
         with exclusive(self.path / _CLAIMS, ROOT):
-            stored = self._stored()
+            stored = self._stored() if self._is_in_use() else {}
             known = self._check(stored)
             if len(known) < len(self._sources) or not stored:
                 root = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, "shards": self._sources}
@@ -60,11 +61,11 @@ class AnswerFolder:
 
     def claim(self, number: int) -> Claim | None:
         """Claims a shard for this process; None where another one has it, or where it is there by now."""
-        held = claim(self.path / _CLAIMS, self._file(number).stem)
-        if held and self._file(number).exists():
-            held.release()
+        own = claim(self.path / _CLAIMS, self._file(number).stem)
+        if own and self._file(number).exists():
+            own.release()
             return None
-        return held
+        return own
 
     def commit(self, number: int, lines: Sequence[Mapping[str, Any]]) -> int:
         """Writes the lines of a shard, whole or not at all, and returns their bytes."""
@@ -76,6 +77,10 @@ class AnswerFolder:
         """Removes what killed processes left."""
         if (self.path / _CLAIMS).is_dir():
             sweep(self.path / _CLAIMS)
+
+    def _is_in_use(self) -> bool:
+        """Tells whether it has answers, or may get some; what is left of a call that made none binds nobody."""
+        return any(self.path.glob("*.jsonl")) or any(ROOT not in name for name in held(self.path / _CLAIMS))
 
     @property
     def _sources(self) -> list[dict[str, Any]]:

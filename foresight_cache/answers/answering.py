@@ -37,7 +37,7 @@ _POLL_SECONDS = 1.0
 class Answering:
     """All that answering a set of questions needs to know.
 
-    Raises `UsageError` for a model without a prompt and for frames that would be given one by one.
+    Raises `UsageError` for a model without a prompt, for frames that would be given one by one, and for a wrong size.
     """
 
     shards: ShardSet
@@ -52,6 +52,9 @@ class Answering:
             raise UsageError(f"{self.encoder.family} has no prompt and gives no answers; name a vision-language model")
         if self.shards.media == "clip" and self.spec.clips_as == "images":
             raise UsageError("--clips-as images shows a frame at a time; a question needs video or prompt")
+        if (size := self.inputs.spec.size.fixed) is not None:
+            height, width = size
+            self.encoder.grid("patch", 1, height, width)
 
     @cached_property
     def inputs(self) -> Inputs:

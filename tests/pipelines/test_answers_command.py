@@ -55,6 +55,7 @@ def test_an_unfinished_folder_is_not_judged(folder: Path) -> None:
         (["--prompt", "Look: <|image_pad|>"], 2, "<|image_pad|>"),
         (["--model", "tiny:dinov2"], 2, "has no prompt and gives no answers"),
         (["--clips-as", "sideways"], 2, "clips"),
+        (["--size", 100], 2, "multiples of 28"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(

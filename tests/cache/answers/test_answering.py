@@ -232,6 +232,19 @@ def test_answers_of_another_setting_or_set_are_refused(tmp_path: Path) -> None:
         answer(plan(tmp_path, tmp_path / "A"))
 
 
+def test_a_call_that_made_no_answer_binds_nobody(tmp_path: Path) -> None:
+    questions.prepared(tmp_path)
+    plan(tmp_path, tmp_path / "A").folder.create()
+    other = plan(tmp_path, tmp_path / "A", tokens=6)
+    other.folder.create()
+    held = other.folder.claim(0)
+    assert held
+    with pytest.raises(FingerprintMismatch, match="max_new_tokens is 6 there and 5 here"):
+        plan(tmp_path, tmp_path / "A").folder.create()
+    held.release()
+    plan(tmp_path, tmp_path / "A").folder.create()
+
+
 def test_choices_that_begin_alike_and_models_without_a_prompt_are_refused(tmp_path: Path) -> None:
     questions.prepared(tmp_path)
     with pytest.raises(UsageError, match="begins with the same tokens"):
