@@ -8,11 +8,11 @@ INDEX/vocabulary-000000.*            the same for the model's vocabulary: `embed
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from foresight_cache.errors import TextIndexError
 from foresight_cache.records import JsonObject, checked_digest, parse_json
@@ -110,14 +110,14 @@ class TextIndex:
         self._checked: set[str] = set()
 
     @property
-    def shards(self) -> Iterator["Shard"]:
+    def shards(self) -> "Shards":
         """The shards of contextual embeddings, in order. Raises `TextIndexError` as `shard` does."""
-        return (self.shard(shard_name(number)) for number in range(self._shards))
+        return Shards(self, shard_name, self._shards)
 
     @property
-    def vocabulary(self) -> Iterator["Shard"]:
+    def vocabulary(self) -> "Shards":
         """The shards of the vocabulary, in order; none where it was not kept."""
-        return (self.shard(vocabulary_name(number)) for number in range(self._vocabulary))
+        return Shards(self, vocabulary_name, self._vocabulary)
 
     @property
     def has_vocabulary(self) -> bool:
@@ -174,6 +174,29 @@ class Shard:
         table = pyarrow.parquet.read_table(self.stem.with_name(f"{self.stem.name}.parquet"))
         found: dict[str, list[Any]] = table.take(list(rows)).to_pydict()
         return found
+
+
+class Shards(Sequence["Shard"]):
+    """Shards of one kind, each opened when it is asked for."""
+
+    def __init__(self, index: TextIndex, name: Callable[[int], str], count: int) -> None:
+        self._index, self._name, self._count = index, name, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Shard: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Shard]: ...
+
+    def __getitem__(self, number: int | slice) -> Shard | list[Shard]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(self._count))]
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        return self._index.shard(self._name(number))
 
 
 def read_commit(path: Path) -> dict[str, Any]:

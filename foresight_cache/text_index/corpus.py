@@ -35,7 +35,7 @@ def read_corpus(place: Path) -> Corpus:
     """
     if not place.exists():
         raise DatasetError(
-            f"there is no {place}; expected a text file of one phrase a line, or a folder that 'foresight prepare' wrote"
+            f"there is no {place}; expected a text file of one phrase a line, or a folder of prepared shards"
         )
     found: dict[str, str] = {}
     for phrase, source in _captions(place) if place.is_dir() else _lines(place):

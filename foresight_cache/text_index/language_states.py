@@ -1,4 +1,4 @@
-"""The language model alone: its hidden states of phrases, and what words are to it before the first and after the last."""
+"""The language model alone: its hidden states of phrases, its input embeddings, final norm and head."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -7,6 +7,7 @@ depends on these tokens alone, so that phrases with one beginning count as one c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -149,10 +150,8 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 def shards_of(occurrences: Occurrences, rows_per_shard: int) -> list[slice]:
     """Returns the rows of each shard: whole phrases, until it has as many rows as it should."""
-    bounds, ends = [0], np.flatnonzero(np.diff(occurrences.phrases_R, append=-1)) + 1
-    for end in _last_and_full(ends, rows_per_shard):
-        bounds.append(end)
-    return [slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    ends = np.flatnonzero(np.diff(occurrences.phrases_R, append=-1)) + 1
+    return [slice(start, stop) for start, stop in pairwise([0, *_last_and_full(ends, rows_per_shard)])]
 
 
 def _last_and_full(ends: np.ndarray, rows: int) -> Iterable[int]:
