@@ -21,7 +21,7 @@ _NAMES = {
     "logit": "logits (LogitLens)",
 }
 _DIGITS = 4
-_SMALLEST = 448
+_SMALLEST = 640
 """Least pixels along the longer side of a picture on the page."""
 
 
