@@ -91,7 +91,7 @@ class Importing:
         return IndexFolder(
             path=self.out,
             fingerprint={
-                "model": {"name": self.model, "weights_digest": None},
+                "model": {"name": self.model},
                 "layers": {"numbering": NUMBERING, "kept": list(self.layers), "of": None},
                 "imported": files,
             },

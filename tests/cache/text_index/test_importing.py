@@ -44,7 +44,7 @@ def test_numbers_and_words_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     import_index(plan)
     index = open_index(tmp_path / "I")
     assert (index.layers, index.rows, index.width, len(index.shards)) == ((1, 16), ROWS, WIDTH, 3)
-    assert index.fingerprint["model"] == {"name": "org/model", "weights_digest": None}
+    assert index.fingerprint["model"] == {"name": "org/model"}
     for layer in (1, 16):
         stored = torch.cat([shard.tensor(f"layer_{layer:02d}") for shard in index.shards])
         expected = torch.tensor(vectors(layer).astype(np.float16 if layer == 1 else np.float32))
