@@ -122,7 +122,7 @@ class TextIndex:
     @property
     def has_vocabulary(self) -> bool:
         """True where input embeddings, final norm and head are there."""
-        return self._vocabulary > 0
+        return bool(self._vocabulary)
 
     @cached_property
     def final_norm(self) -> "tuple[torch.Tensor, float]":

@@ -140,7 +140,7 @@ def _open(folder: Path) -> Any:
     try:
         if path.suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        return _Slice(safe_open(path, "pt").get_slice("embeddings"))
+        return _Slice(safe_open(path, "pt").get_slice("embeddings"))  # type: ignore[no-untyped-call]
     except (OSError, ValueError, SafetensorError) as error:
         raise TextIndexError(f"{path} cannot be read ({error}); expected {AS_EXPECTED}") from None
 

@@ -23,7 +23,7 @@ from foresight_cache.runtime.work_share import WHOLE, WorkShare
 from foresight_cache.text_index.corpus import Corpus
 from foresight_cache.text_index.index_folder import IndexFolder
 from foresight_cache.text_index.language_states import Vocabulary, hidden_states, layers_of, tap_of, width_of
-from foresight_cache.text_index.occurrences import Tokens, chosen_occurrences, shards_of
+from foresight_cache.text_index.occurrences import Occurrences, Tokens, chosen_occurrences, shards_of
 from foresight_cache.text_index.options import IndexOptions, chosen_layers
 from foresight_cache.text_index_files import COLUMNS, EPSILON, FINAL_NORM, NUMBERING, layer_name
 
@@ -77,7 +77,7 @@ class Indexing:
         return Tokens(self.language)
 
     @cached_property
-    def occurrences(self) -> Any:
+    def occurrences(self) -> Occurrences:
         """Tokens that are kept. Raises `DatasetError`, also where there are none."""
         own = self.options
         found = chosen_occurrences(
@@ -143,7 +143,8 @@ class Indexing:
         """Returns the rows of a shard."""
         kind, number = _parsed(name)
         if kind == "shard":
-            return self.shards[number].stop - self.shards[number].start
+            rows = self.shards[number]
+            return int(rows.stop) - int(rows.start)
         return min(_VOCABULARY_ROWS, self.vocabulary.size - number * _VOCABULARY_ROWS)
 
 

@@ -57,7 +57,9 @@ class Vocabulary:
         root = encoder.tapped_module(model).get_submodule(encoder.language_path)
         self._norm: Any = root.get_submodule("norm")
         self._device = encoder.device
-        if getattr(head, "weight", None) is None or getattr(head, "bias", None) is not None:
+        weight = getattr(head, "weight", None)
+        plain = weight is not None and weight.is_floating_point() and weight.shape[1:] == (width_of(encoder),)
+        if not plain or getattr(head, "bias", None) is not None:
             raise ModelError(f"the head of this {encoder.family} is no plain matrix; leave it out by --vocabulary none")
         self.size = len(head.weight)
         """Tokens that the head tells apart."""
@@ -88,4 +90,5 @@ class Vocabulary:
         tolerance = _TOLERANCE if weight.dtype == torch.float32 else 4 * torch.finfo(weight.dtype).eps
         if not torch.allclose(found_BD, expected_BD, rtol=tolerance, atol=tolerance * float(factors_D.abs().max())):
             raise ModelError("the final norm of this model is no root-mean-square norm; use --vocabulary none")
-        return factors_D.cpu()
+        found: torch.Tensor = factors_D.cpu()
+        return found

@@ -17,6 +17,8 @@ from foresight_cache.text_index.corpus import Corpus
 
 _AT_ONCE = 8192
 """Phrases that are tokenised together."""
+_LEFT_OUT = -1
+"""Group of tokens that are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Tokens:
         self._encoder, self._tokenizer = encoder, encoder.processor.tokenizer
         self.begin: list[int] = list(encoder.token_ids(""))
         """Ids that the model begins every text with."""
-        self._special = np.array(sorted({*self._tokenizer.all_special_ids, *encoder.visual_ids()}), np.int64)
+        marks = {number for number, mark in self._tokenizer.added_tokens_decoder.items() if mark.special}
+        self.special = np.array(sorted({*marks, *self._tokenizer.all_special_ids, *encoder.visual_ids()}), np.int64)
+        """Ids of the model's own marks, which are never kept."""
         self._strings: dict[int, str] = {}
 
     def of(self, phrases: Sequence[str]) -> list[list[int]]:
@@ -60,7 +64,7 @@ class Tokens:
         lengths = np.array([len(own) for own in ids])
         owners = np.repeat(np.arange(len(ids)), lengths)
         flat = np.concatenate([np.asarray(own, np.int64) for own in ids])
-        for number in np.unique(owners[np.isin(flat, self._special)]):
+        for number in np.unique(owners[np.isin(flat, self.special)]):
             try:
                 self._encoder.check_text(corpus.phrases[first + number])
             except BadSample as error:
@@ -92,6 +96,7 @@ def chosen_occurrences(
         tokens.check(corpus, first, ids, max_tokens)
         unique, places = np.unique(np.concatenate([np.asarray(own, np.int64) for own in ids]), return_inverse=True)
         of_token = np.array([groups.setdefault(tokens.string(int(token)), len(groups)) for token in unique], np.int64)
+        of_token[np.isin(unique, tokens.special)] = _LEFT_OUT  # such as what stands for unknown characters
         reservoir.add(first, ids, of_token[places], skip)
     return reservoir.occurrences(max_rows)
 
@@ -105,7 +110,7 @@ class Reservoir:
         """Rows: group, random number (as int64), phrase, position, token."""
 
     def add(self, first: int, ids: Sequence[Sequence[int]], groups: np.ndarray, skip: int) -> None:
-        """Adds phrases, numbered from `first` on, whose tokens are of these groups, in order."""
+        """Adds phrases, numbered from `first` on, whose tokens are of these groups, in order; -1 is left out."""
         lengths = np.array([len(own) for own in ids])
         flat = np.concatenate([np.asarray(own, np.int64) for own in ids])
         phrases = np.repeat(np.arange(len(ids)), lengths)
@@ -119,7 +124,9 @@ class Reservoir:
             state[there] = _mixed(state[there] ^ _mixed(flat[at].astype(np.uint64)))
             numbers[at] = state[there]
         new = np.stack([groups, numbers.view(np.int64), phrases + first, positions, flat])
-        self._kept = self._pruned(np.concatenate([self._kept, new[:, positions >= skip]], axis=1))
+        self._kept = self._pruned(
+            np.concatenate([self._kept, new[:, (positions >= skip) & (groups != _LEFT_OUT)]], axis=1)
+        )
 
     def occurrences(self, max_rows: int | None) -> Occurrences:
         """Returns what is kept, by phrase and position; of more than `max_rows` those with the smallest numbers."""
@@ -136,7 +143,8 @@ class Reservoir:
         kept = kept[:, ~again]
         starts = np.flatnonzero(np.diff(kept[0], prepend=-1))
         ranks = np.arange(kept.shape[1]) - np.repeat(starts, np.diff(starts, append=kept.shape[1]))
-        return kept[:, ranks < self._most]
+        chosen: np.ndarray = kept[:, ranks < self._most]
+        return chosen
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

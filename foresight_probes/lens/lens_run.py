@@ -17,8 +17,8 @@ from foresight_probes.lens.nearest import Nearest
 
 LENSES = ("contextual", "embedding", "logit")
 """Lenses: words in contexts (LatentLens), input embeddings (EmbeddingLens), logits (LogitLens)."""
-_QUERIES = 4096
-"""Tokens that are looked up together, at least, as far as there are."""
+_QUERIES, _QUERY_BYTES = 32768, 1 << 28
+"""Tokens, and bytes of these, from which on what was read is looked up: each time the whole index is read."""
 _SAME = {"weights_digest": "another model", "tokenizer_digest": "another tokenizer"}
 """Fields of a model that a cache and an index must share, and what they are of where they do not."""
 
@@ -74,11 +74,11 @@ class LensRun:
     def each(self, advance: Advance = silent) -> Iterator[SampleWords]:
         """Yields each sample's words, in order. Raises `CorruptCache` and `TextIndexError`."""
         block: list[int] = []
-        tokens = 0
+        tokens, most = 0, min(_QUERIES, _QUERY_BYTES // (4 * self.index.width))
         for number in self.numbers:
             block.append(number)
             tokens += sum(self.cache[point].grid_of(number).tokens for point in self.points)
-            if tokens >= _QUERIES:
+            if tokens >= most:
                 yield from self._of_block(block, advance)
                 block, tokens = [], 0
         if block:

@@ -9,7 +9,9 @@ import torch
 from foresight_cache.text_index_files import Shard, TextIndex, layer_name
 
 _ROWS = 4096
-"""Rows that are compared with all queries at once."""
+"""Rows that are compared with queries at once."""
+_QUERIES = 4096
+"""Queries that are compared with rows at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +83,35 @@ def normalised(vectors_QD: torch.Tensor) -> torch.Tensor:
 
 def _search(
     queries_QD: torch.Tensor, shards: Iterable[Shard], names: Sequence[str], most: int, *, cosine: bool
-) -> _Best:
-    best = _Best(len(queries_QD), most, queries_QD.device)
+) -> tuple[np.ndarray, np.ndarray]:
+    parts = [(part_QD, _Best(len(part_QD), most, part_QD.device)) for part_QD in queries_QD.split(_QUERIES)]
     for number, shard in enumerate(shards):
         for place, name in enumerate(names):
-            for first, rows_RD in _parts(shard.tensor(name)):
+            for first, rows_RD in _blocks(shard.tensor(name)):
                 rows_RD = rows_RD.to(queries_QD.device).float()
-                best.add(queries_QD @ (normalised(rows_RD) if cosine else rows_RD).T, number, first, place)
-    return best
+                rows_DR = (normalised(rows_RD) if cosine else rows_RD).T
+                for part_QD, best in parts:
+                    best.add(part_QD @ rows_DR, number, first, place)
+    values_QK = torch.cat([best.values_QK for _, best in parts])
+    return values_QK.cpu().numpy(), torch.cat([best.places_QK3 for _, best in parts]).cpu().numpy()
 
 
-def _parts(rows_RD: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+def _blocks(rows_RD: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
     for first in range(0, len(rows_RD), _ROWS):
         yield first, rows_RD[first : first + _ROWS]
 
 
-def _named(best: _Best, shards: Sequence[Shard], layers: Sequence[int] | None) -> Nearest:
+def _named(found: tuple[np.ndarray, np.ndarray], shards: Sequence[Shard], layers: Sequence[int] | None) -> Nearest:
     """Looks up the words of the best rows, in the tables of the shards that have them."""
-    places_QK3 = best.places_QK3.cpu().numpy()
+    values_QK, places_QK3 = found
     shards_QK, tensors_QK, rows_QK = np.moveaxis(places_QK3, -1, 0)
     columns: dict[str, np.ndarray] = {}
     for number in np.unique(shards_QK).tolist():
         here_QK = shards_QK == number
-        rows, found = np.unique(rows_QK[here_QK], return_inverse=True)
+        rows, inverse = np.unique(rows_QK[here_QK], return_inverse=True)
         for name, values in shards[number].table(rows.tolist()).items():
             column_QK = columns.setdefault(name, np.empty(shards_QK.shape, object))
-            column_QK[here_QK] = np.array(values, object)[found]
+            column_QK[here_QK] = np.array(values, object)[inverse]
     if layers:
         columns["contextual_layer"] = np.array(layers, object)[tensors_QK]
-    return Nearest(best.values_QK.cpu().numpy(), columns)
+    return Nearest(values_QK, columns)

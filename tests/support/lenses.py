@@ -51,7 +51,7 @@ def write_index(
         held = folder.claim(name)
         assert held
         own = names[part]
-        columns = {
+        columns: dict[str, Sequence[Any]] = {
             **{"token": own, "token_id": list(range(rows))[part]},
             **{"phrase": [f"a phrase of {word}" for word in own], "position": [3] * len(own)},
         }

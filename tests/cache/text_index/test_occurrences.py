@@ -99,6 +99,13 @@ def test_rows_are_limited_and_positions_skipped(tokens: Tokens) -> None:
     assert min(position for _, position, _ in later) == 2
 
 
+def test_the_marks_of_a_model_are_not_kept() -> None:
+    """As what stands for unknown characters, of which a text may have any number."""
+    reservoir = Reservoir(5, 0)
+    reservoir.add(0, [[7, 3, 8]], np.array([0, -1, 1]), skip=0)
+    assert reservoir.occurrences(None).tokens_R.tolist() == [7, 8]
+
+
 def test_a_shard_has_whole_phrases(tokens: Tokens) -> None:
     found = chosen(corpus(phrases()), tokens)
     parts = shards_of(found, 10)

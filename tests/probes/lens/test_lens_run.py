@@ -68,6 +68,7 @@ def test_the_sizes_of_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.
 
     whole = words(230)
     monkeypatch.setattr(nearest, "_ROWS", 11)
+    monkeypatch.setattr(nearest, "_QUERIES", 5)
     monkeypatch.setattr(lens_run, "_QUERIES", 7)
     assert words(37) == whole
 
