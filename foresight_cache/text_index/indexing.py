@@ -78,7 +78,7 @@ class Indexing:
 
     @cached_property
     def occurrences(self) -> Occurrences:
-        """Tokens that are kept. Raises `DatasetError`, also where there are none."""
+        """Tokens that are kept. Raises `DatasetError`, and `UsageError` where there are none."""
         own = self.options
         found = chosen_occurrences(
             self.corpus,

@@ -108,7 +108,8 @@ def index(
     times = StageTimes()
     with progress("load", None):
         plan = _plan(corpus, model, indexing, loading, out)
-    with progress("index", plan.rows_left(), "rows", times=times) as advance:
+        left = plan.rows_left()
+    with progress("index", left, "rows", times=times) as advance:
         make_index(plan, advance, times, share)
     found = {
         "model": plan.fingerprint["model"]["name"],

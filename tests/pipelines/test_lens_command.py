@@ -126,13 +126,13 @@ def test_what_is_wrong_with_a_lens_is_said_before_it(folder: Path, words: list[o
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_index(tmp_path: Path) -> None:
-    """An index of 17 MB and one of 170 MB: ten times the shards."""
+    """An index of 11 MB and one of 110 MB: ten times the shards."""
     draw, width = np.random.default_rng(0), 5376
     lenses.write_cache(tmp_path / "C", {"llm.layer_03": draw.normal(size=(4, 6, width))})
     most = []
     for times in (1, 10):
-        vectors = {layer: draw.standard_normal((400 * times, width), np.float32) for layer in (1, 2, 3, 4)}
-        lenses.write_index(tmp_path / f"I{times}", vectors, rows_per_shard=400)
+        vectors = {layer: draw.standard_normal((250 * times, width), np.float32) for layer in (1, 2, 3, 4)}
+        lenses.write_index(tmp_path / f"I{times}", vectors, rows_per_shard=250)
         del vectors
         words = ("--index", tmp_path / f"I{times}", "--pages", 0, "--out", tmp_path / "out")
         most.append(peak_memory("lens", "run", tmp_path / "C", *words, "--device", "cpu"))

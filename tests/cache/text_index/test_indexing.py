@@ -23,7 +23,7 @@ from foresight_cache.text_index.options import IndexOptions, chosen_layers
 from foresight_cache.text_index_files import open_index
 
 FAMILIES = ("qwen2_5_vl", "qwen2_vl", "llava_onevision")
-MANY = [f"the {number} red dogs" for number in range(60)]
+MANY = [f"the {number} red dogs" for number in range(24)]
 """Phrases of which each is a shard where a row is enough for one."""
 PHRASES = ("a red dog", "a red cat", "the old house", "a red dog on grass", "blue", "a tree")
 
@@ -209,7 +209,7 @@ def start():
     process = os.fork()
     if not process:
         torch.set_num_threads(1)
-        make_index(plan(folder, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=60, rows_per_shard=1))
+        make_index(plan(folder, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
         os._exit(0)
     return process
 
@@ -233,12 +233,12 @@ print(kills)
 @pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path) -> None:
     """Two processes at a time, killed whenever two more shards are there, until one of them comes to its end."""
-    make_index(plan(tmp_path, tmp_path / "whole", load("qwen2_5_vl", "bfloat16"), MANY, contexts=60, rows_per_shard=1))
+    make_index(plan(tmp_path, tmp_path / "whole", load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
     out = tmp_path / "killed"
     run = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path, out], capture_output=True, text=True, cwd=Path.cwd())
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) >= 4, "too few processes were killed while they worked: the test shows nothing"
-    make_index(plan(tmp_path, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=60, rows_per_shard=1))
+    make_index(plan(tmp_path, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
     names = {path.name for path in (tmp_path / "whole").iterdir()}
     assert {path.name for path in out.iterdir()} == names
     assert all((out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)

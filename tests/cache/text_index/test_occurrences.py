@@ -13,6 +13,8 @@ from foresight_cache.errors import DatasetError
 from foresight_cache.text_index import occurrences
 from foresight_cache.text_index.corpus import Corpus, read_corpus
 from foresight_cache.text_index.occurrences import Reservoir, Tokens, chosen_occurrences, shards_of
+from tests.support.preparing import prepare
+from tests.support.tar_sets import jpeg, write_samples
 
 CONTEXTS = 6
 
@@ -145,3 +147,16 @@ def test_what_is_no_corpus_is_refused(tmp_path: Path, content: bytes, told: str)
     (tmp_path / "corpus.txt").write_bytes(content)
     with pytest.raises(DatasetError, match=told):
         read_corpus(tmp_path / "corpus.txt")
+
+
+def test_captions_of_a_prepared_set_are_a_corpus(tmp_path: Path) -> None:
+    samples = [
+        {"__key__": "a", "jpg": jpeg(0), "txt": " a  red\ncup "},
+        {"__key__": "b", "jpg": jpeg(1), "json": {"captions": ["a blue cup", "a red cup"]}},
+        {"__key__": "c", "jpg": jpeg(2), "txt": ""},
+    ]
+    write_samples(tmp_path / "in" / "0.tar", samples)
+    prepare("webdataset", root=tmp_path / "in", out=tmp_path / "S")
+    found = read_corpus(tmp_path / "S")
+    assert found.phrases == ["a red cup", "a blue cup"]
+    assert [source.rpartition("/")[2] for source in found.sources] == ["a", "b"]
