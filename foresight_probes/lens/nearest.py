@@ -84,7 +84,7 @@ def normalised(vectors_QD: torch.Tensor) -> torch.Tensor:
 def _search(
     queries_QD: torch.Tensor, shards: Iterable[Shard], names: Sequence[str], most: int, *, cosine: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    parts = [(part_QD, _Best(len(part_QD), most, part_QD.device)) for part_QD in queries_QD.split(_QUERIES)]
+    parts = [(part_QD, _Best(len(part_QD), most, part_QD.device)) for part_QD in torch.split(queries_QD, _QUERIES)]
     for number, shard in enumerate(shards):
         for place, name in enumerate(names):
             for first, rows_RD in _blocks(shard.tensor(name)):
