@@ -17,6 +17,7 @@ ForesightError              the text is one sentence for the user: what, where, 
 │   ├── FingerprintMismatch the cache was made by another model, input or setting; a line for each field follows
 │   └── CorruptCache        bytes on disk are not the bytes that were committed
 ├── AnswersError            a file of answers or of judgements cannot be used
+├── TextIndexError          an index of a model's text embeddings cannot be used
 ├── ProbeError              a probe cannot be trained or its results cannot be read
 ├── MissingExtra            an optional package is needed
 └── Interrupted             stopped by a signal, can be resumed (exit status 75)
@@ -104,6 +105,10 @@ class CorruptCache(CacheError):
 
 
 class AnswersError(ForesightError):
+    pass
+
+
+class TextIndexError(ForesightError):
     pass
 
 

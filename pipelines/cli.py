@@ -26,6 +26,7 @@ from pipelines.commands import (
     heads,
     inspect,
     judge,
+    lens,
     merge_tokens,
     models,
     plan,
@@ -84,6 +85,7 @@ for name, module in {
     "bench": bench,
 }.items():
     app.command(name)(module.run)
+app.add_typer(lens.app, name="lens")
 app.add_typer(models.app, name="models")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(heads.app, name="heads")

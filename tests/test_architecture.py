@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
 SHARED = {
     *("reader", "points", "samples", "yaml_lines", "sample_table", "errors", "geometry"),
-    *("lists", "registry", "records", "runtime", "finiteness"),
+    *("lists", "registry", "records", "runtime", "finiteness", "text_index_files"),
 }
 """The modules and folders of the cache package that the probes may know."""
 PLANTING = "foresight_probes.calibration"
@@ -245,7 +245,7 @@ def test_reading_a_cache_loads_no_torch(tmp_path: Path) -> None:
 COMMANDS = (
     *("demo", "datasets", "prepare", "models", "plan", "extract", "inspect", "verify", "pull", "push", "repair"),
     *("tasks", "heads", "train-probe", "similarity", "runs", "report", "recode", "calibrate", "compare", "data-curve"),
-    *("study", "discrepancy", "bench", "merge-tokens", "judge", "answers"),
+    *("study", "discrepancy", "bench", "merge-tokens", "judge", "answers", "lens"),
 )
 
 
