@@ -79,10 +79,11 @@ def debiased_gram(features_SD: Tensor) -> Tensor:
     return products.div(products.norm()).float()
 
 
-def neighbours(features_SD: Tensor, count: int) -> Tensor:
+def neighbours(features_SD: Tensor, count: int, *, rows: int = 1) -> Tensor:
     """Returns which rows are among the nearest ones of each, by cosine, [S, S] float32 of norm 1.
 
-    NaN where features do not vary or are not finite. Of rows that are as near the first ones count.
+    NaN where features do not vary or are not finite. Of rows that are as near the first ones count. Where `rows`
+    consecutive rows are of one sample, those of the same sample are no neighbours.
 
     >>> neighbours(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 1).mul(3**0.5).round()
     tensor([[0., 1., 0.],
@@ -92,7 +93,8 @@ def neighbours(features_SD: Tensor, count: int) -> Tensor:
     if not _varies(features_SD):
         return _undefined(features_SD)
     directions = functional.normalize(features_SD.double(), dim=1)
-    near = (directions @ directions.mT).fill_diagonal_(-torch.inf)
+    sample_S = torch.arange(len(features_SD), device=features_SD.device) // rows
+    near = (directions @ directions.mT).masked_fill_(sample_S[:, None] == sample_S, -torch.inf)
     nearest = near.argsort(dim=1, descending=True, stable=True)[:, :count]
     chosen = torch.zeros_like(near, dtype=torch.float32).scatter_(1, nearest, 1.0)
     return chosen.div((len(chosen) * count) ** 0.5)
