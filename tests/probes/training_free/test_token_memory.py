@@ -17,11 +17,14 @@ def drawn(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return (centres[classes] + 0.9 * generator.normal(size=(rows, 10))).astype(np.float32), classes
 
 
-def straightforward(kept: np.ndarray, classes: np.ndarray, own: np.ndarray, neighbours: int, heat: float) -> np.ndarray:
-    shares = np.zeros((len(own), 4))
+def straightforward(
+    kept: np.ndarray, known: np.ndarray, own: np.ndarray, neighbours: int, heat: float, classes: int = 4
+) -> np.ndarray:
+    """The same token by token, as it would be written down."""
+    shares = np.zeros((len(own), classes))
     for row, token in enumerate(own.astype(float)):
         cosines = []
-        for other, number in zip(kept.astype(float), classes, strict=True):
+        for other, number in zip(kept.astype(float), known, strict=True):
             if number >= 0:
                 cosines.append((token @ other / math.sqrt((token @ token) * (other @ other)), number))
         nearest = sorted(cosines, reverse=True)[:neighbours]
