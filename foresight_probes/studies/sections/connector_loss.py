@@ -33,6 +33,7 @@ _WHITE_AT = 1.0
 class Section(sections.Section):
     """Compares each of `points`, before the connector, with each of `against`, after it."""
 
+    reads_caches_alone = True
     needs = ("datasets", "points", "against")
     takes = ("samples",)
 

@@ -39,6 +39,7 @@ UNITS = {
 class Section(sections.Section):
     """Curves over `points` of `datasets` from one pass over a cache, of one sample of each group, chosen by hash."""
 
+    reads_caches_alone = True
     needs = ("datasets", "points")
     takes = ("samples",)
 

@@ -39,6 +39,7 @@ class Section(sections.Section):
     hash, so that more samples have those of fewer among them.
     """
 
+    reads_caches_alone = True
     needs = ("datasets", "points")
     takes = ("samples", "values")
 

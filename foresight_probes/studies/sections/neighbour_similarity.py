@@ -32,6 +32,7 @@ class Section(sections.Section):
     of the task `patch-class`. Samples, one of each group, are chosen by a hash of their names.
     """
 
+    reads_caches_alone = True
     needs = ("datasets", "points")
     takes = ("samples",)
 

@@ -31,6 +31,7 @@ class Section(sections.Section):
     Of groups of clips one is read, chosen by hash.
     """
 
+    reads_caches_alone = True
     needs = ("datasets", "points")
     takes = ("samples",)
 
