@@ -11,6 +11,13 @@ from foresight_probes.studies.study import SectionRequest, Study
 
 CACHE = "cache"
 """Name that the cache has where it has no dataset's."""
+TITLES = {
+    "connector-loss": "What the connector loses",
+    "depth-curves": "Curves over depth",
+    "knn-segmentation": "Classes by nearest tokens",
+    "propagation": "Masks passed on by nearest tokens",
+}
+"""Titles of kinds whose names do not say it in words."""
 
 
 def kinds() -> tuple[str, ...]:
@@ -43,7 +50,7 @@ def requests(
             raise UsageError(f"{name} compares points with others; name these with --against, such as E5")
         asked[name] = SectionRequest(
             kind=name,
-            title=name.replace("-", " ").capitalize(),
+            title=TITLES.get(name, name.replace("-", " ").capitalize()),
             datasets=(dataset,),
             points=tuple(meant or cache.points),
             against=tuple(other) if "against" in needs else (),

@@ -59,7 +59,7 @@ def run(
     from foresight_cache.lists import split_list
     from foresight_probes.report.measures import measures_json, write_measures
     from foresight_probes.studies import without_study
-    from pipelines.output import print_json
+    from pipelines.output import make_folder, print_json
     from pipelines.progress_bar import say
 
     opened = open_cache(cache)
@@ -70,6 +70,7 @@ def run(
         against=() if against is None else split_list(against, "--against"),
         samples=samples or 0,
     )
+    make_folder(out)
     shown = [without_study.show(opened, name, request) for name, request in asked.items()]
     for own in shown:
         if own.reason:
