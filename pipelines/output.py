@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -116,3 +117,17 @@ def cache_json(cache: "Cache") -> dict[str, Any]:
         "fingerprint": cache.digest,
     }
     return {"summary": summary, "points": points}
+
+
+def make_folder(out: Path) -> None:
+    """Makes a folder. Raises `UsageError` where it cannot be made or written, before long work is begun for it."""
+    from tempfile import TemporaryFile
+
+    from foresight_cache.errors import UsageError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror or error}; name another folder") from error

@@ -245,7 +245,7 @@ def test_reading_a_cache_loads_no_torch(tmp_path: Path) -> None:
 COMMANDS = (
     *("demo", "datasets", "prepare", "models", "plan", "extract", "inspect", "verify", "pull", "push", "repair"),
     *("tasks", "heads", "train-probe", "similarity", "runs", "report", "recode", "calibrate", "compare", "data-curve"),
-    *("study", "discrepancy", "bench", "merge-tokens", "judge", "answers", "lens"),
+    *("study", "discrepancy", "bench", "merge-tokens", "judge", "answers", "lens", "measure"),
 )
 
 

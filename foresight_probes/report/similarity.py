@@ -24,8 +24,11 @@ PAIRS = "similarity_pairs.csv"
 """Name of the table with a line for each pair of points."""
 NEIGHBOURS = "mutual_knn"
 """Name of the files of the figure of common neighbours, before their suffixes."""
-PARTS = ("", "_by_chance", "_p_value")
-"""Ends of the names of columns: of the value, of what chance makes of it, and of its p-value."""
+PARTS = ("", "_by_chance", "_p_value", "_threshold", "_calibrated", "_corrected_p_value")
+"""Ends of the names of columns: of the value, its mean by chance, its p-value, the threshold that one in twenty exceeds
+by chance, the value less that threshold over what is above it, and the p-value corrected for the number of pairs."""
+TESTS = ("tested_cka", "debiased_cka", "mutual_knn")
+"""Beginnings of the names of these columns."""
 
 
 def write_similarity(similarity: PointSimilarity, out: Path) -> Path:
@@ -71,7 +74,7 @@ def _table(similarity: PointSimilarity) -> str:
 
 
 def _pairs_table(similarity: PointSimilarity) -> str:
-    head = ["point", "other", "cka", *(f"{name}{part}" for name in ("tested_cka", "mutual_knn") for part in PARTS)]
+    head = ["point", "other", "cka", *(f"{name}{part}" for name in TESTS for part in PARTS)]
     return _csv([head, *([pair.point, pair.other, *map(_digits, pair.numbers)] for pair in pairs(similarity))])
 
 
@@ -82,8 +85,11 @@ class _Pair:
     point: str
     other: str
     numbers: Sequence[float | None]
-    """Linear CKA; that of the samples that were exchanged, what chance makes of it, and the p-value; the same of common
-    neighbours."""
+    """Linear CKA; that of the samples that were exchanged with all of `PARTS`; the same of `TESTS`' others."""
+
+    def part(self, test: int, part: int) -> float | None:
+        """Returns the number of one of `TESTS` and one of `PARTS`, by their places."""
+        return self.numbers[1 + test * len(PARTS) + part]
 
 
 def pairs(similarity: PointSimilarity) -> list[_Pair]:
@@ -91,8 +97,12 @@ def pairs(similarity: PointSimilarity) -> list[_Pair]:
     within = len(similarity.caches) == 1
     parts: list[Matrix] = [similarity.cka]
     none = tuple((None,) * len(similarity.columns) for _ in similarity.points)
-    for own in (similarity.tested_cka, similarity.mutual_knn):
-        parts += [own.values, own.chance, own.p_values] if own else [none] * len(PARTS)
+    for own in (similarity.tested_cka, similarity.debiased_cka, similarity.mutual_knn):
+        parts += (
+            [own.values, own.chance, own.p_values, own.threshold, own.calibrated, own.corrected]
+            if own
+            else [none] * len(PARTS)
+        )
     return [
         _Pair(point, other, [part[row][column] for part in parts])
         for row, point in enumerate(similarity.points)
@@ -126,6 +136,7 @@ def _page(similarity: PointSimilarity, figure: str, neighbours: str) -> str:
             neighbours=neighbours,
             neighbours_caption=_neighbours_caption(similarity),
             pairs=pairs(similarity),
+            titles=list(enumerate(("Linear CKA", "Debiased linear CKA", "Common neighbours"))),
             facts=_facts(similarity),
         )
     )

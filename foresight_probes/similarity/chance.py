@@ -1,7 +1,7 @@
 """Similarity of a bounded number of samples against that of the same samples exchanged at random."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from foresight_probes.features.sources import Source
 from foresight_probes.heads.layers.alignment import nearest
 from foresight_probes.similarity.reading import read_tokens
 from foresight_probes.similarity.result import Of, Tested, tested
-from foresight_probes.statistics.alignment import AlignmentTest, compare_with_chance, gram, neighbours
+from foresight_probes.statistics.alignment import AlignmentTest, compare_with_chance, debiased_gram, gram, neighbours
 
 PERMUTATIONS = 199
 MOST_SAMPLES = 1024
@@ -24,6 +24,9 @@ MOST_WITH_TOKENS = 256
 """Samples whose tokens are exchanged at most, each with a few of its tokens."""
 NEIGHBOURS = 10
 """Nearest neighbours of a sample, as of Huh et al., "The Platonic Representation Hypothesis" (ICML 2024)."""
+
+LEAST_ROWS = 4
+"""Rows that debiased CKA needs."""
 
 
 def choose(samples: Sequence[Mapping[str, Any]], most: int = MOST_SAMPLES) -> list[int]:
@@ -81,8 +84,21 @@ class Chance:
 
     def cka(self, firsts: Sequence[int], seconds: Sequence[int]) -> Tested | None:
         """Linear CKA of means, or of tokens where those are compared; None for a single sample."""
-        features, places = (self._tokens, self._places.tokens) if self._places else (self._means, 1)
-        return self._tested([gram(rows) for rows in features], firsts, seconds, places)
+        return self._of_rows(gram, firsts, seconds)
+
+    def debiased_cka(self, firsts: Sequence[int], seconds: Sequence[int]) -> Tested | None:
+        """Debiased linear CKA of the same rows; None for fewer than four."""
+        return self._of_rows(debiased_gram, firsts, seconds) if len(self._rows()[0][0]) >= LEAST_ROWS else None
+
+    def _of_rows(
+        self, measure: Callable[[Tensor], Tensor], firsts: Sequence[int], seconds: Sequence[int]
+    ) -> Tested | None:
+        features, places = self._rows()
+        return self._tested([measure(rows) for rows in features], firsts, seconds, places)
+
+    def _rows(self) -> tuple[list[Tensor], int]:
+        """Features of the rows that are compared, and how many of a sample there are."""
+        return (self._tokens, self._places.tokens) if self._places else (self._means, 1)
 
     def mutual_knn(self, firsts: Sequence[int], seconds: Sequence[int]) -> Tested | None:
         """Mean share of the nearest neighbours of a sample that two points have in common, of means over tokens."""
@@ -106,6 +122,7 @@ class Chance:
             [matrices[index] for index in seconds],
             permutations=PERMUTATIONS,
             rows=rows,
+            counted_PQ=np.triu(np.ones((len(firsts), len(seconds)), bool), 1) if firsts == seconds else None,
         )
         if firsts == seconds:
             test = _symmetric(test)
@@ -114,7 +131,7 @@ class Chance:
 
 def _symmetric(test: AlignmentTest) -> AlignmentTest:
     """Returns the same with what is above the diagonal below it as well: there the other point was exchanged."""
-    parts = (test.values_PQ, test.chance_PQ, test.p_values_PQ)
+    parts = (test.values_PQ, test.chance_PQ, test.p_values_PQ, test.threshold_PQ, test.corrected_PQ)
     return AlignmentTest(*(np.triu(part) + np.triu(part, 1).T for part in parts))
 
 

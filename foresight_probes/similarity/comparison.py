@@ -102,6 +102,7 @@ class PointComparison:
             rows=self._rows,
             noise=noise_cka([source.width for source in self._sources], counts),
             tested_cka=self._chance.cka(firsts, seconds),
+            debiased_cka=self._chance.debiased_cka(firsts, seconds),
             mutual_knn=self._chance.mutual_knn(firsts, seconds),
             neighbours=self._chance.neighbours,
             model=caches[0].fingerprint.get("model", {}),

@@ -22,11 +22,17 @@ class Tested:
     """Similarities of points on some samples, against those of the same samples exchanged at random."""
 
     values: Matrix
-    """Similarities, from 0 to 1."""
+    """Similarities, at most 1; of what is not debiased from 0 on."""
     chance: Matrix
     """Mean similarity where the samples of the second point are exchanged."""
     p_values: Matrix
     """(1 + permutations that are as similar) / (1 + permutations)."""
+    threshold: Matrix
+    """Similarity above which one of twenty such permutations lies."""
+    calibrated: Matrix
+    """(similarity - threshold) / (1 - threshold), 0 below the threshold."""
+    corrected: Matrix
+    """P-values corrected for the maximum over all pairs of points; None for a point with itself."""
     samples: int
     """Samples, one of each group."""
     rows: int
@@ -41,9 +47,16 @@ class Tested:
 
 def tested(test: AlignmentTest, *, samples: int, rows: int, permutations: int) -> Tested:
     """Returns the same with None for NaN."""
-    values, chance, p_values = map(matrix_of, (test.values_PQ, test.chance_PQ, test.p_values_PQ))
     return Tested(
-        values=values, chance=chance, p_values=p_values, samples=samples, rows=rows, permutations=permutations
+        values=matrix_of(test.values_PQ),
+        chance=matrix_of(test.chance_PQ),
+        p_values=matrix_of(test.p_values_PQ),
+        threshold=matrix_of(test.threshold_PQ),
+        calibrated=matrix_of(test.calibrated_PQ),
+        corrected=matrix_of(test.corrected_PQ),
+        samples=samples,
+        rows=rows,
+        permutations=permutations,
     )
 
 
@@ -76,6 +89,8 @@ class PointSimilarity:
     """Linear CKA that unrelated features of as many channels and rows show at most, on average."""
     tested_cka: Tested | None
     """Linear CKA of one sample of each group against chance; None for a single group."""
+    debiased_cka: Tested | None
+    """Debiased linear CKA of the same rows against chance; None for fewer than four rows."""
     mutual_knn: Tested | None
     """Mean share of common nearest neighbours of means over tokens against chance; None for fewer than three groups."""
     neighbours: int

@@ -39,12 +39,16 @@ class TokenClasses:
         self.has_background = not self.missing and not self._task.needs_arrays
         """True where classes are those of boxes, so that what is in none of them is background."""
 
+    def has(self, row: int) -> bool:
+        """Tells whether anything is known of the tokens of a sample."""
+        return not self.missing and row in self._targets
+
     def of(self, row: int, grid: Grid) -> np.ndarray:
         """Returns the class of each token of a grid, int64 [N] in raster order; -1 where nobody knows it.
 
         Boxes of a clip are those of its middle frame, so that no more than tokens of its time step have a class.
         """
-        if self.missing or row not in self._targets:
+        if not self.has(row):
             return np.full(grid.tokens, -1, np.int64)
         classes_N = self._task.target_class(self._targets[row], grid_cells(grid)).numpy().copy()
         if self.has_background and grid.t > 1:

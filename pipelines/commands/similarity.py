@@ -59,7 +59,7 @@ def run(
     from foresight_cache.lists import split_list
     from foresight_probes.report.similarity import write_similarity
     from foresight_probes.similarity.comparison import PointComparison
-    from pipelines.output import print_json
+    from pipelines.output import make_folder, print_json
     from pipelines.progress_bar import progress, say
 
     comparison = PointComparison(
@@ -70,7 +70,7 @@ def run(
         other_points=None if other_points is None else split_list(other_points, "--other-points"),
         device=device,
     )
-    _make_folder(out)
+    make_folder(out)
     with progress("similarity", comparison.steps) as advance:
         similarity = comparison.run(advance)
     page = write_similarity(similarity, out)
@@ -80,17 +80,3 @@ def run(
         print_json(similarity.to_json() | {"page": page})
     else:
         print(page)
-
-
-def _make_folder(out: Path) -> None:
-    """Raises `UsageError` where the folder cannot be made or written, before long work is begun for it."""
-    from tempfile import TemporaryFile
-
-    from foresight_cache.errors import UsageError
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror or error}; name another folder") from error

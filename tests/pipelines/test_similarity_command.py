@@ -85,13 +85,16 @@ def test_pairs_stand_beside_what_chance_makes(cache: Path, tmp_path: Path) -> No
         (pair,) = csv.DictReader(file)
     assert (pair["point"], pair["other"]) == ("vit.block_01", "llm.layer_01")
     assert float(pair["cka"]) == printed["cka"][0][1]
-    for name in ("tested_cka", "mutual_knn"):
-        for end, part in (("", "values"), ("_by_chance", "chance"), ("_p_value", "p_values")):
-            assert float(pair[name + end]) == printed[name][part][0][1]
-    assert printed["tested_cka"]["p_values"][0][1] > 0.05
-    cells = "".join(f'<td class="n">{float(pair[name]):.3f}</td>' for name in list(pair)[2:])
+    parts = {"": "values", "_by_chance": "chance", "_threshold": "threshold", "_calibrated": "calibrated"}
+    parts |= {"_p_value": "p_values", "_corrected_p_value": "corrected"}
     html = (tmp_path / "similarity.html").read_text()
-    assert f"<td><code>vit.block_01</code></td><td><code>llm.layer_01</code></td>{cells}</tr>" in html
+    for name in ("tested_cka", "debiased_cka", "mutual_knn"):
+        for end, part in parts.items():
+            assert float(pair[name + end]) == printed[name][part][0][1]
+        numbers = [*(["cka"] if name == "tested_cka" else []), *(name + end for end in parts)]
+        cells = "".join(f'<td class="n">{float(pair[number]):.3f}</td>' for number in numbers)
+        assert f"<td><code>vit.block_01</code></td><td><code>llm.layer_01</code></td>{cells}</tr>" in html
+    assert printed["tested_cka"]["p_values"][0][1] > 0.05
     assert "10 samples, one of each group, were exchanged 199 times" in html
     assert "the 4 nearest samples of a sample" in html
 

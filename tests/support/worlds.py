@@ -150,7 +150,7 @@ def sample(index: int, annotations: dict[str, Any], media: str) -> Sample:
     )
 
 
-def _write(root: Path, count: int, grid: Grid, made: Callable[[int], tuple[Sample, dict[str, np.ndarray]]]) -> Cache:
+def write(root: Path, count: int, grid: Grid, made: Callable[[int], tuple[Sample, dict[str, np.ndarray]]]) -> Cache:
     """A cache whose sample number i has these arrays [N, D] by point."""
     _, arrays = made(0)
     dtypes = {np.dtype(np.uint8): "uint8", np.dtype(ml_dtypes.bfloat16): "bfloat16"}
@@ -161,7 +161,12 @@ def _write(root: Path, count: int, grid: Grid, made: Callable[[int], tuple[Sampl
     shards = [min(PER_SHARD, count - first) for first in range(0, count, PER_SHARD)]
     layout = CacheLayout(
         fingerprint={
-            "model": {"name": "planted", "weights": "random", "dtype": "bfloat16", "taps": [INFORMATIVE, EMPTY]},
+            "model": {
+                "name": "planted",
+                "weights": "random",
+                "dtype": "bfloat16",
+                "taps": [name for name in points if name not in ("pixels", "labels")],
+            },
             "dataset": {"name": "worlds"},
             "input": {"size": "32x32"},
         },
@@ -203,7 +208,7 @@ def write_pictures(root: Path, count: int, *, dense: bool = False) -> Cache:
             annotations = {**annotations, "labels": {"classes": ["nothing", "one", "two", "three"], "ignore": None}}
         return sample(index, annotations, "image"), arrays
 
-    return _write(root, count, PICTURE, made)
+    return write(root, count, PICTURE, made)
 
 
 def write_clips(root: Path, count: int) -> Cache:
@@ -216,4 +221,4 @@ def write_clips(root: Path, count: int) -> Cache:
             "pixels": np.zeros((CLIP.t * height * width, 3), np.uint8),
         }
 
-    return _write(root, count, CLIP, made)
+    return write(root, count, CLIP, made)

@@ -28,6 +28,8 @@ class Section(ABC):
     """Fields of `SectionRequest` that must be given, besides `kind` and `title`."""
     takes: tuple[str, ...] = ()
     """Fields that may be given."""
+    reads_caches_alone: bool = False
+    """True where it reads nothing of the evidence but its caches, so that it needs no study."""
 
     @abstractmethod
     def parts(self, evidence: Evidence, request: SectionRequest) -> list[Part]:

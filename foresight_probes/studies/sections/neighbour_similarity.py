@@ -1,14 +1,11 @@
 """How alike tokens are that lie side by side: cosine similarity of neighbours, of distant ones, of other pictures."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from foresight_cache.errors import ProbeError
-from foresight_cache.geometry import shown
 from foresight_cache.reader import Cache
-from foresight_cache.samples import Grid
 from foresight_probes.metrics import Scores
 from foresight_probes.statistics import token_neighbours as pairs
 from foresight_probes.statistics.bootstrap import bootstrap
@@ -16,6 +13,7 @@ from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Part, Table
+from foresight_probes.studies.picture_tokens import picture_cells, picture_tokens
 from foresight_probes.studies.sampled_tokens import choose_rows, dense_points
 from foresight_probes.studies.study import SectionRequest
 from foresight_probes.studies.token_classes import TokenClasses
@@ -34,6 +32,7 @@ class Section(sections.Section):
     of the task `patch-class`. Samples, one of each group, are chosen by a hash of their names.
     """
 
+    reads_caches_alone = True
     needs = ("datasets", "points")
     takes = ("samples",)
 
@@ -92,26 +91,6 @@ def similarities(
         plain.append(_of_sample(own, second, classes_THW))
         centred.append(_of_sample(own - mean_D, second - mean_D, classes_THW))
     return np.array(plain), np.array(centred)
-
-
-def picture_tokens(cache: Cache, point: str, row: int) -> np.ndarray:
-    """Returns the tokens whose cells show the picture alone, and not a letterbox's border, [T, H, W, D]."""
-    tokens_THWD: np.ndarray = cache[point].grid(row)
-    return tokens_THWD[:, *picture_cells(cache.rows[row], cache[point].grid_of(row))]
-
-
-def picture_cells(sample: Mapping[str, Any], grid: Grid) -> tuple[slice, slice]:
-    """Returns the rows and columns of a grid whose cells lie in the part of the input that shows the picture.
-
-    >>> letterbox = {"height": 100, "width": 200, "grid_pixel": (1, 448, 448), "fit": "letterbox"}
-    >>> picture_cells(letterbox, Grid(1, 32, 32)), picture_cells(letterbox, Grid(1, 2, 2))
-    ((slice(8, 24, None), slice(0, 32, None)), (slice(1, 2, None), slice(0, 2, None)))
-    """
-    found = []
-    for part, pixels, cells in zip(shown(sample), sample["grid_pixel"][1:], grid[1:], strict=True):
-        first, end = -(-part.start * cells // pixels), part.stop * cells // pixels
-        found.append(slice(first, max(first + 1, end)))
-    return found[0], found[1]
 
 
 def _of_sample(own_THWD: np.ndarray, other_THWD: np.ndarray, classes_THW: np.ndarray) -> list[float]:

@@ -45,6 +45,7 @@ class Section(sections.Section):
     the places are the same.
     """
 
+    reads_caches_alone = True
     needs = ("datasets", "points")
     takes = ("samples",)
 

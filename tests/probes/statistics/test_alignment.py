@@ -8,7 +8,13 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from foresight_probes.statistics.alignment import AlignmentTest, compare_with_chance, gram, neighbours
+from foresight_probes.statistics.alignment import (
+    AlignmentTest,
+    compare_with_chance,
+    debiased_gram,
+    gram,
+    neighbours,
+)
 from tests.probes.metrics.test_similarity import kernel_cka
 
 
@@ -81,9 +87,10 @@ def test_unrelated_features_are_found_at_the_level(measure: object) -> None:
 
 def test_equal_features_have_the_least_p_value() -> None:
     features = normal(0, 50, 8)
-    for measure in (gram, lambda rows: neighbours(rows, 10)):
+    for measure in (gram, debiased_gram, lambda rows: neighbours(rows, 10)):
         test = compare_with_chance([measure(features)], [measure(2 * features)], permutations=99)
         assert (test.values_PQ[0, 0], test.p_values_PQ[0, 0]) == (pytest.approx(1), 0.01)
+        assert (test.calibrated_PQ[0, 0], test.corrected_PQ[0, 0]) == (pytest.approx(1), 0.01)
 
 
 def of_samples(seed: int, *, places: int = 12) -> Tensor:
@@ -114,9 +121,10 @@ def test_what_places_have_in_common_is_no_similarity_of_samples() -> None:
 def test_features_that_do_not_vary_or_are_not_finite_are_undefined() -> None:
     varying, constant, infinite = normal(0, 6, 3), torch.full((6, 3), 7.0), normal(1, 6, 3)
     infinite[2, 1] = torch.inf
-    for measure in (gram, lambda rows: neighbours(rows, 2)):
+    for measure in (gram, debiased_gram, lambda rows: neighbours(rows, 2)):
         test = compare_with_chance(
             [measure(varying)], [measure(rows) for rows in (varying, constant, infinite)], permutations=9
         )
-        for part in (test.values_PQ, test.chance_PQ, test.p_values_PQ):
+        parts = (test.values_PQ, test.chance_PQ, test.p_values_PQ, test.threshold_PQ, test.calibrated_PQ)
+        for part in (*parts, test.corrected_PQ):
             assert np.isnan(part).tolist() == [[False, True, True]]
