@@ -55,6 +55,20 @@ class AnswerColumns:
             raise AnswersError(f"{place} holds other answers here than where they were sent from")
         return found
 
+    def foreign_to(self, model: Mapping[str, Any], cache: str) -> str:
+        """Returns in a sentence that another model answered than the one of a cache; empty where none is known to.
+
+        Weights are compared by their digests, or models by their names where the lines have no digest.
+        """
+        field = "weights_digest" if "weights_digest" in self.model else "name"
+        own, other = self.model.get(field), model.get(field)
+        if not own or not other or own == other:
+            return ""
+        return (
+            f"{self.place} has answers of {self.model.get('name', 'another model')}, and {cache} the features of "
+            f"{model.get('name', 'another one')}: what is read are states of a model that did not give these answers"
+        )
+
     def joined(self, rows: Iterable[SampleTableRow], cache: str) -> list[SampleTableRow]:
         """Returns rows with what is said of them in `annotations["qa"]`; what a sample says of itself is replaced.
 

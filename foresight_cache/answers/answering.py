@@ -77,6 +77,11 @@ class Answering:
         numbers = range(len(self.shards.shards))
         return sum(len(self.shards.shards[number].ids) for number in self.folder.missing(numbers))
 
+    @property
+    def _model(self) -> dict[str, Any]:
+        own = self.folder.fingerprint["model"]
+        return {name: own[name] for name in ("name", "weights_digest") if name in own}
+
     def line(self, sample: Sample, text: str | None, generated: Generated) -> dict[str, Any]:
         """Returns the line of a sample: its question, what is known of it, and the answer."""
         qa = sample.annotations.get("qa") or {}
@@ -84,7 +89,7 @@ class Answering:
         return {
             **{"id": sample.id, **known, "references": qa.get("references") or [], "prompt": text},
             **generated.to_json(),
-            "model": {"name": self.folder.fingerprint["model"].get("name", ""), "fingerprint": self.folder.digest},
+            "model": {**self._model, "fingerprint": self.folder.digest},
         }
 
 

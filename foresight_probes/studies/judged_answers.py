@@ -76,6 +76,13 @@ def require_labels(study: Study, caches: Mapping[str, Cache]) -> None:
             )
 
 
+def foreign_answers(study: Study, caches: Mapping[str, Cache]) -> list[str]:
+    """Returns a sentence for each dataset, without variants, whose answers are of another model than its cache."""
+    own = [cache for name, cache in caches.items() if cache.answers and name in study.own_datasets()]
+    told = [cache.answers.foreign_to(cache.fingerprint["model"], cache.path) for cache in own if cache.answers]
+    return [sentence for sentence in told if sentence]
+
+
 def label_of(row: SampleTableRow) -> bool | None:
     """Returns whether the answer to a sample's question was hallucinated; None where nobody knows."""
     hallucinated = qa_of(row).get("hallucinated")

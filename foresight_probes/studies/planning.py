@@ -9,7 +9,7 @@ from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_probes import controls
 from foresight_probes.studies.joining import Joined, commands_for, merged_of
-from foresight_probes.studies.judged_answers import require_labels
+from foresight_probes.studies.judged_answers import foreign_answers, require_labels
 from foresight_probes.studies.named_points import cached_points, lacking_points, named_points, single_points
 from foresight_probes.studies.study import RunGroup, Study
 from foresight_probes.studies.twins import CONTROL, twin_for, twins_by_dataset
@@ -65,7 +65,7 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
     """
     sweeps: dict[str, SweepPlan] = {}
     missing: dict[str, str] = {}
-    remarks = [*joined.remarks, *_missing_datasets(study, joined)]
+    remarks = [*joined.remarks, *_missing_datasets(study, joined), *foreign_answers(study, joined.caches)]
     require_labels(study, joined.caches)
     twins = twins_by_dataset(joined.caches, settings.twins)
     for name, group in study.runs.items():

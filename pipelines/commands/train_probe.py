@@ -244,7 +244,9 @@ def _say_before_training(plan: "SweepPlan") -> None:
     from pipelines.progress_bar import say
 
     left_out = (f"left out: {remark}" for remark in plan.left_out)
-    for remark in (*left_out, *plan.remarks, *calibration_warnings(plan)):
+    cache = plan.cache
+    foreign = cache.answers.foreign_to(cache.fingerprint["model"], cache.path) if cache.answers else ""
+    for remark in (*([foreign] if foreign else []), *left_out, *plan.remarks, *calibration_warnings(plan)):
         say(remark)
 
 

@@ -76,6 +76,24 @@ def test_answers_of_another_dataset_are_refused(place: Path, tmp_path: Path) -> 
         open_cache(place, answers=foreign).samples  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"name": "planted"}, ""),
+        ({"name": "a copy", "weights_digest": "aa"}, ""),
+        ({"name": "planted", "weights_digest": "bb"}, "did not give these answers"),
+        ({"name": "another"}, "has answers of another, and"),
+        ({}, ""),
+    ],
+)
+def test_answers_of_another_model_are_told(tmp_path: Path, model: dict[str, str], told: str) -> None:
+    planted.write(tmp_path / "C", planted.plan(planted.fixed_points(), weights_digest="aa"))
+    cache = open_cache(tmp_path / "C", answers=written(tmp_path / "j.jsonl", line(3, model=model)))
+    assert cache.answers is not None
+    found = cache.answers.foreign_to(cache.fingerprint["model"], cache.path)
+    assert (told in found) if told else not found
+
+
 def answered(tmp_path: Path, hallucinated: Mapping[int, bool | None]) -> Path:
     lines = [line(slot, hallucinated=value) for slot, value in hallucinated.items()]
     name = hashlib.sha256(repr(lines).encode()).hexdigest()[:8]
