@@ -1,6 +1,5 @@
 """Answers of a frozen model to the questions of prepared shards, shard by shard."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,23 +13,21 @@ from foresight_cache.answers.options import AnswerOptions
 from foresight_cache.answers.prompt_batches import Asked, Prompts, asked, prompts
 from foresight_cache.encoders import Encoder
 from foresight_cache.encoders.bases.language import LanguageEncoder
-from foresight_cache.errors import Interrupted, ModelError, UsageError
+from foresight_cache.errors import ModelError, UsageError
 from foresight_cache.extraction.cache_plan import fingerprint_of
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import Execution
-from foresight_cache.runtime.interruption import deferred_interrupts
+from foresight_cache.runtime.claims import Claim
 from foresight_cache.runtime.pipelining import prefetch
 from foresight_cache.runtime.progress import Advance, StageTimes, silent
-from foresight_cache.runtime.renewal import renewed
+from foresight_cache.runtime.shared_pieces import make_pieces
 from foresight_cache.runtime.work_share import WHOLE, WorkShare
 from foresight_cache.samples import Sample
 from foresight_cache.shards import ShardSamples, ShardSet, open_shard
 
 if TYPE_CHECKING:
     import torch
-
-_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,27 +100,13 @@ def answer(
     prompt. SIGINT and `STOP_SIGNALS` end it with `KeyboardInterrupt` after the current batch.
     """
     plan.folder.create()
+    measured = times or StageTimes()
+
+    def make(number: int, _: Claim, check: Callable[[], None]) -> None:
+        _answer_shard(plan, number, advance, measured, check)
+
     numbers = share.order(range(len(plan.shards.shards)))
-    with deferred_interrupts() as check:
-        while left := plan.folder.missing(numbers):
-            found = False
-            for number in left:
-                if held := plan.folder.claim(number):
-                    found = True
-                    try:
-                        with renewed(held):
-                            _answer_shard(plan, number, advance, times or StageTimes(), check)
-                    finally:
-                        held.release()
-            if not found and not share.waits:
-                raise Interrupted(
-                    f"nothing is left but what other processes answer, {len(left)} shards of {plan.out}; run it again "
-                    "once they have ended, to see to what they leave"
-                )
-            if not found:
-                check()
-                time.sleep(_POLL_SECONDS)
-    plan.folder.sweep()
+    make_pieces(plan.folder, numbers, make, waits=share.waits, place=str(plan.out))
 
 
 def _answer_shard(plan: Answering, number: int, advance: Advance, times: StageTimes, check: Callable[[], None]) -> None:

@@ -1,6 +1,5 @@
 """An index of a corpus by a frozen model, shard by shard."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,11 @@ import torch
 from foresight_cache.encoders import Encoder
 from foresight_cache.encoders.bases.language import LanguageEncoder
 from foresight_cache.encoders.weights import attention
-from foresight_cache.errors import Interrupted, ModelError, UsageError
+from foresight_cache.errors import ModelError, UsageError
 from foresight_cache.extraction.batching import batches
 from foresight_cache.runtime.claims import Claim
-from foresight_cache.runtime.interruption import deferred_interrupts
 from foresight_cache.runtime.progress import Advance, StageTimes, silent
-from foresight_cache.runtime.renewal import renewed
+from foresight_cache.runtime.shared_pieces import make_pieces
 from foresight_cache.runtime.work_share import WHOLE, WorkShare
 from foresight_cache.text_index.corpus import Corpus
 from foresight_cache.text_index.index_folder import IndexFolder
@@ -27,7 +25,6 @@ from foresight_cache.text_index.occurrences import Occurrences, Tokens, chosen_o
 from foresight_cache.text_index.options import IndexOptions, chosen_layers
 from foresight_cache.text_index_files import COLUMNS, EPSILON, FINAL_NORM, NUMBERING, layer_name
 
-_POLL_SECONDS = 1.0
 _VOCABULARY_ROWS = 16384
 """Tokens of a shard of the vocabulary."""
 _MODEL_FIELDS = (
@@ -158,28 +155,13 @@ def make_index(
     `STOP_SIGNALS` end it with `KeyboardInterrupt` after the current batch.
     """
     plan.folder.create()
-    numbers = share.order(range(len(plan.folder.names)))
-    names = [plan.folder.names[number] for number in numbers]
-    with deferred_interrupts() as check:
-        while left := plan.folder.missing(names):
-            found = False
-            for name in left:
-                if held := plan.folder.claim(name):
-                    found = True
-                    try:
-                        with renewed(held):
-                            _make_shard(plan, held, advance, times or StageTimes(), check)
-                    finally:
-                        held.release()
-            if not found and not share.waits:
-                raise Interrupted(
-                    f"nothing is left but what other processes make, {len(left)} shards of {plan.out}; run it again "
-                    "once they have ended, to see to what they leave"
-                )
-            if not found:
-                check()
-                time.sleep(_POLL_SECONDS)
-    plan.folder.sweep()
+    measured = times or StageTimes()
+
+    def make(_: str, held: Claim, check: Callable[[], None]) -> None:
+        _make_shard(plan, held, advance, measured, check)
+
+    names = [plan.folder.names[number] for number in share.order(range(len(plan.folder.names)))]
+    make_pieces(plan.folder, names, make, waits=share.waits, place=str(plan.out))
 
 
 def _make_shard(plan: Indexing, held: Claim, advance: Advance, times: StageTimes, check: Callable[[], None]) -> None:

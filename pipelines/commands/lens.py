@@ -181,7 +181,7 @@ def run(
     from foresight_cache.text_index_files import open_index
     from foresight_probes.lens.lens_run import LensRun, usable_points
     from foresight_probes.report.lens import write_lens
-    from pipelines.output import print_json
+    from pipelines.output import make_folder, print_json
     from pipelines.progress_bar import progress
     from pipelines.tables import text_table
 
@@ -197,7 +197,7 @@ def run(
         samples=samples,
         device=_device(device),
     )
-    _make_folder(out)
+    make_folder(out)
     with progress("lens", len(lens.numbers)) as advance:
         seen = write_lens(lens, out, pages=pages, advance=advance)
     if json_output:
@@ -220,15 +220,3 @@ def _device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device is cuda, but torch finds none here; use auto or cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _make_folder(out: Path) -> None:
-    """Raises `UsageError` where the folder cannot be made or written, before long work is begun for it."""
-    from tempfile import TemporaryFile
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise UsageError(f"--out {out} cannot be written: {error.strerror or error}; name another folder") from error
