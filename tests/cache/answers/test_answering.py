@@ -1,8 +1,6 @@
 """Answers of a model against transformers' own forward pass, step by step and without what speeds it up."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from foresight_cache.extraction.options import Execution
 from foresight_cache.runtime.work_share import WorkShare
 from foresight_cache.shards import open_shards
 from tests.support import questions
+from tests.support.killed_pairs import check_equals_undisturbed
 
 FAMILIES = {"qwen2_5_vl": 112, "qwen2_vl": 112, "llava_onevision": 76}
 TOKENS = 5
@@ -271,54 +270,11 @@ def test_what_others_answer_is_left_to_them(tmp_path: Path) -> None:
     assert not made.folder.missing(range(3))
 
 
-PROGRAM = """
-import os, signal, sys, time
-from pathlib import Path
-import torch
-import transformers.models.qwen2_5_vl.modeling_qwen2_5_vl
-import transformers.models.qwen2_5_vl.processing_qwen2_5_vl
-from foresight_cache.answers.answering import answer
-from tests.cache.answers.test_answering import plan
-folder, out, kills = Path(sys.argv[1]), Path(sys.argv[2]), 0
-
-def there():
-    return len(list(out.glob("*.jsonl")))
-
-def start():
-    process = os.fork()
-    if not process:
-        torch.set_num_threads(1)
-        answer(plan(folder, out, dtype="bfloat16"))
-        os._exit(0)
-    return process
-
-ended = False
-while not ended:
-    before, running = there(), [start(), start()]
-    while running and there() < before + 3:
-        for process in list(running):
-            if os.waitpid(process, os.WNOHANG)[0]:
-                running.remove(process)
-                ended = True
-        time.sleep(0.002)
-    for process in running:
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
-        kills += 1
-print(kills)
-"""
+def make(inputs: Path, out: Path) -> None:
+    answer(plan(inputs, out, dtype="bfloat16"))
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path) -> None:
-    """Two processes at a time, killed whenever a few more shards are there, until one of them comes to its end."""
     questions.prepared(tmp_path, samples_per_shard=1, images=6)
-    answer(plan(tmp_path, tmp_path / "whole", dtype="bfloat16"))
-    out = tmp_path / "killed"
-    run = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path, out], capture_output=True, text=True, cwd=Path.cwd())
-    assert run.returncode == 0, run.stderr
-    assert int(run.stdout) >= 4, "too few processes were killed while they worked: the test shows nothing"
-    answer(plan(tmp_path, out, dtype="bfloat16"))
-    names = {path.name for path in (tmp_path / "whole").iterdir()}
-    assert {path.name for path in out.iterdir()} == names
-    assert all((out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
+    check_equals_undisturbed(make, tmp_path, tmp_path, "*.jsonl", more=3)

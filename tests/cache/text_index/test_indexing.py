@@ -1,7 +1,5 @@
 """An index against transformers' own hidden states, and runs that are killed against undisturbed ones."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from foresight_cache.text_index.indexing import Indexing, make_index, needed_tap
 from foresight_cache.text_index.language_states import Vocabulary, hidden_states
 from foresight_cache.text_index.options import IndexOptions, chosen_layers
 from foresight_cache.text_index_files import open_index
+from tests.support.killed_pairs import check_equals_undisturbed
 
 FAMILIES = ("qwen2_5_vl", "qwen2_vl", "llava_onevision")
 MANY = [f"the {number} red dogs" for number in range(24)]
@@ -191,54 +190,10 @@ def test_what_others_make_is_left_to_them(tmp_path: Path) -> None:
     assert not made.folder.missing(made.folder.names)
 
 
-PROGRAM = """
-import os, signal, sys, time
-from pathlib import Path
-import torch
-import transformers.models.qwen2_5_vl.modeling_qwen2_5_vl
-import transformers.models.qwen2_5_vl.processing_qwen2_5_vl
-import pyarrow.parquet
-from foresight_cache.text_index.indexing import make_index
-from tests.cache.text_index.test_indexing import MANY, load, plan
-folder, out, kills = Path(sys.argv[1]), Path(sys.argv[2]), 0
-
-def there():
-    return len(list(out.glob("shard-*.json")))
-
-def start():
-    process = os.fork()
-    if not process:
-        torch.set_num_threads(1)
-        make_index(plan(folder, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
-        os._exit(0)
-    return process
-
-ended = False
-while not ended:
-    before, running = there(), [start(), start()]
-    while running and there() < before + 2:
-        for process in list(running):
-            if os.waitpid(process, os.WNOHANG)[0]:
-                running.remove(process)
-                ended = True
-        time.sleep(0.002)
-    for process in running:
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
-        kills += 1
-print(kills)
-"""
+def make(inputs: Path, out: Path) -> None:
+    make_index(plan(inputs, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(tmp_path: Path) -> None:
-    """Two processes at a time, killed whenever two more shards are there, until one of them comes to its end."""
-    make_index(plan(tmp_path, tmp_path / "whole", load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
-    out = tmp_path / "killed"
-    run = subprocess.run([sys.executable, "-c", PROGRAM, tmp_path, out], capture_output=True, text=True, cwd=Path.cwd())
-    assert run.returncode == 0, run.stderr
-    assert int(run.stdout) >= 4, "too few processes were killed while they worked: the test shows nothing"
-    make_index(plan(tmp_path, out, load("qwen2_5_vl", "bfloat16"), MANY, contexts=24, rows_per_shard=1))
-    names = {path.name for path in (tmp_path / "whole").iterdir()}
-    assert {path.name for path in out.iterdir()} == names
-    assert all((out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
+    check_equals_undisturbed(make, tmp_path, tmp_path, "shard-*.json", more=2)
