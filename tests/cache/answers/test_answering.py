@@ -126,6 +126,28 @@ def test_a_batch_answers_as_each_prompt_alone(model: Any) -> None:
     assert len({made.answer for made in together}) > 1, "all answers are the same: the test shows nothing"
 
 
+def test_steps_after_an_answer_has_ended_count_for_others_alone(model: Any) -> None:
+    generator = Generator(model, AnswerOptions(max_new_tokens=TOKENS))
+    picture = questions.picture(0, FAMILIES[model.family])
+    words = [f"Is there a {name}?" for name in ("dog", "cat", "bus", "hat", "cup", "key")]
+    whole = {text: by_hand(model, picture, text, generator.stops).tokens for text in words}
+    early, late, stop = next(
+        (one, other, token)
+        for one in words
+        for other in words
+        for token in whole[one][:-1]
+        if token not in whole[other]
+    )
+    model.model.generation_config.eos_token_id = [*generator.stops, stop]
+    stopping = Generator(model, AnswerOptions(max_new_tokens=TOKENS))
+    ended, other = stopping.answers(asked(model, [picture, picture], [early, late]))
+    expected = by_hand(model, picture, early, stopping.stops)
+    assert (ended.answer_tokens, ended.finish) == (len(expected.tokens), "stop")
+    assert other.answer_tokens > ended.answer_tokens, "both end at once: the test shows nothing"
+    assert ended.mean_log_probability == pytest.approx(np.mean(expected.best), abs=1e-4)
+    model.model.generation_config.eos_token_id = list(generator.stops)
+
+
 def test_prompts_of_several_lengths_are_refused(model: Any) -> None:
     generator = Generator(model, AnswerOptions(max_new_tokens=TOKENS))
     pictures = [questions.picture(number, FAMILIES[model.family]) for number in range(2)]
