@@ -56,7 +56,8 @@ def run(
         plan = _plan(shards, model, inputs, loading, execution, answering, out)
     with progress("answers", plan.samples, times=times) as advance:
         answer(plan, advance, times, share)
-    if plan.samples:  # of other parts
+    if left := plan.samples:  # of other parts
+        print_json({"left": left}) if json_output else print(f"{left} questions of other parts have no answer yet")
         return
     answers = read_answers(out)
     found = _counts(answers)

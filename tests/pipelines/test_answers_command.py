@@ -40,7 +40,10 @@ def test_an_unfinished_folder_is_not_judged(folder: Path) -> None:
     out = folder / "part"
     run = foresight("answers", folder / "S", *USUAL, "--part", "1/2", "--out", out)
     assert run.returncode == 0, run.stderr
+    assert "2 questions of other parts have no answer yet" in run.stdout
     assert [path.name for path in sorted(out.glob("*.jsonl"))] == ["shard-000000.jsonl"]
+    again = foresight("answers", folder / "S", *USUAL, "--part", "1/2", "--out", out, "--json")
+    assert json.loads(again.stdout) == {"left": 2}
     told = said("judge", out, "--rules", "pope", "--out", folder / "never.jsonl", status=1)
     assert "has answers to 1 of 2 shards; run the same 'foresight answers' again" in told
     assert foresight("answers", folder / "S", *USUAL, "--out", out).returncode == 0
