@@ -44,6 +44,9 @@ class Point:
         return cls(tap, readout or "tokens")
 
 
+_LAYER = "llm.layer_"
+
+
 @dataclass(frozen=True, slots=True)
 class _Depths:
     """Numbers of vision blocks and of language layers."""
@@ -67,6 +70,12 @@ class _Depths:
         """Returns readouts of the first layer, of those after a quarter, a half and three quarters, and of the last."""
         fractions = (0, 1 / 4, 1 / 2, 3 / 4, 1)
         return [f"{self.layer_after(fraction)}@{readout}" for fraction in fractions for readout in readouts]
+
+    def states_of_latentlens(self) -> list[str]:
+        """Returns what enters the first layer, and the layers 1, 2, 4, 8, 16, 24 and the two before the last."""
+        near = {number for number in (1, 2, 4, 8, 16, 24) if number < self.layers}
+        numbers = sorted(near | {number for number in (self.layers - 2, self.layers - 1) if number > 0})
+        return ["llm.embed", *(f"{_LAYER}{number:02d}" for number in numbers)]
 
 
 _ALIASES: dict[str, Callable[[_Depths], str]] = {
@@ -97,9 +106,10 @@ _SETS: dict[str, Callable[[_Depths], list[str]]] = {
     "halp-query": lambda depths: depths.layers_of_halp("last_query"),
     "halp-question": lambda depths: depths.layers_of_halp("last_question"),
     "halp-published": lambda depths: depths.layers_of_halp("halp_vision"),
+    "latentlens": lambda depths: depths.states_of_latentlens(),
+    "latentlens-text": lambda depths: [f"{tap}@text" for tap in depths.states_of_latentlens()],
 }
 
-_LAYER = "llm.layer_"
 NUMBERINGS = ("halp:", "latentlens:")
 """What stands before a paper's own number of a layer; see `numbered_layers`."""
 

@@ -131,6 +131,16 @@ def usable_points(cache: Cache, index: TextIndex, asked: Sequence[str] | None) -
     return tuple(sorted(found, key=computation_order))
 
 
+def device_of(name: str) -> str:
+    """Returns where words are looked up, for `auto`, `cpu` or `cuda`; others compute it on the CPU.
+
+    Raises `UsageError` for a GPU that is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device is cuda, but torch finds none here; use auto or cpu")
+    return "cuda" if name in ("auto", "cuda") and torch.cuda.is_available() else "cpu"
+
+
 def check_same_model(cache: Cache, index: TextIndex) -> None:
     """Raises `TextIndexError` for an index of another model than a cache's, another tokenizer or numbering."""
     model, own = cache.fingerprint["model"], index.fingerprint.get("model", {})

@@ -30,10 +30,11 @@ SCHEMA = pa.schema(
 
 
 def write_words(samples: Iterable[SampleWords], path: Path) -> Iterator[SampleWords]:
-    """Writes a Parquet file, whole or not at all, and yields each sample once its rows are in it."""
+    """Writes a Parquet file, whole or not at all, a row group a sample, and yields each once its rows are in it."""
     with replacing(path) as file, pq.ParquetWriter(file, SCHEMA) as writer:
         for sample in samples:
-            writer.write_table(_table(sample))
+            rows = _table(sample)
+            writer.write_table(rows, row_group_size=len(rows))
             yield sample
 
 

@@ -4,15 +4,16 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from foresight_probes.report.figures import lines, scatter
+from foresight_probes.report.figures import heat_map, lines, scatter
 from foresight_probes.report.run_links import RunLinks
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.criteria import format_value
-from foresight_probes.studies.parts import Cell, Lines, OfRuns, Part, Pictures, Scatter, Shown, Table, value_of
+from foresight_probes.studies.parts import Cell, HeatMap, Lines, OfRuns, Part, Pictures, Scatter, Shown, Table, value_of
 
 QUALITY = 80
 """Quality of WebP pictures in the page, of 100."""
@@ -85,19 +86,9 @@ def _drawn(part: Part, stem: str, links: RunLinks) -> DrawnPart:
     match part:
         case Table():
             return _table(part, links)
-        case Lines():
-            return DrawnPart(
-                kind="figure", svg=lines.draw(part, out / stem), file=f"{stem}.png", pictures={}, title=title, note=note
-            )
-        case Scatter():
-            return DrawnPart(
-                kind="figure",
-                svg=scatter.draw(part, out / stem),
-                file=f"{stem}.png",
-                pictures={},
-                title=title,
-                note=note,
-            )
+        case Lines() | Scatter() | HeatMap():
+            svg = _figure(part, out / stem)
+            return DrawnPart(kind="figure", svg=svg, file=f"{stem}.png", pictures={}, title=title, note=note)
         case Pictures():
             sheet = f"{stem}.png"
             Image.fromarray(contact_sheet(part)).save(out / sheet)
@@ -106,6 +97,16 @@ def _drawn(part: Part, stem: str, links: RunLinks) -> DrawnPart:
                 for name, row in part.rows.items()
             }
             return DrawnPart(kind="pictures", file=sheet, pictures=rows, title=title, note=note)
+
+
+def _figure(part: Lines | Scatter | HeatMap, stem: Path) -> str:
+    match part:
+        case Lines():
+            return lines.draw(part, stem)
+        case Scatter():
+            return scatter.draw(part, stem)
+        case HeatMap():
+            return heat_map.draw_part(part, stem)
 
 
 def _table(part: Table, links: RunLinks) -> DrawnPart:

@@ -6,14 +6,14 @@ from functools import partial
 from typing import assert_never
 
 from foresight_probes.report.drawn_tasks import DrawnTask
-from foresight_probes.report.figures import lines, scatter, threshold_curve
+from foresight_probes.report.figures import heat_map, lines, scatter, threshold_curve
 from foresight_probes.report.page import notice_of
 from foresight_probes.report.section_parts import cell_text
 from foresight_probes.report.slides import Deck, Words
 from foresight_probes.report.task_slides import task_slide
 from foresight_probes.studies.criteria import format_value
 from foresight_probes.studies.curves import CurveFound
-from foresight_probes.studies.parts import Lines, Part, Pictures, Scatter, Shown, Table
+from foresight_probes.studies.parts import HeatMap, Lines, Part, Pictures, Scatter, Shown, Table
 from foresight_probes.studies.running import Carried
 from foresight_probes.studies.verdict import Findings, ScoreFound
 
@@ -176,6 +176,9 @@ def _part(deck: Deck, part: Part) -> None:
         case Scatter():
             _note(deck, part)
             deck.figure(partial(scatter.plot, scatter=part, across=min(4, len(part.panels))))
+        case HeatMap():
+            _note(deck, part)
+            deck.figure(partial(heat_map.plot, part=part))
         case Pictures():
             for name, row in part.rows.items():
                 deck.pictures(name, [(picture.pixels, picture.caption) for picture in row])

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from foresight_probes.studies.evidence import Evidence, Reading, bytes_of, mean_tokens
+from foresight_probes.studies.evidence import Evidence, bytes_of, mean_tokens
+from foresight_probes.studies.reading import Reading
 
 _NOT_COUNTED = "operations are counted by `foresight study`, not where a study is carried out by code"
 

@@ -9,7 +9,8 @@ from foresight_probes.results.metric_names import lower_is_better
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.derived_metrics import statistic_of
-from foresight_probes.studies.evidence import Evidence, Reading, bytes_of
+from foresight_probes.studies.evidence import Evidence, bytes_of
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.scores import score_reading
 from foresight_probes.studies.study import Criterion, Measure
 from foresight_probes.studies.thresholds import Threshold, about, samples_needed, widened

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from foresight_probes.studies.evidence import Evidence, Reading
+from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.study import Curve
 
 Read = Callable[[Evidence, str, str], Reading]

@@ -19,36 +19,10 @@ from foresight_probes.statistics.groups import fewest
 from foresight_probes.statistics.interval import Interval, over_seeds
 from foresight_probes.studies import derived_metrics
 from foresight_probes.studies.derived_metrics import Derived
+from foresight_probes.studies.found_words import FoundWords
 from foresight_probes.studies.named_points import cached_points, lacking_points, named_points
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.study import Measure, Study
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """A value at a point, or the reason why there is none."""
-
-    interval: Interval | None = None
-    reason: str = ""
-    """Why it is not measured; empty where it is."""
-    unfit: str = ""
-    """Calibration that failed, in words; empty where none did."""
-    doubt: str = ""
-    """Controls above which the number does not lie, in words."""
-    caution: str = ""
-    """What a reader must know of the instrument, in words."""
-    results: tuple[Result, ...] = ()
-    """Results behind it, one for each seed."""
-    samples: int = 0
-    """Samples in all: those that train, that select and that are tested."""
-    groups: float = math.inf
-    """Effective groups of the test samples; infinite for what is counted and not estimated."""
-    needed: float = 0.0
-    """Effective groups that an interval needs."""
-
-    @property
-    def too_few(self) -> bool:
-        """True where there are too few groups for an interval to carry a verdict."""
-        return self.groups < self.needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +38,8 @@ class Evidence:
     """Results of the best constant answers by group of runs."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Why a group of runs has no results, or `<group>.<task>` none of a task, in words."""
+    words: Mapping[str, FoundWords] = field(default_factory=dict)
+    """Words that were looked up, by group of words."""
     operations: Mapping[str, Mapping[str, float] | str] = field(default_factory=dict)
     """Floating-point operations that compute a sample's features by the study's name of a dataset and point; in words
     why they are not known."""
@@ -93,9 +69,10 @@ class Evidence:
 
     def dataset_of(self, measure: str) -> str:
         """Returns the study's name of the dataset that a measure is made from; of bytes the first that there is."""
-        own = self.study.measures.get(measure)
-        name = own.runs if own else self.study.measures[self.study.scores[measure].terms[0].measure].runs
-        return self.study.runs[name].dataset if name else next(iter(self.caches), "")
+        own = self.study.measures.get(measure) or self.study.measures[self.study.scores[measure].terms[0].measure]
+        if own.words:
+            return self.study.words[own.words].dataset
+        return self.study.runs[own.runs].dataset if own.runs else next(iter(self.caches), "")
 
     def reading(self, measure: str, point: str) -> Reading:
         """Returns what is known of a measure at a point, by its true name, of the head that validation chooses."""
@@ -105,6 +82,10 @@ class Evidence:
 
     def reading_of(self, own: Measure, point: str) -> Reading:
         """Returns what is known of a measure that need not be the study's, such as one of a single head."""
+        if own.words:
+            found_words = self.words.get(own.words)
+            known = found_words.reading(own.metric, point, own.lens) if found_words else None
+            return known or Reading(reason=self.missing.get(own.words, "its words were not looked up"))
         found = self.candidates(own, point)
         if not found:
             return Reading(reason=self.why_missing(own, point))

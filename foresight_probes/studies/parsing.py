@@ -28,15 +28,17 @@ from foresight_probes.studies.study import (
     Study,
     StudyDataset,
     Term,
+    WordGroup,
 )
 from foresight_probes.studies.thresholds import Threshold
 from foresight_probes.studies.variants import groups_on_variants, measures_on_variants
+from foresight_probes.studies.word_parsing import parse_word_measure, parse_words
 
 KEYS = (
-    *("name", "version", "title", "question", "model", "datasets", "runs", "measures", "scores", "criteria"),
+    *("name", "version", "title", "question", "model", "datasets", "runs", "words", "measures", "scores", "criteria"),
     *("decision", "failures", "curves", "sections", "recommendation", "raters", "expected", "not_measured"),
 )
-_NEEDED = ("name", "version", "title", "question", "model", "datasets", "runs", "measures", "criteria", "decision")
+_NEEDED = ("name", "version", "title", "question", "model", "datasets", "measures", "criteria", "decision")
 _RESERVED = ("list", "show")
 """Words that the command takes in the place of a study."""
 _OTHERWISE = "otherwise"
@@ -49,9 +51,13 @@ def parse_study(text: str, source: str) -> Study:
     top = Located.of_text(text, source)
     fields = top.fields(KEYS, _NEEDED)
     datasets = parse_datasets(fields["datasets"])
-    runs = groups_on_variants({name: _group(node, datasets) for name, node in safe_names(fields["runs"]).items()})
+    if "runs" not in fields and "words" not in fields:
+        top.fail("neither 'runs' nor 'words' is in the file; a study needs what its measures are of")
+    own_runs = safe_names(fields["runs"]) if "runs" in fields else {}
+    runs = groups_on_variants({name: _group(node, datasets) for name, node in own_runs.items()})
+    words = parse_words(fields["words"], datasets) if "words" in fields else {}
     measures = measures_on_variants(
-        {name: _measure(node, runs) for name, node in fields["measures"].named().items()}, runs
+        {name: _measure(node, runs, words) for name, node in fields["measures"].named().items()}, runs
     )
     scores = {name: _score(node, measures) for name, node in _optional(fields, "scores").items()}
     measured: dict[str, Measure | Score] = {**measures, **scores}
@@ -66,6 +72,7 @@ def parse_study(text: str, source: str) -> Study:
         model=fields["model"].text(),
         datasets=datasets,
         runs=runs,
+        words=words,
         measures=measures,
         scores=scores,
         criteria=criteria,
@@ -73,7 +80,8 @@ def parse_study(text: str, source: str) -> Study:
         failures=tuple(_failure(node, claims) for node in _listed(fields, "failures")),
         curves={name: _curve(node, measured) for name, node in _optional(fields, "curves").items()},
         sections={
-            name: parse_section(node, datasets, runs, measured) for name, node in _optional(fields, "sections").items()
+            name: parse_section(node, datasets, runs, measured, words)
+            for name, node in _optional(fields, "sections").items()
         },
         recommendation=_recommendation(fields["recommendation"], measures) if "recommendation" in fields else None,
         raters=_raters(fields["raters"], measures) if "raters" in fields else None,
@@ -127,9 +135,12 @@ def _options(node: Located) -> TrainingOptions:
     return node.made(lambda: TrainingOptions(**values))
 
 
-def _measure(node: Located, runs: Mapping[str, RunGroup]) -> Measure:
-    fields = node.fields(("title", "runs", "task", "metric", "heads", "bytes", "diverged"), ("title",))
+def _measure(node: Located, runs: Mapping[str, RunGroup], words: Mapping[str, WordGroup]) -> Measure:
+    kinds = ("runs", "task", "metric", "heads", "bytes", "diverged", "words", "lens")
+    fields = node.fields(("title", *kinds), ("title",))
     title = fields["title"].text()
+    if "words" in fields:
+        return parse_word_measure(node, words)
     if "bytes" in fields:
         if len(fields) > 2 or not fields["bytes"].flag():
             node.fail(f"{node.name} counts bytes, which are of no run; expected 'title' and 'bytes: true' alone")
@@ -168,8 +179,8 @@ def _score(node: Located, measures: Mapping[str, Measure]) -> Score:
 def _term(node: Located, measures: Mapping[str, Measure]) -> Term:
     fields = node.fields(("measure", "weight", "over", "from"), ("measure", "weight"))
     name = fields["measure"].choice("measure", measures)
-    if not measures[name].metric:
-        fields["measure"].fail(f"{name!r} is counted; a score is of metrics")
+    if not measures[name].task:
+        fields["measure"].fail(f"{name!r} is of no task; a score is of metrics of tasks")
     over = fields["over"].number() if "over" in fields else 1.0
     if over <= 0:
         fields["over"].expected("a number above 0")
@@ -189,6 +200,8 @@ def _criterion(node: Located, measured: Mapping[str, Measure | Score]) -> Criter
     against = parse_points(fields["against"]) if "against" in fields else ()
     if is_bytes and not against:
         node.fail(f"{node.name} is of bytes, which say something against those of other points; add 'against'")
+    if against and isinstance(own, Measure) and own.words:
+        node.fail(f"{node.name} is of words, whose points are not subtracted; leave out 'against'")
     if against and not is_bytes and (len(against) > 1 or "point" not in fields or isinstance(own, Score)):
         node.fail(f"{node.name} is a difference, expected a metric at one 'point' and one point 'against' it")
     if diverged and ("points" not in fields or against):
@@ -267,7 +280,7 @@ def _curve(node: Located, measured: Mapping[str, Measure | Score]) -> Curve:
 def _recommendation(node: Located, measures: Mapping[str, Measure]) -> Recommendation:
     fields = node.fields(("measure", "points"), ("measure", "points"))
     name = fields["measure"].choice("measure", measures)
-    if not measures[name].metric or measures[name].metric != tasks.load(measures[name].task).primary:
+    if not measures[name].task or measures[name].metric != tasks.load(measures[name].task).primary:
         fields["measure"].fail(f"{name!r} is not the metric by which validation chooses; name one that is")
     return Recommendation(measure=name, points=parse_points(fields["points"]))
 

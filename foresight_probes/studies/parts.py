@@ -90,6 +90,23 @@ class Scatter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HeatMap:
+    """Shares over two lists of names."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values_RC: np.ndarray
+    """float [R, C], 0 to 1; NaN where there is none."""
+    meaning: str
+    """What a value is."""
+    across: str
+    down: str
+    """What columns and rows are."""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """A small picture with a line under it."""
 
@@ -107,7 +124,7 @@ class Pictures:
     note: str = ""
 
 
-Part = Table | Lines | Scatter | Pictures
+Part = Table | Lines | Scatter | HeatMap | Pictures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,16 +1,18 @@
 """The plan of a study: the sweeps of its groups of runs, what is missing, and the commands that would make it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foresight_cache.errors import ProbeError, UsageError
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_probes import controls
+from foresight_probes.lens.kept_words import WordPlan
 from foresight_probes.studies.joining import Joined, commands_for, merged_of
 from foresight_probes.studies.judged_answers import foreign_answers, require_labels
 from foresight_probes.studies.named_points import cached_points, lacking_points, named_points, single_points
+from foresight_probes.studies.planned_words import plan_words
 from foresight_probes.studies.study import RunGroup, Study
 from foresight_probes.studies.twins import CONTROL, twin_for, twins_by_dataset
 from foresight_probes.sweeps.divisions import WHOLE, Division
@@ -40,6 +42,10 @@ class Settings:
     """Files of judged answers, each perhaps as `<dataset>=<file>`."""
     twins: tuple[str, ...] = ()
     """Places of caches of the same samples from random weights, each perhaps as `<dataset>=<cache>`."""
+    indices: tuple[str, ...] = ()
+    """Folders of indices of words, each perhaps as `<dataset>=<index>`."""
+    verdicts: Path | None = None
+    """What an outside judge said of words; None where nobody was asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +61,10 @@ class StudyPlan:
     """Why a group, or `<group>.<task>`, cannot be trained, in words."""
     remarks: tuple[str, ...]
     """What is missing, with the command that would make it."""
+    words: Mapping[str, WordPlan] = field(default_factory=dict)
+    """Plans by group of words, of those that can be looked up."""
+    verdicts: Path | None = None
+    """What an outside judge said of words."""
 
 
 def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> StudyPlan:
@@ -87,13 +97,16 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
         if tasks:
             sweeps[name], said = _with_refits(cache, replace(sweep, tasks=tasks), out / RUNS / name, division)
             remarks += [f"{name}: {remark}" for remark in said]
+    words, without, said = plan_words(study, joined.caches, settings.indices, settings.device or "auto")
     return StudyPlan(
         study=study,
         out=out,
         joined=joined,
         sweeps=sweeps,
-        missing=missing,
-        remarks=tuple(dict.fromkeys(remarks)),
+        words=words,
+        verdicts=settings.verdicts,
+        missing=missing | without,
+        remarks=tuple(dict.fromkeys([*remarks, *said])),
     )
 
 
@@ -112,9 +125,11 @@ def _missing_datasets(study: Study, joined: Joined) -> list[str]:
 
 
 def wanted_points(study: Study, dataset: str) -> list[str]:
-    """Returns the texts for points that the runs of a dataset want."""
-    groups = [group for group in study.runs.values() if group.dataset == dataset]
-    return list(dict.fromkeys(part for group in groups for text in group.points for part in single_points(text)))
+    """Returns the texts for points that the runs and the words of a dataset want."""
+    texts = [text for group in study.runs.values() if group.dataset == dataset for text in group.points]
+    words = [group for group in study.words.values() if group.dataset == dataset]
+    texts += [text for group in words for text in (*group.points, *group.text)]
+    return list(dict.fromkeys(part for text in texts for part in single_points(text)))
 
 
 def missing_points(study: Study, dataset: str, cache: Cache) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from scipy import stats
 
 from foresight_cache.errors import ProbeError
 from foresight_probes.results.pairs import compare_runs
-from foresight_probes.studies.evidence import Evidence, Reading, validation_value
+from foresight_probes.studies.evidence import Evidence, validation_value
+from foresight_probes.studies.reading import Reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,13 +7,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from foresight_cache.errors import ProbeError
+from foresight_cache.errors import ProbeError, TextIndexError
 from foresight_cache.runtime.durable_files import write_file
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
 from foresight_probes.results.result import Result, load_results
 from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.found_words import FoundWords
 from foresight_probes.studies.helpers import helpers
+from foresight_probes.studies.planned_words import WORDS
 from foresight_probes.studies.planning import StudyPlan
 from foresight_probes.studies.study import Study
 from foresight_probes.studies.verdict import Findings, find
@@ -81,8 +83,10 @@ def carry_out(
             results[name] = _results_of(sweep)
             if not results[name]:
                 missing[name] = reasons.get(name, "its runs are not there")
+    words = _look_up(plan, missing, failed, advance, say)
     evidence = Evidence(
         study=plan.study,
+        words=words,
         results={name: [own for own in of_group if own.point != MEAN_PREDICTOR] for name, of_group in results.items()},
         mean_predictors={
             name: [own for own in of_group if own.point == MEAN_PREDICTOR] for name, of_group in results.items()
@@ -94,6 +98,35 @@ def carry_out(
     )
     remarks = (*([changed] if changed else []), *failed, *unmeasured, *plan.remarks)
     return Carried(findings=find(evidence), results=results, remarks=remarks, trained=trained, failed=tuple(failed))
+
+
+def _look_up(
+    plan: StudyPlan, missing: dict[str, str], failed: list[str], advance: Advance, say: Callable[[str], None]
+) -> dict[str, FoundWords]:
+    """Looks up the words that are not kept yet, and returns all; `missing` and `failed` get what goes wrong."""
+    found = {}
+    for name, own in plan.words.items():
+        folder, run = plan.out / WORDS / name, own.run
+        if not own.is_kept(folder):
+            say(f"{name}: words of {len(run.numbers):,} samples at {len(run.points)} points by {', '.join(run.lenses)}")
+        try:
+            own.keep(folder, advance)
+        except (ProbeError, TextIndexError) as error:
+            failed.append(f"{name}: {error}")
+            missing[name] = failed[-1]
+            say(failed[-1])
+            continue
+        layers = ", ".join(map(str, run.index.layers))
+        found[name] = FoundWords(
+            cache=run.cache,
+            points=run.points,
+            lenses=run.lenses,
+            top=run.top,
+            index=f"{run.index.path.name}: {run.index.rows:,} rows in each of the layers {layers}",
+            folder=folder,
+            verdicts=plan.verdicts,
+        )
+    return found
 
 
 def pending_runs(plan: SweepPlan) -> int:

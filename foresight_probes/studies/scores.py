@@ -13,7 +13,8 @@ from foresight_probes.statistics.interval import Interval, over_seeds
 from foresight_probes.statistics.refitting import counted
 from foresight_probes.statistics.scales import deviation
 from foresight_probes.studies.derived_metrics import statistic_of
-from foresight_probes.studies.evidence import Evidence, Reading
+from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.study import Score, Term
 
 

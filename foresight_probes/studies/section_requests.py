@@ -12,7 +12,11 @@ _COMMON = ("kind", "title")
 
 
 def parse_section(
-    node: Located, datasets: Collection[str], runs: Mapping[str, RunGroup], measured: Collection[str]
+    node: Located,
+    datasets: Collection[str],
+    runs: Mapping[str, RunGroup],
+    measured: Collection[str],
+    words: Collection[str] = (),
 ) -> SectionRequest:
     """Returns the request for a section. Raises `ManifestError` with the line of what cannot be.
 
@@ -21,6 +25,7 @@ def parse_section(
         datasets: The study's names of datasets.
         runs: Its groups of runs.
         measured: Names of its measures and scores.
+        words: Names of its groups of words.
     """
     kind = node.fields(node.named(), _COMMON)["kind"].choice("kind of section", sections.names())
     own = sections.load(kind)
@@ -31,6 +36,7 @@ def parse_section(
         kind=kind,
         title=fields["title"].text(),
         runs=group,
+        words=fields["words"].choice("group of words", words) if "words" in fields else "",
         task=fields["task"].choice("task of these runs", of_group) if "task" in fields else "",
         measures=fields["measures"].choices("measure or score", measured) if "measures" in fields else (),
         points=parse_points(fields["points"]) if "points" in fields else (),

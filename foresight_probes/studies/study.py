@@ -67,8 +67,23 @@ class RunGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WordGroup:
+    """Tokens whose nearest words are looked up, in an index that `foresight lens index` made."""
+
+    dataset: str
+    """Name of one of the study's datasets."""
+    points: tuple[str, ...]
+    """Points in the language model's space."""
+    text: tuple[str, ...] = ()
+    """Points of the words of the prompt, whose lengths stand beside those of visual tokens."""
+    lenses: tuple[str, ...] = ("contextual",)
+    top: int = 5
+    """Words of each token."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """What is measured at a point: a metric of a task, by the head that validation chooses there."""
+    """What is measured at a point: a metric of a task, by the head that validation chooses there; or of words."""
 
     title: str
     runs: str = ""
@@ -79,11 +94,15 @@ class Measure:
     """Heads that may be chosen; None for all of the runs."""
     diverged: bool = False
     """True for the number of runs whose training diverges, which is counted and not estimated."""
+    words: str = ""
+    """Name of the group of words, where the metric is of these; there are no runs then."""
+    lens: str = ""
+    """One of that group's lenses."""
 
     @property
     def is_bytes(self) -> bool:
         """True for the bytes of a sample's stored features, which are counted and not estimated."""
-        return not self.runs
+        return not self.runs and not self.words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +194,8 @@ class SectionRequest:
     title: str
     runs: str = ""
     """Name of a group of runs."""
+    words: str = ""
+    """Name of a group of words."""
     task: str = ""
     """One of the group's tasks."""
     measures: tuple[str, ...] = ()
@@ -234,6 +255,8 @@ class Study:
     """Ranges that the plan expected, by measure and point."""
     not_measured: Mapping[str, str]
     """What the plan names and this study does not measure, with the reason."""
+    words: Mapping[str, WordGroup] = field(default_factory=dict)
+    """Groups of tokens whose nearest words are looked up."""
 
     def own_datasets(self) -> dict[str, StudyDataset]:
         """Returns the datasets without their variants."""

@@ -7,7 +7,8 @@ from itertools import pairwise
 from foresight_probes.studies.costs import Cost, costs, why_no_operations
 from foresight_probes.studies.criteria import Claim, Found, measured, read
 from foresight_probes.studies.curves import CurveFound, curve_found
-from foresight_probes.studies.evidence import Evidence, Reading
+from foresight_probes.studies.evidence import Evidence
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.recommendation import Recommended, recommend
 from foresight_probes.studies.study import Branch, Failure, Score, Study
 from foresight_probes.studies.thresholds import about

@@ -3,7 +3,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from foresight_cache.errors import UsageError
 from foresight_cache.runtime.work_share import Part, WorkShare
 from foresight_cache.text_index.options import IndexOptions, TextModelOptions
 from pipelines.commands import options as parameters
@@ -179,7 +178,7 @@ def run(
     from foresight_cache import open_cache
     from foresight_cache.lists import split_list
     from foresight_cache.text_index_files import open_index
-    from foresight_probes.lens.lens_run import LensRun, usable_points
+    from foresight_probes.lens.lens_run import LensRun, device_of, usable_points
     from foresight_probes.report.lens import write_lens
     from pipelines.output import make_folder, print_json
     from pipelines.progress_bar import progress
@@ -195,7 +194,7 @@ def run(
         tuple(name for name, is_wanted in wanted.items() if is_wanted),
         top=top,
         samples=samples,
-        device=_device(device),
+        device=device_of(device),
     )
     make_folder(out)
     with progress("lens", len(lens.numbers)) as advance:
@@ -212,11 +211,3 @@ def run(
             for each in seen
         ]
         print("\n".join(text_table(head, rows, right=("tokens", "mean", "words", "its share"))))
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device is cuda, but torch finds none here; use auto or cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -7,6 +7,8 @@ import typer
 from foresight_cache.errors import UsageError
 from pipelines.commands.options import Json
 from pipelines.completion import complete_studies
+from pipelines.study_exports import Exports
+from pipelines.study_texts import print_plan, print_studies, print_study
 
 MOST_PROCESSES = 4
 """Processes of a demo, unless a number is given."""
@@ -14,7 +16,6 @@ BYTES_EACH = 10 * 2**30
 """Memory that each may need, for its decoders."""
 
 if TYPE_CHECKING:
-    from foresight_probes.studies.planning import StudyPlan
     from foresight_probes.studies.study import Study
     from foresight_probes.studies.verdict import Verdict
 
@@ -65,6 +66,31 @@ Answers = Annotated[
         help="File of judged answers of the model ('foresight judge'), for studies of its answers, or NAME=FILE with "
         "the study's name of a dataset; may be repeated.",
         show_default="none: what the caches say",
+    ),
+]
+Indices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--index",
+        help="Index of words ('foresight lens index'), for studies of what tokens mean in words, or NAME=INDEX with "
+        "the study's name of a dataset; may be repeated.",
+        show_default="none",
+    ),
+]
+ExportJudge = Annotated[
+    Path | None,
+    typer.Option(
+        "--export-judge",
+        help="Folder for what an outside judge is to say of words: marked pictures, a list of items, and its key.",
+        show_default="none",
+    ),
+]
+ImportJudge = Annotated[
+    Path | None,
+    typer.Option(
+        "--import-judge",
+        help="File of the judge's verdicts: JSON lines with 'id' and 'interpretable'.",
+        show_default="none",
     ),
 ]
 Out = Annotated[
@@ -123,6 +149,9 @@ def run(
     shared_samples: SharedSamples = False,
     twin: Twins = None,
     answers: Answers = None,
+    index: Indices = None,
+    export_judge: ExportJudge = None,
+    import_judge: ImportJudge = None,
     out: Out = None,
     dry_run: DryRun = False,
     demo: Demo = False,
@@ -146,19 +175,22 @@ def run(
         if cache or out or dry_run or demo or (name == "show") != (shown is not None):
             behind = "the name of a study" if name == "show" else "nothing"
             raise UsageError(f"'study {name}' takes {behind} behind it, and no options but --json")
-        _list(json_output=json_output) if name == "list" else _show(str(shown), json_output=json_output)
+        print_studies(json_output=json_output) if name == "list" else print_study(str(shown), json_output=json_output)
         return
     if shown is not None:
         raise UsageError(f"{shown!r} stands behind the study {name!r}; give one study, and caches with --cache")
-    if demo and (cache or dry_run or twin or answers):
-        other = "--cache" if cache else "--dry-run" if dry_run else "--twin" if twin else "--answers"
+    given = {"--cache": cache, "--dry-run": dry_run, "--twin": twin, "--answers": answers, "--index": index}
+    if demo and any(given.values()):
+        other = next(option for option, value in given.items() if value)
         raise UsageError(
             f"--demo makes caches of its own, so that {other} does not go with it; leave out one of the two"
         )
     words: dict[str, Any] = {"folds": folds, "lpips_weights": lpips_weights, "device": device}
     words |= {"shared_samples": shared_samples, "twins": tuple(twin or ()), "answers": tuple(answers or ())}
+    words |= {"indices": tuple(index or ()), "verdicts": import_judge}
     processes = devices or _processes(demo=demo)
-    _carry_out(name, cache, out, words, processes, raters=raters, dry_run=dry_run, demo=demo, json_output=json_output)
+    exports = Exports(raters=raters, judge=export_judge)
+    _carry_out(name, cache, out, words, processes, exports, dry_run=dry_run, demo=demo, json_output=json_output)
 
 
 def _carry_out(
@@ -167,8 +199,8 @@ def _carry_out(
     out: Path | None,
     words: dict[str, Any],
     processes: int,
+    exports: Exports,
     *,
-    raters: Path | None,
     dry_run: bool,
     demo: bool,
     json_output: bool,
@@ -178,7 +210,6 @@ def _carry_out(
     from foresight_probes.report.study import verdict_json, write_study
     from foresight_probes.studies.joining import join
     from foresight_probes.studies.planning import Settings, plan_study
-    from foresight_probes.studies.rater_export import export
     from foresight_probes.studies.running import carry_out
     from pipelines import studies
     from pipelines.output import print_json
@@ -190,9 +221,7 @@ def _carry_out(
     if out is None and not dry_run:
         raise UsageError("no folder was named; give one for the runs and the report, for example --out studies/mine")
     _require_data(study, places, demo=demo)
-    if raters and (dry_run or study.raters is None):
-        why = "--dry-run trains nothing" if dry_run else f"{study.name} has no key 'raters'"
-        raise UsageError(f"there is nothing for people to judge, since {why}; leave out --raters")
+    exports.require(study, dry_run=dry_run)
     settings = Settings(**words)
     if demo and out is not None:
         plan = plan_demo(study, out, settings)
@@ -202,7 +231,7 @@ def _carry_out(
     for remark in plan.remarks:
         say(remark)
     if dry_run:
-        _print_plan(plan, json_output=json_output)
+        print_plan(plan, json_output=json_output)
         return
     with progress("study", None) as advance:  # samples cost differently by head, so that they tell no time that is left
         operations = {own: operations_of(cache) for own, cache in plan.joined.caches.items()}
@@ -210,9 +239,7 @@ def _carry_out(
     page = write_study(
         carried, plan.out, command=_command(name, places, plan.out, settings, demo=demo), written=date.today()
     )
-    if raters and study.raters:
-        pairs = export(carried.findings.evidence, study.raters, raters)
-        say(f"{pairs} pairs of pictures to judge are in {raters}; keep its key.csv from those who judge")
+    exports.write(carried.findings.evidence, say)
     if json_output:
         print_json({**verdict_json(carried), "report": page, "trained": carried.trained})
     else:
@@ -251,71 +278,8 @@ def _command(name: str, places: list[str] | None, out: Path, settings: Any, *, d
     words += ["--shared-samples"] if settings.shared_samples else []
     words += [word for place in settings.twins for word in ("--twin", place)]
     words += [word for place in settings.answers for word in ("--answers", place)]
+    words += [word for place in settings.indices for word in ("--index", place)]
+    words += ["--import-judge", str(settings.verdicts)] if settings.verdicts else []
     words += ["--folds", str(settings.folds)] if settings.folds else []
     words += ["--lpips-weights", str(settings.lpips_weights)] if settings.lpips_weights else []
     return shlex.join(words)
-
-
-def _print_plan(plan: "StudyPlan", *, json_output: bool) -> None:
-    from foresight_probes.studies.estimates import estimates
-    from pipelines.output import print_json
-    from pipelines.study_costs import assumptions, extraction_estimates
-    from pipelines.tables import text_table
-
-    rows, missing = estimates(plan), extraction_estimates(plan)
-    if json_output:
-        print_json({"runs": [row.to_json() for row in rows], "extractions": [row.to_json() for row in missing]})
-        return
-    print(*text_table(rows[0].COLUMNS if rows else ("runs",), [row.cells() for row in rows]), sep="\n")
-    if missing:
-        print("", *text_table(missing[0].COLUMNS, [row.cells() for row in missing]), sep="\n")
-        reasons = dict.fromkeys(f"not known of {row.dataset}: {row.why}" for row in missing if row.why)
-        print(*reasons, assumptions(), sep="\n")
-
-
-def _list(*, json_output: bool) -> None:
-    from pipelines import studies
-    from pipelines.output import print_json
-
-    loaded = [studies.load(name) for name in studies.names()]
-    if json_output:
-        print_json([{"name": own.name, "version": own.version, "title": own.title} for own in loaded])
-        return
-    for own in loaded:
-        print(f"{own.name:8} version {own.version}  {own.title}")
-
-
-def _show(name: str, *, json_output: bool) -> None:
-    from pipelines import studies
-    from pipelines.output import print_json
-
-    study = studies.load(name)
-    print_json(_study_json(study)) if json_output else print("\n".join(_described(study)))
-
-
-def _study_json(study: "Study") -> dict[str, Any]:
-    return {
-        **{"name": study.name, "version": study.version, "digest": study.digest, "title": study.title},
-        "datasets": {own: data.dataset for own, data in study.datasets.items()},
-        "runs": {own: {"tasks": group.tasks, "points": group.points} for own, group in study.runs.items()},
-        "claims": {f"{own}.{level}": str(threshold) for own, level, threshold in study.claims()},
-        "decision": {branch.name: str(branch.when or "otherwise") for branch in study.decision},
-        "not_measured": dict(study.not_measured),
-    }
-
-
-def _described(study: "Study") -> list[str]:
-    lines = [f"{study.name}, version {study.version}: {study.title}", "", study.question, "", "datasets"]
-    for name, data in study.datasets.items():
-        lines.append(f"  {name:10} {data.samples:,} {data.media}s of {data.dataset} ({data.split}) at {data.size}")
-    lines += ["", "runs"]
-    for name, group in study.runs.items():
-        heads = f" by {', '.join(group.heads)}" if group.heads else ""
-        lines.append(f"  {name:10} {', '.join(group.tasks)}{heads} at {', '.join(group.points)} of {group.dataset}")
-    lines += ["", "criteria"]
-    for name, criterion in study.criteria.items():
-        levels = ", ".join(f"{level} {threshold}" for level, threshold in criterion.levels.items())
-        lines.append(f"  {name:18} {criterion.title}: {levels}")
-    lines += ["", "decision"]
-    lines += [f"  {branch.name:15} {branch.when or 'otherwise'}: {branch.means}" for branch in study.decision]
-    return [*lines, "", f"foresight study {study.name} --cache CACHE --out DIR"]

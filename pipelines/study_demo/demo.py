@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.study_demo.cheaper_study import CHANGES, demo_study
 from pipelines.study_demo.demo_answers import CHOICES, make_answers
+from pipelines.study_demo.demo_words import make_indices
 from pipelines.study_demo.drawn_caches import DEMO, MODEL, SIZE, Scale, is_asked, make_caches
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def plan_demo(study: "Study", out: Path, settings: "Settings", scale: Scale = DE
 
     places = make_caches(study, out / DATA, scale)
     answers = make_answers(study, out / DATA)
+    settings = replace(settings, indices=tuple(make_indices(study, out / DATA)))
     variant = demo_study(study)
     plan = plan_study(variant, join(variant, places, answers=answers), out, settings)
     return replace(plan, remarks=(_remark(study, scale), *plan.remarks))

@@ -113,17 +113,10 @@ def _prepare(dataset: str, shards: Path, samples: int) -> None:
 
 def _points(study: "Study", dataset: str, encoder: "Encoder") -> tuple[Point, ...]:
     """Returns the points of the tiny model that a study asks of a dataset; the study's plan says what it lacks."""
-    from foresight_probes.studies.named_points import single_points
+    from foresight_probes.studies.planning import wanted_points
 
     taps = [tap.name for tap in encoder.taps]
-    found = dict.fromkeys(
-        point
-        for group in study.runs.values()
-        if group.dataset == dataset
-        for several in group.points
-        for text in single_points(several)
-        for point in _known(text, taps)
-    )
+    found = dict.fromkeys(point for text in wanted_points(study, dataset) for point in _known(text, taps))
     if not found:
         raise UsageError(
             f"{MODEL} has none of the points that {study.name} asks of {dataset}, so that there is no demo"

@@ -7,10 +7,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from foresight_probes.report.figures.saving import save
 from foresight_probes.report.figures.style import GREY, INK, STYLE
+from foresight_probes.studies.parts import HeatMap
 
 CELL = 0.56
 """Side of a cell in inches."""
@@ -52,18 +53,42 @@ def draw(
     with mpl.rc_context(STYLE | {"axes.edgecolor": INK}):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
         numbers = np.array(values, dtype=float)
-        palette = mpl.colormaps[COLOURS].with_extremes(bad="white")
-        image = axes.imshow(np.ma.masked_invalid(numbers), cmap=palette, vmin=0, vmax=1, interpolation="nearest")
+        axes = _filled(figure, numbers, meaning, with_values=with_values)
         _label(axes, rows, columns, axes_names, small=cell < SMALL)
-        _mark(axes, numbers, with_values=with_values)
         for row, column in struck:
             colour = ON_DARK if numbers[row, column] < 0.5 else ON_LIGHT
             axes.plot([column - 0.36, column + 0.36], [row, row], color=colour, linewidth=1)
         figure.suptitle("\n".join(title), x=0.02, ha="left", fontsize=12)
-        figure.colorbar(image, ax=axes, label=meaning, ticks=[0, 0.25, 0.5, 0.75, 1], aspect=25, shrink=0.9)
         return save(figure, stem, SPOKEN)
+
+
+def draw_part(part: HeatMap, stem: Path) -> str:
+    """Writes `stem`.png and `stem`.svg of a part of a section, and returns the SVG element for a page."""
+    return draw(
+        part.values_RC.tolist(),
+        rows=part.rows,
+        columns=part.columns,
+        title=[part.title],
+        meaning=part.meaning,
+        axes_names=(part.across, part.down),
+        stem=stem,
+    )
+
+
+def plot(figure: FigureBase, part: HeatMap) -> None:
+    """Draws a part of a section on a figure, or on a part of one."""
+    axes = _filled(figure, part.values_RC, part.meaning, with_values=max(part.values_RC.shape) <= MOST_WITH_VALUES)
+    _label(axes, part.rows, part.columns, (part.across, part.down), small=False)
+
+
+def _filled(figure: FigureBase, numbers_RC: np.ndarray, meaning: str, *, with_values: bool) -> Axes:
+    axes = figure.add_subplot()
+    palette = mpl.colormaps[COLOURS].with_extremes(bad="white")
+    image = axes.imshow(np.ma.masked_invalid(numbers_RC), cmap=palette, vmin=0, vmax=1, interpolation="nearest")
+    _mark(axes, numbers_RC, with_values=with_values)
+    figure.colorbar(image, ax=axes, label=meaning, ticks=[0, 0.25, 0.5, 0.75, 1], aspect=25, shrink=0.9)
+    return axes
 
 
 def _label(axes: Axes, rows: Sequence[str], columns: Sequence[str], names: tuple[str, str], *, small: bool) -> None:

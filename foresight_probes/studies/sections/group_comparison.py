@@ -11,8 +11,9 @@ from foresight_probes.results.result import Result
 from foresight_probes.results.scores import SampleScore
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
-from foresight_probes.studies.evidence import Evidence, Reading
+from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.parts import Cell, Part, Table
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.study import Measure, SectionRequest
 
 NEGATIVE_LOSS = "negative_loss"

@@ -11,9 +11,10 @@ from foresight_probes.results.metric_names import lower_is_better
 from foresight_probes.results.pairs import compare_runs
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies import sections
-from foresight_probes.studies.evidence import Evidence, Reading
+from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.joining import merged_of, size_of
 from foresight_probes.studies.parts import Cell, Lines, Part, Series, Table, of_runs
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.study import Measure, SectionRequest, StudyDataset
 from foresight_probes.studies.variants import on_variant, portion_name, variant_name
 

@@ -7,7 +7,7 @@ import pytest
 
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.criteria import Claim, Found, Place, decide
-from foresight_probes.studies.evidence import Reading
+from foresight_probes.studies.reading import Reading
 from foresight_probes.studies.study import Study
 from foresight_probes.studies.verdict import UNDECIDED, Verdict, band_of, decide_branch
 from pipelines import studies

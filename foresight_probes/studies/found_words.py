@@ -1,0 +1,118 @@
+"""The words that were looked up for a study, and what they say of a measure at a point."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from foresight_cache.reader import Cache
+from foresight_probes.lens.judge_items import JudgedRates, JudgeItem, judge_items, judged_rates
+from foresight_probes.lens.kept_words import STATISTICS, TABLE
+from foresight_probes.lens.match_rates import Rates, WordCounts, count_words
+from foresight_probes.statistics.groups import effective_groups, fewest
+from foresight_probes.statistics.interval import Interval
+from foresight_probes.studies.reading import Reading
+
+RATES = ("rate", "chance", "over_chance")
+"""Share of tokens with a word about the image among their nearest; the same of other images; the first less that."""
+JUDGED = ("judged_rate", "judged_chance", "judged_over_chance")
+"""The same by an outside judge, who also gets words of other images."""
+METRICS = (*RATES, "hub_share", *JUDGED)
+"""Metrics of words. `hub_share` is the share of tokens whose nearest word is the most frequent one."""
+_HUB = 0.5
+"""Share of one word from which on it is said beside every number."""
+
+
+@dataclass(frozen=True)
+class FoundWords:
+    """Words of a group, in a folder that `lens.kept_words` wrote."""
+
+    cache: Cache
+    points: tuple[str, ...]
+    """True names, in the order of computation."""
+    lenses: tuple[str, ...]
+    top: int
+    index: str
+    """The index, in words."""
+    folder: Path
+    verdicts: Path | None = None
+    """What an outside judge said of `items`; None where nobody was asked."""
+
+    @cached_property
+    def counts(self) -> WordCounts:
+        """The words, counted."""
+        return count_words(self.folder / TABLE, self.cache.rows)
+
+    @cached_property
+    def statistics(self) -> pd.DataFrame:
+        """Lengths and channels by sample and point, as `lens.token_statistics` has them."""
+        return pd.read_parquet(self.folder / STATISTICS)
+
+    @cached_property
+    def items(self) -> list[JudgeItem]:
+        """What an outside judge is to judge; the same for the same words."""
+        return judge_items(self.folder / TABLE, self.cache)
+
+    @cached_property
+    def judged(self) -> dict[tuple[str, str], JudgedRates]:
+        """What the judge found, by point and lens. Raises `ProbeError` for verdicts of other items."""
+        return {} if self.verdicts is None else judged_rates(self.items, self.verdicts)
+
+    def rates(self, point: str, lens: str, *, nearest_alone: bool = False) -> Rates | None:
+        """Returns shares of tokens by image; None where there are none."""
+        return self.counts.rates((point, lens), nearest_alone=nearest_alone)
+
+    def hub(self, point: str, lens: str) -> tuple[str, float]:
+        """Returns the word that is nearest to the most tokens, and its share of them."""
+        own = self.counts.places[point, lens]
+        # Of equally frequent words the first in the alphabet, so that the order of samples decides nothing.
+        word, count = min(own.nearest.items(), key=lambda each: (-each[1], each[0]))
+        return word, count / own.tokens
+
+    def reading(self, metric: str, point: str, lens: str) -> Reading:
+        """Returns what is known of a metric at a point by a lens."""
+        if (point, lens) not in self.counts.places:
+            return Reading(reason="its words were not looked up")
+        word, share = self.hub(point, lens)
+        samples = len(self.counts.samples) + self.counts.without
+        if metric == "hub_share":
+            return Reading(interval=Interval(share, share, share), samples=samples)
+        caution = f"one word, {word!r}, is the nearest of {share:.0%} of the tokens at {point}" if share > _HUB else ""
+        if metric in JUDGED:
+            return self._judged(metric, point, lens, caution)
+        rates = self.rates(point, lens)
+        if rates is None:
+            return Reading(reason=self.without_rates)
+        return Reading(
+            interval=rates.intervals[metric],
+            caution=caution,
+            samples=len(rates.groups),
+            groups=effective_groups(rates.groups),
+            needed=fewest(metric),
+        )
+
+    @property
+    def without_rates(self) -> str:
+        """Why there are no rates, in words."""
+        if not self.counts.samples:
+            return "nobody wrote anything about these images: they have no captions, and no names of objects or class"
+        return "all images with captions, or names of objects, are of one group, so that there is no chance to compare"
+
+    def _judged(self, metric: str, point: str, lens: str, caution: str) -> Reading:
+        own = self.judged.get((point, lens))
+        if own is None:
+            return Reading(reason="no outside judge was asked; see --export-judge and --import-judge")
+        return Reading(
+            interval=own.intervals[metric.removeprefix("judged_")],
+            caution=caution,
+            samples=own.items,
+            groups=own.groups,
+            needed=fewest(metric),
+        )
+
+
+def described(words: Sequence[FoundWords]) -> str:
+    """Returns the indices of groups of words, each once."""
+    return "; ".join(dict.fromkeys(own.index for own in words))
