@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("foresight_cache", "foresight_probes", "pipelines", "data_manifests")
 SHARED = {
     *("reader", "points", "samples", "yaml_lines", "sample_table", "errors", "geometry"),
-    *("lists", "registry", "records", "runtime", "finiteness", "text_index_files"),
+    *("lists", "registry", "records", "runtime", "finiteness", "text_index_files", "json_lines"),
 }
 """The modules and folders of the cache package that the probes may know."""
 PLANTING = "foresight_probes.calibration"

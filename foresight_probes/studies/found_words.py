@@ -79,7 +79,8 @@ class FoundWords:
         samples = len(self.counts.samples) + self.counts.without
         if metric == "hub_share":
             return Reading(interval=Interval(share, share, share), samples=samples)
-        caution = f"one word, {word!r}, is the nearest of {share:.0%} of the tokens at {point}" if share > _HUB else ""
+        hub = f"by the lens {lens} one word, {word!r}, is the nearest of {share:.0%} of the tokens at {point}"
+        caution = hub if share > _HUB else ""
         if metric in JUDGED:
             return self._judged(metric, point, lens, caution)
         rates = self.rates(point, lens)

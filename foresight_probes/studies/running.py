@@ -126,6 +126,7 @@ def _look_up(
             folder=folder,
             verdicts=plan.verdicts,
         )
+        len(found[name].judged)  # verdicts of other items are refused here, and not where they are first used
     return found
 
 

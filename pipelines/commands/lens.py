@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from foresight_cache.errors import UsageError
 from foresight_cache.runtime.work_share import Part, WorkShare
 from foresight_cache.text_index.options import IndexOptions, TextModelOptions
 from pipelines.commands import options as parameters
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from foresight_cache.text_index.indexing import Indexing
 
 app = typer.Typer(rich_markup_mode="markdown")
-"""`foresight lens index`, `foresight lens run` and `foresight lens import`."""
+"""`foresight lens index`, `lens run`, `lens compare` and `lens import`."""
 
 Corpus = Annotated[
     Path,
@@ -38,6 +39,8 @@ CachePath = Annotated[str, typer.Argument(help="Folder, zip file or URL (s3://â€
 IndexPath = Annotated[
     Path, typer.Option("--index", help="Folder that 'foresight lens index' or 'lens import' wrote.", metavar="INDEX")
 ]
+OneLens = Annotated[Path, typer.Argument(help="Folder that 'foresight lens run' wrote.", metavar="LENS")]
+OtherLens = Annotated[Path, typer.Argument(help="Another one, of the same cache.", metavar="OTHER")]
 Out = Annotated[Path, typer.Option(help="Folder for words.parquet, index.html and a page for each image.")]
 Points = Annotated[
     str | None,
@@ -70,7 +73,8 @@ def group() -> None:
     """Read visual tokens through the words that they are close to, in a model's own language model.
 
     'lens index' keeps what words are in contexts, once per model; 'lens run' looks up the tokens of a cache there, in
-    the input embeddings and in the logits, without the model; 'lens import' reads published indices.
+    the input embeddings and in the logits, without the model; 'lens compare' compares the words of two indices, and
+    'lens import' reads published ones.
 
     Example: foresight lens run caches/coco --index indices/phrases --embedding --logit --out lens/coco
     """
@@ -211,3 +215,34 @@ def run(
             for each in seen
         ]
         print("\n".join(text_table(head, rows, right=("tokens", "mean", "words", "its share"))))
+
+
+@app.command()
+def compare(one: OneLens, other: OtherLens, json_output: Json = False) -> None:
+    """Compare the words of the same tokens in two indices, such as one of all phrases and one of a few.
+
+    Says at each point and by each lens for how many tokens the nearest word is the same, and how many of the nearest
+    words both have. Where a hundredth of the phrases gives the same words, the others need not be indexed.
+
+    Example: foresight lens compare lens/all lens/few
+    """
+    from dataclasses import asdict
+
+    from foresight_probes.lens.word_overlap import overlaps
+    from pipelines.output import print_json
+    from pipelines.tables import text_table
+
+    found = overlaps(_table_of(one), _table_of(other))
+    if json_output:
+        print_json([asdict(each) for each in found])
+        return
+    head = ("point", "lens", "tokens", "same nearest", "words of both")
+    rows = [(each.point, each.lens, f"{each.tokens:,}", f"{each.same:.3f}", f"{each.shared:.3f}") for each in found]
+    print("\n".join(text_table(head, rows, right=head[2:])))
+
+
+def _table_of(folder: Path) -> Path:
+    table = folder / "words.parquet"
+    if not table.exists():
+        raise UsageError(f"{folder} holds no words.parquet; name a folder that 'foresight lens run' wrote")
+    return table

@@ -1,6 +1,7 @@
 """Indices and caches with known numbers, written through the real writers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,13 @@ def write_index(
     return open_index(path)
 
 
-def write_cache(path: Path, points: Mapping[str, np.ndarray], **model: Any) -> Path:
-    """Writes tokens [S, N, D] by point, bfloat16, of samples on a grid of 2 × 3; mean tokens have N = 1."""
+def write_cache(
+    path: Path, points: Mapping[str, np.ndarray], captions: Sequence[Sequence[str]] = (), **model: Any
+) -> Path:
+    """Writes tokens [S, N, D] by point, bfloat16, of samples on a grid of 2 × 3; mean tokens have N = 1.
+
+    Samples have the captions, where some are given, in the place of objects.
+    """
     samples = len(next(iter(points.values())))
     layouts = {
         name: PointLayout.fixed("pooled" if "@" in name else "merged", "bfloat16", *tokens.shape[1:])
@@ -84,5 +90,11 @@ def write_cache(path: Path, points: Mapping[str, np.ndarray], **model: Any) -> P
                     for name, tokens in points.items():
                         shard.add(number, name, tokens[number].astype(ml_dtypes.bfloat16))
                     shard.add(number, "pixels", planted.values(number, 56 * 84, layouts["pixels"]))
-                shard.commit([planted.good(number, planted.grids(0, ragged=False)) for number in range(samples)])
+                rows = [planted.good(number, planted.grids(0, ragged=False)) for number in range(samples)]
+                if captions:
+                    rows = [
+                        replace(row, sample=replace(row.sample, annotations={"captions": list(own)}))
+                        for row, own in zip(rows, captions, strict=True)
+                    ]
+                shard.commit(rows)
     return path

@@ -1,0 +1,131 @@
+"""latentlens on planted words, of which it is known how often they are words of the image: the right branch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from foresight_cache import open_cache
+from foresight_cache.errors import ProbeError
+from foresight_probes.lens.judge_export import export_items
+from foresight_probes.statistics.interval import Interval
+from tests.support.planted_words import IMAGE, NOISE, TOKENS, PlantedWords
+
+
+def interval(world: PlantedWords, folder: Path) -> Interval:
+    found = world.carried_out(folder).findings.evidence.reading("over-chance", IMAGE).interval
+    assert found
+    return found
+
+
+def check(world: PlantedWords, folder: Path) -> None:
+    findings = world.carried_out(folder).findings
+    assert findings.verdict.name == ("AT CHANCE" if world.shuffled else "WORDS OF THE IMAGE")
+    found = findings.evidence.words["visual"].rates(IMAGE, "contextual")
+    assert found
+    of_image, of_noise = found.intervals, findings.evidence.reading("over-chance", NOISE).interval
+    # Five standard errors of a share of 600 tokens, which is what differs by chance.
+    assert of_image["over_chance"].value == pytest.approx(world.over_chance, abs=0.1)
+    assert of_image["chance"].value == pytest.approx(world.chance, abs=0.02)
+    assert of_noise
+    assert of_noise.value == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_branch_follows_from_what_was_planted(tmp_path: Path, shuffled: bool) -> None:
+    check(PlantedWords(shuffled=shuffled), tmp_path)
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_many_seeds(tmp_path: Path, shuffled: bool, seed: int) -> None:
+    check(PlantedWords(shuffled=shuffled, seed=seed), tmp_path)
+
+
+def test_rates_are_those_of_a_count_by_hand(tmp_path: Path) -> None:
+    """The table, read by pandas and counted by sets, against rates and chance."""
+    world = PlantedWords(images=12)
+    found = world.carried_out(tmp_path).findings.evidence.words["visual"]
+    rates = found.rates(IMAGE, "contextual")
+    assert rates
+    table = pd.read_parquet(tmp_path / "out/words/visual/words.parquet")
+    own = table[(table["point"] == IMAGE) & (table["lens"] == "contextual")]
+    captions = {
+        row["id"]: set(" ".join(row["annotations"]["captions"]).lower().replace(",", " ").replace(".", " ").split())
+        for row in open_cache(tmp_path / "cache").rows
+    }
+    near = {
+        sample: [set(words["token"]) for _, words in rows.groupby(["t", "y", "x"])]
+        for sample, rows in own.groupby("sample")
+    }
+    shares = np.array([[np.mean([bool(w & said) for w in near[i]]) for said in captions.values()] for i in captions])
+    assert [len(tokens) for tokens in near.values()] == [TOKENS] * 12
+    assert rates.intervals["rate"].value == pytest.approx(np.diag(shares).mean())
+    assert rates.chance == pytest.approx(shares[~np.eye(12, dtype=bool)].mean())
+
+
+def test_a_second_run_looks_nothing_up_and_finds_the_same(tmp_path: Path) -> None:
+    world = PlantedWords(images=12)
+    first = interval(world, tmp_path)
+    table = tmp_path / "out/words/visual/words.parquet"
+    written = table.stat().st_mtime_ns
+    assert interval(world, tmp_path) == first
+    assert table.stat().st_mtime_ns == written
+
+
+class TestJudge:
+    """A judge that knows the plant, and one that says yes to everything."""
+
+    def items(self, folder: Path) -> list[dict[str, object]]:
+        words = PlantedWords(images=60).carried_out(folder).findings.evidence.words["visual"]
+        export_items(words.items, words.cache, folder / "judge")
+        return [json.loads(line) for line in (folder / "judge/items.jsonl").read_text().splitlines()]
+
+    def judged(self, folder: Path, verdicts: dict[str, object]) -> dict[str, Interval]:
+        path = folder / "verdicts.jsonl"
+        path.write_text("".join(json.dumps({"id": name, **says}) + "\n" for name, says in verdicts.items()))  # type: ignore[dict-item]
+        findings = PlantedWords(images=60).carried_out(folder, path).findings
+        return dict(findings.evidence.words["visual"].judged[IMAGE, "contextual"].intervals)
+
+    def test_one_that_says_yes_to_all_is_at_chance(self, tmp_path: Path) -> None:
+        items = self.items(tmp_path)
+        found = self.judged(tmp_path, {str(own["id"]): {"interpretable": True} for own in items})
+        assert found["rate"].value == found["chance"].value == 1
+        assert found["over_chance"].value == 0
+
+    def test_one_that_reads_captions_finds_the_plant(self, tmp_path: Path) -> None:
+        items = self.items(tmp_path)
+        key = pd.read_csv(tmp_path / "judge/key.csv").set_index("id")
+        said = {
+            row["id"]: " ".join(row["annotations"]["captions"]).lower() for row in open_cache(tmp_path / "cache").rows
+        }
+        verdicts = {
+            str(own["id"]): {
+                "concrete": [word for word in own["words"] if word in said[key.loc[own["id"], "sample"]]],  # type: ignore[attr-defined]
+                "abstract": [],
+            }
+            for own in items
+        }
+        found = self.judged(tmp_path, verdicts)  # type: ignore[arg-type]
+        assert found["over_chance"].value == pytest.approx(0.4 * 0.95, abs=0.15)
+
+    def test_items_tell_a_judge_nothing(self, tmp_path: Path) -> None:
+        items = self.items(tmp_path)
+        assert all(set(own) == {"id", "picture", "box", "words", "question"} for own in items)
+        assert all((tmp_path / "judge" / str(own["picture"])).exists() for own in items)
+        key = pd.read_csv(tmp_path / "judge/key.csv")
+        assert (key["sample"] == key["words of"]).mean() == 0.5
+        assert key["id"].is_monotonic_increasing
+
+    def test_verdicts_of_other_items_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ProbeError, match="1 verdicts of items that these words do not have, such as 0123"):
+            self.judged(tmp_path, {"0123": {"interpretable": True}})
+
+    @pytest.mark.parametrize("line", ["{}", '{"id": "a", "interpretable": "yes"}', "[]", "{"])
+    def test_lines_that_are_none_are_refused(self, tmp_path: Path, line: str) -> None:
+        (tmp_path / "verdicts.jsonl").write_text(line)
+        with pytest.raises(ProbeError, match=r"verdicts\.jsonl, line 1"):
+            PlantedWords(images=12).carried_out(tmp_path, tmp_path / "verdicts.jsonl")
