@@ -39,7 +39,7 @@ def print_studies(*, json_output: bool) -> None:
         print_json([{"name": own.name, "version": own.version, "title": own.title} for own in loaded])
         return
     for own in loaded:
-        print(f"{own.name:8} version {own.version}  {own.title}")
+        print(f"{own.name:10} version {own.version}  {own.title}")
 
 
 def print_study(name: str, *, json_output: bool) -> None:

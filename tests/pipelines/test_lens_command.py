@@ -137,3 +137,17 @@ def test_memory_does_not_grow_with_the_index(tmp_path: Path) -> None:
         words = ("--index", tmp_path / f"I{times}", "--pages", 0, "--out", tmp_path / "out")
         most.append(peak_memory("lens", "run", tmp_path / "C", *words, "--device", "cpu"))
     assert most[1] < most[0] + 30, most
+
+
+def test_words_of_two_indices_are_compared(folder: Path, tmp_path: Path) -> None:
+    points = ("--points", "llm.layer_02", "--top", 3, "--pages", 0)
+    for name, index in (("one", folder / "I"), ("two", folder / "I")):
+        assert (
+            foresight("lens", "run", folder / "C", "--index", index, *points, "--out", tmp_path / name).returncode == 0
+        )
+    run = foresight("lens", "compare", tmp_path / "one", tmp_path / "two", "--json")
+    assert run.returncode == 0, run.stderr
+    (found,) = json.loads(run.stdout)
+    assert found == {"point": "llm.layer_02", "lens": "contextual", "tokens": 48, "same": 1.0, "shared": 1.0}
+    assert "same nearest" in foresight("lens", "compare", tmp_path / "one", tmp_path / "two").stdout
+    assert "holds no words.parquet" in said("lens", "compare", tmp_path / "one", folder / "C", status=2)

@@ -228,7 +228,7 @@ def test_wrong_words_are_one_sentence(words: tuple[str, ...], status: int, sente
 
 def test_studies_are_listed_and_shown() -> None:
     listed = foresight("study", "list").stdout
-    assert [line.split()[0] for line in listed.splitlines()] == ["c1", "halp", "pivot1", "q2"]
+    assert [line.split()[0] for line in listed.splitlines()] == ["c1", "halp", "latentlens", "pivot1", "q2"]
     shown = foresight("study", "show", "q2").stdout
     assert "boxes before the merger: high > 0.8, fails < 0.7" in shown
     assert "5,000 images of coco2017 (val2017) at 448" in shown

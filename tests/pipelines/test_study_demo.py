@@ -21,7 +21,7 @@ from pipelines.study_demo.drawn_caches import Scale
 from tests.support.command import said
 from tests.support.planted_study import STUDY, study_file
 
-NAMES = ("c1", "halp", "pivot1", "q2")
+NAMES = ("c1", "halp", "latentlens", "pivot1", "q2")
 
 
 @pytest.mark.parametrize("name", NAMES)
