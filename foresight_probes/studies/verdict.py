@@ -125,7 +125,7 @@ class Findings:
             f"were found again without parts of the training samples, what other training samples would{refits}; it is "
             "left open where the interval reaches over the threshold."
         )
-        return text + (f" Not known to be fit: {'; '.join(self.cautions)}." if self.cautions else "")
+        return text + (f" To be kept in mind: {'; '.join(self.cautions)}." if self.cautions else "")
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ def _remark(study: "Study", scale: Scale) -> str:
     asked = any(map(is_asked, study.datasets.values()))
     drawn = f"{scale.questions:,} questions about drawn images, answered by {' or '.join(CHOICES)}," if asked else ""
     drawn = drawn or f"{scale.images:,} drawn images and {scale.clips:,} drawn clips of each kind"
+    changes = "".join(f"{change}; " for change in CHANGES) if study.runs else ""
     return (
         f"a demo, of which no number is a finding: {drawn} at {SIZE}, {MODEL} with random weights; "
-        f"{'; '.join(CHANGES)}; criteria, thresholds and decision are those of the study"
+        f"{changes}criteria, thresholds and decision are those of the study"
     )

@@ -114,7 +114,7 @@ def test_an_instrument_that_was_never_calibrated_is_read_and_named(monkeypatch: 
     monkeypatch.setattr(module, "calibration_of", lambda *_: never)
     findings = find(evidence(run("vit.pre_merge", "mlp", HIGH, 0.9)))
     assert findings.cautions == ("mlp for boxes is never calibrated",)
-    assert "Not known to be fit: mlp for boxes" in findings.sureness
+    assert "To be kept in mind: mlp for boxes" in findings.sureness
     assert "but not of boxes by mlp" in findings.sureness  # it has no refits
 
 

@@ -11,6 +11,12 @@ from foresight_cache import open_cache
 from foresight_cache.errors import ProbeError
 from foresight_probes.lens.judge_export import export_items
 from foresight_probes.statistics.interval import Interval
+from foresight_probes.studies.joining import join
+from foresight_probes.studies.planning import Settings, plan_study
+from foresight_probes.studies.running import carry_out
+from pipelines import studies
+from tests.support import lenses
+from tests.support.command import foresight
 from tests.support.planted_words import IMAGE, NOISE, TOKENS, PlantedWords
 
 
@@ -129,3 +135,66 @@ class TestJudge:
         (tmp_path / "verdicts.jsonl").write_text(line)
         with pytest.raises(ProbeError, match=r"verdicts\.jsonl, line 1"):
             PlantedWords(images=12).carried_out(tmp_path, tmp_path / "verdicts.jsonl")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root, world = tmp_path_factory.mktemp("words"), PlantedWords(images=60)
+    world.write_index(root / "index")
+    world.write_cache(root / "cache")
+    return root
+
+
+class TestCommand:
+    """`foresight study latentlens` as its user meets it."""
+
+    def test_from_cache_to_report_and_judge(self, folder: Path, tmp_path: Path) -> None:
+        words = ("--cache", folder / "cache", "--index", folder / "index", "--out", tmp_path / "out")
+        assert "words of 60 samples at llm.embed, llm.layer_01, llm.layer_02, to be looked up" in (
+            foresight("study", "latentlens", *words, "--dry-run").stdout
+        )
+        run = foresight("study", "latentlens", *words, "--export-judge", tmp_path / "judge", "--json")
+        assert run.returncode == 0, run.stderr
+        told = json.loads(run.stdout)
+        assert told["verdict"] == "WORDS OF THE IMAGE"
+        assert told["claims"]["embedding.told"]["status"] == "not measured"  # such an index has no vocabulary
+        items = len((tmp_path / "judge/items.jsonl").read_text().splitlines())
+        assert items == 3 * 2 * 100
+        page = (tmp_path / "out/report.html").read_text()
+        for text in ("Words of the image, and chance", "Layer of the index that the nearest word is of", "nobody"):
+            assert (text in page) == (text != "nobody"), text
+        assert (tmp_path / "out/report.pdf").read_bytes()[:4] == b"%PDF"
+        assert "kept" in foresight("study", "latentlens", *words, "--dry-run").stdout
+
+    def test_without_an_index_it_says_what_makes_one(self, folder: Path, tmp_path: Path) -> None:
+        study = studies.load("latentlens")
+        plan = plan_study(study, join(study, [str(folder / "cache")]), tmp_path / "out", Settings())
+        carried = carry_out(plan)
+        assert carried.findings.verdict.name == "UNDECIDED"
+        assert {claim.status for claim in carried.findings.claims} == {"not measured"}
+        assert any("foresight lens index PHRASES --model Qwen" in remark for remark in carried.remarks)
+
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            (["q2", "--index", "index"], "the study q2 looks up no words"),
+            (["latentlens", "--index", "index", "--index", "images=index"], "is a second index for 'images'"),
+            (["latentlens", "--index", "nowhere"], "nowhere holds no index"),
+            (["latentlens", "--index", "other"], "other is of another model"),
+            (["latentlens", "--index", "index", "--dry-run", "--export-judge", "j"], "there is nothing to judge"),
+            (["q2", "--export-judge", "j"], "there is nothing to judge, since q2 has no key 'words'"),
+            (["latentlens", "--index", "index", "--import-judge", "nowhere"], "nowhere cannot be read"),
+            (["latentlens", "--demo", "--index", "index"], "so that --index does not go with it"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+    ) -> None:
+        monkeypatch.chdir(folder)
+        if not (folder / "other").exists():
+            lenses.write_index(folder / "other", {1: np.eye(4)}, model={"weights_digest": "2" * 64})
+        cache = [] if "--demo" in words else ["--cache", "cache"]
+        run = foresight("study", *words, *cache, "--out", tmp_path / "out")
+        assert run.returncode in (1, 2)
+        assert sentence in run.stderr
+        assert "Traceback" not in run.stderr
