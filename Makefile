@@ -21,8 +21,8 @@ test: .venv  ## the tests, on all cores
 slow: .venv  ## tests that take long by nature
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
-simulations: .venv  ## how often intervals hold what they should, from more draws than the slow tests have; a page of numbers
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "simulation or slow" tests/probes/statistics tests/probes/calibration tests/pipelines/discrepancy
+simulations: .venv  ## the slow tests that draw, kill or interleave, many times more often; pages of numbers
+	$(BIN)/python -m pytest -n auto --dist worksteal -m simulation
 
 study-test: .venv  ## studies on planted caches, from twenty seeds each: the right verdict in all
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "study or slow" tests/probes/studies

@@ -134,10 +134,12 @@ def test_any_interleaving_leaves_one_whole_cache(tmp_path: Path, alone: Alone, k
         check(seed, alone, tmp_path, kinds=kinds)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seeds", [pytest.param(100, marks=pytest.mark.slow), pytest.param(400, marks=pytest.mark.simulation)]
+)
 @pytest.mark.parametrize("kinds", [1, 2])
-def test_of_400_interleavings_none_is_wrong(tmp_path: Path, alone: Alone, kinds: int) -> None:
-    for seed in range(400):
+def test_of_many_interleavings_none_is_wrong(tmp_path: Path, alone: Alone, kinds: int, seeds: int) -> None:
+    for seed in range(seeds):
         check(seed, alone, tmp_path, kinds=kinds)
 
 

@@ -77,9 +77,9 @@ def test_the_page_agrees_with_itself() -> None:
     assert_as_it_says({key: float(cells[2].split()[0]) for key, cells in table(parts_of_page()[1]).items()})
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 def test_a_part_of_the_page_can_be_made_again(assets: Path, tmp_path: Path) -> None:
-    """The numbers of the tiny model; all of them take half an hour: `make simulations`."""
+    """The numbers of the tiny model, in a few minutes; all of them take half an hour."""
     request = Request(out=tmp_path, model=str(assets / "models/dinov2-small-saliency"), scenes=800, lpips_weights=None)
     compare(request, 1, parts=["tiny"])
     made, page = (tmp_path / "factors.md").read_text(), parts_of_page()[1]

@@ -35,11 +35,12 @@ def test_intervals_of_a_hundred_groups(name: str, uneven: bool) -> None:
 @pytest.mark.parametrize(
     ("uneven", "groups", "draws", "resamples"),
     [
-        pytest.param(False, 100, 1000, 400, marks=pytest.mark.slow),
-        pytest.param(True, 100, 1000, 400, marks=pytest.mark.slow),
-        pytest.param(False, 1000, 1000, 200, marks=pytest.mark.slow),
-        pytest.param(True, 1000, 250, 200, marks=pytest.mark.slow),
-        pytest.param(True, 1000, 1000, 200, marks=pytest.mark.simulation),
+        pytest.param(True, 100, 300, 200, marks=pytest.mark.slow),
+        *(
+            pytest.param(uneven, groups, 1000, resamples, marks=pytest.mark.simulation)
+            for groups, resamples in ((100, 400), (1000, 200))
+            for uneven in (False, True)
+        ),
     ],
 )
 @pytest.mark.parametrize("name", POPULATIONS)
