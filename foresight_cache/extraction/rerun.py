@@ -43,7 +43,7 @@ def load_options(cache: Cache, device: str) -> LoadOptions:
         device_map="auto" if is_shared_out else "one",
         dtype=model["dtype"],
         device=device,
-        attention=model["attention"],
+        attention=model["attention"] or LoadOptions().attention,
         compiled=model["compiled"],
         **prompt,
     )
