@@ -136,7 +136,8 @@ class Family(SizedEncoder):
         seed = tiny_models.SEED
         config = {**config, tiny_models.SEED_FIELD: seed}
         cls(config, options=options)
-        weights = diffusers_models.make(cls.model_class, config, left_out)
+        weights: Any = diffusers_models.make(cls.model_class, config, name, left_out)
+        weights.register_to_config(**{tiny_models.SEED_FIELD: seed})  # which it keeps where it is saved
         latents.randomise(weights, STATISTICS, seed)
         recipe = [tiny_models.RECIPE, latents.RECIPE, seed, options.dtype, loading.lasting_config(config)]
         source = {"name": name, "revision": revision, "weights_digest": records.digest(recipe)}

@@ -118,13 +118,14 @@ def decoded(model: Any, latent_DTHW: torch.Tensor, *, is_conditioned: bool) -> t
         latent_DTHW = (1 - NOISE_SCALE) * latent_DTHW + NOISE_SCALE * noise
         timestep = torch.tensor([TIMESTEP], device=latent_DTHW.device, dtype=model.dtype)
     with _seeded(latent_DTHW.device):
-        frames_CTHW = model.decode(latent_DTHW[None].to(model.dtype), timestep).sample[0].float()
+        frames_CTHW: torch.Tensor = model.decode(latent_DTHW[None].to(model.dtype), timestep).sample[0].float()
     if not bool(frames_CTHW.isfinite().all()):
         raise FeatureError(
             "what the decoder of the VAE makes of a latent holds NaN or infinite values; nothing of its shard was "
             "kept; try --dtype float32 or look at the model"
         )
-    return ((frames_CTHW / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 3, 0)
+    levels_CTHW = (frames_CTHW / 2 + 0.5).clamp(0, 1) * 255
+    return levels_CTHW.round().to(torch.uint8).permute(1, 2, 3, 0)
 
 
 def decoding_identity(model: Any, shape: LatentShape) -> dict[str, Any]:

@@ -46,21 +46,24 @@ def load_config(model_class: str, path: Path) -> Config:
     return {name: value for name, value in settings.items() if not name.startswith("_")}
 
 
-def make(model_class: str, config: Config, left_out: Collection[str] = ()) -> nn.Module:
-    """Makes a model with the weights that its class draws, without the modules `left_out`. Raises `ModelError`."""
+def make(model_class: str, config: Config, place: str, left_out: Collection[str] = ()) -> nn.Module:
+    """Makes a model with the weights that its class draws, without the modules `left_out`.
+
+    `place` is where the configuration is from, for a message. Raises `ModelError` for one that makes no such model.
+    """
     whole = getattr(importlib.import_module("diffusers"), model_class)
     arguments = {name: value for name, value in config.items() if name != tiny_models.SEED_FIELD}
     # Which diffusers would leave out, although a part of the model may depend on them.
     if unknown := sorted(arguments.keys() - inspect.signature(whole).parameters.keys()):
         raise ModelError(
-            f"the configuration has {unknown[0]!r}, which {model_class} of diffusers {version('diffusers')} does not "
+            f"the configuration of {place} has {unknown[0]!r}, which {model_class} of diffusers {version('diffusers')} does not "
             f"know; install a newer diffusers, or take the configuration as it was published"
         )
     try:
         with torch.random.fork_rng(devices=[]):
             model: nn.Module = whole.from_config(arguments)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, RuntimeError) as error:
-        raise ModelError(f"the configuration does not make a {model_class}: {first_line(error)}") from error
+        raise ModelError(f"the configuration of {place} does not make {model_class}: {first_line(error)}") from error
     for module in left_out:
         leave_out(model, module)
     return model
@@ -83,7 +86,7 @@ def load_pretrained(
             f"the weights in {path} lack {' and '.join(absent)}, by which latents are normalised; take the weights as "
             f"diffusers has them, such as those of Lightricks/LTX-Video/vae"
         )
-    model = make(model_class, config, left_out)
+    model = make(model_class, config, str(path), left_out)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     parts = {module: tuple(getattr(model.get_submodule(module), "parts", ())) for module in left_out}
     shapes = {name: tensor.shape for name, tensor in stored.items()}

@@ -1,7 +1,8 @@
 """Files of a model, what is in them, and the device that the model runs on.
 
-A model text is a local directory or a hub id, which may have a revision behind it (`id@revision`). Only safetensors
-weights and text files are ever fetched or read: no pickle, and no code that comes with a model.
+A model text is a local directory or a hub id, which may have a revision behind it (`id@revision`), and before that the
+folder `vae` of a pipeline (`id/vae`). Only safetensors weights and text files are ever fetched or read: no pickle, and no
+code that comes with a model.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ TEXT_FILES = tuple(pattern for pattern in SAFE_FILES if pattern != "*.safetensor
 DIFFUSERS_FILES = ("config.json", *checkpoint_files.OF_DIFFUSERS, "diffusion_pytorch_model-*-of-*.safetensors")
 """Patterns of the files of a model of diffusers; its weights in other number types are left where they are."""
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(/[\w-][\w.-]*)?(@[\w.][\w./-]*)?")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(/vae)?(@[\w.][\w./-]*)?")
 _FAMILIES = {"AutoencoderKLLTXVideo": "ltx_vae"}
 """Families by their class of diffusers, whose configurations have no `model_type`."""
 

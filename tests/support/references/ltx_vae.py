@@ -35,3 +35,25 @@ def _tokens(latent_DTHW: torch.Tensor) -> torch.Tensor:
     _, frames, height, width = latent_DTHW.shape
     cells = [(t, y, x) for t in range(frames) for y in range(height) for x in range(width)]
     return torch.stack([latent_DTHW[:, t, y, x] for t, y, x in cells])
+
+
+@torch.no_grad()
+def picture(model: Any, latent_DTHW: torch.Tensor) -> torch.Tensor:
+    """Decodes a normalised latent as the pipelines of diffusers do: uint8 [T, H, W, 3].
+
+    Noise is that of the seed 0, the timestep 0.05 and the share of noise 0.025 those of diffusers' documentation.
+    """
+    from diffusers import LTXPipeline
+    from diffusers.video_processor import VideoProcessor
+
+    statistics = model.latents_mean, model.latents_std, model.config.scaling_factor
+    latent = LTXPipeline._denormalize_latents(latent_DTHW[None], *statistics)
+    timestep = None
+    if model.config.timestep_conditioning:
+        noise = torch.randn(latent_DTHW.shape, generator=torch.Generator().manual_seed(0))
+        latent, timestep = (1 - 0.025) * latent + 0.025 * noise, torch.tensor([0.05])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        video = model.decode(latent, timestep, return_dict=False)[0]
+    frames = VideoProcessor(vae_scale_factor=32).postprocess_video(video, output_type="np")[0]
+    return torch.from_numpy((frames * 255).round().astype(np.uint8))
