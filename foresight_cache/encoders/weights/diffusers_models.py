@@ -56,8 +56,8 @@ def make(model_class: str, config: Config, place: str, left_out: Collection[str]
     # Which diffusers would leave out, although a part of the model may depend on them.
     if unknown := sorted(arguments.keys() - inspect.signature(whole).parameters.keys()):
         raise ModelError(
-            f"the configuration of {place} has {unknown[0]!r}, which {model_class} of diffusers {version('diffusers')} does not "
-            f"know; install a newer diffusers, or take the configuration as it was published"
+            f"the configuration of {place} has {unknown[0]!r}, which {model_class} of diffusers {version('diffusers')} "
+            f"does not know; install a newer diffusers, or take the configuration as it was published"
         )
     try:
         with torch.random.fork_rng(devices=[]):

@@ -1,8 +1,8 @@
 """Files of a model, what is in them, and the device that the model runs on.
 
 A model text is a local directory or a hub id, which may have a revision behind it (`id@revision`), and before that the
-folder `vae` of a pipeline (`id/vae`). Only safetensors weights and text files are ever fetched or read: no pickle, and no
-code that comes with a model.
+folder `vae` of a pipeline (`id/vae`). Only safetensors weights and text files are ever fetched or read: no pickle, and
+no code that comes with a model.
 """
 
 import hashlib
