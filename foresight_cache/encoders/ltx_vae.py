@@ -85,9 +85,8 @@ class Family(SizedEncoder):
     ) -> None:
         """Moves the model to its device, in the number type of the options, and freezes it.
 
-        Raises `ModelError` for a configuration with settings that are none, `UsageError` for options it has no use for.
+        Raises `ModelError` for a configuration with settings that are none.
         """
-        _check_options(options)
         self.config, self.options = config, options
         self.shape = latents.LatentShape.of(config)
         self.patch_multiple = self.shape.pixels_per_side
@@ -108,7 +107,10 @@ class Family(SizedEncoder):
 
     @classmethod
     def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
-        """Does what `Encoder.load` says. Raises `MissingExtra` without diffusers."""
+        """Does what `Encoder.load` says.
+
+        Raises `MissingExtra` without diffusers, and `UsageError` for options that say nothing to a VAE.
+        """
         _check_options(options)
         diffusers_models.check_installed(f"the model family {cls.family}")
         left_out = ("decoder",) if taps is not None and RECONSTRUCTION not in taps else ()
