@@ -48,7 +48,7 @@ def computed(encoder: Encoder, pictures: Pictures, points: list[str]) -> Feature
 def scores(encoder: Encoder, pictures: Pictures, features: Features, chosen: Any) -> dict[str, dict[str, float]]:
     """The scores of the chosen samples, as if they were a shard."""
     size = pictures[0].shape[:2]
-    grids = {level: encoder.grid(level, 1, *size) for level in ("pixel", "patch", "merged")}
+    grids = {level: encoder.grid(level, 1, *size) for level in ("patch", "merged")}
     levels = {tap.name: tap.level for tap in encoder.taps}
     layouts = {
         point: PointLayout.fixed(levels[point], "float32", grids[levels[point]].tokens, samples[0].shape[1])
@@ -275,7 +275,7 @@ def test_it_passes_for_every_family(family: str) -> None:
     encoder = encoders.load(f"tiny:{family}", FLOAT)
     side = encoder.nearest_size(224, 224)[0]
     pictures = clouds(24, side)
-    points = [tap.name for tap in encoder.taps]
+    points = [tap.name for tap in encoder.taps if tap.level != "pixel"]
     found = scores(encoder, pictures, computed(encoder, pictures, points), range(24))
     check_orders(found)
     assert best_order(found.get("vit.block_01", found.get("vae.latent", {}))) == "raster"
