@@ -192,9 +192,7 @@ def test_native_sizes(size: tuple[int, int], resized: tuple[int, int]) -> None:
 def test_a_step_less_than_there_should_be_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     vae, encode = Family.load(KINDS[0], FLOAT), Family._encode
     monkeypatch.setattr(Family, "_encode", lambda self, clip: encode(self, clip)[:, 1:])
-    with pytest.raises(
-        FeatureError, match=r"^vae\.latent has 6 visual tokens for .* expected the 12 of its grid 2 ×"
-    ):
+    with pytest.raises(FeatureError, match=r"^vae\.latent has 6 visual tokens for .* expected the 12 of its grid 2 ×"):
         vae.forward(vae.preprocess([clip(9)], "clip"), [RECONSTRUCTION])
 
 
