@@ -187,7 +187,7 @@ def resolve(texts: Iterable[str], taps: Sequence[str]) -> tuple[Point, ...]:
 
 _STAGES = (
     *("vit.patch_embed", "vit.block_", "vit.pre_merge", "vit.post_merge", "vit.final"),
-    *("llm.embed", "llm.layer_", "llm.final"),
+    *("llm.embed", "llm.layer_", "llm.final", "vae.latent", "vae.reconstruction"),
 )
 
 

@@ -93,13 +93,13 @@ class Cache:
 
     @cached_property
     def arrays(self) -> tuple[str, ...]:
-        """Names of all that every committed shard has: the points, and `labels` where the dataset has dense labels."""
+        """Names of all that every committed shard has: the points, pictures that the model made, and dense `labels`."""
         return tuple(name for name in self.layout.points if all(name in commit.objects for commit in self.commits))
 
     @cached_property
     def points(self) -> tuple[str, ...]:
         """Names of the points that every committed shard has, in the order of computation."""
-        return tuple(name for name in self.arrays if name != LABELS)
+        return tuple(name for name in self.arrays if name == PIXELS or self.layout.points[name].level != "pixel")
 
     @cached_property
     def samples(self) -> "pd.DataFrame":

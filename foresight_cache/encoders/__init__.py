@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-TapLevel = Literal["patch", "merged"]
-"""Grid of a tap's tokens: that of the patches, or the coarser one that the language model sees."""
+TapLevel = Literal["pixel", "patch", "merged"]
+"""Grid of a tap's tokens: that of the patches, the coarser one that the language model sees, or, where a model makes a
+picture, that of its pixels, uint8."""
 PromptMedia = Literal["image", "clip", "images"]
 """Form in which a model gets a sample: an image, a clip, or frames that are several images of one prompt."""
 
@@ -89,7 +90,11 @@ class Encoder(ABC):
     family: ClassVar[str]
     """Name of the family, which is that of its file."""
     model_class: ClassVar[str]
-    """Name of the model's class in transformers."""
+    """Name of the model's class in transformers, or in another of the `libraries`."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Packages that compute, beside those that do in every family; a cache's fingerprint has their versions."""
+    tiny_kinds: ClassVar[tuple[str, ...]] = ()
+    """Kinds of tiny models beside `tiny:<family>`, each of which is `tiny:<family>-<kind>`."""
     options: LoadOptions
     device: "torch.device"
     media: ClassVar[tuple[Media, ...]]
@@ -102,6 +107,8 @@ class Encoder(ABC):
     """True where visual tokens see what comes after them, so that each sample's whole prompt is always run."""
     is_told_times: ClassVar[bool] = False
     """True for a family that is told when the frames of a clip are shown."""
+    frame_rule: str = "at least 1"
+    """Numbers of frames of a clip that are possible, in words; `nearest_frames` tells which."""
     counts_operations: ClassVar[bool] = False
     """True where all work lies in the modules of taps, so that `planning.operations` can count it."""
     taps: tuple[Tap, ...]
@@ -114,7 +121,7 @@ class Encoder(ABC):
     @classmethod
     @abstractmethod
     def load(cls, model: str, options: LoadOptions, taps: Sequence[str] | None = None) -> Self:
-        """Loads a hub id, a local directory, `tiny:<family>` or `random:<hub id or directory>`.
+        """Loads a hub id, a local directory, `tiny:<family>`, one of its kinds, or `random:<hub id or directory>`.
 
         With `taps`, only what the deepest of them needs is loaded. Raises `ModelError`.
         """
@@ -147,6 +154,10 @@ class Encoder(ABC):
     @abstractmethod
     def max_pixels(self) -> int:
         """The most pixels that a natively sized frame can have."""
+
+    def nearest_frames(self, frames: int) -> int:
+        """Returns the possible number of frames of a clip that is nearest to this one; any is possible unless told."""
+        return max(1, frames)
 
     def native_clip_size(self, frames: int, height: int, width: int) -> tuple[int, int]:  # noqa: ARG002 - see below
         """Returns what `native_size` does for a clip of which so many frames are taken; as of images unless told."""
@@ -241,7 +252,7 @@ def family_of(model: str) -> str:
     """
     scheme, _, rest = model.partition(":")
     if scheme == TINY and rest != "":
-        return _known(rest)
+        return _tiny_family(rest)
     source = rest if scheme == RANDOM else model
     if not source.strip():
         raise UsageError("no model was named; name a hub id, a local directory, tiny:<family> or random:<model>")
@@ -265,6 +276,17 @@ def describe(model: str, options: LoadOptions) -> Encoder:
     """Makes the encoder that a model text names, without its weights. Raises `UnknownName` and `ModelError`."""
     model = model_files.at_revision(model, options.revision)
     return _family_class(model).describe(model, options)
+
+
+def _tiny_family(text: str) -> str:
+    """Returns the family of `dinov2` or, with a kind behind it, `ltx_vae-0.9.1`. Raises `UnknownName`."""
+    family, hyphen, _ = text.partition("-")
+    if not hyphen or text in names():
+        return _known(text)
+    kinds = cast(type[Encoder], _REGISTRY.component(_known(family))).tiny_kinds
+    if text not in (known := [f"{family}-{kind}" for kind in kinds]):
+        raise UnknownName("tiny model", text, [family, *known])
+    return family
 
 
 def _known(family: str) -> str:

@@ -13,7 +13,7 @@ from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.extraction.options import ExtractionOptions
 from foresight_cache.extraction.size_estimate import SpaceNeeded, Survey, object_sizes, space_needed, survey
 from foresight_cache.format.committed_shards import all_committed
-from foresight_cache.format.layout import ROOT_KEY, SAMPLES, CacheLayout, PointLayout, ShardSource
+from foresight_cache.format.layout import ROOT_KEY, SAMPLES, CacheLayout, DType, PointLayout, ShardSource
 from foresight_cache.format.merging import bytes_at, merged_layout
 from foresight_cache.format.metadata import read_root
 from foresight_cache.format.stores import WritableStore, open_writable
@@ -143,7 +143,7 @@ class CachePlan:
 
     def _point_layout(self, point: Point) -> PointLayout:
         tap = next(tap for tap in self.encoder.taps if tap.name == point.tap)
-        dtype = self.encoder.options.dtype
+        dtype: DType = "uint8" if tap.level == "pixel" else self.encoder.options.dtype
         if point.readout == "text":
             return self.inputs.point_layout("text", dtype, tap.width)
         if point.readout != "tokens":
@@ -155,7 +155,8 @@ def fingerprint_of(inputs: Inputs, batch_tokens: int, dataset: str, manifest_sha
     """Returns all that decides the numbers in a cache, but for the tars; `docs/cache_format.md` explains each field."""
     import torch
 
-    encoder, libraries = inputs.encoder, (*_LIBRARIES, *(("av",) if inputs.media == "clip" else ()))
+    encoder = inputs.encoder
+    libraries = (*_LIBRARIES, *encoder.libraries, *(("av",) if inputs.media == "clip" else ()))
     return {
         "model": {**encoder.identity(), "taps": [tap.name for tap in encoder.taps]},
         "dataset": {"name": dataset, "manifest_sha256": manifest_sha256},

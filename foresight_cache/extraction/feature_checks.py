@@ -22,13 +22,14 @@ _ADVICE = "nothing of its shard was kept"
 def extremes(features: "Mapping[str, Sequence[torch.Tensor]]") -> "dict[str, list[torch.Tensor]]":
     """Returns by point one float32 tensor [B, 2] of the least and the largest number of each sample's tokens [N, D].
 
-    It is computed where the features are, without waiting for it.
+    It is computed where the features are, without waiting for it. Pixels, uint8, are left out: a black picture is one.
     """
     import torch
 
     return {
         point: [torch.stack([torch.stack(torch.aminmax(tokens)) for tokens in samples]).float()]
         for point, samples in features.items()
+        if not samples or samples[0].dtype != torch.uint8
     }
 
 

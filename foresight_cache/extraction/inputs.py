@@ -50,6 +50,8 @@ class Inputs:
             raise UsageError("--reverse plays clips backwards and these shards hold images; leave it out")
         if self._in_one_prompt and not self.encoder.takes_prompt:
             raise UsageError(f"{self.encoder.family} has no prompt; give it each frame by --clips-as images")
+        if self._as_clip:
+            self._check_frames()
         if self.spec.blank_image != "none":
             self._check_words()
 
@@ -200,6 +202,20 @@ class Inputs:
             point: [torch.cat(list(images[end - count : end])) for end, count in zip(ends, frames, strict=True)]
             for point, images in features.items()
         }
+
+    def _check_frames(self) -> None:
+        """Raises `UsageError` for numbers of frames that the model cannot take."""
+        frames, encoder = self.spec.sampling.frames, self.encoder
+        if (near := encoder.nearest_frames(frames)) != frames:
+            raise UsageError(
+                f"--frames {frames} is not possible for {encoder.family}: its clips have {encoder.frame_rule} frames; "
+                f"the nearest number is {near}"
+            )
+        if self.spec.sampling.per_second and any(encoder.nearest_frames(count) != count for count in range(1, frames)):
+            raise UsageError(
+                f"--fps takes as many frames as a clip is long, and clips of {encoder.family} have "
+                f"{encoder.frame_rule} frames; leave --fps out"
+            )
 
     def _check_words(self) -> None:
         """Raises `UsageError` where a blank picture leaves nothing at all to see."""

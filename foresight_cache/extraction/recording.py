@@ -119,6 +119,7 @@ def _add_features(
 ) -> None:
     # Prompts are alike, and so may be the last patches, and everything of grey pictures of different sizes.
     may_be_alike = Point.parse(point).readout in (*OF_TEXT, "last_vision") or inputs.spec.blank_image == "grey"
+    may_be_alike |= bool(samples) and samples[0].dtype == np.uint8  # pixels, which are rounded
     for position, sample, pixels, tokens in zip(batch.positions, batch.samples, batch.pixels, samples, strict=True):
         if not may_be_alike:
             shard.duplicates.check(sample.id, inputs.seen(pixels), {point: tokens})

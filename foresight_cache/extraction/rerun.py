@@ -12,7 +12,7 @@ from foresight_cache.errors import FingerprintMismatch
 from foresight_cache.extraction.input_spec import InputSpec
 from foresight_cache.extraction.inputs import Inputs
 from foresight_cache.fingerprint import differences, refusal
-from foresight_cache.points import PIXELS, Point
+from foresight_cache.points import LABELS, PIXELS, Point
 from foresight_cache.reader import Cache
 from foresight_cache.samples import ClipTimes, Media
 
@@ -43,7 +43,7 @@ def load_options(cache: Cache, device: str) -> LoadOptions:
         device_map="auto" if is_shared_out else "one",
         dtype=model["dtype"],
         device=device,
-        attention=model["attention"],
+        attention=model["attention"] or LoadOptions().attention,
         compiled=model["compiled"],
         **prompt,
     )
@@ -59,7 +59,7 @@ def rerun(cache: Cache, encoder: Encoder, count: int, seed: int = 0) -> list[Dif
     inputs = Inputs(encoder, InputSpec.from_json(cache.fingerprint["input"]), media)
     good = [index for index, row in enumerate(cache.rows) if row["status"] == "ok"]
     chosen = random.Random(seed).sample(good, min(count, len(good)))  # noqa: S311 - a sample, no secret
-    points = [point for point in cache.points if point != PIXELS]
+    points = [name for name in cache.arrays if name not in (PIXELS, LABELS)]
     stored: dict[str, list[np.ndarray]] = {point: [] for point in points}
     again: dict[str, list[np.ndarray]] = {point: [] for point in points}
     for index in chosen:

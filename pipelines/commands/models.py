@@ -93,13 +93,14 @@ def _rows(encoder: "Encoder", height: int, width: int) -> list[dict[str, Any]]:
     from foresight_cache.points import aliases, numbered_layers
 
     named: dict[str, list[str]] = {}
+    dtype = encoder.options.dtype
     taps = [tap.name for tap in encoder.taps]
     for alias, tap_name in (*aliases(taps).items(), *numbered_layers(taps).items()):
         named.setdefault(tap_name, []).append(alias)
     rows = []
     for tap in encoder.taps:
         grid = encoder.grid(tap.level, 1, height, width)
-        size = grid.tokens * tap.width * NUMPY_DTYPES[encoder.options.dtype].itemsize
+        size = grid.tokens * tap.width * NUMPY_DTYPES["uint8" if tap.level == "pixel" else dtype].itemsize
         rows.append(
             {
                 "tap": tap.name,
@@ -144,7 +145,13 @@ def _markdown(encoders: "list[Encoder]") -> list[str]:
         )
         for encoder in encoders
     ]
-    head = ("family", "class of `transformers`", "takes", "sizes in pixels", "tokens see all of the prompt")
+    head = (
+        "family",
+        "class of `transformers` or `diffusers`",
+        "takes",
+        "sizes in pixels",
+        "tokens see all of the prompt",
+    )
     first, *others = [f"| {' | '.join(row)} |" for row in (head, *rows)]
     return [first, "|" + "---|" * len(head), *others]
 

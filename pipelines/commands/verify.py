@@ -100,7 +100,7 @@ def _rerun(cache: "Cache", count: int, seed: int, model: str | None, device: str
     made_by, options = cache.fingerprint["model"], load_options(cache, device)
     of_hub = made_by["revision"] and "/" in made_by["name"]
     name = model or (f"{made_by['name']}@{made_by['revision']}" if of_hub else made_by["name"])
-    taps = {point.partition("@")[0] for point in cache.points if point != PIXELS}
+    taps = {name.partition("@")[0] for name in cache.arrays if name != PIXELS}
     # Another model may lack some; which model it is `rerun` checks.
     encoder = load(name, options, [tap.name for tap in describe(name, options).taps if tap.name in taps])
     return rerun(cache, encoder, count, seed)

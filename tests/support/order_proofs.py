@@ -35,12 +35,13 @@ BATCHES: dict[str, tuple[Media, tuple[tuple[int, int, int], ...]]] = {
 
 
 def make(encoder: Encoder, batch: str) -> tuple[list[np.ndarray], Media]:
-    """Makes noise, so that no two patches are alike; of the nearest sizes where a family does not take any size."""
+    """Makes noise, so that no two patches are alike; of the nearest possible size where a family does not take any."""
     media, sizes = BATCHES[batch]
     draw = np.random.default_rng(len(batch))
     side = encoder.patch_multiple
     clips = [
-        draw.integers(0, 256, (t, *encoder.nearest_size(h * side, w * side), 3), dtype=np.uint8) for t, h, w in sizes
+        draw.integers(0, 256, (encoder.nearest_frames(t), *encoder.nearest_size(h * side, w * side), 3), dtype=np.uint8)
+        for t, h, w in sizes
     ]
     return clips, media
 
@@ -55,6 +56,8 @@ def tokens(encoder: Encoder, clips: Sequence[np.ndarray], media: Media, *taps: s
 
 def prove_patch_embedding(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
     """Proves that the token at raster index i is the patch embedding of the crop at i."""
+    if not has(encoder, "vit.patch_embed"):
+        return
     captured = tokens(encoder, clips, media, "vit.patch_embed")["vit.patch_embed"]
     for clip, sample in zip(clips, captured, strict=True):
         grid = encoder.grid("patch", *clip.shape[:3])
@@ -111,7 +114,7 @@ def prove_merger(encoder: Encoder, reference: ModuleType, clips: Sequence[np.nda
 
 def prove_tower(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
     """Proves that a tower that permutes and one that does not compute the same tokens, with full attention."""
-    taps = [tap.name for tap in encoder.taps if tap.name.startswith("vit.")]
+    taps = [tap.name for tap in encoder.taps if tap.name.startswith(("vit.", "vae.latent"))]
     with reference.full_attention(encoder):
         captured = tokens(encoder, clips, media, *taps)
         expected = reference.tower_without_windows(encoder, clips, media)
@@ -122,7 +125,7 @@ def prove_tower(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndar
 
 def prove_windowed_tower(encoder: Encoder, reference: ModuleType, clips: Sequence[np.ndarray], media: Media) -> None:
     """Proves that each token of the tower as it is most resembles the one at its own position without windows."""
-    taps = [tap.name for tap in encoder.taps if tap.name.startswith("vit.")]
+    taps = [tap.name for tap in encoder.taps if tap.name.startswith(("vit.", "vae.latent"))]
     captured = tokens(encoder, clips, media, *taps)
     expected = reference.tower_without_windows(encoder, clips, media)
     for tap in expected:

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from torch import nn
 
 from foresight_cache import records
-from foresight_cache.encoders import RANDOM, TINY, Encoder, LoadOptions, PromptMedia, Tap, TapLevel
+from foresight_cache.encoders import RANDOM, TINY, LoadOptions, Tap, TapLevel
 from foresight_cache.encoders.bases.pruning import deepest_tap, prune
+from foresight_cache.encoders.bases.sized import SizedEncoder
 from foresight_cache.encoders.capture import counts, readouts
 from foresight_cache.encoders.capture.hooks import capture
 from foresight_cache.encoders.weights import hub_snapshots, loading, model_files, placement, quantisation, tiny_models
 from foresight_cache.encoders.weights.accounting import COMMON_RULES, Rules
-from foresight_cache.errors import ModelError, UnknownName, UsageError
+from foresight_cache.errors import ModelError, UnknownName
 from foresight_cache.points import OF_TEXT, Point
 from foresight_cache.samples import Grid
 
@@ -24,7 +24,7 @@ Hidden = torch.Tensor
 """Tensor that a module takes or returns, in the order and shape in which the module has it."""
 
 
-class TransformersEncoder(Encoder):
+class TransformersEncoder(SizedEncoder):
     """Base of all families: everything but the shape of the network.
 
     Subclasses say how a pass is run, where its tokens are and which sizes are possible.
@@ -91,10 +91,6 @@ class TransformersEncoder(Encoder):
     def leave_out_untapped(cls, model: nn.Module, deepest: str) -> None:
         """Leaves out what comes after the tap `deepest` and is no tap's module itself."""
 
-    @abstractmethod
-    def possible_grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
-        """Returns the grid of an input whose size is known to be possible."""
-
     def split_by_size(
         self, inputs: Mapping[str, torch.Tensor]
     ) -> list[tuple[Sequence[int], Mapping[str, torch.Tensor]]]:
@@ -126,43 +122,6 @@ class TransformersEncoder(Encoder):
     ) -> list[torch.Tensor]:
         """Returns what a readout of the prompt's own tokens keeps of each sample, [N, D]; a family with one has it."""
         raise NotImplementedError
-
-    # Sizes, which are multiples of what one token of the coarsest grid sees, unless a family says otherwise.
-
-    def nearest_size(self, height: int, width: int) -> tuple[int, int]:
-        side = self.patch_multiple
-        return max(1, round(height / side)) * side, max(1, round(width / side)) * side
-
-    def grid(self, level: TapLevel, frames: int, height: int, width: int) -> Grid:
-        if frames < 1 or (height, width) != self.nearest_size(height, width):
-            raise UsageError(
-                f"size {height} × {width} with {frames} frames is not possible for {self.family}: "
-                f"{self.size_rule(height, width)}"
-            )
-        return self.possible_grid(level, frames, height, width)
-
-    def size_rule(self, height: int, width: int) -> str:
-        """Returns what is expected in place of an impossible size, as part of a message."""
-        near = " × ".join(map(str, self.nearest_size(height, width)))
-        return (
-            f"height and width must be multiples of {self.patch_multiple} pixels and frames at least 1; "
-            f"the nearest size is {near}"
-        )
-
-    def check_clips(self, clips: Sequence[np.ndarray], media: PromptMedia) -> None:
-        """Raises `UsageError` for media that the family does not take and for sizes that are not possible."""
-        if media not in (*self.media, "images"):
-            raise UsageError(f"{self.family} takes images only; extract clips with a family that has a video path")
-        if media == "image" and any(len(clip) != 1 for clip in clips):
-            raise UsageError("an image has exactly one frame; preprocess several frames as a clip")
-        for clip in clips:
-            self.grid("patch", 1 if media == "images" else len(clip), *clip.shape[1:3])
-
-    def check_prompt(self) -> None:
-        """Raises `UsageError` for a prompt that is more than text to the model; a family without one takes any."""
-
-    def check_text(self, text: str) -> None:
-        """Raises `BadSample` for words that are more than text to the model; a family without prompt takes any."""
 
     # Loading.
 

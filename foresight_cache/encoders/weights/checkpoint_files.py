@@ -8,9 +8,14 @@ from foresight_cache.errors import ModelError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 """Names of the one file of weights, and of the list of several."""
+OF_DIFFUSERS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json")
+"""The same names in the models of diffusers."""
 TEXT_SUFFIXES = (".json", ".txt", ".jinja", ".model")
 """Endings of a model's files beside its weights: configuration, vocabulary, chat template."""
 ADAPTER = "adapter_config.json"
+
+Names = tuple[str, str]
+"""Names of the one file of weights, and of the list of several."""
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _OTHER_FORMS = {
@@ -43,38 +48,41 @@ def check_directory(path: Path) -> None:
             _refuse_pointer(file, "the file")
 
 
-def weight_files(path: Path) -> list[Path]:
+def weight_files(path: Path, names: Names = (WEIGHTS, INDEX)) -> list[Path]:
     """Lists the safetensors files that a model is loaded from: the one, those of the index, or else all of them.
 
-    Raises `ModelError` where there are none, or where some of the index are not there.
+    `names` are those of the one and of the index. Raises `ModelError` where there are none, or where some of the index
+    are not there.
     """
-    if (path / WEIGHTS).exists():
-        return [path / WEIGHTS]
-    if (path / INDEX).exists():
-        return _indexed_files(path)
+    weights, index = names
+    if (path / weights).exists():
+        return [path / weights]
+    if (path / index).exists():
+        return _indexed_files(path / index)
     files = sorted(file for file in path.glob("*.safetensors") if not file.name.startswith("adapter_"))
     if not files:
         raise ModelError(_adapter_alone(path) if (path / ADAPTER).is_file() else _no_weights(path))
     return files
 
 
-def check_weights(path: Path) -> dict[str, StoredTensor]:
+def check_weights(path: Path, names: Names = (WEIGHTS, INDEX)) -> dict[str, StoredTensor]:
     """Returns the tensors of the files that a model is loaded from, by name, without reading their numbers.
 
-    Raises `ModelError` for an adapter beside the weights, for files that are damaged or pointers, or have names by
-    which transformers does not find them.
+    Raises `ModelError` for an adapter beside the weights, for files that are damaged or pointers, or have other names
+    than `names`, by which the model's library does not find them.
     """
-    if (path / ADAPTER).is_file() and list(path.glob("*.safetensors")) and _has_model(path):
+    has_model = any((path / name).exists() for name in names)
+    if (path / ADAPTER).is_file() and list(path.glob("*.safetensors")) and has_model:
         raise ModelError(
             f"{path} holds an adapter ({ADAPTER}) beside the weights, which the package peft would put onto them if it "
             f"is installed; name a directory with merged weights alone (where these are merged already, move the files "
             f"adapter_* away)"
         )
-    files = weight_files(path)
-    if not _has_model(path):
+    files = weight_files(path, names)
+    if not has_model:
         raise ModelError(
-            f"{path} has weights in {files[0].name}, but neither {WEIGHTS} nor {INDEX}, by which they are found; "
-            f"download the model again, or save it anew with transformers"
+            f"{path} has weights in {files[0].name}, but neither {names[0]} nor {names[1]}, by which they are found; "
+            f"download the model again, or save it anew with {'diffusers' if names == OF_DIFFUSERS else 'transformers'}"
         )
     stored: dict[str, StoredTensor] = {}
     for file in files:
@@ -82,22 +90,19 @@ def check_weights(path: Path) -> dict[str, StoredTensor]:
     return stored
 
 
-def _has_model(path: Path) -> bool:
-    return (path / WEIGHTS).exists() or (path / INDEX).exists()
-
-
-def _indexed_files(path: Path) -> list[Path]:
-    _refuse_pointer(path / INDEX, "the list of the weights")
+def _indexed_files(index: Path) -> list[Path]:
+    path = index.parent
+    _refuse_pointer(index, "the list of the weights")
     try:
-        names = sorted(set(json.loads((path / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path / INDEX} is no list of files of weights: {error!r}; download it again") from error
+        raise ModelError(f"{index} is no list of files of weights: {error!r}; download it again") from error
     if outside := [name for name in names if Path(name).name != name]:
-        raise ModelError(f"{path / INDEX} names {outside[0]!r}, expected files beside it; download it again")
+        raise ModelError(f"{index} names {outside[0]!r}, expected files beside it; download it again")
     if absent := [name for name in names if not (path / name).exists()]:
         raise ModelError(
-            f"{path} lacks {len(absent)} of the {len(names)} files of weights that {INDEX} names, such as {absent[0]}; "
-            f"download the model again"
+            f"{path} lacks {len(absent)} of the {len(names)} files of weights that {index.name} names, such as "
+            f"{absent[0]}; download the model again"
         )
     return [path / name for name in names]
 

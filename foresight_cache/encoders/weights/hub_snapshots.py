@@ -1,4 +1,7 @@
-"""Models of the hub: a snapshot of their files in the hub's cache, fetched or found there as something else left it."""
+"""Models of the hub: a snapshot of their files in the hub's cache, fetched or found there as something else left it.
+
+A model that is a part of another one's repository lies in a folder of it: `org/name/vae`.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -33,10 +36,23 @@ def split_revision(model: str) -> tuple[str, str | None]:
     return name, revision or None
 
 
+def _split_folder(name: str) -> tuple[str, str]:
+    """Returns the repository of a hub id and, with a slash behind it, the folder in it.
+
+    >>> _split_folder("org/name/vae"), _split_folder("org/name")
+    (('org/name', 'vae/'), ('org/name', ''))
+    """
+    owner, repository, *folder = name.split("/")
+    return f"{owner}/{repository}", "".join(f"{part}/" for part in folder)
+
+
 def config_file(model: str) -> Path:
     """Returns the configuration of a hub id, which is fetched unless it is in the hub's cache. Raises `ModelError`."""
     name, revision = split_revision(model)
-    return Path(_from_hub(model, lambda hub: hub.hf_hub_download(name, "config.json", revision=revision)))
+    repository, folder = _split_folder(name)
+    return Path(
+        _from_hub(model, lambda hub: hub.hf_hub_download(repository, f"{folder}config.json", revision=revision))
+    )
 
 
 def snapshot(model: str, patterns: Sequence[str]) -> Path:
@@ -45,9 +61,11 @@ def snapshot(model: str, patterns: Sequence[str]) -> Path:
     Where it cannot, what lies in the hub's cache is taken as it is. Raises `ModelError` where there is nothing.
     """
     name, revision = split_revision(model)
-    options = {"revision": revision, "allow_patterns": list(patterns), "ignore_patterns": list(UNNEEDED)}
+    repository, folder = _split_folder(name)
+    wanted, unneeded = ([f"{folder}{pattern}" for pattern in each] for each in (patterns, UNNEEDED))
+    options = {"revision": revision, "allow_patterns": wanted, "ignore_patterns": unneeded}
     try:
-        return Path(_from_hub(model, lambda hub: hub.snapshot_download(name, **options)))
+        return Path(_from_hub(model, lambda hub: hub.snapshot_download(repository, **options))) / folder
     except ModelError:
         if kept := kept_directory(model):
             return kept
@@ -59,20 +77,23 @@ def kept_directory(model: str) -> Path | None:
     import huggingface_hub
 
     name, revision = split_revision(model)
+    repository, folder = _split_folder(name)
     try:
-        found = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+        found = huggingface_hub.try_to_load_from_cache(repository, f"{folder}config.json", revision=revision)
     except huggingface_hub.errors.HFValidationError:  # of a text that is no hub id
         return None
     return Path(found).parent if isinstance(found, str) else None
 
 
 def commit_of(path: Path) -> str | None:
-    """Returns the commit of a snapshot in the hub's cache; None for a directory of one's own.
+    """Returns the commit of a snapshot in the hub's cache, or of a folder in it; None for a directory of one's own.
 
     >>> commit_of(Path("hub/models--org--name/snapshots/0a1b2c"))
     '0a1b2c'
+    >>> commit_of(Path("hub/models--org--name/snapshots/0a1b2c/vae"))
+    '0a1b2c'
     """
-    return path.name if path.parent.name == "snapshots" else None
+    return next((place.name for place in (path, path.parent) if place.parent.name == "snapshots"), None)
 
 
 @contextmanager
@@ -130,8 +151,9 @@ def _from_hub(model: str, fetch: Callable[[Any], _T]) -> _T:
         raise ModelError(f"model {model!r} is neither a local directory nor a public model on the hub") from error
     except errors.RemoteEntryNotFoundError as error:
         raise ModelError(
-            f"model {model!r} on the hub has no config.json, so its family is unknown; merge an adapter first, and in "
-            f"place of weights of another program (GGUF, timm, open_clip) take those made for transformers"
+            f"model {model!r} on the hub has no config.json, so its family is unknown; merge an adapter first, in "
+            f"place of weights of another program (GGUF, timm, open_clip) take those made for transformers, and of a "
+            f"pipeline of diffusers name the model's folder behind it, as in org/name/vae"
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise ModelError(f"{_not_in_cache(model)}, and the hub cannot be reached; {_ELSEWHERE}") from error
@@ -150,7 +172,8 @@ def _not_in_cache(model: str) -> str:
     from huggingface_hub import constants
 
     name, revision = split_revision(model)
-    snapshots = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots"
+    repository = _split_folder(name)[0]
+    snapshots = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
     commits = sorted(path.name for path in snapshots.iterdir()) if snapshots.is_dir() else []
     if not commits:
         return f"model {model!r} is neither a local directory nor in the hub's cache"

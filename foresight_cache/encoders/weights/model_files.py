@@ -1,7 +1,8 @@
 """Files of a model, what is in them, and the device that the model runs on.
 
-A model text is a local directory or a hub id, which may have a revision behind it (`id@revision`). Only safetensors
-weights and text files are ever fetched or read: no pickle, and no code that comes with a model.
+A model text is a local directory or a hub id, which may have a revision behind it (`id@revision`), and before that the
+folder `vae` of a pipeline (`id/vae`). Only safetensors weights and text files are ever fetched or read: no pickle, and
+no code that comes with a model.
 """
 
 import hashlib
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
 SAFE_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
 """Patterns of files that are fetched from a hub: weights without pickle, configuration, vocabulary, chat template."""
 TEXT_FILES = tuple(pattern for pattern in SAFE_FILES if pattern != "*.safetensors")
+DIFFUSERS_FILES = ("config.json", *checkpoint_files.OF_DIFFUSERS, "diffusion_pytorch_model-*-of-*.safetensors")
+"""Patterns of the files of a model of diffusers; its weights in other number types are left where they are."""
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w.][\w./-]*)?")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(/vae)?(@[\w.][\w./-]*)?")
+_FAMILIES = {"AutoencoderKLLTXVideo": "ltx_vae"}
+"""Families by their class of diffusers, whose configurations have no `model_type`."""
 
 
 def model_type(model: str) -> str:
-    """Returns the architecture that a model's configuration names, such as `qwen2_5_vl`. Raises `ModelError`."""
+    """Returns the architecture that a model's configuration names, such as `qwen2_5_vl`.
+
+    A configuration of diffusers names a class: that of a family is its name here, any other one is the class itself.
+    Raises `ModelError`.
+    """
     path = _local(model)
     if path:
         checkpoint_files.check_directory(path)
@@ -60,10 +69,12 @@ def at_revision(model: str, revision: str | None) -> str:
     return f"{model}@{revision}"
 
 
-def weights_digest(path: Path) -> str:
+def weights_digest(
+    path: Path, names: checkpoint_files.Names = (checkpoint_files.WEIGHTS, checkpoint_files.INDEX)
+) -> str:
     """Returns the SHA-256 over names and contents of the files that a model is loaded from. Raises `ModelError`."""
     total = hashlib.sha256()
-    for file in checkpoint_files.weight_files(path):
+    for file in checkpoint_files.weight_files(path, names):
         total.update(f"{file.name}\0{file_digest(file)}\n".encode())
     return total.hexdigest()
 
@@ -113,7 +124,9 @@ def _local(model: str) -> Path | None:
 
 def _model_type(config: Path) -> str:
     try:
-        architecture = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        kind = settings.get("_class_name")
+        architecture = settings.get("model_type") or (_FAMILIES.get(kind, kind) if isinstance(kind, str) else None)
     except FileNotFoundError as error:
         known = near_forms.what_it_is(config.parent)
         told = f"is {known}" if known else "has no config.json, so it is not a model's directory"

@@ -8,6 +8,7 @@ _LLAVA = "take the edition for transformers by llava-hf, such as llava-hf/llava-
 _ONEVISION = "take the edition for transformers by llava-hf, such as llava-hf/llava-onevision-qwen2-7b-ov-hf"
 _INTERNVL = "take the edition for transformers, whose name ends in -hf, such as OpenGVLab/InternVL3-8B-hf"
 _QWEN = "take a vision-language model of Qwen, such as Qwen/Qwen2.5-VL-7B-Instruct"
+_VAE = "take the VAE of LTX-Video (AutoencoderKLLTXVideo), such as Lightricks/LTX-Video/vae"
 _WHOLE = "it is the language model alone; take the whole model that it is a part of"
 _TEXT = "it is the text tower alone; take the whole model that it is a part of"
 _VISION = "take a vision tower that is known, such as facebook/dinov2-base"
@@ -53,7 +54,9 @@ def advice(kind: str, families: Collection[str]) -> str | None:
     >>> advice("internvl_chat", ["internvl"])
     'take the edition for transformers, whose name ends in -hf, such as OpenGVLab/InternVL3-8B-hf'
     """
-    return None if kind in families else _ADVICE.get(kind)
+    if kind in families:
+        return None
+    return _VAE if kind.startswith("Autoencoder") else _ADVICE.get(kind)  # a class of diffusers
 
 
 def what_it_is(path: Path) -> str | None:

@@ -34,6 +34,10 @@ def test_constant_features_stop_the_job(value: float) -> None:
         check_features({"llm.embed": [GOOD, torch.full((4, 3), value)]}, ["a", "b"])
 
 
+def test_a_picture_that_a_model_made_may_be_black() -> None:
+    check_features({"vae.reconstruction": [torch.zeros(4, 3, dtype=torch.uint8)], "vae.latent": [GOOD]}, ["a"])
+
+
 def pixels(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (1, 28, 28, 3), dtype=np.uint8)
 

@@ -275,8 +275,8 @@ def test_it_passes_for_every_family(family: str) -> None:
     encoder = encoders.load(f"tiny:{family}", FLOAT)
     side = encoder.nearest_size(224, 224)[0]
     pictures = clouds(24, side)
-    points = [tap.name for tap in encoder.taps]
+    points = [tap.name for tap in encoder.taps if tap.level != "pixel"]
     found = scores(encoder, pictures, computed(encoder, pictures, points), range(24))
     check_orders(found)
-    assert best_order(found["vit.block_01"]) == "raster"
+    assert best_order(found.get("vit.block_01", found.get("vae.latent", {}))) == "raster"
     assert set(map(best_order, found.values())) <= {"raster", None}

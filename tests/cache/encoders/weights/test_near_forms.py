@@ -26,6 +26,7 @@ FLOAT = LoadOptions(dtype="float32", device="cpu")
         ("qwen2_5_vl_text", "it is the language model alone; take the whole model"),
         ("clip_text_model", "it is the text tower alone"),
         ("owlv2", "such as google/owlvit-base-patch32"),
+        ("AutoencoderKLWan", "take the VAE of LTX-Video (AutoencoderKLLTXVideo), such as Lightricks/LTX-Video/vae"),
     ],
 )
 def test_a_near_type_is_named_with_what_to_take(tmp_path: Path, kind: str, told: str) -> None:
