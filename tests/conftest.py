@@ -53,6 +53,11 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The commands of the documentation take longest of all and cannot be shared out: they come first, not last."""
+    items.sort(key=lambda item: item.name != "test_every_block_runs")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for all fuzzing, from whichever processes it ran in."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]

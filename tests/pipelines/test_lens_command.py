@@ -136,7 +136,7 @@ def test_memory_does_not_grow_with_the_index(tmp_path: Path) -> None:
         del vectors
         words = ("--index", tmp_path / f"I{times}", "--pages", 0, "--out", tmp_path / "out")
         most.append(peak_memory("lens", "run", tmp_path / "C", *words, "--device", "cpu"))
-    assert most[1] < most[0] + 30, most
+    assert most[1] < most[0] + 50, most  # half of what the index grew by
 
 
 def test_words_of_two_indices_are_compared(folder: Path, tmp_path: Path) -> None:

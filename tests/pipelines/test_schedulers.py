@@ -26,6 +26,11 @@ from tests.support.processes import finish, slurm, slurm_per_node, start, torchr
 
 Scheduler = Callable[[int, int], dict[str, str]]
 SCHEDULERS = (slurm, slurm_per_node, torchrun)
+IN_FOUR = [
+    *(pytest.param(scheduler, marks=pytest.mark.simulation) for scheduler in (slurm, torchrun)),
+    pytest.param(slurm_per_node, marks=pytest.mark.slow),
+]
+"""Schedulers that start four processes: CI tries one, since each process takes its time to import."""
 
 HEADS = ("mlp", "ridge")
 EPOCHS = 2
@@ -87,8 +92,7 @@ def test_the_last_rank_does_all_where_the_others_do_not_come(
     check_results(cache, tmp_path / "runs", alone)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", IN_FOUR)
 def test_training_in_four_processes(
     scheduler: Scheduler, cache: "scenes.Cache", alone: list[Result], tmp_path: Path
 ) -> None:
