@@ -233,6 +233,8 @@ def _origin(deck: Deck, carried: Carried, command: str, written: date) -> None:
     rows = [("study", f"{study.name}, version {study.version}; {study.digest}"), ("command", command)]
     for name, cache in carried.findings.evidence.caches.items():
         rows.append((f"cache of {name}", f"{cache.path}; fingerprint {cache.digest}"))
+    for name, words in carried.findings.evidence.words.items():
+        rows.append((f"index of {name}", f"{words.index}; fingerprint {words.index_digest}"))
     if first:
         rows.append(("versions", ", ".join(f"{name} {value}" for name, value in first.versions.items())))
     deck.table(("what", ""), [*rows, ("written", written.isoformat())])

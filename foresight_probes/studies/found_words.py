@@ -1,6 +1,5 @@
 """The words that were looked up for a study, and what they say of a measure at a point."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +35,8 @@ class FoundWords:
     top: int
     index: str
     """The index, in words."""
+    index_digest: str
+    """SHA-256 of its fingerprint, hexadecimal."""
     folder: Path
     verdicts: Path | None = None
     """What an outside judge said of `items`; None where nobody was asked."""
@@ -112,8 +113,3 @@ class FoundWords:
             groups=own.groups,
             needed=fewest(metric),
         )
-
-
-def described(words: Sequence[FoundWords]) -> str:
-    """Returns the indices of groups of words, each once."""
-    return "; ".join(dict.fromkeys(own.index for own in words))

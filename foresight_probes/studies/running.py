@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from foresight_cache.errors import ProbeError, TextIndexError
+from foresight_cache.records import digest
 from foresight_cache.runtime.durable_files import write_file
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
@@ -123,6 +124,7 @@ def _look_up(
             lenses=run.lenses,
             top=run.top,
             index=f"{run.index.path.name}: {run.index.rows:,} rows in each of the layers {layers}",
+            index_digest=digest(run.index.fingerprint),
             folder=folder,
             verdicts=plan.verdicts,
         )
