@@ -62,6 +62,7 @@ def _start(make: Callable[[Path, Path], None], inputs: Path, out: Path) -> int:
     if not process:
         status = 1
         try:
+            os.nice(10)  # on a busy machine, too, who kills looks more often than work goes on
             torch.set_num_threads(1)
             make(inputs, out)
             status = 0
