@@ -30,8 +30,8 @@ study-test: .venv  ## studies on planted caches, from twenty seeds each: the rig
 cluster-test: .venv  ## work on a Ray cluster of two nodes, while workers and nodes die, come and hang
 	$(BIN)/python -m pytest -m "cluster or slow" tests/pipelines/launchers
 
-fuzz: .venv  ## damaged and hostile inputs alone, with what became of them, and their sum
-	$(BIN)/python -m pytest -s tests/cache/fuzz
+fuzz: .venv  ## damaged and hostile inputs alone, four times as many, with what became of them, and their sum
+	FORESIGHT_FUZZ=all $(BIN)/python -m pytest -s tests/cache/fuzz tests/probes/fuzz
 
 lint: .venv  ## style and types
 	$(BIN)/ruff check .

@@ -27,6 +27,11 @@ _CHANGES = {
 """Audit events of what changes a place, by path; `open` is told apart by its mode."""
 
 
+def some(count: int) -> int:
+    """Returns how many of so many inputs are tried: a quarter, or all where `FORESIGHT_FUZZ` is `all` (`make fuzz`)."""
+    return count if os.environ.get("FORESIGHT_FUZZ") == "all" else -(-count // 4)
+
+
 class TookTooLong(BaseException):
     """No `Exception`, so that no parser's own `except Exception` takes it for a finding about the input."""
 

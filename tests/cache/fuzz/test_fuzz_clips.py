@@ -11,14 +11,14 @@ from foresight_cache.media import clips
 from foresight_cache.media.clips import clip_facts, decode_clip
 from tests.support.made_clips import counting
 from tests.support.mutations import damaged
-from tests.support.trial import Trials, generators
+from tests.support.trial import Trials, generators, some
 
 KINDS: dict[str, tuple[dict[str, Any], ...]] = {
     "mp4": ({}, {"muxer": {"movflags": "faststart"}}, {"codec": "mpeg4"}, {"rotation": 90}),
     "webm": ({}, {"codec": "libvpx"}, {"muxer": {"live": "1"}}),
     "avi": ({}, {"codec": "mjpeg", "pixel_format": "yuvj420p"}, {"codec": "libx264"}),
 }
-COUNT = 700
+COUNT = some(700)
 """Inputs per container."""
 
 

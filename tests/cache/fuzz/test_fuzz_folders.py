@@ -20,10 +20,10 @@ from foresight_cache.datasets import RawSample
 from foresight_cache.datasets.inventory import Inventory
 from foresight_cache.errors import DatasetError
 from foresight_cache.records import canonical_json
-from tests.support.trial import Trials, generators
+from tests.support.trial import Trials, generators, some
 
 Files = dict[str, bytes]
-FOLDERS_PER_LAYOUT = 560
+FOLDERS_PER_LAYOUT = some(560)
 NAMES = (
     *("._0.jpg", ".DS_Store", "Thumbs.db", "@eaDir/0.jpg", ".ipynb_checkpoints/0-checkpoint.png", "__MACOSX/._1.jpg"),
     *(

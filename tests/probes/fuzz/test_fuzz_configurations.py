@@ -12,8 +12,9 @@ import pytest
 from foresight_probes.sweeps.sweep import option_names
 from tests.support import scenes
 from tests.support.command import foresight
+from tests.support.trial import some
 
-COUNT = 2000
+COUNT = some(2000)
 TRAINED = 12
 """Of those that are accepted, so many are trained for real, which must then end well."""
 BASE = {

@@ -12,8 +12,9 @@ import pytest
 from foresight_probes.results.result import save_result
 from tests.probes.results.test_results import result
 from tests.support.command import foresight
+from tests.support.trial import some
 
-COUNT = 500
+COUNT = some(500)
 ODD: tuple[Any, ...] = (
     *(
         None,
@@ -123,5 +124,5 @@ def test_each_folder_is_shown_or_refused_in_one_sentence(part: int, sound: Path,
             shutil.rmtree(tmp_path / command, ignore_errors=True)
         assert contents(folder) == before
         shutil.rmtree(folder)
-    assert outcomes["runs", 0] > 5
-    assert outcomes["runs", 1] > 5
+    assert outcomes["runs", 0] > 1
+    assert outcomes["runs", 1] > 1
