@@ -113,7 +113,7 @@ def test_they_are_shown_and_offered(tmp_path: Path) -> None:
     assert lines["llm.layer_01"].endswith("halp:0 latentlens:1")
     assert lines["llm.final_norm"].endswith(f" latentlens:{layers}")
     assert "latentlens:" not in lines[f"llm.layer_{layers:02d}"]
-    assert completion.complete_points("E4,lat") == ["E4,latentlens:"]
+    assert completion.complete_points("E4,lat") == ["E4,latentlens", "E4,latentlens-text", "E4,latentlens:"]
     planted.write(tmp_path / "C", planted.plan(planted.fixed_points()))
     line: Any = SimpleNamespace(params={"cache": str(tmp_path / "C")}, args=())
     offered = completion.complete_cached_points(line, "halp:")
