@@ -128,7 +128,7 @@ def test_scores_are_those_of_a_ridge_regression() -> None:
     assert ridge_scores(tokens, [np.ones_like(told)], tested) == [0.0]
 
 
-# Twenty of twenty, with real and with random weights.
+# Runs with real and with random weights.
 
 REAL = "models/dinov2-small-saliency"
 WEIGHTS = {
@@ -151,8 +151,9 @@ def pool(request: pytest.FixtureRequest) -> tuple[Encoder, Pictures, Features]:
     return encoder, pictures, computed(encoder, pictures, points)
 
 
+@pytest.mark.parametrize("runs", [5, pytest.param(20, marks=pytest.mark.simulation)])
 @pytest.mark.parametrize("wrong", [None, *ORDERS[1:]])
-def test_twenty_of_twenty_runs(pool: tuple[Encoder, Pictures, Features], wrong: str | None) -> None:
+def test_all_of_many_runs(pool: tuple[Encoder, Pictures, Features], wrong: str | None, runs: int) -> None:
     encoder, pictures, features = pool
     levels = {tap.name: tap.level for tap in encoder.taps}
     changed = features
@@ -162,7 +163,7 @@ def test_twenty_of_twenty_runs(pool: tuple[Encoder, Pictures, Features], wrong: 
             grid = encoder.grid(levels[point], 1, *pictures[0].shape[:2])
             seen = places(wrong, grid, merged=encoder.takes_prompt and levels[point] == "merged")
             changed[point] = [sample[seen] for sample in samples]
-    for seed in range(20):
+    for seed in range(runs):
         chosen = np.random.default_rng(seed).permutation(len(pictures))[:24]
         found = scores(encoder, pictures, changed, chosen)
         if wrong is None:
