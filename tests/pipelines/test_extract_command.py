@@ -153,7 +153,7 @@ class TestBadInput:
         assert text.startswith("foresight: unknown model family 'qwen25vl'; did you mean 'qwen2_5_vl' or 'qwen2_vl'")
         assert text.endswith(
             "Known: clip, dinov2, dinov2_with_registers, dinov3_vit, gemma3, internvl, llava, llava_next, "
-            "llava_next_video, llava_onevision, molmo2, owlvit, paligemma, qwen2_5_vl, qwen2_vl, qwen3_vl, "
+            "llava_next_video, llava_onevision, ltx_vae, molmo2, owlvit, paligemma, qwen2_5_vl, qwen2_vl, qwen3_vl, "
             "qwen3_vl_moe, siglip, siglip2, smolvlm, yolos\n"
         )
         assert not (tmp_path / "C").exists()

@@ -39,11 +39,11 @@ def split_revision(model: str) -> tuple[str, str | None]:
 def _split_folder(name: str) -> tuple[str, str]:
     """Returns the repository of a hub id and, with a slash behind it, the folder in it.
 
-    >>> _split_folder("org/name/vae"), _split_folder("org/name")
-    (('org/name', 'vae/'), ('org/name', ''))
+    >>> _split_folder("org/name/vae"), _split_folder("org/name"), _split_folder("name")
+    (('org/name', 'vae/'), ('org/name', ''), ('name', ''))
     """
-    owner, repository, *folder = name.split("/")
-    return f"{owner}/{repository}", "".join(f"{part}/" for part in folder)
+    parts = name.split("/")
+    return "/".join(parts[:2]), "".join(f"{part}/" for part in parts[2:])
 
 
 def config_file(model: str) -> Path:
