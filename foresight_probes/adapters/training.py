@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foresight_cache.errors import UsageError
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.adapters.latent_model import LatentModel
 from foresight_probes.adapters.training_state import Progress, load_state, save_state
@@ -187,8 +188,11 @@ def predictions(
 
 
 def device_of(name: str) -> torch.device:
-    """Returns the device of a name; of `auto` the GPU if there is one."""
-    return torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    """Returns the device of a name; of `auto` the GPU if there is one. Raises `UsageError` for one that is missing."""
+    has_gpu = torch.cuda.is_available()
+    if {"cuda": not has_gpu, "mps": not torch.backends.mps.is_available()}.get(name):
+        raise UsageError(f"device is {name!r}, but torch finds none here; use 'auto' or 'cpu'")
+    return torch.device(name if name != "auto" else "cuda" if has_gpu else "cpu")
 
 
 def _inputs(batch: Batch, standardization: Standardization) -> tuple[list[Tensor], Tensor]:
