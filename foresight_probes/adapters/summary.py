@@ -78,11 +78,12 @@ def _is_whole_of(other: AdapterRun, run: AdapterRun) -> bool:
 
 
 def _gain(full: Table, without: Table, confidence: float) -> Interval | None:
-    scores = [
-        np.array([table[name] for name in (f"{ADAPTER}.mse", f"{ADAPTER}.cosine", f"{CHANCE}.mse")]).T
-        for table in (full, without)
-    ]
-    return bootstrap_difference(*scores, full["group"], latent_summary, "r2", confidence=confidence)
+    own, other = (_scores(table) for table in (full, without))
+    return bootstrap_difference(own, other, full["group"], latent_summary, "r2", confidence=confidence)
+
+
+def _scores(table: Table) -> np.ndarray:
+    return np.array([table[name] for name in (f"{ADAPTER}.mse", f"{ADAPTER}.cosine", f"{CHANCE}.mse")]).T
 
 
 def table_rows(finished: Finished) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -110,6 +111,16 @@ _LABELS = {
     "neighbour_ssim": "next frame's SSIM",
     "frame_difference_error": "frame difference error",
 }
+
+
+def pruning_lines(finished: Finished) -> list[str]:
+    """Returns a line for each run with a curve of R² over the tokens that are kept."""
+    lines = []
+    for run, result in finished:
+        parts = [f"{own['tokens']:,} tokens {own['r2']['value']:.3f}" for own in result.pruning]
+        if parts:
+            lines.append(f"{run.name} of {run.title}, R² of the tokens of the largest norm: {', '.join(parts)}")
+    return lines
 
 
 def remarks(finished: Finished) -> list[str]:
