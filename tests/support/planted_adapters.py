@@ -4,6 +4,7 @@ Latents are what a test says they are of the tokens; nothing of the adapters' ow
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,9 @@ def write_latents(place: Path, latents_SQC: np.ndarray, **how: Any) -> Cache:
     return write(place, {"vae.latent": latents_SQC}, levels, **how)
 
 
-def _sample(number: int, groups: int | None, name: str = "") -> Sample:
-    return Sample(
-        id=name or f"planted/train/{number:04d}",
+def _sample(number: int, groups: int | None, **other: str) -> Sample:
+    usual = Sample(
+        id=f"planted/train/{number:04d}",
         dataset="planted",
         split="train",
         group=f"clip-{number if groups is None else number % groups}",
@@ -130,9 +131,10 @@ def _sample(number: int, groups: int | None, name: str = "") -> Sample:
         height=64,
         frames=FRAMES,
     )
+    return replace(usual, **other)  # type: ignore[arg-type]
 
 
 def _row(number: int, groups: int | None, levels: Mapping[Level, Grid], other: Mapping[str, Any]) -> SampleRow:
     fields: dict[str, Any] = {"grids": dict(levels), "frames": tuple(range(FRAMES)), **other}
-    name = str(fields.pop("id", ""))
-    return SampleRow(sample=_sample(number, groups, name), status="ok", reason=None, **fields)
+    own = {name: fields.pop(name) for name in ("id", "group") if name in fields}
+    return SampleRow(sample=_sample(number, groups, **own), status="ok", reason=None, **fields)
