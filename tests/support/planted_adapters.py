@@ -3,6 +3,7 @@
 Latents are what a test says they are of the tokens; nothing of the adapters' own code takes part in that.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,7 @@ def write(
             "model": {"name": "planted", "weights": "random", "dtype": "float32", "taps": [*points], **(model or {})},
             "dataset": {"name": "planted"},
             "input": {"size": f"{SIDE}x{SIDE}"},
+            "planted": hashlib.sha256(b"".join(own.tobytes() for own in arrays.values())).hexdigest(),
         },
         samples_per_shard=samples,
         shards=(ShardSource(name="shard-000000.tar", sha256="0" * 64, samples=samples),),
