@@ -18,6 +18,7 @@ OF_FRAMES = ("psnr", "ssim", "lpips", "edge_f1")
 OVER_TIME = ("neighbour_ssim", "frame_difference_error")
 """Measures of neighbouring frames: their SSIM, which the source has too, and the error of their difference."""
 NAMES = (*OF_FRAMES, *OVER_TIME)
+_FRAMES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def clip_scores(
     """
     clip, source = _pictures(clip_THWC), _pictures(source_THWC)
     edges = [edge_f1(edge_map(one), edge_map(other)) for one, other in zip(clip_THWC, source_THWC, strict=True)]
-    lpips = distance(clip, source).double().numpy() if distance else np.full(len(clip), np.nan)
+    lpips = _lpips(distance, clip, source) if distance else np.full(len(clip), np.nan)
     frames = {
         "psnr": psnr(clip, source).double().numpy(),
         "ssim": ssim(clip, source).double().numpy(),
@@ -69,6 +70,14 @@ def source_over_time(source_THWC: np.ndarray) -> float:
 def picture_summary(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the mean of each of `NAMES` over clips, of scores [S, 6]."""
     return {name: mean(values, counts_RS) for name, values in zip(NAMES, np.asarray(scores).T, strict=True)}
+
+
+def _lpips(distance: PerceptualDistance, clip: Tensor, source: Tensor) -> np.ndarray:
+    device = next(distance.parameters()).device
+    starts = range(0, len(clip), _FRAMES_AT_ONCE)
+    parts = [distance(*(own[at : at + _FRAMES_AT_ONCE].to(device) for own in (clip, source))) for at in starts]
+    values: np.ndarray = torch.cat(parts).double().cpu().numpy()
+    return values
 
 
 def _over_time(clip: Tensor, source: Tensor) -> dict[str, float]:

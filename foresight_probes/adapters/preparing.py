@@ -12,6 +12,7 @@ from foresight_probes.adapters.decoder import Decoder
 from foresight_probes.adapters.measuring import Pictures
 from foresight_probes.adapters.plan import AdapterPlan, AdapterRequest
 from foresight_probes.adapters.running import AdapterWork, prepare
+from foresight_probes.adapters.training import device_of
 from foresight_probes.metrics.perceptual import PerceptualDistance
 from foresight_probes.sweeps.perceptual_versions import perceptual_versions
 
@@ -56,6 +57,8 @@ def open_work(
     work = AdapterWork(plan, measured_by={"pictures": versions}, not_measured=not_measured, shares=tuple(shares))
     if not prepare(work):
         return work
+    if distance:
+        distance.to(device_of(request.options.device))
     return replace(work, pictures=Pictures(plan.aligned, _decoder(plan.aligned, vae, request), distance))
 
 

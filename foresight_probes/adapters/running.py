@@ -21,6 +21,7 @@ from foresight_probes.adapters.measuring import ADAPTER, Pictures, intervals, me
 from foresight_probes.adapters.plan import AdapterPlan, AdapterRun
 from foresight_probes.adapters.pruning import keep_largest, tokens_kept
 from foresight_probes.adapters.training import TARGET, Fitted, Training, device_of, predictions
+from foresight_probes.adapters.training_state import check_identity
 from foresight_probes.features.datamodule import FeatureData
 from foresight_probes.features.standardization import Standardization
 from foresight_probes.results.checkpoints import load_checkpoint, to_bytes
@@ -167,6 +168,10 @@ def prepare(work: AdapterWork) -> list[AdapterRun]:
         if not 0 < share <= 1:
             raise UsageError(f"share {share:g} of tokens is not possible, expected a number over 0 and at most 1")
     pending = work.pending()
+    for run in pending:
+        for fold in range(len(work.plan.splits)):
+            for path in (weights_path(run.path(work.plan.out), fold), _state(run.path(work.plan.out), fold)):
+                check_identity(path, work.plan.digest(run, fold))
     if pending:
         work._latents  # noqa: B018 - reads and checks them
     return pending

@@ -88,13 +88,16 @@ def _scores(table: Table) -> np.ndarray:
 
 def table_rows(finished: Finished) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Returns headings and rows for a terminal: what is measured of the adapter, with chance and oracle beside it."""
-    head = ["adapter", "points", "parameters", "R²", "MSE (chance)", "cosine (chance)"]
+    several = len({run.seed for run, _ in finished}) > 1
+    head = ["adapter", "points", *(["seed"] if several else []), "parameters", "R²"]
+    head += ["MSE (chance)", "cosine (chance)"]
     pictured = [name for name in NAMES if any(name in result.metrics.get(ORACLE, {}) for _, result in finished)]
     head += [f"{_LABELS[name]} (oracle)" for name in pictured]
     rows = []
     for run, result in finished:
         own, chance = result.metrics[ADAPTER], result.metrics[CHANCE]
         row = [run.adapter if run.left_out is None else f"{run.adapter}, one left out", run.title]
+        row += [str(run.seed)] if several else []
         row += [f"{result.parameters / 1e6:.3g} M", interval_text(own.get("r2"))]
         row += [f"{_number(own.get(name))} ({_number(chance.get(name))})" for name in ("mse", "cosine")]
         oracle = result.metrics.get(ORACLE, {})

@@ -1,7 +1,8 @@
 """What a training has come to, kept so that one that was killed goes on to the same weights."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,8 @@ def load_state(path: Path, identity: str, model: nn.Module, optimiser: torch.opt
     """
     if not path.exists():
         return Progress()
+    check_identity(path, identity)
     tensors, metadata = _read(path)
-    if metadata.get(_IDENTITY) != identity:
-        raise ProbeError(
-            f"{path} holds the training of another adapter, or of one on other data or with other options; remove it, "
-            "or name another --out"
-        )
     model.load_state_dict(_under(tensors, _MODEL))
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(tensors, _OPTIMISER).items():
@@ -77,11 +74,30 @@ def load_state(path: Path, identity: str, model: nn.Module, optimiser: torch.opt
     return Progress(**json.loads(metadata[_PROGRESS]), best=_under(tensors, _BEST))
 
 
+def check_identity(path: Path, identity: str) -> None:
+    """Raises `ProbeError` for a state, or weights, of another adapter, of other data or options; not for no file."""
+    if path.exists() and _metadata(path).get(_IDENTITY) != identity:
+        raise ProbeError(
+            f"{path} holds the training of another adapter, or of one on other data or with other options; remove it, "
+            "or name another --out"
+        )
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with _damage_named(path), safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with _damage_named(path), safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+        yield
     except (OSError, ValueError, SafetensorError) as error:
         raise ProbeError(f"{path} is damaged ({error}); remove it and run the same command again") from error
 

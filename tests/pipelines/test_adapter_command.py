@@ -132,10 +132,10 @@ def test_real_clips_from_tokens_of_a_language_model_to_pictures(assets: Path, tm
     """Short clips of four videos: two streams of one model, each video tested once, LPIPS from real weights."""
     for source in sorted((assets / "data/videos").iterdir()):
         with av.open(str(source)) as video:
-            frames = [frame.reformat(224, 224).to_ndarray(format="rgb24") for frame in islice(video.decode(video=0), 9)]
+            pictures = [frame.reformat(224, 224) for frame in islice(video.decode(video=0), 9)]
         target = tmp_path / "raw" / f"{source.stem}.mp4"
         target.parent.mkdir(exist_ok=True)
-        target.write_bytes(encode(frames))
+        target.write_bytes(encode(picture.to_ndarray(format="rgb24").astype(np.uint8) for picture in pictures))
     prepare("video-folder", root=tmp_path / "raw", out=tmp_path / "S")
     usual = ("--size", 224, "--frames", 9)
     tokens = ("--model", "tiny:qwen2_5_vl", "--points", "vit.pre_merge,llm.layer_02", "--device", "cpu")

@@ -64,7 +64,8 @@ def linear(means_SQD: np.ndarray, channels: int = 3, seed: int = 1) -> np.ndarra
     draw = np.random.default_rng(seed)
     latents = means_SQD @ draw.normal(size=(means_SQD.shape[2], channels))
     deviation = latents.std(axis=(0, 2), keepdims=True)  # of each cell: a single frame's mean varies more
-    return (latents / deviation + draw.normal(size=channels)).astype(np.float32)
+    latents = latents / deviation + draw.normal(size=channels)
+    return np.asarray(latents, np.float32)
 
 
 def write(

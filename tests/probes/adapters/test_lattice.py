@@ -38,7 +38,8 @@ def cells(tokens_SND: np.ndarray, grid: Grid) -> np.ndarray:
     """The mean over the slots of each cell."""
     resampling = Resampling(Lattice.of_tokens(grid, planted.FRAMES), LATTICE)
     found = resampling(torch.from_numpy(tokens_SND)).unflatten(2, (resampling.slots, -1))
-    return found.mean(2).numpy()
+    means_SQD: np.ndarray = found.mean(2).numpy()
+    return means_SQD
 
 
 def test_cells_are_means_over_the_tokens_that_they_cover() -> None:

@@ -1,5 +1,7 @@
 """Measures of latents and of decoded clips, held to scikit-image and to plain sums."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -23,7 +25,9 @@ def clip(seed: int, frames: int = 4) -> np.ndarray:
 def similarity(one: np.ndarray, other: np.ndarray) -> float:
     """Scikit-image's SSIM, with windows that lie inside alone."""
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    _, full = structural_similarity(one, other, channel_axis=-1, full=True, **settings)
+    _, full = structural_similarity(  # type: ignore[no-untyped-call]
+        one, other, channel_axis=-1, full=True, **settings
+    )
     return float(full[5:-5, 5:-5].mean())
 
 
@@ -32,7 +36,7 @@ def test_each_frame_and_each_pair_of_neighbours() -> None:
     found = clip_scores(other, source)
     assert set(found.numbers) == set(NAMES)
     for frame in range(4):
-        expected = peak_signal_noise_ratio(source[frame], other[frame], data_range=255)
+        expected = peak_signal_noise_ratio(source[frame], other[frame], data_range=255)  # type: ignore[no-untyped-call]
         assert found.frames["psnr"][frame] == pytest.approx(expected, abs=1e-3)
         assert found.frames["ssim"][frame] == pytest.approx(similarity(source[frame], other[frame]), abs=1e-4)
     neighbours = np.mean([similarity(other[frame], other[frame + 1]) for frame in range(3)])
@@ -68,7 +72,7 @@ def test_a_gap_is_of_the_same_clips() -> None:
     """An oracle that is better by exactly 2 dB on each clip: a gap without any spread, however much clips differ."""
     draw = np.random.default_rng(0)
     psnr = draw.uniform(10, 40, 20)
-    table = {"group": [str(number) for number in range(20)]}
+    table: dict[str, list[Any]] = {"group": [str(number) for number in range(20)]}
     for what in ("adapter", "mean_latent", ORACLE):
         table |= {f"{what}.{name}": draw.uniform(size=20).tolist() for name in NAMES}
     table |= {f"{what}.{name}": [1.0] * 20 for what in ("adapter", "mean_latent") for name in ("mse", "cosine")}
