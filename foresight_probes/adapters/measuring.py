@@ -41,6 +41,7 @@ class Pictures:
     decoder: Decoder
     distance: PerceptualDistance | None
     _known: dict[tuple[str, int, int], ClipScores] = field(default_factory=dict)
+    _over_time: dict[int, float] = field(default_factory=dict)
 
     def of(self, sample: int, fold: int, latent_QC: Tensor, constant_QC: Tensor) -> dict[str, ClipScores]:
         """Returns measures of the prediction, the mean latent and the oracle of a joined sample."""
@@ -55,7 +56,9 @@ class Pictures:
 
     def source_over_time(self, sample: int) -> float:
         """Returns the similarity of neighbouring frames of a source clip."""
-        return source_over_time(self._source(sample))
+        if sample not in self._over_time:
+            self._over_time[sample] = source_over_time(self._source(sample))
+        return self._over_time[sample]
 
     def _oracle(self, sample: int) -> ClipScores:
         key = (ORACLE, sample, 0)
