@@ -74,6 +74,20 @@ def test_noise_gives_chance(folder: Path, tmp_path: Path) -> None:
     assert abs(r2(result)) < 0.05
 
 
+def test_the_mean_latent_takes_the_place_of_what_is_worse(folder: Path, tmp_path: Path) -> None:
+    """Each cell has a latent of its own, and the adapter takes steps too small to learn that."""
+    draw = np.random.default_rng(4)
+    latents = draw.normal(size=(1, 8, 3)) + 0.1 * draw.normal(size=(SAMPLES, 8, 3))
+    planted.write_latents(tmp_path / "L", latents.astype(np.float32))
+    options = replace(SHORT, learning_rate=1e-9, epochs=2)
+    request = AdapterRequest(adapters=("mlp",), points=("vit.pre_merge",), capacities=(0.01,), options=options)
+    own = open_work([str(folder / "T")], str(tmp_path / "L"), request, tmp_path / "O", decode=False)
+    ((run, result),) = own.results()
+    assert (result.folds[0]["epoch"], r2(result)) == (0, 0)
+    assert "mlp-0.01M-seed0 of vit.pre_merge: no better than the mean latent" in summary.remarks([(run, result)])
+    assert bool(load_adapter(own.plan, run).model.is_constant)
+
+
 def test_a_second_stream_wins_only_where_it_adds_something(folder: Path, tmp_path: Path) -> None:
     """Planted both ways: latents of both points, and of the first one alone."""
     gains = {}
