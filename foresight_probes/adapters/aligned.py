@@ -203,7 +203,7 @@ def _check_same_samples(cache: Cache, latents: Cache) -> None:
             )
     for field, what in _SAME.items():
         pairs = _values(own, other, field)
-        differing = [name for name, (mine, theirs) in pairs.items() if mine != theirs]
+        differing = [name for name, (mine, theirs) in pairs.items() if _differ(field, mine, theirs)]
         if differing:
             mine, theirs = pairs[differing[0]]
             raise UsageError(
@@ -211,6 +211,12 @@ def _check_same_samples(cache: Cache, latents: Cache) -> None:
                 f"{latents.path}: {differing[0]} has {_short(mine)} and {_short(theirs)}; extract both with the same "
                 "--frames, --size and --fit"
             )
+
+
+def _differ(field: str, one: Any, other: Any) -> bool:
+    if field == "reversed":  # None where it was not asked for, which is forwards
+        return bool(one) != bool(other)
+    return bool(one != other) and not (field == "grid_pixel" and None in (one, other))
 
 
 def _values(

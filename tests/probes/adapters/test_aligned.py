@@ -42,7 +42,10 @@ def test_rows_belong_together_whatever_their_order(latents: Cache, tmp_path: Pat
 
 
 def test_quarantined_samples_are_left_out(latents: Cache, tmp_path: Path) -> None:
-    tokens = planted.write_tokens(tmp_path / "T", planted.tokens(SAMPLES), bad=[2])
+    """And a clip that was not reversed is one of which nobody asked that."""
+    tokens = planted.write_tokens(
+        tmp_path / "T", planted.tokens(SAMPLES), bad=[2], change=lambda _: {"reversed": False}
+    )
     assert [row["id"][-1] for row in Aligned((tokens,), latents).samples] == list("01345")
 
 
