@@ -80,6 +80,11 @@ class Aligned:
         return tuple(found)
 
     @property
+    def left_out(self) -> int:
+        """Number of samples that are quarantined in one of the caches."""
+        return len(self.latents.rows) - len(self.rows)
+
+    @cached_property
     def samples(self) -> list[SampleTableRow]:
         """The samples' rows of the table of latents."""
         return [self.latents.rows[numbers[-1]] for numbers in self.rows]
@@ -96,8 +101,8 @@ class Aligned:
 
     @property
     def frames(self) -> int:
-        """Frames of each clip."""
-        return len(self.samples[0]["frame_indices"])
+        """Frames of each clip; 1 of an image."""
+        return max(1, len(self.samples[0]["frame_indices"]))
 
     @property
     def channels(self) -> int:

@@ -148,6 +148,8 @@ def _carry_out(
     with progress("load", None):
         work = open_work(tokens, latents, request, out, **how)
     make_folder(out)
+    if left_out := work.plan.aligned.left_out:
+        say(f"{left_out} of {len(work.plan.aligned.latents)} samples are left out: quarantined in one of the caches")
     with progress("adapter", None) as advance:
         finished = list(work.results(advance))
     found = summary.summary_json(work.plan, finished)

@@ -46,7 +46,9 @@ def test_quarantined_samples_are_left_out(latents: Cache, tmp_path: Path) -> Non
     tokens = planted.write_tokens(
         tmp_path / "T", planted.tokens(SAMPLES), bad=[2], change=lambda _: {"reversed": False}
     )
-    assert [row["id"][-1] for row in Aligned((tokens,), latents).samples] == list("01345")
+    aligned = Aligned((tokens,), latents)
+    assert [row["id"][-1] for row in aligned.samples] == list("01345")
+    assert aligned.left_out == 1
 
 
 @pytest.mark.parametrize(
