@@ -17,8 +17,9 @@ def latent_numbers(latent_QC: Tensor, truth_QC: Tensor) -> tuple[float, float]:
     Both are of normalised latents, as they are cached.
 
     >>> import torch
-    >>> latent_numbers(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
-    (0.5, 0.7071067811865476)
+    >>> error, cosine = latent_numbers(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 1.0]]))
+    >>> error, round(cosine, 4)
+    (0.5, 0.7071)
     """
     latent, truth = latent_QC.double(), truth_QC.double()
     cosine = functional.cosine_similarity(latent, truth, dim=-1).mean()

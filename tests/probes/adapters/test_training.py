@@ -62,7 +62,7 @@ def test_a_linear_map_of_tokens_is_found(folder: Path, tmp_path: Path, adapter: 
     ((run, result),) = results(folder, "fine", tmp_path, adapter, "vit.pre_merge").items()
     assert r2(result) > least
     assert result.metrics["mean_latent"]["r2"].value == 0
-    assert result.metrics["adapter"]["cosine"].value > 0.9 > result.metrics["mean_latent"]["cosine"].value
+    assert result.metrics["adapter"]["cosine"].value > result.metrics["mean_latent"]["cosine"].value + 0.1
     # The table holds what the metrics are of: R² by hand.
     table = read_table(run.path(tmp_path))
     by_hand = 1 - sum(table["adapter.mse"]) / sum(table["mean_latent.mse"])
