@@ -1,5 +1,6 @@
 """What every adapter of the registry promises, and what tokens are left of a clip that is pruned."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from foresight_cache.errors import UsageError
 from foresight_probes.adapters import networks
 from foresight_probes.adapters.lattice import Lattice
 from foresight_probes.adapters.networks.layers.base import Shape, TokenStream
+from foresight_probes.adapters.networks.layers.streams import AttendedStream
 from foresight_probes.adapters.pruning import keep_largest
 from foresight_probes.features.standardization import Standardization
 from tests.support import planted_adapters as planted
@@ -63,6 +65,19 @@ def test_every_stream_is_read_unless_it_is_left_out(name: str) -> None:
             changed = [own + 1.0 * (place == number) * torch.randn(own.shape) for place, own in enumerate(before)]
             is_same = torch.equal(adapter(changed), adapter(before))
             assert is_same == (number == left_out)
+
+
+def test_heads_look_around_their_own_place() -> None:
+    """What is added to logits, from the distance of every pair of centres."""
+    given, stream = STREAMS[0].lattice, AttendedStream(5, STREAMS[0].lattice, LATENT, 16)
+    stream.slopes_H3.data = torch.rand(stream.slopes_H3.shape)
+    unit = np.array([8, 1 / planted.LATENT.h, 1 / planted.LATENT.w])
+    apart_QN3 = (given.centres()[None] - LATENT.centres()[:, None]) / unit
+    for head in (0, 5):
+        away = apart_QN3 - stream.offsets_H3[head].detach().numpy()
+        slopes = torch.nn.functional.softplus(stream.slopes_H3[head]).detach().numpy()
+        expected = -(away**2 * slopes).sum(2)
+        np.testing.assert_allclose(stream._nearness()[head].detach().numpy(), expected, atol=1e-4)
 
 
 def test_a_closed_gate_lets_nothing_through() -> None:

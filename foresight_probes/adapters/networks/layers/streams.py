@@ -79,7 +79,9 @@ class AttendedStream(nn.Module):
     learned: a Gaussian in the cells of the latent.
     """
 
-    apart_QN3: Tensor
+    steps_ST: Tensor
+    rows_HY: Tensor
+    columns_WX: Tensor
 
     def __init__(self, channels: int, given: Lattice, wanted: Lattice, width: int) -> None:
         super().__init__()
@@ -87,9 +89,14 @@ class AttendedStream(nn.Module):
         self.places, self.queries = Places(given, width), Places(wanted, width)
         self.key, self.query, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
         longest = max(last - first for first, last in wanted.steps)
-        unit = np.array([longest, 1 / wanted.grid.h, 1 / wanted.grid.w])
-        apart = (given.centres()[None] - wanted.centres()[:, None]) / unit
-        self.register_buffer("apart_QN3", torch.from_numpy(apart).float(), persistent=False)
+        axes = (
+            ("steps_ST", wanted.steps, given.steps, longest),
+            ("rows_HY", wanted.rows, given.rows, 1 / wanted.grid.h),
+            ("columns_WX", wanted.columns, given.columns, 1 / wanted.grid.w),
+        )
+        for name, one, other, unit in axes:
+            apart = np.array(other).mean(1)[None] - np.array(one).mean(1)[:, None]
+            self.register_buffer(name, torch.from_numpy(apart / unit).float(), persistent=False)
         offsets_H3 = torch.zeros(HEADS, 3)
         offsets_H3[:, 0] = torch.linspace(-0.5, 0.5, HEADS)  # heads begin at other times of a step
         self.offsets_H3 = nn.Parameter(offsets_H3)
@@ -115,9 +122,16 @@ class AttendedStream(nn.Module):
         return found_BQD
 
     def _nearness(self) -> Tensor:
-        """Returns what is added to the logits of each head, [H, Q, N]."""
-        away_HQN3 = self.apart_QN3[None] - self.offsets_H3[:, None, None]
-        return -(away_HQN3.square() * functional.softplus(self.slopes_H3)[:, None, None]).sum(-1)
+        """Returns what is added to the logits of each head, [H, Q, N]; a sum over axes, so that one array is large."""
+        slopes_H3, offsets_H3 = functional.softplus(self.slopes_H3), self.offsets_H3
+        parts = []
+        for axis, apart_AB in enumerate((self.steps_ST, self.rows_HY, self.columns_WX)):
+            away_HAB = apart_AB[None] - offsets_H3[:, axis, None, None]
+            near_HAB = -slopes_H3[:, axis, None, None] * away_HAB.square()
+            shape = [len(near_HAB), *(1 for _ in range(6))]
+            shape[1 + axis], shape[4 + axis] = apart_AB.shape
+            parts.append(near_HAB.reshape(shape))
+        return sum(parts[1:], parts[0]).flatten(1, 3).flatten(2)
 
 
 class Gates(nn.Module):
