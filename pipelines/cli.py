@@ -14,6 +14,7 @@ from typer.main import get_command
 from foresight_cache.errors import ForesightError, ForesightWarning
 from foresight_cache.runtime.interruption import STOP_SIGNALS
 from pipelines.commands import (
+    adapter,
     answers,
     bench,
     calibrate,
@@ -87,6 +88,7 @@ for name, module in {
     "bench": bench,
 }.items():
     app.command(name)(module.run)
+app.add_typer(adapter.app, name="adapter")
 app.add_typer(lens.app, name="lens")
 app.add_typer(models.app, name="models")
 app.add_typer(tasks.app, name="tasks")

@@ -65,6 +65,13 @@ def complete_heads(incomplete: str) -> list[str]:
     return _go_on([*heads.names(), *heads.ALIASES], incomplete)
 
 
+def complete_adapters(incomplete: str) -> list[str]:
+    """Returns lists of adapters that go on with a last one."""
+    from foresight_probes.adapters import networks
+
+    return _go_on(networks.names(), incomplete)
+
+
 def complete_points(incomplete: str) -> list[str]:
     """Returns lists of points that go on with an alias, a set, or what stands before a paper's number of a layer."""
     from foresight_cache.points import NUMBERINGS, SHORT_NAMES

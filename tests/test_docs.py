@@ -60,11 +60,12 @@ def test_links_lead_somewhere() -> None:
 def test_every_command_and_component_is_documented() -> None:
     from foresight_cache import encoders
     from foresight_probes import controls, heads, tasks
+    from foresight_probes.adapters import networks
     from pipelines.cli import app
 
     text = "".join(page.read_text() for page in PAGES)
     names = [f"foresight {command.name}" for command in [*app.registered_commands, *app.registered_groups]]
-    for name in [*names, *encoders.names(), *controls.names(), *heads.names(), *tasks.names()]:
+    for name in [*names, *encoders.names(), *controls.names(), *heads.names(), *tasks.names(), *networks.names()]:
         assert name in text, f"{name} is not documented"
 
 

@@ -1,0 +1,1 @@
+"""Adapters: lattices, joined caches, training, measures."""
