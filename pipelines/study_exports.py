@@ -18,12 +18,15 @@ class Exports:
 
     raters: Path | None
     judge: Path | None
+    verdicts: Path | None = None
+    """File of a judge's verdicts, which are of no use where nothing is looked up."""
 
     def require(self, study: "Study", *, dry_run: bool) -> None:
         """Raises `UsageError` where there will be nothing to ask."""
         for folder, option, has, key in (
             (self.raters, "--raters", study.raters is not None, "raters"),
             (self.judge, "--export-judge", bool(study.words), "words"),
+            (self.verdicts, "--import-judge", bool(study.words), "words"),
         ):
             if folder and (dry_run or not has):
                 why = "--dry-run finds nothing out" if dry_run else f"{study.name} has no key '{key}'"

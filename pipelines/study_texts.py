@@ -16,10 +16,19 @@ def print_plan(plan: "StudyPlan", *, json_output: bool) -> None:
     from pipelines.tables import text_table
 
     rows, missing = estimates(plan), extraction_estimates(plan)
+    looks = [
+        {
+            **{"words": name, "samples": len(own.run.numbers), "points": own.run.points},
+            "kept": own.is_kept(plan.out / WORDS / name),
+        }
+        for name, own in plan.words.items()
+    ]
     if json_output:
-        print_json({"runs": [row.to_json() for row in rows], "extractions": [row.to_json() for row in missing]})
+        runs, extractions = ([row.to_json() for row in each] for each in (rows, missing))
+        print_json({"runs": runs, "words": looks, "extractions": extractions})
         return
-    print(*text_table(rows[0].COLUMNS if rows else ("runs",), [row.cells() for row in rows]), sep="\n")
+    if rows or not looks:
+        print(*text_table(rows[0].COLUMNS if rows else ("runs",), [row.cells() for row in rows]), sep="\n")
     for name, own in plan.words.items():
         state = "kept" if own.is_kept(plan.out / WORDS / name) else "to be looked up"
         print(f"{name}: words of {len(own.run.numbers):,} samples at {', '.join(own.run.points)}, {state}")

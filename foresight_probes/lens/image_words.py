@@ -1,18 +1,19 @@
 """Words that people wrote about an image, and the word that a neighbour stands for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from foresight_cache.sample_table import SampleTableRow
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(r"([^\W_]+)(?:['’][^\W_]+)*")
 
 
 def words_in(text: str) -> list[str]:
-    """Returns the words of a text in lower case, without punctuation.
+    """Returns the words of a text in lower case, without punctuation and what follows an apostrophe.
 
     >>> words_in("A dog's ball, on the_grass!")
-    ['a', "dog's", 'ball', 'on', 'the', 'grass']
+    ['a', 'dog', 'ball', 'on', 'the', 'grass']
     """
     return _WORD.findall(text.lower().replace("_", " "))
 
@@ -25,7 +26,7 @@ STOP_WORDS = frozenset(
         "between behind beside around along across against about for as than like while during after before inside "
         "outside upon and or but nor so if when where there here not also too very just only "
         "is are was were be been being am has have had having do does did doing can could will would may might must "
-        "shall should s t re ve ll d m don isn aren wasn doesn didn"
+        "shall should s t re ve ll d m don isn aren wasn weren doesn didn hasn haven hadn couldn wouldn shouldn won let"
     )
 )
 """Words of English grammar, which say nothing of an image."""
@@ -48,17 +49,24 @@ def telling(words: Iterable[str]) -> frozenset[str]:
 
 
 def words_of_image(row: SampleTableRow) -> frozenset[str]:
-    """Returns the telling words of a sample's captions, or, where it has none, of the names of its objects and class.
+    """Returns the telling words of a sample's captions, or, where these have none, of the names of what it shows.
 
-    Empty where nobody wrote anything about it.
+    Names are those of objects, class, scene and action. Empty where nobody wrote anything about it.
     """
     annotations = row["annotations"]
-    texts = list(annotations.get("captions") or ())
-    if not texts:
-        texts = [str(each["category"]) for each in annotations.get("objects") or () if each.get("category")]
-        texts += [annotations["class"]["name"]] if "class" in annotations else []
-        texts += [annotations["scene"]] if annotations.get("scene") else []
+    return _telling_words(annotations.get("captions") or ()) or _telling_words(_names(annotations))
+
+
+def _telling_words(texts: Iterable[str]) -> frozenset[str]:
     return telling(word for text in texts for word in words_in(text))
+
+
+def _names(annotations: Mapping[str, Any]) -> Iterator[str]:
+    parts = [annotations, *(annotations.get(kind) or {} for kind in ("tracks", "motion"))]
+    yield from (str(own["category"]) for part in parts for own in part.get("objects") or () if own.get("category"))
+    for kind, field in (("class", "name"), ("action", "label")):
+        yield str((annotations.get(kind) or {}).get(field) or "")
+    yield str(annotations.get("scene") or "")
 
 
 def whole_word(token: str, phrase: str | None) -> str:

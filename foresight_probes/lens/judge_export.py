@@ -33,10 +33,11 @@ def export_items(items: Sequence[JudgeItem], cache: Cache, out: Path) -> None:
     """
     try:
         (out / PICTURES).mkdir(parents=True, exist_ok=True)
-        lines = []
+        lines, written = [], set[str]()
         for item in items:
             name = f"{PICTURES}/{item.number:06d}-{item.frame}-{'-'.join(map(str, item.box))}.png"
-            if not (out / name).exists():
+            if name not in written:
+                written.add(name)
                 write_file(out / name, _marked(cache[PIXELS].grid(item.number)[item.frame], item), durable=False)
             line = {"id": item.id, "picture": name, "box": list(item.box), "words": list(item.words)}
             lines.append(json.dumps({**line, "question": QUESTION}, ensure_ascii=False) + "\n")

@@ -1,7 +1,7 @@
 """What an outside judge is asked about words: tokens with their own words, and with those of other images."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from foresight_cache.errors import AnswersError, ProbeError
 from foresight_cache.json_lines import read_json_lines
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
+from foresight_cache.sample_table import SampleTableRow
 from foresight_cache.samples import Grid
 from foresight_probes.lens.match_rates import neighbours
+from foresight_probes.lens.picture_mask import shows_picture
 from foresight_probes.metrics import Scores
 from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.groups import effective_groups
@@ -66,7 +68,7 @@ def judge_items(table: Path, cache: Cache, each: int = EACH) -> list[JudgeItem]:
     for sample, place, found in neighbours(table):
         grid = cache[place[0]].grid_of(numbers[sample])
         own = best.setdefault(place, [])
-        for token in _inner(grid):
+        for token in _inner(cache.rows[numbers[sample]], grid):
             key = hashlib.sha256(f"judge {sample} {grid} {token}".encode()).digest()
             own.append((key, sample, token, tuple(found.words_QK[token].tolist())))
         best[place] = sorted(own)[: 4 * each]  # more than are judged, so that words of other images can be found
@@ -81,12 +83,13 @@ def judge_items(table: Path, cache: Cache, each: int = EACH) -> list[JudgeItem]:
     return sorted(items, key=lambda item: item.id)
 
 
-def _inner(grid: Grid) -> list[int]:
-    """Returns the tokens that have neighbours on all sides, or all of a grid that has none such."""
+def _inner(row: SampleTableRow, grid: Grid) -> list[int]:
+    """Returns the tokens of the picture that have neighbours on all sides, or all of a grid that has none such."""
     margin = BOX // 2
     tokens = np.arange(grid.tokens).reshape(grid)
     inner = tokens[:, margin : grid.h - margin, margin : grid.w - margin]
-    found: list[int] = (inner if inner.size else tokens).ravel().tolist()
+    seen_N = shows_picture(row, grid)
+    found: list[int] = [token for token in (inner if inner.size else tokens).ravel().tolist() if seen_N[token]]
     return found
 
 
@@ -132,17 +135,17 @@ class JudgedRates:
     groups: float
 
 
-def judged_rates(items: Sequence[JudgeItem], verdicts: Path) -> dict[tuple[str, str], JudgedRates]:
-    """Returns rates by point and lens; items without a verdict have no part in them.
-
-    Raises `ProbeError` for a file that is no list of verdicts, or of other items.
-    """
-    said = _verdicts(verdicts)
-    if unknown := set(said) - {item.id for item in items}:
+def require_items(verdicts: Mapping[str, bool], items: Iterable[JudgeItem]) -> None:
+    """Raises `ProbeError` for verdicts of other items."""
+    if unknown := set(verdicts) - {item.id for item in items}:
         raise ProbeError(
-            f"{verdicts} has {len(unknown):,} verdicts of items that these words do not have, such as {min(unknown)}; "
+            f"there are {len(unknown):,} verdicts of items that these words do not have, such as {min(unknown)}; "
             "import those of the items that --export-judge wrote from the same cache and index"
         )
+
+
+def judged_rates(items: Sequence[JudgeItem], said: Mapping[str, bool]) -> dict[tuple[str, str], JudgedRates]:
+    """Returns rates by point and lens; items without a verdict have no part in them."""
     found = {}
     for place in dict.fromkeys((item.point, item.lens) for item in items):
         own = [item for item in items if (item.point, item.lens) == place and item.id in said]
@@ -162,7 +165,8 @@ def _rates(scores: Scores, counts_RS: np.ndarray) -> dict[str, np.ndarray]:
     return {"rate": rate_R, "chance": chance_R, "over_chance": rate_R - chance_R}
 
 
-def _verdicts(path: Path) -> dict[str, bool]:
+def read_verdicts(path: Path) -> dict[str, bool]:
+    """Returns what a judge said, by item. Raises `ProbeError` for a file that is no list of verdicts."""
     found = {}
     try:
         for where, verdict in read_json_lines(path):

@@ -1,7 +1,7 @@
 """How often the words near an image's tokens are words about that image, and how often they are words about others."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from foresight_cache.sample_table import SampleTableRow
+from foresight_cache.points import Point
+from foresight_cache.reader import Cache
 from foresight_probes.lens.image_words import MEDIUM_WORDS, whole_word, words_of_image
+from foresight_probes.lens.picture_mask import shows_picture
 from foresight_probes.metrics import Scores
 from foresight_probes.statistics.bootstrap import bootstrap
 from foresight_probes.statistics.interval import Interval
@@ -95,7 +97,7 @@ class WordCounts:
         other_SS = groups[:, None] != groups[None, :]
         if not rows or not other_SS.any(1).all():
             return None
-        shares_SS = np.stack([found[row][rows] for row in rows])
+        shares_SS = np.stack([found[row][rows] for row in rows]).astype(np.float64)
         return Rates(
             own_S=np.diag(shares_SS).copy(),
             others_S=(shares_SS * other_SS).sum(1) / other_SS.sum(1),
@@ -104,14 +106,13 @@ class WordCounts:
         )
 
 
-def count_words(table: Path, rows: Sequence[SampleTableRow]) -> WordCounts:
-    """Counts the words of a table that `word_table.write_words` wrote, sample by sample.
+def count_words(table: Path, cache: Cache) -> WordCounts:
+    """Counts the words of a table that `word_table.write_words` wrote of a cache, sample by sample.
 
-    Args:
-        table: The table.
-        rows: Rows of the cache's samples.
+    Tokens of a letterbox's border are left out.
     """
-    by_id = {row["id"]: row for row in rows}
+    by_id = {row["id"]: row for row in cache.rows}
+    numbers_of = {row["id"]: number for number, row in enumerate(cache.rows)}
     words = {name: words_of_image(by_id[name]) for name in _ids(table)}
     samples = [name for name, own in words.items() if own]
     numbers = {word: 1 + place for place, word in enumerate(sorted({word for name in samples for word in words[name]}))}
@@ -119,7 +120,10 @@ def count_words(table: Path, rows: Sequence[SampleTableRow]) -> WordCounts:
     for column, name in enumerate(samples):
         has_VS[[numbers[word] for word in words[name]], column] = True
     places: dict[Place, PlaceWords] = {}
-    for name, place, found in neighbours(table):
+    for name, place, every in neighbours(table):
+        found = every
+        if Point.parse(place[0]).readout == "tokens":
+            found = every.of(shows_picture(by_id[name], cache[place[0]].grid_of(numbers_of[name])))
         own = places.setdefault(place, PlaceWords())
         _count(own, found)
         if words[name]:
@@ -140,11 +144,15 @@ class Neighbours:
     similarity_QK: np.ndarray
     layers_QK: np.ndarray
 
+    def of(self, tokens_Q: np.ndarray) -> "Neighbours":
+        """Returns those of some tokens."""
+        return Neighbours(self.words_QK[tokens_Q], self.similarity_QK[tokens_Q], self.layers_QK[tokens_Q])
+
 
 def _ids(table: Path) -> list[str]:
-    column = pq.read_table(table, columns=["sample"])["sample"].unique()
-    found: list[str] = column.to_pylist()
-    return found
+    with pq.ParquetFile(table) as file:
+        groups = (file.read_row_group(number, ["sample"])["sample"] for number in range(file.num_row_groups))
+        return list(dict.fromkeys(str(name) for group in groups for name in group.unique().to_pylist()))
 
 
 def neighbours(table: Path) -> Iterator[tuple[str, Place, Neighbours]]:
@@ -180,5 +188,5 @@ def _count(own: PlaceWords, found: Neighbours) -> None:
 
 def _match(own: PlaceWords, sample: int, words_QK: np.ndarray, numbers: Mapping[str, int], has_VS: np.ndarray) -> None:
     ids_QK = np.array([[numbers.get(word, _UNKNOWN) for word in row] for row in words_QK.tolist()])
-    own.first[sample] = has_VS[ids_QK[:, 0]].mean(0)
-    own.any[sample] = np.logical_or.reduce([has_VS[ids_Q] for ids_Q in ids_QK.T]).mean(0)
+    own.first[sample] = has_VS[ids_QK[:, 0]].mean(0, dtype=np.float32)
+    own.any[sample] = np.logical_or.reduce([has_VS[ids_Q] for ids_Q in ids_QK.T]).mean(0, dtype=np.float32)

@@ -11,12 +11,15 @@ from foresight_cache.points import Point
 from foresight_cache.reader import Cache
 from foresight_cache.runtime.durable_files import replacing
 from foresight_cache.runtime.progress import Advance, silent
+from foresight_probes.lens.picture_mask import shows_picture
 
+OF_PROMPT = ("text", "last_query", "last_question")
+"""Readouts of words of the prompt."""
 STRONGEST = 3
 """Channels that are named for each image and point."""
 SCHEMA = pa.schema(
     [
-        *(pa.field(name, pa.string()) for name in ("sample", "group", "point", "tap", "of")),
+        *(pa.field(name, pa.string()) for name in ("sample", "group", "point", "layer", "of")),
         pa.field("tokens", pa.int32()),
         *(pa.field(name, pa.float32()) for name in ("mean", "deviation", "least", "median", "most")),
         pa.field("channels", pa.list_(pa.int32())),
@@ -25,9 +28,10 @@ SCHEMA = pa.schema(
         pa.field("cosine_elsewhere", pa.float32()),
     ]
 )
-"""Columns. `of` is `image` or `text`. `mean` to `most` are of the lengths (L2) of a sample's tokens. `channels` are the
-strongest ones, and `shares` of the sum of squares that each has. `cosine` is the mean cosine of tokens with themselves
-at the first of the points of the same channels, and `cosine_elsewhere` with tokens of other places there."""
+"""Columns. `of` is `image` or `text`, of the prompt; `layer` is the point, without the readout `text`. `mean` to `most`
+are of the lengths (L2) of a sample's tokens. `channels` are the strongest ones, and `shares` of the sum of squares that
+each has. `cosine` is the mean cosine of tokens with themselves at the first of the points of the same channels, and
+`cosine_elsewhere` with tokens of other places there."""
 
 
 def write_statistics(
@@ -47,16 +51,19 @@ def write_statistics(
             row, first = cache.rows[number], dict[tuple[str, int], np.ndarray]()
             lines = []
             for point in points:
+                own = Point.parse(point)
                 tokens_ND = cache[point][number].astype(np.float32)
+                if own.readout == "tokens":
+                    tokens_ND = tokens_ND[shows_picture(row, cache[point].grid_of(number))]
                 if not len(tokens_ND):
                     continue  # a prompt without words of its own
-                is_text = Point.parse(point).readout == "text"
-                of = "text" if is_text else "image"
+                of = "text" if own.readout in OF_PROMPT else "image"
+                layer = Point(own.tap, own.readout if own.readout != "text" else "tokens")
                 start_ND = first.setdefault((of, tokens_ND.shape[1]), tokens_ND)
                 lines.append(
                     {
                         **{"sample": row["id"], "group": str(row["group"]), "point": point},
-                        **{"tap": Point.parse(point).tap, "of": of, **_lengths(tokens_ND)},
+                        **{"layer": str(layer), "of": of, **_lengths(tokens_ND)},
                         **_channels(tokens_ND),
                         **_cosines(tokens_ND, start_ND),
                     }

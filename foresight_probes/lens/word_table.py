@@ -34,7 +34,8 @@ def write_words(samples: Iterable[SampleWords], path: Path) -> Iterator[SampleWo
     with replacing(path) as file, pq.ParquetWriter(file, SCHEMA) as writer:
         for sample in samples:
             rows = _table(sample)
-            writer.write_table(rows, row_group_size=len(rows))
+            if len(rows):  # else a sample whose points have no tokens, such as words of a prompt without any
+                writer.write_table(rows, row_group_size=len(rows))
             yield sample
 
 

@@ -222,3 +222,17 @@ def commands_for(study: Study, name: str, points: Sequence[str]) -> str:
         f"foresight extract {shards} --model {data.model or study.model} {chosen} --size {data.size}{frames} "
         f"--out {cache}"
     )
+
+
+def lacking_remarks(cache: Cache, lacking: Sequence[str]) -> list[str]:
+    """Returns the command that adds the points that a cache lacks; nothing where it lacks none."""
+    if not lacking:
+        return []
+    made = f"extract SHARDS --model {cache.fingerprint['model'].get('name', 'MODEL')}"
+    if (cells := merged_of(cache)) > 1:
+        made = f"merge-tokens CACHE --cells {cells}"
+    points = ",".join(lacking)
+    return [
+        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight {made} --points {points} --out "
+        f"{cache.path}"
+    ]

@@ -8,8 +8,8 @@ from foresight_cache.reader import Cache
 from foresight_cache.text_index_files import TextIndex, open_index
 from foresight_probes.lens.kept_words import WordPlan
 from foresight_probes.lens.lens_run import LensRun, device_of
-from foresight_probes.studies.joining import SEPARATOR
-from foresight_probes.studies.named_points import cached_points, named_points
+from foresight_probes.studies.joining import SEPARATOR, lacking_remarks
+from foresight_probes.studies.named_points import cached_points, lacking_points, named_points
 from foresight_probes.studies.study import Study, WordGroup
 
 WORDS = "words"
@@ -71,7 +71,7 @@ def plan_words(
 
 def _planned(group: WordGroup, cache: Cache, index: TextIndex, device: str) -> tuple[WordPlan | None, str, list[str]]:
     points, text = (_cached(texts, cache) for texts in (group.points, group.text))
-    remarks = []
+    remarks = lacking_remarks(cache, lacking_points((*group.points, *group.text), cache))
     if not points:
         return None, f"{cache.path} has none of the points {', '.join(group.points)}", []
     lenses = tuple(lens for lens in group.lenses if lens == "contextual" or index.has_vocabulary)

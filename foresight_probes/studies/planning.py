@@ -1,6 +1,6 @@
 """The plan of a study: the sweeps of its groups of runs, what is missing, and the commands that would make it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from foresight_cache.errors import ProbeError, UsageError
 from foresight_cache.points import PIXELS
 from foresight_cache.reader import Cache
 from foresight_probes import controls
+from foresight_probes.lens.judge_items import read_verdicts
 from foresight_probes.lens.kept_words import WordPlan
-from foresight_probes.studies.joining import Joined, commands_for, merged_of
+from foresight_probes.studies.joining import Joined, commands_for, lacking_remarks
 from foresight_probes.studies.judged_answers import foreign_answers, require_labels
 from foresight_probes.studies.named_points import cached_points, lacking_points, named_points, single_points
 from foresight_probes.studies.planned_words import plan_words
@@ -63,8 +64,8 @@ class StudyPlan:
     """What is missing, with the command that would make it."""
     words: Mapping[str, WordPlan] = field(default_factory=dict)
     """Plans by group of words, of those that can be looked up."""
-    verdicts: Path | None = None
-    """What an outside judge said of words."""
+    verdicts: Mapping[str, bool] | None = None
+    """What an outside judge said of words, by item."""
 
 
 def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> StudyPlan:
@@ -84,7 +85,7 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
             missing[name] = f"no cache of {group.dataset} ({study.datasets[group.dataset].dataset}) was given"
             continue
         points, lacking = _points(group, cache)
-        remarks += [*_unknown_remarks(group, cache), *_lacking_remarks(cache, lacking)]
+        remarks += [*_unknown_remarks(group, cache), *lacking_remarks(cache, lacking)]
         if not points:
             missing[name] = f"{cache.path} has none of the points {', '.join(group.points)}"
             continue
@@ -104,7 +105,7 @@ def plan_study(study: Study, joined: Joined, out: Path, settings: Settings) -> S
         joined=joined,
         sweeps=sweeps,
         words=words,
-        verdicts=settings.verdicts,
+        verdicts=None if settings.verdicts is None else read_verdicts(settings.verdicts),
         missing=missing | without,
         remarks=tuple(dict.fromkeys([*remarks, *said])),
     )
@@ -149,19 +150,6 @@ def _unknown_remarks(group: RunGroup, cache: Cache) -> list[str]:
     unknown = [text for text in group.points if text != PIXELS and not named_points(text, cache)]
     model = cache.fingerprint["model"].get("name", "without a name")
     return [f"the model {model} of {cache.path} has no point {', '.join(unknown)}"] if unknown else []
-
-
-def _lacking_remarks(cache: Cache, lacking: Sequence[str]) -> list[str]:
-    if not lacking:
-        return []
-    made = f"extract SHARDS --model {cache.fingerprint['model'].get('name', 'MODEL')}"
-    if (cells := merged_of(cache)) > 1:
-        made = f"merge-tokens CACHE --cells {cells}"
-    points = ",".join(lacking)
-    return [
-        f"{cache.path} lacks {', '.join(lacking)}; they are added by: foresight {made} --points {points} --out "
-        f"{cache.path}"
-    ]
 
 
 def _sweep(

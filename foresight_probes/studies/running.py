@@ -12,6 +12,7 @@ from foresight_cache.records import digest
 from foresight_cache.runtime.durable_files import write_file
 from foresight_cache.runtime.progress import Advance, silent
 from foresight_probes.controls.mean_predictor import MEAN_PREDICTOR
+from foresight_probes.lens.judge_items import require_items
 from foresight_probes.results.result import Result, load_results
 from foresight_probes.studies.evidence import Evidence
 from foresight_probes.studies.found_words import FoundWords
@@ -128,7 +129,8 @@ def _look_up(
             folder=folder,
             verdicts=plan.verdicts,
         )
-        len(found[name].judged)  # verdicts of other items are refused here, and not where they are first used
+    if plan.verdicts:
+        require_items(plan.verdicts, (item for own_words in found.values() for item in own_words.items))
     return found
 
 

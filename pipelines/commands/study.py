@@ -189,7 +189,7 @@ def run(
     words |= {"shared_samples": shared_samples, "twins": tuple(twin or ()), "answers": tuple(answers or ())}
     words |= {"indices": tuple(index or ()), "verdicts": import_judge}
     processes = devices or _processes(demo=demo)
-    exports = Exports(raters=raters, judge=export_judge)
+    exports = Exports(raters=raters, judge=export_judge, verdicts=import_judge)
     _carry_out(name, cache, out, words, processes, exports, dry_run=dry_run, demo=demo, json_output=json_output)
 
 

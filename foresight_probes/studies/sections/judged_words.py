@@ -17,7 +17,7 @@ class Section(sections.Section):
         """Returns a table. Raises `ProbeError` where nobody was asked."""
         found = looked_up(evidence, request)
         if not found.judged:
-            raise ProbeError("no outside judge was asked; --export-judge writes what to ask, --import-judge reads it")
+            raise ProbeError(found.without_verdicts)
         rows: list[tuple[Cell, ...]] = [
             (lens, point, own.items, *(own.intervals[name] for name in ("rate", "chance", "over_chance")))
             for lens in found.lenses

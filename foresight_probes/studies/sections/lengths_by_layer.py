@@ -22,16 +22,16 @@ class Section(sections.Section):
         """Returns two tables and two figures. Raises `ProbeError` where nothing was looked up."""
         found = looked_up(evidence, request)
         every = found.statistics
-        taps = {(str(own["tap"]), str(own["of"])): rows for own, rows in _by_place(every)}
+        layers = {(str(own["layer"]), str(own["of"])): rows for own, rows in _by_place(every)}
         lengths: list[tuple[Cell, ...]] = []
         cosines: list[tuple[Cell, ...]] = []
-        for (tap, of), rows in taps.items():
+        for (layer, of), rows in layers.items():
             groups = rows["group"].tolist()
             median = mean_of(rows["median"].to_numpy(float), groups)
-            lengths.append((tap, of, median, *(float(rows[name].mean()) for name in ("deviation", "least", "most"))))
+            lengths.append((layer, of, median, *(float(rows[name].mean()) for name in ("deviation", "least", "most"))))
             own = mean_of(rows["cosine"].to_numpy(float), groups, _OTHER)
             other = mean_of(rows["cosine_elsewhere"].to_numpy(float), groups, _OTHER)
-            cosines.append((tap, of, own, other))
+            cosines.append((layer, of, own, other))
         return [
             Table(
                 columns=("layer", "of", "median length", "deviation", "least", "most"),
@@ -74,9 +74,9 @@ _COSINES = (
 
 def _by_place(every: pd.DataFrame) -> list[tuple[dict[str, object], pd.DataFrame]]:
     return [
-        ({"tap": tap, "of": of}, rows)
-        for (of, tap), rows in sorted(
-            every.groupby(["of", "tap"], sort=False), key=lambda own: (own[0][0], own[1].index[0])
+        ({"layer": layer, "of": of}, rows)
+        for (of, layer), rows in sorted(
+            every.groupby(["of", "layer"], sort=False), key=lambda own: (own[0][0], own[1].index[0])
         )
     ]
 

@@ -20,12 +20,12 @@ class Section(sections.Section):
         found = looked_up(evidence, request)
         rows = []
         for lens in found.lenses:
-            for point in found.points:
+            for point in found.points_by(lens):
                 own, (word, share) = found.counts.places[point, lens], found.hub(point, lens)
                 rows.append((lens, point, own.tokens, own.similarity / own.tokens, len(own.nearest), word, share))
         columns = ("lens", "point", "tokens", "mean of the nearest", "different words", "most frequent", "its share")
         table = Table(columns=columns, rows=tuple(rows), note=_NOTE)
-        return [table, *([_heat_map(found)] if "contextual" in found.lenses else [])]
+        return [table, *([_heat_map(found)] if found.points_by("contextual") else [])]
 
 
 _NOTE = (
@@ -35,11 +35,12 @@ _NOTE = (
 
 
 def _heat_map(found: FoundWords) -> HeatMap:
-    counts = [found.counts.places[point, "contextual"].layers for point in found.points]
+    points = found.points_by("contextual")
+    counts = [found.counts.places[point, "contextual"].layers for point in points]
     layers = sorted({layer for own in counts for layer in own})
     return HeatMap(
         title="Layer of the index that the nearest word is of",
-        rows=found.points,
+        rows=points,
         columns=tuple(map(str, layers)),
         values_RC=np.array([[own[layer] / own.total() for layer in layers] for own in counts]),
         meaning="share of tokens",

@@ -19,7 +19,7 @@ class Section(sections.Section):
         found = looked_up(evidence, request)
         if not found.counts.samples or all(found.rates(*place) is None for place in found.counts.places):
             raise ProbeError(found.without_rates)
-        rows = [_row(found, point, lens) for lens in found.lenses for point in found.points]
+        rows = [_row(found, point, lens) for lens in found.lenses for point in found.points_by(lens)]
         columns = ("lens", "point", "nearest word", "by chance", f"any of {found.top}", "chance", "over chance")
         table = Table(columns=(*columns, "any of the medium"), rows=tuple(rows), note=_note(found))
         return [table, *(_figure(found, lens) for lens in found.lenses)]
@@ -62,5 +62,6 @@ def _note(found: FoundWords) -> str:
         "in lower case, without words of grammar. A part of a word stands for the word of its phrase. Chance is the "
         "same share of words of other images, the mean over all images of other groups, so that a word which many "
         "images share counts for nothing. Of the medium are words such as photo, which fit every image and count for "
-        f"no image. Intervals are of images drawn again.{without} The index is {found.index}."
+        f"no image. Intervals are of images drawn again.{without} The index is {found.index}, "
+        f"and has {found.coverage:.0%} of the words of an image."
     )

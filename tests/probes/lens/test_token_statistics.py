@@ -40,3 +40,4 @@ def test_each_image_and_layer_has_its_row(tmp_path: Path) -> None:
     assert rows.loc[("planted/train/0002", "llm.embed")]["cosine"] == pytest.approx(1)
     assert rows.loc[("planted/train/0002", "llm.layer_02")]["cosine"] == pytest.approx(1)  # the first of its channels
     assert set(table["of"]) == {"image"}
+    assert table["layer"].tolist() == table["point"].tolist()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,9 @@ import pytest
 
 from foresight_cache import open_cache
 from foresight_cache.errors import ProbeError
+from foresight_cache.samples import Grid
 from foresight_probes.lens.judge_export import export_items
+from foresight_probes.lens.picture_mask import shows_picture
 from foresight_probes.statistics.interval import Interval
 from foresight_probes.studies.joining import join
 from foresight_probes.studies.planning import Settings, plan_study
@@ -82,6 +85,36 @@ def test_a_second_run_looks_nothing_up_and_finds_the_same(tmp_path: Path) -> Non
     assert table.stat().st_mtime_ns == written
 
 
+def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
+    world = PlantedWords(images=12)
+    first = interval(world, tmp_path)
+    folder = tmp_path / "out/words/visual"
+    for harm in (lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-100])):
+        for name in ("words.parquet", "statistics.parquet"):
+            harm(folder / name)
+            assert interval(world, tmp_path) == first
+
+
+def test_an_index_without_the_words_of_the_images_decides_nothing(tmp_path: Path) -> None:
+    world = PlantedWords(images=60)
+    world.write_cache(tmp_path / "cache")
+    vectors = {layer: np.random.default_rng(layer).normal(size=(40, 64)) for layer in (1, 2)}
+    lenses.write_index(tmp_path / "index", vectors, words=[f"other{n}" for n in range(40)], layers={"of": 3})
+    findings = world.carried_out(tmp_path).findings
+    assert findings.verdict.name == "UNDECIDED"
+    assert {claim.status for claim in findings.claims if claim.name.startswith(("words", "near"))} == {
+        "instrument unfit"
+    }
+
+
+def test_a_border_is_no_part_of_the_picture() -> None:
+    row: Any = {"height": 100, "width": 200, "grid_pixel": Grid(1, 448, 448), "fit": "letterbox"}
+    seen = shows_picture(row, Grid(2, 16, 16)).reshape(2, 16, 16)
+    assert seen[:, 4:12].all()
+    assert seen.sum() == 2 * 8 * 16
+    assert shows_picture({**row, "fit": "stretch"}, Grid(1, 16, 16)).all()
+
+
 class TestJudge:
     """A judge that knows the plant, and one that says yes to everything."""
 
@@ -127,7 +160,9 @@ class TestJudge:
         assert key["id"].is_monotonic_increasing
 
     def test_verdicts_of_other_items_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ProbeError, match="1 verdicts of items that these words do not have, such as 0123"):
+        with pytest.raises(
+            ProbeError, match="there are 1 verdicts of items that these words do not have, such as 0123"
+        ):
             self.judged(tmp_path, {"0123": {"interpretable": True}})
 
     @pytest.mark.parametrize("line", ["{}", '{"id": "a", "interpretable": "yes"}', "[]", "{"])
@@ -143,6 +178,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world.write_index(root / "index")
     world.write_cache(root / "cache")
     return root
+
+
+def test_verdicts_of_own_words_alone_say_nothing(tmp_path: Path) -> None:
+    world = PlantedWords(images=12)
+    (tmp_path / "verdicts.jsonl").write_text("\n")
+    findings = world.carried_out(tmp_path, tmp_path / "verdicts.jsonl").findings
+    [claim] = [own for own in findings.claims if own.name == "judged.told"]
+    assert "not of a token's own words and of another image's both" in claim.why
 
 
 class TestCommand:
@@ -183,6 +226,7 @@ class TestCommand:
             (["latentlens", "--index", "other"], "other is of another model"),
             (["latentlens", "--index", "index", "--dry-run", "--export-judge", "j"], "there is nothing to judge"),
             (["q2", "--export-judge", "j"], "there is nothing to judge, since q2 has no key 'words'"),
+            (["q2", "--import-judge", "j"], "since q2 has no key 'words'; leave out --import-judge"),
             (["latentlens", "--index", "index", "--import-judge", "nowhere"], "nowhere cannot be read"),
             (["latentlens", "--demo", "--index", "index"], "so that --index does not go with it"),
         ],
